@@ -1,0 +1,20 @@
+"""Immutable bytes by digest: one Protocol, local directory, object stores and memory."""
+
+from chassis.blobs.local import LocalBlobs
+from chassis.blobs.memory import MemoryBlobs
+from chassis.blobs.objects import ObjectStoreBlobs
+from chassis.blobs.protocol import Blob, BlobCorrupt, BlobNotFound, Blobs, InvalidDigest, check_digest
+from chassis.blobs.urls import blobs_from_url
+
+__all__ = [
+    "Blob",
+    "BlobCorrupt",
+    "BlobNotFound",
+    "Blobs",
+    "InvalidDigest",
+    "LocalBlobs",
+    "MemoryBlobs",
+    "ObjectStoreBlobs",
+    "blobs_from_url",
+    "check_digest",
+]

@@ -1,0 +1,7 @@
+"""Blobs: local."""
+
+from chassis.blobs.protocol import Blobs
+
+
+class LocalBlobs(Blobs):
+    """Blobs: local."""

@@ -1,0 +1,7 @@
+"""Blobs: objects."""
+
+from chassis.blobs.protocol import Blobs
+
+
+class ObjectStoreBlobs(Blobs):
+    """Blobs: objects."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, migrations, the replay table and leases."""

@@ -1,0 +1,7 @@
+"""The local launcher."""
+
+from chassis.launchers.protocol import Launcher
+
+
+class LocalLauncher(Launcher):
+    """The local launcher."""
