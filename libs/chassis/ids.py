@@ -1,0 +1,16 @@
+"""Ids for what the platform names itself: UUIDv7 (RFC 9562), so that rows made together lie together in an index."""
+
+import secrets
+import time
+import uuid
+
+
+def new_id() -> str:
+    """A new UUIDv7 as text. Ids made a quarter of a microsecond apart or more by one clock sort in the order of time.
+
+    The order is for locality only; what must be ordered has a sequence number (promise 18).
+    """
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = (nanoseconds << 12) // 1_000_000  # RFC 9562 section 6.2, method 3: 12 more bits of the time
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
+    return str(uuid.UUID(int=value))
