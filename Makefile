@@ -1,7 +1,75 @@
-proto: .tools/.stamp  ## generate the Python stubs in libs/ from protos/
-	.tools/bin/python deploy/stubs.py
+# Headwater: `make` alone prints every command. CI calls nothing but these targets (.ci/run).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
 
-.tools/.stamp: deploy/tools.txt
-	python3 -m venv .tools
-	.tools/bin/pip install --quiet -r deploy/tools.txt
-	touch $@
+PYTHON ?= python3
+VENV := .venv/bin
+SOURCES := libs services deploy tests
+# What the protos must stay compatible with: the published main branch, or the last commit where there is no remote.
+AGAINST ?= $(shell git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet HEAD)
+# More words for pytest, as in `make test TESTS="tests/unit -k paging"`.
+TESTS ?=
+
+.PHONY: help demo test up down status bench lint format proto proto-check compose-up compose-down compose-test clean
+
+help: ## print every command
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+
+demo: .local ## run the platform's main job on real data, on a stack that it starts; under 3 minutes
+	@$(VENV)/python -m deploy.demo
+
+test: .dev ## run every test with a real PostgreSQL, Valkey, Ray and all services; under 10 minutes
+	@$(VENV)/pytest $(TESTS)
+
+up: .local ## start what is not running of PostgreSQL, Valkey and the six services
+	@$(VENV)/python -m deploy.local up
+
+down: .local ## stop them; the data stays in .headwater/
+	@$(VENV)/python -m deploy.local down
+
+status: .local ## show what runs, where, since when and with how much memory
+	@$(VENV)/python -m deploy.local status
+
+bench: .dev ## measure Flight reads, inference and metric logging against a bare implementation
+	@$(VENV)/python -m tests.bench
+
+lint: .dev proto-check ## check style, types, imports and protos
+	@$(VENV)/ruff check $(SOURCES)
+	@$(VENV)/ruff format --check $(SOURCES)
+	@$(VENV)/mypy $(SOURCES)
+	@$(VENV)/lint-imports
+	@$(VENV)/buf lint
+	@$(VENV)/python deploy/breaking.py $(AGAINST)
+
+format: .dev ## put code and protos into the one format
+	@$(VENV)/ruff check --fix $(SOURCES)
+	@$(VENV)/ruff format $(SOURCES)
+	@$(VENV)/buf format --write --exclude-path protos/third_party
+
+proto: .tools ## generate the Python stubs in libs/ from protos/
+	@.tools/bin/python deploy/stubs.py
+
+proto-check: .tools ## fail when the committed stubs are not what protos/ says
+	@.tools/bin/python deploy/stubs.py --check
+
+compose-up: ## build the images and start everything in containers
+	@$(PYTHON) -m deploy.compose up
+
+compose-down: ## stop the containers; their volumes stay
+	@$(PYTHON) -m deploy.compose down
+
+compose-test: .dev ## build the images and run the main job against them
+	@$(VENV)/python -m deploy.compose test
+
+clean: ## remove environments and caches; .headwater/, the data, stays
+	@[ ! -x $(VENV)/python ] || [ ! -d .headwater ] || $(VENV)/python -m deploy.local down
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find libs services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environments: made, or brought to what pyproject.toml and deploy/constraints.txt say now (deploy/install.py).
+.PHONY: .local .dev .tools
+.local .dev .tools: .%:
+	@command -v $(PYTHON) >/dev/null || { echo 'Headwater needs Python 3.11 or later: install it, or name one, as in `make demo PYTHON=python3.12`.'; exit 1; }
+	@$(PYTHON) deploy/install.py $*

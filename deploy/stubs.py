@@ -1,6 +1,6 @@
 """Generates the Python stubs of protos/ into libs/, or checks that the committed ones are what protos/ says.
 
-    .tools/bin/python deploy/stubs.py            write libs/headwater/**/*_pb2.py, *_pb2_grpc.py, their .pyi, and libs/buf/**
+    .tools/bin/python deploy/stubs.py            write libs/headwater/**/*_pb2*.py, their .pyi, and libs/buf/**
     .tools/bin/python deploy/stubs.py --check    exit with 1 and name each stub that differs, is missing or is left over
 
 Run by `make proto` and `make proto-check` with the interpreter of .tools/, which holds the compiler (deploy/tools.txt).
@@ -52,6 +52,8 @@ def write(fresh: dict[Path, bytes], kept: dict[Path, bytes]) -> None:
     for name in changed:
         (LIBS / name).parent.mkdir(parents=True, exist_ok=True)
         (LIBS / name).write_bytes(fresh[name])
+        for package in list(name.parents)[:-1]:  # import-linter sees only packages that say they are one
+            (LIBS / package / "__init__.py").touch()
     print(f"{len(fresh)} stubs, {len(changed)} of them changed")
 
 
