@@ -1,0 +1,219 @@
+"""Resource names (AIP-122): ``projects/p/models/digits/versions/3``.
+
+Every name a user types goes through here before it goes anywhere else, so that no name is ever a path, a query or
+another alphabet's twin of a name (promise 13). A name is parsed once at the edge and travels as a value after that.
+
+    DatasetVersionName.parse("projects/default/datasets/digits/versions/v1.0.0").dataset == "digits"
+"""
+
+import dataclasses
+import re
+from typing import ClassVar, Self
+
+from headwater.errors import InvalidArgument
+
+DEFAULT_PROJECT = "default"
+
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}", re.ASCII)
+_VERSION = re.compile(r"v?(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,2}", re.ASCII)
+
+
+class InvalidName(InvalidArgument):
+    """The text does not have the form of the resource name that is wanted here."""
+
+    reason = "INVALID_NAME"
+    text = "Not a valid name."
+
+
+def check_segment(value: str, field: str = "name") -> str:
+    """Return ``value`` if it is a legal user-given name: ``[A-Za-z0-9][A-Za-z0-9_-]*``, at most 255 characters.
+
+    Raises:
+        InvalidName: naming ``field``.
+    """
+    if not _SEGMENT.fullmatch(value):
+        raise InvalidName(
+            f"{field} must be 1 to 255 letters, digits, '_' or '-', beginning with a letter or digit.", field=field
+        )
+    return value
+
+
+def check_version(value: str, field: str = "version") -> str:
+    """Return ``value`` if it is a legal version: ``3`` or ``v1.2.3`` (each number below 10^9, no leading zero).
+
+    Raises:
+        InvalidName: naming ``field``.
+    """
+    if not _VERSION.fullmatch(value):
+        raise InvalidName(f"{field} must look like 3 or v1.2.3.", field=field)
+    return value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResourceName:
+    """A parsed resource name; ``str()`` gives the text back. Subclasses set ``pattern`` and one field per variable."""
+
+    pattern: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: str, field: str = "name") -> Self:
+        """Parse ``text`` or raise InvalidName, naming ``field`` and the pattern that was expected."""
+        literals = cls.pattern.split("/")
+        parts = text.split("/")
+        variables: dict[str, str] = {}
+        if len(parts) == len(literals):
+            for literal, part in zip(literals, parts, strict=True):
+                if literal.startswith("{"):
+                    variables[literal[1:-1]] = part
+                elif literal != part:
+                    break
+            else:
+                return cls(**variables)
+        raise InvalidName(f"{field} must look like {cls.pattern}.", field=field, pattern=cls.pattern)
+
+    def __post_init__(self) -> None:
+        for variable in dataclasses.fields(self):
+            check = check_version if variable.name == "version" else check_segment
+            check(getattr(self, variable.name), variable.name)
+
+    def __str__(self) -> str:
+        return self.pattern.format_map({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProjectName(ResourceName):
+    """A workspace: the scope in which names are unique."""
+
+    pattern = "projects/{project}"
+    project: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatasetName(ResourceName):
+    """A dataset."""
+
+    pattern = "projects/{project}/datasets/{dataset}"
+    project: str
+    dataset: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatasetVersionName(ResourceName):
+    """One immutable version of a dataset."""
+
+    pattern = "projects/{project}/datasets/{dataset}/versions/{version}"
+    project: str
+    dataset: str
+    version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UploadName(ResourceName):
+    """Rows on their way into a dataset, not yet committed."""
+
+    pattern = "projects/{project}/datasets/{dataset}/uploads/{upload}"
+    project: str
+    dataset: str
+    upload: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PipelineName(ResourceName):
+    """A preprocessing pipeline."""
+
+    pattern = "projects/{project}/pipelines/{pipeline}"
+    project: str
+    pipeline: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PipelineVersionName(ResourceName):
+    """One immutable version of a preprocessing pipeline."""
+
+    pattern = "projects/{project}/pipelines/{pipeline}/versions/{version}"
+    project: str
+    pipeline: str
+    version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PreprocessingJobName(ResourceName):
+    """One application of a pipeline version to a dataset version."""
+
+    pattern = "projects/{project}/preprocessingJobs/{job}"
+    project: str
+    job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainingJobName(ResourceName):
+    """A training job."""
+
+    pattern = "projects/{project}/trainingJobs/{job}"
+    project: str
+    job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunName(ResourceName):
+    """One execution, with its parameters and metrics."""
+
+    pattern = "projects/{project}/runs/{run}"
+    project: str
+    run: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArtifactName(ResourceName):
+    """Immutable bytes, named by their SHA-256 in lower-case hex."""
+
+    pattern = "projects/{project}/artifacts/{artifact}"
+    project: str
+    artifact: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelName(ResourceName):
+    """A registered model: the collection of its versions."""
+
+    pattern = "projects/{project}/models/{model}"
+    project: str
+    model: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelVersionName(ResourceName):
+    """One immutable version of a model."""
+
+    pattern = "projects/{project}/models/{model}/versions/{version}"
+    project: str
+    model: str
+    version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectiveName(ResourceName):
+    """A bound that a model version must meet before it may enter a stage."""
+
+    pattern = "projects/{project}/models/{model}/objectives/{objective}"
+    project: str
+    model: str
+    objective: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeploymentName(ResourceName):
+    """A served model name."""
+
+    pattern = "projects/{project}/deployments/{deployment}"
+    project: str
+    deployment: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InferenceRecordName(ResourceName):
+    """What was recorded of one inference request; the last segment is the request id."""
+
+    pattern = "projects/{project}/inferenceRecords/{record}"
+    project: str
+    record: str
