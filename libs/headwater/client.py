@@ -1,0 +1,144 @@
+"""A connection to a Headwater: where its services listen and the token that opens them.
+
+    connection = Connection.discover()                  # what the command line uses
+    models = models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
+
+Everything that a connection opens is opened on first use and shared after that; all of it is safe to use from many threads.
+"""
+
+import dataclasses
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import grpc
+
+from headwater import rpc
+from headwater.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from pyarrow import flight
+
+Area = Literal["registry", "dataset", "preprocessing", "training", "inference"]
+"""A service that speaks gRPC."""
+
+
+class NotConnected(FailedPrecondition):
+    """No Headwater was found: neither in the environment nor in a state directory."""
+
+    reason = "NOT_CONNECTED"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where each service listens, as ``host:port``; the gateway as a URL."""
+
+    registry: str = "127.0.0.1:50051"
+    dataset: str = "127.0.0.1:50052"
+    dataset_flight: str = "127.0.0.1:50062"
+    preprocessing: str = "127.0.0.1:50053"
+    training: str = "127.0.0.1:50054"
+    inference: str = "127.0.0.1:50055"
+    gateway: str = "http://127.0.0.1:9000"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], defaults: Self | None = None) -> Self:
+        """The defaults, overridden by ``HEADWATER_<SERVICE>_ADDRESS`` (``HEADWATER_GATEWAY_URL`` for the gateway)."""
+        endpoints = defaults or cls()
+        found = {
+            field.name: environment[variable]
+            for field in dataclasses.fields(cls)
+            if (variable := _variable(field.name)) in environment
+        }
+        return dataclasses.replace(endpoints, **found)
+
+
+def _variable(endpoint: str) -> str:
+    return "HEADWATER_GATEWAY_URL" if endpoint == "gateway" else f"HEADWATER_{endpoint.upper()}_ADDRESS"
+
+
+class Connection:
+    """Channels to the services, opened on first use. Close it, or use it as a context manager."""
+
+    def __init__(self, endpoints: Endpoints, token: str = "") -> None:
+        self.endpoints = endpoints
+        self.token = token
+        self._channels: dict[str, grpc.Channel] = {}
+        self._flight: flight.FlightClient | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def discover(cls, environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Self:
+        """Find the Headwater to talk to.
+
+        The state directory is ``HEADWATER_HOME``, else the nearest ``.headwater`` in ``directory`` (the working directory)
+        or above it; it holds ``endpoints.json`` and ``token``. ``HEADWATER_<SERVICE>_ADDRESS`` and ``HEADWATER_TOKEN``
+        override it.
+
+        Raises:
+            NotConnected: when there is neither a state directory nor a token in the environment.
+        """
+        environment = os.environ if environment is None else environment
+        home = _state_directory(environment, directory or Path.cwd())
+        defaults = None
+        token = environment.get("HEADWATER_TOKEN", "")
+        if home is not None and (home / "endpoints.json").exists():
+            defaults = Endpoints(**json.loads((home / "endpoints.json").read_text()))
+            token = token or (home / "token").read_text().strip()
+        elif not any(name in environment for name in ("HEADWATER_TOKEN", "HEADWATER_REGISTRY_ADDRESS")):
+            raise NotConnected("No Headwater found here: run `make up`, or set HEADWATER_HOME or HEADWATER_TOKEN.")
+        return cls(Endpoints.from_environment(environment, defaults), token)
+
+    def channel(self, area: Area) -> grpc.Channel:
+        """The gRPC channel to one service; calls on it carry the token and raise ``headwater.errors``."""
+        with self._lock:
+            if area not in self._channels:
+                self._channels[area] = rpc.channel(getattr(self.endpoints, area), token=self.token)
+            return self._channels[area]
+
+    def flight(self) -> "flight.FlightClient":
+        """The Arrow Flight client of the dataset service; pass :meth:`flight_options` with each call."""
+        from pyarrow import flight
+
+        with self._lock:
+            if self._flight is None:
+                self._flight = flight.FlightClient(f"grpc://{self.endpoints.dataset_flight}")
+            return self._flight
+
+    def flight_options(self, timeout_s: float | None = None) -> "flight.FlightCallOptions":
+        """Call options that carry the token and, when given, a deadline."""
+        from pyarrow import flight
+
+        headers = [(b"authorization", b"Bearer " + self.token.encode())] if self.token else []
+        return flight.FlightCallOptions(timeout=timeout_s, headers=headers)
+
+    def close(self) -> None:
+        """Close everything that was opened."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
+            if self._flight is not None:
+                self._flight.close()
+                self._flight = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _state_directory(environment: Mapping[str, str], directory: Path) -> Path | None:
+    if home := environment.get("HEADWATER_HOME"):
+        return Path(home)
+    for candidate in (directory, *directory.parents):
+        if (candidate / ".headwater").is_dir():
+            return candidate / ".headwater"
+    return None
