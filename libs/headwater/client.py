@@ -3,7 +3,7 @@
     connection = Connection.discover()                  # what the command line uses
     models = models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
 
-Everything that a connection opens is opened on first use and shared after that; all of it is safe to use from many threads.
+Everything that a connection opens is opened on first use and shared after that, and may be used from many threads.
 """
 
 import dataclasses
@@ -75,9 +75,9 @@ class Connection:
     def discover(cls, environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Self:
         """Find the Headwater to talk to.
 
-        The state directory is ``HEADWATER_HOME``, else the nearest ``.headwater`` in ``directory`` (the working directory)
-        or above it; it holds ``endpoints.json`` and ``token``. ``HEADWATER_<SERVICE>_ADDRESS`` and ``HEADWATER_TOKEN``
-        override it.
+        The state directory is ``HEADWATER_HOME``, else the nearest ``.headwater`` in ``directory`` (the working
+        directory) or above it; it holds ``endpoints.json`` and ``token``. ``HEADWATER_<SERVICE>_ADDRESS`` and
+        ``HEADWATER_TOKEN`` override it.
 
         Raises:
             NotConnected: when there is neither a state directory nor a token in the environment.
