@@ -21,7 +21,7 @@ from headwater import rpc
 from headwater.errors import FailedPrecondition
 
 if TYPE_CHECKING:
-    from pyarrow import flight
+    import pyarrow.flight
 
 Area = Literal["registry", "dataset", "preprocessing", "training", "inference"]
 """A service that speaks gRPC."""
@@ -68,7 +68,7 @@ class Connection:
         self.endpoints = endpoints
         self.token = token
         self._channels: dict[str, grpc.Channel] = {}
-        self._flight: flight.FlightClient | None = None
+        self._flight: pyarrow.flight.FlightClient | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -100,7 +100,7 @@ class Connection:
                 self._channels[area] = rpc.channel(getattr(self.endpoints, area), token=self.token)
             return self._channels[area]
 
-    def flight(self) -> "flight.FlightClient":
+    def flight(self) -> "pyarrow.flight.FlightClient":
         """The Arrow Flight client of the dataset service; pass :meth:`flight_options` with each call."""
         from pyarrow import flight
 
@@ -109,7 +109,7 @@ class Connection:
                 self._flight = flight.FlightClient(f"grpc://{self.endpoints.dataset_flight}")
             return self._flight
 
-    def flight_options(self, timeout_s: float | None = None) -> "flight.FlightCallOptions":
+    def flight_options(self, timeout_s: float | None = None) -> "pyarrow.flight.FlightCallOptions":
         """Call options that carry the token and, when given, a deadline."""
         from pyarrow import flight
 
