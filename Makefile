@@ -11,6 +11,8 @@ SOURCES := libs services deploy tests
 AGAINST ?= $(shell git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet HEAD)
 # More words for pytest, as in `make test TESTS="tests/unit -k paging"`.
 TESTS ?=
+# `make up PORTS=free` lets every service take a free port instead of the documented one.
+PORTS ?= standard
 
 .PHONY: help demo test up down status bench lint format proto proto-check compose-up compose-down compose-test clean
 
@@ -24,7 +26,7 @@ test: .dev ## run every test with a real PostgreSQL, Valkey, Ray and all service
 	@$(VENV)/pytest $(TESTS)
 
 up: .local ## start what is not running of PostgreSQL, Valkey and the six services
-	@$(VENV)/python -m deploy.local up
+	@$(VENV)/python -m deploy.local up --ports $(PORTS)
 
 down: .local ## stop them; the data stays in .headwater/
 	@$(VENV)/python -m deploy.local down

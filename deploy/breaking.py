@@ -16,7 +16,8 @@ PROTOS = ("buf.yaml", "protos")
 
 
 def main(commit: str) -> int:
-    listed = subprocess.run(["git", "ls-tree", "--name-only", commit, *PROTOS], cwd=ROOT, capture_output=True, text=True)
+    listing = ["git", "ls-tree", "--name-only", commit, *PROTOS]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True)
     if not commit or sorted(listed.stdout.split()) != sorted(PROTOS):
         print("no earlier protos: nothing to break")
         return 0

@@ -91,7 +91,7 @@ def create(environment: Path) -> None:
     made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], capture_output=True, text=True)
     if made.returncode != 0:
         if "ensurepip" in made.stdout + made.stderr:
-            fail("This Python has no venv module: install it (on Debian `apt install python3-venv`) and run this again.")
+            fail("This Python has no venv module: install it (Debian: `apt install python3-venv`) and run this again.")
         fail(f"Creating {environment} failed: {(made.stderr or made.stdout).strip().splitlines()[-1]}")
 
 
@@ -112,7 +112,8 @@ def pip(environment: Path, what: str, arguments: list[str]) -> None:
     log = environment / "install.log"
     python = str(environment / "bin" / "python")
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    started, collected, lines = time.monotonic(), 0, []
+    started, collected = time.monotonic(), 0
+    lines: list[str] = []
     progress = Progress("Installing " + what)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=str(ROOT))
     with log.open("a") as record, process:

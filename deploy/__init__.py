@@ -1,0 +1,1 @@
+"""How Headwater is installed, started and shipped; nothing here is imported by a service."""

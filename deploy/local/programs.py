@@ -1,0 +1,83 @@
+"""The six services as processes: which module, which ports, which name in endpoints.json."""
+
+import dataclasses
+import socket
+from collections.abc import Iterable, Mapping
+
+HOST = "127.0.0.1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One service. `ports` maps each port setting to its standard value, the admin port included."""
+
+    name: str
+    ports: Mapping[str, int]
+    # The setting by which the other services are told where a port of this one is: {"registry_address": "port"}.
+    told_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        return f"services.{self.name}"
+
+
+PROGRAMS = (
+    Program("registry", {"port": 50051, "admin_port": 51051}, {"registry_address": "port"}),
+    Program(
+        "dataset",
+        {"port": 50052, "flight_port": 50062, "admin_port": 51052},
+        {"dataset_address": "port", "dataset_flight_address": "flight_port"},
+    ),
+    Program("preprocessing", {"port": 50053, "admin_port": 51053}, {"preprocessing_address": "port"}),
+    Program("training_scheduler", {"port": 50054, "admin_port": 51054}, {"training_address": "port"}),
+    Program("inference", {"port": 50055, "admin_port": 51055}, {"inference_address": "port"}),
+    Program("gateway", {"http_port": 9000, "admin_port": 51056}),
+)
+
+Ports = Mapping[str, Mapping[str, int]]  # program name -> port setting -> port
+
+
+def standard_ports() -> Ports:
+    """The ports of the documentation."""
+    return {program.name: dict(program.ports) for program in PROGRAMS}
+
+
+def free_ports() -> Ports:
+    """Ports that nobody uses now, for a second stack on one machine (tests)."""
+    held = []
+    try:
+        chosen: dict[str, dict[str, int]] = {}
+        for program in PROGRAMS:
+            chosen[program.name] = {}
+            for setting in program.ports:
+                probe = socket.socket()
+                probe.bind((HOST, 0))
+                held.append(probe)  # until all are chosen, so that none is chosen twice
+                chosen[program.name][setting] = probe.getsockname()[1]
+        return chosen
+    finally:
+        for probe in held:
+            probe.close()
+
+
+def taken(ports: Iterable[int]) -> list[int]:
+    """Those of `ports` that another program listens on."""
+    found = []
+    for port in ports:
+        with socket.socket() as probe:
+            # As a server binds: a port whose last connections are in TIME_WAIT counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                found.append(port)
+    return found
+
+
+def addresses(ports: Ports) -> dict[str, str]:
+    """The address settings that every service is started with: {"registry_address": "127.0.0.1:50051", ...}."""
+    return {
+        setting: f"{HOST}:{ports[program.name][port]}"
+        for program in PROGRAMS
+        for setting, port in program.told_as.items()
+    }
