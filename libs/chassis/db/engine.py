@@ -5,40 +5,119 @@ service cannot read another's tables whatever SQL it sends. Queries name tables 
 """
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
+import sqlalchemy
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from chassis.db.errors import guarded
+from headwater.errors import InvalidArgument
+
+_CONNECT_TIMEOUT_S = 5.0
+_POOL_TIMEOUT_S = 5.0
+_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+
+
+def role_of(schema: str) -> str:
+    """The role that owns ``schema`` and that its service runs as.
+
+    Raises:
+        ValueError: not a name that can stand in SQL as it is.
+    """
+    if not _SCHEMA.fullmatch(schema):
+        raise ValueError(f"{schema!r} is not a schema name")
+    return f"headwater_{schema}"
+
+
+def driver_url(url: str) -> URL:
+    """``postgresql://…`` as SQLAlchemy and asyncpg want it.
+
+    Raises:
+        InvalidArgument: it is not such a URL. The text does not repeat it, because it may hold a password.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise InvalidArgument("The database URL must look like postgresql://user:password@host:port/name.") from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise InvalidArgument("The database URL must begin with postgresql://.")
+    # libpq's name for it, which people have in their URLs; asyncpg takes the same values under another name.
+    mode = parsed.query.get("sslmode")
+    query = {key: value for key, value in parsed.query.items() if key != "sslmode"}
+    return parsed.set(drivername="postgresql+asyncpg", query={**query, "ssl": mode} if mode else query)
+
+
+def create_engine(url: str, schema: str, pool_size: int) -> AsyncEngine:
+    """An engine whose every connection is the service's role in the service's schema; it connects when first used."""
+    settings = {
+        "role": role_of(schema),
+        "search_path": schema,
+        "application_name": f"headwater {schema}",
+        "timezone": "UTC",
+        "jit": "off",  # compiling costs more than our short queries take
+        # A process that was stopped in the middle of a transaction must not hold its locks for ever.
+        "idle_in_transaction_session_timeout": "60s",
+        "statement_timeout": "10min",  # a last resort; callers' deadlines end statements long before
+    }
+    return create_async_engine(
+        driver_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_use_lifo=True,
+        connect_args={"server_settings": settings, "timeout": _CONNECT_TIMEOUT_S},
+    )
 
 
 class Database:
-    """A pool of connections to one schema.
+    """A pool of connections to one schema. What goes wrong in it is raised as an error of ``chassis.db.errors``.
 
     Args:
         url: ``postgresql://user:password@host:port/database``; the user may become ``headwater_<schema>``.
         schema: the service's schema, made by :func:`chassis.db.migrate.migrate`.
-        pool_size: connections at most; a caller that finds none within 5 s gets ResourceExhausted.
+        pool_size: connections at most; who finds none within 5 s gets DatabaseBusy.
     """
 
     def __init__(self, url: str, schema: str, pool_size: int = 8) -> None:
-        raise NotImplementedError
+        self._engine = create_engine(url, schema, pool_size)
+        # A connection of its own, so that readiness tells "busy" from "away".
+        self._probe = create_engine(url, schema, pool_size=1)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One read-committed transaction: commits when the block ends, rolls back when it raises."""
-        raise NotImplementedError
-        yield
+        """One read-committed transaction: commits when the block ends, rolls back when it raises.
+
+        It ends with DeadlineExceeded when the caller's deadline passes; the running statement is cancelled then.
+        """
+        async with guarded(), self._engine.begin() as connection:
+            yield connection
 
     @contextlib.asynccontextmanager
-    async def asyncpg(self) -> AsyncIterator[asyncpg.Connection]:
-        """The driver's own connection in a transaction, for COPY and cursors."""
-        raise NotImplementedError
-        yield
+    async def asyncpg(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """The driver's own connection in a transaction, for COPY and cursors; otherwise like :meth:`transaction`."""
+        async with guarded(), self._engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            try:
+                async with driver.transaction():
+                    yield driver
+            finally:
+                if driver.is_closed():  # SQLAlchemy did not see it happen and would hand it out again
+                    await connection.invalidate()
 
     async def check(self) -> None:
-        """Return when the database answers; raise Unavailable when it does not."""
-        raise NotImplementedError
+        """Return when the database answers.
+
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
+        async with guarded(), self._probe.connect() as connection:
+            await connection.execute(sqlalchemy.text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""
-        raise NotImplementedError
+        await self._engine.dispose()
+        await self._probe.dispose()

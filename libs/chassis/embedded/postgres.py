@@ -149,7 +149,7 @@ class EmbeddedPostgres:
         return self._pid_file()[index]
 
     def _run_server(self, port: int) -> bool:
-        # pg_ctl pastes these into a shell line, so the data directory is named relative to cwd and the rest are numbers.
+        # pg_ctl pastes these into a shell line, so the data directory is relative to cwd and the rest are numbers.
         options = f"-p {port}" if self._durable else f"-p {port} {_NOT_DURABLE}"
         where = ("--pgdata=data", f"--log={self._log.name}", f"--options={options}")
         finished = self._call("pg_ctl", "start", "--wait", f"--timeout={_START_TIMEOUT_S}", "--silent", *where)
