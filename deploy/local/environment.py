@@ -9,28 +9,30 @@ from deploy.local.programs import HOST, PROGRAMS, Ports, Program, addresses
 
 PREFIX = "HEADWATER_"
 # Read by the stack and the client themselves; no service knows them.
-OURS = frozenset({"HEADWATER_HOME", "HEADWATER_TOKEN"})
-
-
-def known_settings(program: Program) -> set[str]:
-    """The environment variables that this service understands."""
-    settings = importlib.import_module(f"{program.module}.settings").Settings
-    return {f"{PREFIX}{name.upper()}" for name in settings.model_fields}
+OURS = frozenset({"HEADWATER_HOME", "HEADWATER_TOKEN", "HEADWATER_GATEWAY_URL"})
 
 
 def check_user_settings(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises SystemExit that names each HEADWATER_ variable that nothing here understands: a typing error, mostly."""
-    understood = OURS.union(*(known_settings(program) for program in PROGRAMS))
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in understood)
+    """Refuses what would be ignored: a setting that no service has, and one that the stack decides itself.
+
+    Raises:
+        SystemExit: naming each of them.
+    """
+    given = {name for name in environment if name.startswith(PREFIX)} - OURS
+    unknown = given.difference(*(_known(program) for program in PROGRAMS))
     if unknown:
-        raise SystemExit(f"No service has the setting {', '.join(unknown)}: correct the name, or unset it.")
+        raise SystemExit(f"No service has the setting {_listed(unknown)}: correct the name, or unset it.")
+    decided = given & {
+        _variable(setting) for program in PROGRAMS for setting in ("host", *program.ports, *program.told_as)
+    }
+    if decided:
+        raise SystemExit(f"The local stack itself decides {_listed(decided)}: unset it.")
 
 
 def environment_of(
     program: Program, *, home: Path, key_file: Path, ports: Ports, database_url: str, redis_url: str
 ) -> dict[str, str]:
-    """The environment that `program` is started with; what the user has set goes before the stack's defaults."""
-    known = known_settings(program)
+    """The environment that `program` is started with; what the user has set goes before these values."""
     chosen = {
         "host": HOST,
         "database_url": database_url,
@@ -40,7 +42,22 @@ def environment_of(
         **addresses(ports),
         **{setting: str(port) for setting, port in ports[program.name].items()},
     }
+    known = _known(program)
     outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     users = {name: value for name, value in os.environ.items() if name in known}
-    defaults = {f"{PREFIX}{name.upper()}": value for name, value in chosen.items()}
-    return {**outside, "PYTHONUNBUFFERED": "1", **{n: v for n, v in defaults.items() if n in known}, **users}
+    defaults = {_variable(setting): value for setting, value in chosen.items() if _variable(setting) in known}
+    return outside | defaults | users
+
+
+def _known(program: Program) -> set[str]:
+    """The environment variables that this service understands."""
+    settings = importlib.import_module(f"{program.module}.settings").Settings
+    return {_variable(setting) for setting in settings.model_fields}
+
+
+def _variable(setting: str) -> str:
+    return f"{PREFIX}{setting.upper()}"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))

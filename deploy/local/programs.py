@@ -13,7 +13,7 @@ class Program:
 
     name: str
     ports: Mapping[str, int]
-    # The setting by which the other services are told where a port of this one is: {"registry_address": "port"}.
+    # The settings by which every service is told where a port of this one is: {"registry_address": "port"}.
     told_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -81,3 +81,9 @@ def addresses(ports: Ports) -> dict[str, str]:
         for program in PROGRAMS
         for setting, port in program.told_as.items()
     }
+
+
+def endpoints(ports: Ports) -> dict[str, str]:
+    """What the client reads (`headwater.client.Endpoints`): {"registry": "127.0.0.1:50051", ...}."""
+    services = {setting.removesuffix("_address"): address for setting, address in addresses(ports).items()}
+    return {**services, "gateway": f"http://{HOST}:{ports['gateway']['http_port']}"}

@@ -67,7 +67,7 @@ class Stack:
             for program in missing:
                 self._start(program, ports)
             self._wait(missing, ports)
-            self._state.save_endpoints(self._endpoints(ports))
+            self._state.save_endpoints(programs.endpoints(ports))
 
     def down(self) -> None:
         """Stops everything that `up` has started; the data stays."""
@@ -136,17 +136,6 @@ class Stack:
     def _last_words(self, program: Program) -> str:
         return f"{self.processes.last_words(program.name)}\n(all of it: {self.processes.log(program.name)})"
 
-    def _endpoints(self, ports: Ports) -> dict[str, str]:
-        grpc = {
-            program.name: f"{HOST}:{ports[program.name]['port']}" for program in PROGRAMS if "port" in program.ports
-        }
-        return {
-            **grpc,
-            "dataset_flight": f"{HOST}:{ports['dataset']['flight_port']}",
-            "gateway": f"http://{HOST}:{ports['gateway']['http_port']}",
-            "token_file": str(self._state.token_file),
-        }
-
 
 def readiness(admin_port: int) -> str:
     """Empty when the service is ready; else why not, in a few words."""
@@ -178,8 +167,8 @@ def _refuse_taken(missing: list[Program], ports: Ports) -> None:
 def _by_whom(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if listens and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.laddr and connection.laddr.port == port and connection.pid:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         pass  # whose it is may be another user's secret; that it is taken is known all the same
