@@ -1,0 +1,34 @@
+"""The command line: ``headwater <noun> <verb>``. Each noun has a module; each command is a few lines over the SDK."""
+
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from headwater.cli import dataset, deployment, model, pipeline, trace, train
+from headwater.cli.render import errors
+from headwater.errors import HeadwaterError
+
+app = cyclopts.App(
+    name="headwater",
+    help="Datasets, preprocessing, training, models and serving, each traced back to its source.",
+    version_flags=["--version"],
+)
+app.command(dataset.app)
+app.command(pipeline.app)
+app.command(train.app)
+app.command(model.app)
+app.command(deployment.app)
+app.command(trace.trace)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Exits with 1 and one clear sentence on standard error when Headwater says no."""
+    try:
+        app(arguments)
+    except HeadwaterError as error:
+        errors.print(f"[bold red]{error.reason}[/] ", end="")
+        errors.print(error.message, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""``headwater dataset``: push rows, look at versions."""

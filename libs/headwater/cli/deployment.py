@@ -1,0 +1,78 @@
+"""``headwater deployment``: what is served."""
+
+import cyclopts
+
+from headwater import deployments, models, references
+from headwater.cli.render import facts, table
+from headwater.client import Connection
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.names import DEFAULT_PROJECT, ProjectName
+
+app = cyclopts.App(name="deployment", help="What is served, and by which version.")
+
+
+@app.command
+def create(
+    name: str,
+    *,
+    model: str,
+    stage: str | None = None,
+    alias: str | None = None,
+    version: str | None = None,
+    wait: bool = True,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Serve a model under a name that Open Inference Protocol clients ask for.
+
+    Parameters
+    ----------
+    name
+        The served name.
+    model
+        digits, for example.
+    stage
+        Serve the version that holds this stage, following it as it moves.
+    alias
+        Serve the version that this alias points to, following it as it moves.
+    version
+        Serve this version number.
+    wait
+        Return only when the deployment answers.
+    project
+        The project of both.
+    """
+    deployed = references.deployment(name, project)
+    with Connection.discover() as connection:
+        deployment = deployments.create(
+            connection,
+            deployed,
+            references.model(model, project),
+            stage=models.stage(stage) if stage else None,
+            alias=alias,
+            version=version,
+        )
+        if wait:
+            deployment = deployments.wait_until_ready(connection, deployed)
+    facts(
+        deployment=deployment.name,
+        state=_state(deployment),
+        serves=deployment.model_version,
+        digest=deployment.model_digest,
+    )
+
+
+@app.command(name="list")
+def list_(*, project: str = DEFAULT_PROJECT) -> None:
+    """List the deployments of a project."""
+    with Connection.discover() as connection:
+        stub = deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference"))
+        request = deployments_pb2.ListDeploymentsRequest(parent=str(ProjectName(project)), page_size=1000)
+        rows = [
+            (deployment.name, _state(deployment), deployment.model_version, deployment.failure)
+            for deployment in stub.ListDeployments(request).deployments
+        ]
+    table(("deployment", "state", "serves", "failure"), rows)
+
+
+def _state(deployment: deployments_pb2.Deployment) -> str:
+    return deployments_pb2.Deployment.State.Name(deployment.state).removeprefix("STATE_").lower()

@@ -1,0 +1,39 @@
+"""What commands print: one console for results, one for progress and errors, so that results can be piped."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+output = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress(unit: str) -> Progress:
+    """A progress bar on standard error: done of all, in ``unit``, with the time spent and left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headings."""
+    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*(str(value) for value in row))
+    output.print(grid)
+
+
+def facts(**values: object) -> None:
+    """Print ``key  value`` lines; empty values are left out."""
+    width = max(len(key) for key in values) + 2
+    for key, value in values.items():
+        if value not in ("", None):
+            output.print(f"[dim]{key.replace('_', ' '):<{width}}[/]{value}")

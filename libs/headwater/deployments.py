@@ -1,0 +1,70 @@
+"""Deployments from Python: serve a model by its stage, an alias or a version."""
+
+import time
+import uuid
+
+from headwater.client import Connection
+from headwater.errors import DeadlineExceeded, FailedPrecondition
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.models import Stage
+from headwater.names import DeploymentName, ModelName, ProjectName
+
+_POLL_S = 0.2
+
+
+class DeploymentFailed(FailedPrecondition):
+    """The version that the deployment should serve cannot be loaded."""
+
+    reason = "DEPLOYMENT_FAILED"
+
+
+def create(
+    connection: Connection,
+    name: DeploymentName,
+    model: ModelName,
+    *,
+    stage: Stage | None = None,
+    alias: str | None = None,
+    version: str | None = None,
+    max_batch_size: int = 0,
+) -> deployments_pb2.Deployment:
+    """Serve ``model`` as ``name``, by exactly one of its stage, an alias or a version number."""
+    deployment = deployments_pb2.Deployment(
+        model=str(model),
+        stage=stage,
+        alias=alias,
+        version=version,
+        batching=deployments_pb2.Batching(max_batch_size=max_batch_size),
+    )
+    request = deployments_pb2.CreateDeploymentRequest(
+        parent=str(ProjectName(name.project)),
+        deployment_id=name.deployment,
+        deployment=deployment,
+        request_id=str(uuid.uuid4()),
+    )
+    return _deployments(connection).CreateDeployment(request)
+
+
+def wait_until_ready(
+    connection: Connection, name: DeploymentName, *, timeout_s: float = 60.0
+) -> deployments_pb2.Deployment:
+    """Return the deployment when it answers.
+
+    Raises:
+        DeploymentFailed: when the version it should serve cannot be loaded.
+        DeadlineExceeded: when it does not answer within ``timeout_s``.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        deployment = _deployments(connection).GetDeployment(deployments_pb2.GetDeploymentRequest(name=str(name)))
+        if deployment.state == deployments_pb2.Deployment.STATE_READY:
+            return deployment
+        if deployment.state == deployments_pb2.Deployment.STATE_FAILED:
+            raise DeploymentFailed(deployment.failure, deployment=name)
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s.", deployment=name)
+        time.sleep(_POLL_S)
+
+
+def _deployments(connection: Connection) -> deployments_pb2_grpc.DeploymentServiceStub:
+    return deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference"))

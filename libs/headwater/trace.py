@@ -1,0 +1,135 @@
+"""The way back from one prediction: request → model version → run → dataset versions, code, pipelines → source files.
+
+    print(trace(connection, "0192f0c4-…").name)
+
+The registry answers the graph, the inference service the request's record and the dataset service the files; this
+module puts them together as one tree. Every node carries the digest of what it stands for.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+
+from headwater.artifact.v1 import artifact_pb2
+from headwater.client import Connection
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.names import DEFAULT_PROJECT, InferenceRecordName
+from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Node:
+    """One thing on the way back, and what went into it."""
+
+    kind: str
+    """``request``, ``model``, ``run``, ``data``, ``executable`` or ``file``."""
+    name: str
+    """Its resource name; for a file its path."""
+    digest: str
+    """``sha256:`` and 64 hex digits; empty for a run, which is an event and not content."""
+    details: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What else to show, in order."""
+    origins: tuple["Node", ...] = ()
+    """What went into it. A thing that went into several is expanded once, where it is met first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sources:
+    """The files that one dataset version was made from: all of them counted, the first of them listed."""
+
+    files: tuple[datasets_pb2.SourceFile, ...]
+    file_count: int
+    digest: str
+
+
+def trace(connection: Connection, request_id: str, *, max_files: int = 10, project: str = DEFAULT_PROJECT) -> Node:
+    """Walk back from the inference request ``request_id``, listing at most ``max_files`` files of each dataset version.
+
+    Raises:
+        NotFound: when no record of the request exists.
+    """
+    records = deployments_pb2_grpc.InferenceRecordServiceStub(connection.channel("inference"))
+    name = InferenceRecordName(project, request_id)
+    record = records.GetInferenceRecord(deployments_pb2.GetInferenceRecordRequest(name=str(name)))
+    lineage = upstream(connection, record.model_version)
+    return assemble(record, lineage, _sources(connection, lineage, max_files))
+
+
+def upstream(connection: Connection, name: str) -> lineage_pb2.Lineage:
+    """Everything that went into ``name``: a model version, a dataset version or a run."""
+    request = lineage_pb2.GetLineageRequest(name=name, direction=lineage_pb2.GetLineageRequest.DIRECTION_UPSTREAM)
+    return lineage_pb2_grpc.LineageServiceStub(connection.channel("registry")).GetLineage(request)
+
+
+def assemble(
+    record: deployments_pb2.InferenceRecord, lineage: lineage_pb2.Lineage, sources: Mapping[str, Sources]
+) -> Node:
+    """The tree, from the parts that the services answered. ``sources`` is by dataset version."""
+    artifacts = {artifact_name(artifact): artifact for artifact in lineage.artifacts}
+    origins: dict[str, list[str]] = defaultdict(list)
+    for connection in lineage.connections:
+        origins[connection.second_name].append(connection.first_name)
+    seen: set[str] = set()
+
+    def expand(name: str) -> Node:
+        node = _describe(name, artifacts.get(name))
+        if name in seen:
+            return dataclasses.replace(node, details={**node.details, "shown": "above"})
+        seen.add(name)
+        below = [expand(origin) for origin in sorted(origins[name])]
+        return dataclasses.replace(node, origins=(*below, *_files(sources.get(name))))
+
+    details = {
+        "time": record.request_time.ToJsonString(),
+        "latency": f"{record.latency_ms:.1f} ms",
+        "response": record.response_digest,
+        "deployment": record.deployment,
+    }
+    return Node("request", record.name, record.request_digest, details, (expand(record.model_version),))
+
+
+def artifact_name(artifact: artifact_pb2.ArtifactMetadata) -> str:
+    """The resource name of a lineage node, whatever its kind."""
+    kind = artifact.WhichOneof("metadata")
+    return str(getattr(artifact, kind).name) if kind else ""
+
+
+def _describe(name: str, artifact: artifact_pb2.ArtifactMetadata | None) -> Node:
+    match artifact.WhichOneof("metadata") if artifact else None, artifact:
+        case "model_metadata", artifact_pb2.ArtifactMetadata(model_metadata=model):
+            return Node("model", name, model.digest, {"parameters": f"{model.parameter_count:,}"})
+        case "data_metadata", artifact_pb2.ArtifactMetadata(data_metadata=data):
+            return Node("data", name, data.digest, {"rows": f"{data.row_count:,}"} if data.row_count else {})
+        case "executable_metadata", artifact_pb2.ArtifactMetadata(executable_metadata=executable):
+            return Node("executable", name, executable.digest)
+        case "run", artifact_pb2.ArtifactMetadata(run=run):
+            state = artifact_pb2.Run.State.Name(run.state).removeprefix("STATE_").lower()
+            return Node("run", name, "", {"state": state, "name": run.display_name})
+        case _:
+            # The walk stopped at its depth or size limit: the edge is known, the node was not sent.
+            return Node("unknown", name, "")
+
+
+def _sources(connection: Connection, lineage: lineage_pb2.Lineage, max_files: int) -> dict[str, Sources]:
+    datasets = datasets_pb2_grpc.DatasetServiceStub(connection.channel("dataset"))
+    found = {}
+    for artifact in lineage.artifacts:
+        if artifact.WhichOneof("metadata") != "data_metadata":
+            continue
+        name = artifact.data_metadata.name
+        version = datasets.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=name))
+        if version.source_file_count:
+            request = datasets_pb2.ListSourceFilesRequest(parent=name, page_size=max_files)
+            files = datasets.ListSourceFiles(request).source_files
+            found[name] = Sources(tuple(files), version.source_file_count, version.source_digest)
+    return found
+
+
+def _files(sources: Sources | None) -> list[Node]:
+    if sources is None:
+        return []
+    files = [Node("file", file.path, file.digest, {"size": f"{file.size_bytes:,} bytes"}) for file in sources.files]
+    if more := sources.file_count - len(files):
+        files.append(Node("file", f"… {more:,} more files", sources.digest, {"digest": "of all paths and digests"}))
+    return files
