@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local.programs import HOST, PROGRAMS, Ports, Program, addresses
+from deploy.local.programs import PROGRAMS, Ports, Program, addresses
+from deploy.ports import HOST
 
 PREFIX = "HEADWATER_"
 # Read by the stack and the client themselves; no service knows them.

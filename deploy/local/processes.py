@@ -1,13 +1,14 @@
 """Detached processes that are found again: by a record of their id and start time, so that a reused id is not ours."""
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from deploy.files import write
 
 
 class Processes:
@@ -33,9 +34,7 @@ class Processes:
             )
         process = psutil.Process(child.pid)
         record = self._run / f"{name}.json"
-        partial = record.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"pid": process.pid, "started_s": process.create_time()}))
-        partial.rename(record)
+        write(record, json.dumps({"pid": process.pid, "started_s": process.create_time()}))
         return process
 
     def find(self, name: str) -> psutil.Process | None:

@@ -1,10 +1,9 @@
 """The six services as processes: which module, which ports, which name in endpoints.json."""
 
 import dataclasses
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-HOST = "127.0.0.1"
+from deploy.ports import HOST, free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,34 +43,8 @@ def standard_ports() -> Ports:
 
 def free_ports() -> Ports:
     """Ports that nobody uses now, for a second stack on one machine (tests)."""
-    held = []
-    try:
-        chosen: dict[str, dict[str, int]] = {}
-        for program in PROGRAMS:
-            chosen[program.name] = {}
-            for setting in program.ports:
-                probe = socket.socket()
-                probe.bind((HOST, 0))
-                held.append(probe)  # until all are chosen, so that none is chosen twice
-                chosen[program.name][setting] = probe.getsockname()[1]
-        return chosen
-    finally:
-        for probe in held:
-            probe.close()
-
-
-def taken(ports: Iterable[int]) -> list[int]:
-    """Those of `ports` that another program listens on."""
-    found = []
-    for port in ports:
-        with socket.socket() as probe:
-            # As a server binds: a port whose last connections are in TIME_WAIT counts as free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                found.append(port)
-    return found
+    chosen = iter(free(sum(len(program.ports) for program in PROGRAMS)))
+    return {program.name: {setting: next(chosen) for setting in program.ports} for program in PROGRAMS}
 
 
 def addresses(ports: Ports) -> dict[str, str]:

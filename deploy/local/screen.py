@@ -5,8 +5,9 @@ import time
 import psutil
 
 from deploy.local.processes import resident_bytes
-from deploy.local.programs import HOST, PROGRAMS
+from deploy.local.programs import PROGRAMS
 from deploy.local.stack import Stack, readiness
+from deploy.ports import HOST
 
 ROW = "{:<20} {:<12} {:>7} {:>10} {:>9}  {}"
 

@@ -16,8 +16,9 @@ from chassis.embedded import EmbeddedPostgres, EmbeddedValkey
 from deploy.local import programs
 from deploy.local.environment import check_user_settings, environment_of
 from deploy.local.processes import Processes
-from deploy.local.programs import HOST, PROGRAMS, Ports, Program
+from deploy.local.programs import PROGRAMS, Ports, Program
 from deploy.local.state import ROOT, State
+from deploy.ports import HOST, taken
 
 START_TIMEOUT_S = 120.0
 # Longer than a service's own grace time (10 s), so that the service ends its calls before it is killed.
@@ -157,7 +158,7 @@ def _why(body: bytes) -> str:
 
 def _refuse_taken(missing: list[Program], ports: Ports) -> None:
     wanted = {port: program.name for program in missing for port in ports[program.name].values()}
-    for port in programs.taken(wanted):
+    for port in taken(wanted):
         raise StackError(
             f"Port {port}, which {wanted[port]} needs, is in use{_by_whom(port)}: "
             "stop that program, or let every service take a free port with `make up PORTS=free`."

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.auth import Authenticator, Role
+from deploy.files import write, write_secret
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN_TTL_S = 365 * 24 * 3600
@@ -48,11 +49,11 @@ class State:
     def ensure_credentials(self) -> None:
         """Makes the key and the administrator's token where there are none. Neither is ever printed."""
         if not self.key_file.exists():
-            _write_secret(self.key_file, secrets.token_hex(32))
+            write_secret(self.key_file, secrets.token_hex(32))
             self.token_file.unlink(missing_ok=True)
         if not self.token_file.exists():
             authenticator = Authenticator.from_key_file(self.key_file)
-            _write_secret(self.token_file, authenticator.mint("admin", [Role.ADMIN], TOKEN_TTL_S))
+            write_secret(self.token_file, authenticator.mint("admin", [Role.ADMIN], TOKEN_TTL_S))
 
     def ports(self) -> dict[str, dict[str, int]] | None:
         """The ports of the stack that was started last."""
@@ -60,14 +61,14 @@ class State:
         return ports
 
     def save_ports(self, ports: object) -> None:
-        _write(self._ports_file, json.dumps(ports, indent=2))
+        write(self._ports_file, json.dumps(ports, indent=2) + "\n")
 
     def endpoints(self) -> dict[str, str]:
         """Where each service answers."""
         return _read(self.endpoints_file) or {}
 
     def save_endpoints(self, endpoints: dict[str, str]) -> None:
-        _write(self.endpoints_file, json.dumps(endpoints, indent=2))
+        write(self.endpoints_file, json.dumps(endpoints, indent=2) + "\n")
 
 
 def _read(path: Path) -> Any:
@@ -75,19 +76,3 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """A reader sees the old content or the new one, never half."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(text + "\n")
-    partial.rename(path)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Readable by its owner only, from the first byte on."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    partial.rename(path)

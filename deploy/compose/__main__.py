@@ -1,0 +1,34 @@
+"""`python -m deploy.compose up|down|test`: the platform in containers (`make compose-up`, -down, -test)."""
+
+import argparse
+
+from deploy.compose.engine import ROOT, EngineError
+from deploy.compose.project import STANDARD_PORTS, Project
+
+HOME = ROOT / ".headwater" / "compose"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="deploy.compose", description="The whole platform in containers.")
+    parser.add_argument("command", choices=["up", "down", "test"])
+    command = parser.parse_args().command
+    try:
+        if command == "test":
+            from deploy.compose.check import check  # needs .venv, which up and down do not
+
+            return check()
+        project = Project("headwater", HOME, STANDARD_PORTS, report=lambda line: print(line, flush=True))
+        if command == "down":
+            project.down(volumes=False)
+            return 0
+        project.build()
+        project.up()
+    except EngineError as error:
+        print(error)
+        return 1
+    print(f"Web console {project.endpoints()['gateway']}; for the client: export HEADWATER_HOME={HOME}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
