@@ -1,8 +1,10 @@
 """Leases with fencing tokens: who may work on a thing, decided by the database's clock (promises 6 and 18).
 
-token = await self._leases.claim(tx, job.id, owner=self._me, ttl_s=30)       # None: somebody else has it
-...work, renewing every ttl_s / 3...
-await self._leases.check(tx, job.id, token)                                  # in the transaction that writes the result
+    token = await self._leases.claim(tx, job.id, owner=self._me, ttl_s=30)  # None: somebody else has it
+    ...work, renewing every ttl_s / 3...
+    await self._leases.check(tx, job.id, token)  # in the transaction that writes the result
+
+Who was stopped for longer than its lease learns at its next renew or check that it is nobody any more.
 """
 
 import dataclasses
@@ -63,7 +65,8 @@ class PostgresLeases(Leases):
             set_={"owner": row.excluded.owner, "token": _LEASES.c.token + 1, "expires_at": _after(ttl_s)},
             where=(_LEASES.c.expires_at <= _NOW) | (_LEASES.c.owner == row.excluded.owner),
         )
-        return (await tx.execute(row.returning(_LEASES.c.token))).scalar_one_or_none()
+        token: int | None = (await tx.execute(row.returning(_LEASES.c.token))).scalar_one_or_none()
+        return token
 
     async def renew(self, tx: AsyncConnection, /, key: str, token: int, ttl_s: float) -> None:
         """See Leases."""

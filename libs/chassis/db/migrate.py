@@ -1,7 +1,7 @@
 """Brings one service's schema to its newest form.
 
-A script is an Alembic revision in the service's ``migrations/`` folder. It names tables without a schema, and what it makes
-belongs to the service's role. Promise 17: expand, then contract; the release before must run on the schema after.
+A script is an Alembic revision in the service's ``migrations/`` folder. It names tables without a schema, and what it
+makes belongs to the service's role. Promise 17: expand, then contract; the last release must run on the new schema.
 """
 
 from collections.abc import Iterable
@@ -77,7 +77,7 @@ async def _ensure_schema(connection: AsyncConnection, schema: str) -> None:
 
 
 # Roles belong to the whole server and locks to one database, so two databases may make the same role at once. Since
-# PostgreSQL 16 who makes a role may not yet become it. Where an administrator has prepared the role, neither is ours to do.
+# PostgreSQL 16 who makes a role may not yet become it. Where an administrator has prepared the role, neither is needed.
 _CREATE_ROLE = """
 DO $$
 BEGIN

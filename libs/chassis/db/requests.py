@@ -84,8 +84,11 @@ class PostgresRequests(Requests):
         self, tx: AsyncConnection, /, method: str, request_id: str, body_digest: str, result: str
     ) -> None:
         """See Requests."""
-        if request_id:
-            await tx.execute(_REQUESTS.update().where(_of(method, request_id)).values(result=result))
+        if not request_id:
+            return
+        claimed = sqlalchemy.and_(_of(method, request_id), _REQUESTS.c.body_digest == body_digest)
+        if (await tx.execute(_REQUESTS.update().where(claimed).values(result=result))).rowcount != 1:
+            raise RuntimeError("remember() needs first_result() before it, in the same transaction")
 
     async def forget_expired(self, tx: AsyncConnection) -> int:
         """Remove what is past its retention; for a background task. Returns how many."""
