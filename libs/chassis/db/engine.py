@@ -17,7 +17,6 @@ from chassis.db.errors import guarded
 from headwater.errors import InvalidArgument
 
 _CONNECT_TIMEOUT_S = 5.0
-_POOL_TIMEOUT_S = 5.0
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 
 
@@ -50,7 +49,7 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+asyncpg", query={**query, "ssl": mode} if mode else query)
 
 
-def create_engine(url: str, schema: str, pool_size: int) -> AsyncEngine:
+def create_engine(url: str, schema: str, pool_size: int, pool_timeout_s: float) -> AsyncEngine:
     """An engine whose every connection is the service's role in the service's schema; it connects when first used."""
     settings = {
         "role": role_of(schema),
@@ -66,7 +65,7 @@ def create_engine(url: str, schema: str, pool_size: int) -> AsyncEngine:
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT_S,
+        pool_timeout=pool_timeout_s,
         pool_use_lifo=True,
         connect_args={"server_settings": settings, "timeout": _CONNECT_TIMEOUT_S},
     )
@@ -78,13 +77,14 @@ class Database:
     Args:
         url: ``postgresql://user:password@host:port/database``; the user may become ``headwater_<schema>``.
         schema: the service's schema, made by :func:`chassis.db.migrate.migrate`.
-        pool_size: connections at most; who finds none within 5 s gets DatabaseBusy.
+        pool_size: connections at most.
+        pool_timeout_s: who finds no free connection for so long gets DatabaseBusy.
     """
 
-    def __init__(self, url: str, schema: str, pool_size: int = 8) -> None:
-        self._engine = create_engine(url, schema, pool_size)
+    def __init__(self, url: str, schema: str, pool_size: int = 8, *, pool_timeout_s: float = 5.0) -> None:
+        self._engine = create_engine(url, schema, pool_size, pool_timeout_s)
         # A connection of its own, so that readiness tells "busy" from "away".
-        self._probe = create_engine(url, schema, pool_size=1)
+        self._probe = create_engine(url, schema, 1, pool_timeout_s)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
