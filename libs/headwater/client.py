@@ -67,6 +67,7 @@ class Connection:
     def __init__(self, endpoints: Endpoints, token: str = "") -> None:
         self.endpoints = endpoints
         self.token = token
+        """What calls carry from now on; may be replaced at any time."""
         self._channels: dict[str, grpc.Channel] = {}
         self._flight: pyarrow.flight.FlightClient | None = None
         self._lock = threading.Lock()
@@ -97,7 +98,7 @@ class Connection:
         """The gRPC channel to one service; calls on it carry the token and raise ``headwater.errors``."""
         with self._lock:
             if area not in self._channels:
-                self._channels[area] = rpc.channel(getattr(self.endpoints, area), token=self.token)
+                self._channels[area] = rpc.channel(getattr(self.endpoints, area), token=lambda: self.token)
             return self._channels[area]
 
     def flight(self) -> "pyarrow.flight.FlightClient":
