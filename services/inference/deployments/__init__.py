@@ -1,0 +1,1 @@
+"""Deployments: names that are served, and what is loaded for them."""

@@ -1,0 +1,1 @@
+"""What computes: one small interface, and the engines behind it."""

@@ -1,0 +1,199 @@
+"""ONNX models, computed by ONNX Runtime on the CPU."""
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+
+from headwater.errors import FailedPrecondition
+from services.inference.engines.engine import EngineFailed, ModelRefused
+from services.inference.engines.onnx_file import check_onnx
+from services.inference.tensors.model import Array, Signature, TensorSpec
+
+_DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+_BFLOAT16 = 16  # TensorProto.BFLOAT16
+_FATAL = 4  # errors are raised to us as well; written to stderr they would repeat what callers sent
+
+
+class OnnxEngine:
+    """One session of ONNX Runtime. See Engine."""
+
+    def __init__(self, session: Any) -> None:
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        self.signature = Signature(
+            tuple(_spec(tensor) for tensor in inputs),
+            tuple(_spec(tensor) for tensor in outputs),
+            batchable=bool(inputs) and _rows_come_first([*inputs, *outputs]),
+        )
+        self._session = session
+        self._has_bfloat16 = any(spec.datatype == "BF16" for spec in (*self.signature.inputs, *self.signature.outputs))
+        self._inputs = [spec.name for spec in self.signature.inputs]
+        self._outputs = [spec.name for spec in self.signature.outputs]
+        self._lock = threading.Lock()
+        self._options: Any = None
+
+    @classmethod
+    def load(cls, model: bytes, *, threads: int, memory_bytes: int) -> Self:
+        """The engine for the ONNX file ``model``.
+
+        ``memory_bytes`` bounds what all sessions of this process may allocate together (weights and activations).
+
+        Raises:
+            ModelRefused: the file may not be served, or ONNX Runtime cannot.
+        """
+        check_onnx(model)
+        _arena.limit(memory_bytes)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _FATAL
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores belong to others too
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelRefused("ONNX Runtime cannot load the file.") from error
+        return cls(session)
+
+    def predict(self, inputs: Sequence[Array]) -> list[Array]:
+        """See Engine."""
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL
+        with self._lock:
+            self._options = options
+        try:
+            run = self._run_with_bfloat16 if self._has_bfloat16 else self._run
+            return run(inputs, options)
+        except Exception as error:  # ONNX Runtime raises several types that share no base class
+            raise EngineFailed from error
+        finally:
+            with self._lock:
+                self._options = None
+
+    def stop(self) -> None:
+        """See Engine. ONNX Runtime looks at this between two operators."""
+        with self._lock:
+            if self._options is not None:
+                self._options.terminate = True
+
+    def close(self) -> None:
+        """See Engine."""
+        del self._session
+
+    def _run(self, inputs: Sequence[Array], options: Any) -> list[Array]:
+        feeds = {
+            spec.name: _to_text(array) if spec.datatype == "BYTES" else array
+            for spec, array in zip(self.signature.inputs, inputs, strict=True)
+        }
+        outputs = self._session.run(self._outputs, feeds, options)
+        return [
+            _from_text(output) if spec.datatype == "BYTES" else np.ascontiguousarray(output)
+            for spec, output in zip(self.signature.outputs, outputs, strict=True)
+        ]
+
+    def _run_with_bfloat16(self, inputs: Sequence[Array], options: Any) -> list[Array]:
+        """The way through OrtValues: numpy has no bfloat16, so that ``run`` can neither take nor give it."""
+        feeds = {
+            spec.name: _to_ort_value(spec.datatype, array)
+            for spec, array in zip(self.signature.inputs, inputs, strict=True)
+        }
+        outputs = self._session.run_with_ort_values(self._outputs, feeds, options)
+        return [
+            _from_ort_value(spec.datatype, output) for spec, output in zip(self.signature.outputs, outputs, strict=True)
+        ]
+
+
+class _Arena:
+    """The memory that all sessions of this process share. ONNX Runtime bounds it once and cannot change it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limit_bytes = 0
+
+    def limit(self, memory_bytes: int) -> None:
+        """Let no more than ``memory_bytes`` be allocated.
+
+        Raises:
+            FailedPrecondition: this process has another bound already.
+        """
+        with self._lock:
+            if not self._limit_bytes:
+                self._register(memory_bytes)
+                self._limit_bytes = memory_bytes
+            elif self._limit_bytes != memory_bytes:
+                raise FailedPrecondition("Engines of this process have another bound.", bytes=self._limit_bytes)
+
+    def _register(self, memory_bytes: int) -> None:
+        onnxruntime.set_default_logger_severity(_FATAL)
+        info = onnxruntime.OrtMemoryInfo(
+            "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+        )
+        # Regions are taken as they are needed (1: SameAsRequested), not doubled; -1 leaves the other defaults.
+        bounds = {
+            "max_mem": memory_bytes,
+            "arena_extend_strategy": 1,
+            "initial_chunk_size_bytes": -1,
+            "max_dead_bytes_per_chunk": -1,
+        }
+        onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg(bounds))
+
+
+_arena = _Arena()
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    datatype = _DATATYPES.get(tensor.type)
+    if datatype is None:
+        raise ModelRefused(f"{tensor.name!r} is of type {tensor.type}, which cannot travel as a tensor.")
+    return TensorSpec(tensor.name, datatype, tuple(size if isinstance(size, int) else -1 for size in tensor.shape))
+
+
+def _rows_come_first(tensors: Sequence[Any]) -> bool:
+    """Whether the first dimension of all tensors varies, and under one name; a dimension without a name fits any."""
+    first = [tensor.shape[0] if tensor.shape else 1 for tensor in tensors]
+    return not any(isinstance(size, int) for size in first) and len({size for size in first if size}) <= 1
+
+
+def _to_text(array: Array) -> Array:
+    """BYTES as ONNX Runtime takes strings. Raises UnicodeDecodeError where a string is not UTF-8, as ONNX wants it."""
+    texts = np.empty(array.shape, np.object_)
+    texts.flat[:] = [element.decode() for element in array.flat]
+    return texts
+
+
+def _from_text(array: Array) -> Array:
+    elements = np.empty(array.shape, np.object_)
+    elements.flat[:] = [str(element).encode() for element in array.flat]
+    return elements
+
+
+def _to_ort_value(datatype: str, array: Array) -> Any:
+    if datatype == "BF16":
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(_to_text(array) if datatype == "BYTES" else array)
+
+
+def _from_ort_value(datatype: str, value: Any) -> Array:
+    if datatype == "BF16":
+        shape = value.shape()
+        copied = ctypes.string_at(value.data_ptr(), int(np.prod(shape, dtype=np.int64)) * 2)
+        return np.frombuffer(copied, np.uint16).reshape(shape)
+    array: Array = value.numpy()
+    return _from_text(array) if datatype == "BYTES" else array

@@ -1,0 +1,1 @@
+"""Records: what was answered to whom by which model version."""

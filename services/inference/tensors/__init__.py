@@ -1,0 +1,1 @@
+"""Tensors as they travel: element types, decoding, encoding, signatures and digests."""

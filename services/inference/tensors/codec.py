@@ -1,0 +1,108 @@
+"""Between bytes and arrays, after the Open Inference Protocol's raw representation.
+
+Numbers are the array's memory in row-major order, little-endian, and are not copied on the way in. An element of BYTES
+is its length (uint32, little-endian) followed by that many bytes.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from services.inference.tensors.datatypes import numpy_type
+from services.inference.tensors.errors import InvalidTensor, shown
+from services.inference.tensors.model import Array, Tensor
+
+_LENGTH = struct.Struct("<I")
+_MAX_RANK = 32  # numpy stops at 64; no model comes near either
+
+
+def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tensor:
+    """The tensor in ``raw``. Numbers share its memory and are read-only.
+
+    Raises:
+        InvalidTensor: shape, element type and bytes do not fit together.
+    """
+    dtype = numpy_type(datatype, name)
+    dimensions, count = _check_shape(name, shape)
+    if datatype == "BYTES":
+        return Tensor(name, datatype, _parse_bytes(name, raw, count).reshape(dimensions))
+    if count * dtype.itemsize != len(raw):
+        raise InvalidTensor(
+            f"{shown(name)}: {datatype} of shape {list(dimensions)} takes {count * dtype.itemsize} bytes; "
+            f"{len(raw)} came."
+        )
+    if datatype == "BOOL" and count and np.frombuffer(raw, np.uint8).max() > 1:
+        raise InvalidTensor(f"{shown(name)}: a BOOL is the byte 0 or 1; another value came.")
+    return Tensor(name, datatype, np.frombuffer(raw, dtype).reshape(dimensions))
+
+
+def from_values(name: str, datatype: str, shape: Sequence[int], values: Sequence[object]) -> Tensor:
+    """The tensor of these numbers or byte strings, in row-major order.
+
+    Raises:
+        InvalidTensor: their number is not what the shape says, or a number does not fit into the element type.
+    """
+    dtype = numpy_type(datatype, name)
+    dimensions, count = _check_shape(name, shape)
+    if count != len(values):
+        raise InvalidTensor(
+            f"{shown(name)}: shape {list(dimensions)} takes {count} elements; contents has {len(values)}."
+        )
+    if datatype == "BYTES":
+        return Tensor(name, datatype, _objects(values).reshape(dimensions))
+    try:
+        array = np.array(values, dtype)
+    except OverflowError as error:
+        raise InvalidTensor(f"{shown(name)}: a number is outside of the range of {datatype}.") from error
+    return Tensor(name, datatype, array.reshape(dimensions))
+
+
+def to_raw(tensor: Tensor) -> bytes:
+    """The raw representation of a tensor; the inverse of :func:`from_raw`."""
+    if tensor.datatype != "BYTES":
+        return tensor.array.tobytes()
+    return b"".join(part for element in tensor.array.flat for part in (_LENGTH.pack(len(element)), element))
+
+
+def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    if len(shape) > _MAX_RANK:
+        raise InvalidTensor(f"{shown(name)}: a shape may have {_MAX_RANK} dimensions; {len(shape)} came.")
+    dimensions = tuple(shape)
+    if dimensions and min(dimensions) < 0:
+        raise InvalidTensor(f"{shown(name)}: no dimension of a request may be negative; shape is {list(dimensions)}.")
+    # Also where a 0 makes the tensor empty: numpy refuses dimensions whose product does not fit into its index type.
+    if math.prod(max(dimension, 1) for dimension in dimensions) >= 2**59:
+        raise InvalidTensor(f"{shown(name)}: shape {list(dimensions)} is larger than any tensor can be.")
+    return dimensions, math.prod(dimensions)
+
+
+def _parse_bytes(name: str, raw: bytes, count: int) -> Array:
+    if count * _LENGTH.size > len(raw):  # before anything is allocated for them
+        raise InvalidTensor(
+            f"{shown(name)}: {count} elements of BYTES take at least {count * _LENGTH.size} bytes; {len(raw)} came."
+        )
+    elements = []
+    position = 0
+    for index in range(count):
+        start = position + _LENGTH.size
+        if start > len(raw):
+            raise InvalidTensor(f"{shown(name)}: the bytes end before element {index} of {count}.")
+        position = start + _LENGTH.unpack_from(raw, position)[0]
+        if position > len(raw):
+            raise InvalidTensor(
+                f"{shown(name)}: element {index} claims {position - start} bytes; {len(raw) - start} are left."
+            )
+        elements.append(raw[start:position])
+    if position != len(raw):
+        raise InvalidTensor(f"{shown(name)}: {len(raw) - position} bytes are left after {count} elements.")
+    return _objects(elements)
+
+
+def _objects(elements: Iterable[object]) -> Array:
+    """An array of these very objects; numpy's own conversion would cut trailing NULs off byte strings."""
+    values = list(elements)
+    array = np.empty(len(values), np.object_)
+    array[:] = values
+    return array
