@@ -6,19 +6,17 @@ The images install from this list before the sources are copied, so that a chang
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 OWN_EXTRAS = re.compile(r"headwater\[([\w,-]+)\]")
 
 
-def requirements(extra: str, project: dict[str, object]) -> list[str]:
+def requirements(extra: str, project: Mapping[str, Any]) -> list[str]:
     """The project's own dependencies and those of `extra`, with the extras that it names in turn."""
-    extras = project["optional-dependencies"]
-    found = project["dependencies"]
-    assert isinstance(extras, dict)
-    assert isinstance(found, list)
-    found = list(found)
-    for requirement in extras[extra]:
+    found = list(project["dependencies"])
+    for requirement in project["optional-dependencies"][extra]:
         if own := OWN_EXTRAS.fullmatch(requirement):
             for name in own[1].split(","):
                 found += requirements(name, project)

@@ -2,10 +2,8 @@
 
 import argparse
 
-from deploy.compose.engine import ROOT, EngineError
-from deploy.compose.project import STANDARD_PORTS, Project
-
-HOME = ROOT / ".headwater" / "compose"
+from deploy.compose.engine import EngineError
+from deploy.compose.project import PASSWORDS, STANDARD_PORTS, Project
 
 
 def main() -> int:
@@ -17,7 +15,7 @@ def main() -> int:
             from deploy.compose.check import check  # needs .venv, which up and down do not
 
             return check()
-        project = Project("headwater", HOME, STANDARD_PORTS, report=lambda line: print(line, flush=True))
+        project = Project("headwater", PASSWORDS, STANDARD_PORTS, report=lambda line: print(line, flush=True))
         if command == "down":
             project.down(volumes=False)
             return 0
@@ -26,7 +24,7 @@ def main() -> int:
     except EngineError as error:
         print(error)
         return 1
-    print(f"Web console {project.endpoints()['gateway']}; for the client: export HEADWATER_HOME={HOME}")
+    print(f"Web console {project.endpoints()['gateway']}; for the client: export HEADWATER_HOME={PASSWORDS}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Talking to the container engine: `docker`, and whichever compose there is."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,17 +28,18 @@ class Compose:
         self._environment = {**os.environ, **environment}
         self._command = [*_compose_command(), "--project-name", project]
 
-    def run(self, *arguments: str) -> None:
-        """Runs a compose command, its output shown.
+    def run(self, *arguments: str, log: Path | None = None) -> None:
+        """Runs a compose command; what it prints is shown, or appended to `log`.
 
         Raises:
             EngineError: it failed.
         """
-        done = subprocess.run([*self._command, *arguments], cwd=ROOT, env=self._environment)
+        with log.open("ab") if log else contextlib.nullcontext() as output:
+            command = [*self._command, *arguments]
+            done = subprocess.run(command, cwd=ROOT, env=self._environment, stdout=output, stderr=output)
         if done.returncode != 0:
-            raise EngineError(
-                f"`compose {' '.join(arguments)}` failed with code {done.returncode}; its words are above."
-            )
+            where = f"the end of {log}:\n{_tail(log)}" if log else "its words are above"
+            raise EngineError(f"`compose {' '.join(arguments)}` failed with code {done.returncode}; {where}")
 
     def output(self, *arguments: str) -> str:
         """Runs a compose command and returns what it prints.
@@ -75,6 +77,10 @@ def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
         words = (done.stderr or done.stdout).strip().splitlines()[-3:]
         raise EngineError(f"`{' '.join(command[:4])} …` failed: {' '.join(words)}")
     return done.stdout
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _compose_command() -> list[str]:

@@ -10,6 +10,8 @@ from deploy.compose.passwords import ensure_passwords
 from deploy.files import write, write_secret
 
 START_TIMEOUT_S = 180.0
+# docker-compose.yml names the files in it.
+PASSWORDS = ROOT / ".headwater" / "compose"
 # The variable of docker-compose.yml by which a published port is chosen, and its standard value.
 STANDARD_PORTS = {
     "REGISTRY_PORT": 50051,
@@ -43,12 +45,14 @@ class Project:
 
     def build(self) -> None:
         """Builds the six images."""
-        ensure_passwords(ROOT / ".headwater" / "compose")
-        started = time.monotonic()
+        ensure_passwords(PASSWORDS)
+        log = PASSWORDS / "build.log"
+        log.unlink(missing_ok=True)
         for service in SERVICES:  # the first installs what all share
-            self._report(f"building the image of {service}")
-            self.compose.run("build", service)
-        self._report(f"built {len(SERVICES)} images in {time.monotonic() - started:.0f} s")
+            started = time.monotonic()
+            self._report(f"building the image of {service} (details in {log.relative_to(ROOT)})")
+            self.compose.run("build", service, log=log)
+            self._report(f"built the image of {service} in {time.monotonic() - started:.0f} s")
 
     def up(self) -> None:
         """Starts every container, waits until all are healthy, and tells the client where they are.
@@ -56,7 +60,7 @@ class Project:
         Raises:
             EngineError: a container did not become healthy; the end of its log is shown.
         """
-        ensure_passwords(ROOT / ".headwater" / "compose")
+        ensure_passwords(PASSWORDS)
         self.compose.run("up", "--detach", "--no-build")
         self._wait()
         self._home.mkdir(parents=True, exist_ok=True)

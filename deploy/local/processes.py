@@ -1,7 +1,7 @@
 """Detached processes that are found again: by a record of their id and start time, so that a reused id is not ours."""
 
 import json
-import subprocess
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,23 +18,24 @@ class Processes:
         self._run = home / "run"
         self._logs = home / "logs"
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> psutil.Process:
+    def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> psutil.Process:
         """Starts `command` in a session of its own; it outlives this process. Its output is appended to its log."""
         self._run.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        with self.log(name).open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=dict(environment),
-                cwd=folder,
-                start_new_session=True,
-            )
-        process = psutil.Process(child.pid)
-        record = self._run / f"{name}.json"
-        write(record, json.dumps({"pid": process.pid, "started_s": process.create_time()}))
+        # Not subprocess.Popen, which holds that whoever starts a process also waits for its end.
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log(name)), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        process = psutil.Process(pid)
+        write(self._run / f"{name}.json", json.dumps({"pid": pid, "started_s": process.create_time()}))
         return process
 
     def find(self, name: str) -> psutil.Process | None:

@@ -17,7 +17,7 @@ from deploy.local import programs
 from deploy.local.environment import check_user_settings, environment_of
 from deploy.local.processes import Processes
 from deploy.local.programs import PROGRAMS, Ports, Program
-from deploy.local.state import ROOT, State
+from deploy.local.state import State
 from deploy.ports import HOST, taken
 
 START_TIMEOUT_S = 120.0
@@ -115,7 +115,7 @@ class Stack:
             database_url=self._url("postgres"),
             redis_url=self._url("valkey"),
         )
-        self.processes.start(program.name, [sys.executable, "-m", program.module], environment, ROOT)
+        self.processes.start(program.name, [sys.executable, "-m", program.module], environment)
 
     def _wait(self, started: list[Program], ports: Ports) -> None:
         """Returns when every service of `started` is ready; ends early when one of them has ended."""
