@@ -3,18 +3,34 @@
 from chassis.blobs.local import LocalBlobs
 from chassis.blobs.memory import MemoryBlobs
 from chassis.blobs.objects import ObjectStoreBlobs
-from chassis.blobs.protocol import Blob, BlobCorrupt, BlobNotFound, Blobs, InvalidDigest, check_digest
-from chassis.blobs.urls import blobs_from_url
+from chassis.blobs.protocol import (
+    Blob,
+    BlobCorrupt,
+    BlobNotFound,
+    Blobs,
+    BlobStoreFull,
+    BlobStoreUnavailable,
+    DigestMismatch,
+    InvalidDigest,
+    RangeOutside,
+    check_digest,
+)
+from chassis.blobs.urls import InvalidBlobsUrl, blobs_from_url
 
 __all__ = [
     "Blob",
     "BlobCorrupt",
     "BlobNotFound",
+    "BlobStoreFull",
+    "BlobStoreUnavailable",
     "Blobs",
+    "DigestMismatch",
+    "InvalidBlobsUrl",
     "InvalidDigest",
     "LocalBlobs",
     "MemoryBlobs",
     "ObjectStoreBlobs",
+    "RangeOutside",
     "blobs_from_url",
     "check_digest",
 ]

@@ -1,7 +1,143 @@
-"""Blobs: local."""
+"""Blobs as files of one directory.
 
-from chassis.blobs.protocol import Blobs
+    root/sha256/ab/abcdef…    a blob, read-only; it appears by a rename and is never changed
+    root/incoming/…           puts under way, and what interrupted ones left
+
+A put is acknowledged when the file is synced and renamed and its directory, and those above it that may be new, are
+synced too (promise 1). A copy of ``root`` made at any moment is a consistent store.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+
+from chassis.blobs.protocol import Blob, BlobNotFound, Blobs, BlobStoreUnavailable, check_digest, length_within
+from chassis.blobs.spool import full_disk_named, remove_older, spooled, verified
+
+_READ_BYTES = 2**20
 
 
 class LocalBlobs(Blobs):
-    """Blobs: local."""
+    """Blobs under ``root``, which is made when first needed; any number of processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._incoming = self._root / "incoming"
+        self._synced: set[Path] = set()
+        self._verified: dict[str, tuple[int, int, int]] = {}
+
+    async def put(self, chunks: AsyncIterable[bytes], *, expected_digest: str = "") -> Blob:
+        """See Blobs."""
+        if expected_digest:
+            check_digest(expected_digest)
+        with full_disk_named():
+            await asyncio.to_thread(self._make_directory, self._incoming)
+        async with spooled(self._incoming, chunks, expected_digest=expected_digest) as file:
+            with full_disk_named():
+                await asyncio.to_thread(self._publish, file.path, self._path(file.digest))
+            return Blob(file.digest, file.size_bytes)
+
+    def open(self, digest: str) -> AsyncIterator[bytes]:
+        """See Blobs."""
+        return verified(digest, self._read(self._path(digest), digest))
+
+    async def read_range(self, digest: str, start: int, length: int) -> bytes:
+        """See Blobs."""
+        path = self._path(digest)
+        within = length_within(start, length, await self.size_bytes(digest))
+
+        def read() -> bytes:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(within)
+
+        return await asyncio.to_thread(read)
+
+    async def exists(self, digest: str) -> bool:
+        """See Blobs."""
+        return await asyncio.to_thread(self._path(digest).exists)
+
+    async def size_bytes(self, digest: str) -> int:
+        """See Blobs."""
+        return (await self._stat(digest)).st_size
+
+    async def local_path(self, digest: str) -> Path:
+        """See Blobs. The file in the store itself; it is verified once for as long as it does not change."""
+        status = await self._stat(digest)
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._verified.get(digest) != seen:
+            async for _ in self.open(digest):
+                pass
+            self._verified[digest] = seen
+        return self._path(digest)
+
+    async def delete(self, digest: str) -> None:
+        """See Blobs."""
+        await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
+
+    async def collect_leftovers(self, older_than_s: float = 86_400) -> int:
+        """See Blobs."""
+        if not self._incoming.exists():
+            return 0
+        return await asyncio.to_thread(remove_older, self._incoming, older_than_s)
+
+    async def check(self) -> None:
+        """See Blobs."""
+        try:
+            await asyncio.to_thread(self._make_directory, self._incoming)
+        except OSError as error:
+            raise BlobStoreUnavailable from error
+        if not await asyncio.to_thread(os.access, self._incoming, os.W_OK | os.X_OK):
+            raise BlobStoreUnavailable
+
+    async def close(self) -> None:
+        """See Blobs."""
+
+    def _path(self, digest: str) -> Path:
+        hexadecimal = check_digest(digest).removeprefix("sha256:")
+        return self._root / "sha256" / hexadecimal[:2] / hexadecimal
+
+    async def _stat(self, digest: str) -> os.stat_result:
+        try:
+            return await asyncio.to_thread(self._path(digest).stat)
+        except FileNotFoundError as error:
+            raise BlobNotFound(digest=digest) from error
+
+    async def _read(self, path: Path, digest: str) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread(path.open, "rb")
+        except FileNotFoundError as error:
+            raise BlobNotFound(digest=digest) from error
+        with file:
+            while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+                yield chunk
+
+    def _publish(self, temporary: Path, final: Path) -> None:
+        self._make_directory(final.parent)
+        temporary.replace(final)  # over an equal one, if there is one; that heals it if it was damaged
+        _sync(final.parent)
+
+    def _make_directory(self, directory: Path) -> None:
+        """Make ``directory`` and sync all above it that may be new.
+
+        That a directory exists proves nothing: another process may have made it a moment ago and not have synced it
+        yet. So each process syncs the way down to every directory once.
+        """
+        if directory in self._synced:
+            return
+        new = [directory]
+        while not new[-1].parent.exists():
+            new.append(new[-1].parent)
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in {*new, directory, directory.parent, self._root}:
+            _sync(path.parent)
+        self._synced.add(directory)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,12 @@
-"""Blobs: memory."""
+"""Blobs in memory, for tests and for what need not last."""
 
-from chassis.blobs.protocol import Blobs
+from obstore.store import MemoryStore
+
+from chassis.blobs.objects import ObjectStoreBlobs
 
 
-class MemoryBlobs(Blobs):
-    """Blobs: memory."""
+class MemoryBlobs(ObjectStoreBlobs):
+    """Blobs that last as long as this object."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-from headwater.errors import DataLoss, InvalidArgument, NotFound
+from headwater.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unavailable
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -38,11 +38,39 @@ class BlobCorrupt(DataLoss):
     reason = "BLOB_CORRUPT"
 
 
+class BlobStoreFull(ResourceExhausted):
+    """There is no room for more bytes."""
+
+    reason = "BLOB_STORE_FULL"
+    text = "There is no room left for more bytes."
+
+
+class BlobStoreUnavailable(Unavailable):
+    """The store does not answer, or refuses our credentials."""
+
+    reason = "BLOB_STORE_UNAVAILABLE"
+    text = "The blob store cannot be reached right now."
+
+
+class RangeOutside(OutOfRange):
+    """The range does not begin within the blob."""
+
+    reason = "RANGE_OUTSIDE_BLOB"
+    text = "The range does not begin within the stored bytes."
+
+
 def check_digest(digest: str) -> str:
     """Return ``digest`` if it is well formed, or raise InvalidDigest."""
     if not _DIGEST.fullmatch(digest):
         raise InvalidDigest
     return digest
+
+
+def length_within(start: int, length: int, size_bytes: int) -> int:
+    """How much of a range lies within a blob of ``size_bytes``; raise RangeOutside if it does not begin there."""
+    if start < 0 or length < 0 or start > size_bytes:
+        raise RangeOutside(start=start, length=length, size_bytes=size_bytes)
+    return min(length, size_bytes - start)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,15 +85,15 @@ class Blobs(Protocol):
     """Immutable bytes by their SHA-256. A digest that is not well formed raises InvalidDigest everywhere."""
 
     async def put(self, chunks: AsyncIterable[bytes], *, expected_digest: str = "") -> Blob:
-        """Store the bytes; when this returns they are durable (promise 1). The same bytes may be put any number of times.
+        """Store the bytes; when this returns they are durable (promise 1). Bytes that are there may come again.
 
         Raises:
             DigestMismatch: ``expected_digest`` is given and is not that of the bytes; nothing is stored.
-            ResourceExhausted: no room (reason BLOB_STORE_FULL).
+            BlobStoreFull: there is no room.
         """
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
-        """All bytes in order, in chunks of up to 1 MiB. The last chunk is given only after the digest has been verified.
+        """All bytes in order, in chunks of about 1 MiB; the last one only after the digest has been verified.
 
         Raises:
             BlobNotFound, BlobCorrupt
@@ -76,7 +104,7 @@ class Blobs(Protocol):
 
         Raises:
             BlobNotFound
-            OutOfRange: ``start`` is negative or past the end, or ``length`` is negative.
+            RangeOutside: ``start`` is negative or past the end, or ``length`` is negative.
         """
 
     async def exists(self, digest: str) -> bool:
@@ -99,7 +127,11 @@ class Blobs(Protocol):
         """Remove what interrupted puts left behind that long ago; returns how many things were removed."""
 
     async def check(self) -> None:
-        """Return when the store answers; raise Unavailable when it does not."""
+        """Return when the store answers.
+
+        Raises:
+            BlobStoreUnavailable: it does not.
+        """
 
     async def close(self) -> None:
         """Release what is held."""

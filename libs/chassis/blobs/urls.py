@@ -1,14 +1,42 @@
 """From a setting to a blob store."""
 
+import urllib.parse
+from pathlib import Path
+
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from chassis.blobs.local import LocalBlobs
+from chassis.blobs.memory import MemoryBlobs
+from chassis.blobs.objects import ObjectStoreBlobs
 from chassis.blobs.protocol import Blobs
+from headwater.errors import InvalidArgument
+
+
+class InvalidBlobsUrl(InvalidArgument):
+    """The URL names no blob store."""
+
+    reason = "INVALID_BLOBS_URL"
+    text = "HEADWATER_BLOBS_URL must look like file:///absolute/directory, s3://bucket/prefix, gs://… or az://…"
 
 
 def blobs_from_url(url: str) -> Blobs:
-    """The store that ``url`` names: ``file:///abs/dir``, ``memory://``, ``s3://bucket/prefix``, ``gs://…`` or ``az://…``.
+    """The store that ``url`` names: ``file:///absolute/directory``, ``s3://bucket/prefix``, ``gs://…``, ``az://…``.
 
-    Credentials for object stores come from their usual environment variables.
+    ``memory://`` is one that ends with the process. Credentials for object stores come from their usual environment
+    variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, ...).
 
     Raises:
-        InvalidArgument: the URL is none of these.
+        InvalidBlobsUrl: the URL is none of these.
     """
-    raise NotImplementedError
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
+            return LocalBlobs(Path(urllib.parse.unquote(parts.path)))
+        if parts.scheme == "memory":
+            return MemoryBlobs()
+        if parts.scheme in ("s3", "gs", "az") and parts.netloc:
+            return ObjectStoreBlobs(from_url(url))
+    except (ValueError, BaseError) as error:
+        raise InvalidBlobsUrl from error
+    raise InvalidBlobsUrl

@@ -1,0 +1,294 @@
+"""Every blob store: a local directory, object stores and memory."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import obstore
+import pytest
+import pytest_asyncio
+from obstore.store import LocalStore, MemoryStore
+
+from chassis.blobs import (
+    Blob,
+    BlobCorrupt,
+    BlobNotFound,
+    Blobs,
+    DigestMismatch,
+    InvalidBlobsUrl,
+    InvalidDigest,
+    LocalBlobs,
+    MemoryBlobs,
+    ObjectStoreBlobs,
+    RangeOutside,
+    blobs_from_url,
+)
+
+DATA = os.urandom(3 * 2**20 + 17)
+DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
+NOBODY_HAS = "sha256:" + 64 * "0"
+BAD_DIGESTS = [
+    "",
+    "sha256:",
+    "sha256:" + 63 * "0",
+    "sha256:" + 65 * "0",
+    "sha256:" + 64 * "G",
+    "sha256:" + 64 * "A",
+    "md5:" + 32 * "0",
+    "sha256:../../../../etc/passwd",
+    "sha256:" + 63 * "0" + "\n",
+    "sha256:" + 64 * "\u0661",  # digits, in another alphabet
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A store, how to change what it keeps behind its back, and where a put leaves its traces."""
+
+    blobs: Blobs
+    overwrite: Callable[[str, bytes], object]
+    files: Callable[[], list[Path]]
+
+
+@pytest_asyncio.fixture(params=["local", "object store in a directory", "memory"])
+async def case(request: pytest.FixtureRequest, blobs_dir: Path) -> AsyncIterator[Case]:
+    def overwrite_file(digest: str, data: bytes) -> None:
+        file = blobs_dir / _key(digest)
+        file.chmod(0o644)
+        file.write_bytes(data)
+
+    def files() -> list[Path]:
+        return [path for path in blobs_dir.rglob("*") if path.is_file()]
+
+    if request.param == "local":
+        case = Case(LocalBlobs(blobs_dir), overwrite_file, files)
+    elif request.param == "memory":
+        store = MemoryStore()
+        case = Case(ObjectStoreBlobs(store), lambda digest, data: obstore.put(store, _key(digest), data), list)
+    else:
+        case = Case(ObjectStoreBlobs(LocalStore(blobs_dir)), overwrite_file, files)
+    yield case
+    await case.blobs.close()
+
+
+async def test_what_was_put_is_read_back(case: Case) -> None:
+    assert await case.blobs.put(_chunks(DATA)) == Blob(DIGEST, len(DATA))
+    assert await _read(case.blobs, DIGEST) == DATA
+    assert await case.blobs.exists(DIGEST)
+    assert await case.blobs.size_bytes(DIGEST) == len(DATA)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 2**20, 2**22])
+async def test_the_size_of_the_chunks_sent_makes_no_difference(case: Case, size: int) -> None:
+    data = DATA[:5000] if size == 1 else DATA
+    blob = await case.blobs.put(_chunks(data, size))
+    assert blob.digest == "sha256:" + hashlib.sha256(data).hexdigest()
+    assert await _read(case.blobs, blob.digest) == data
+
+
+async def test_no_bytes_at_all_are_a_blob_too(case: Case) -> None:
+    blob = await case.blobs.put(_chunks(b""))
+    assert blob == Blob("sha256:" + hashlib.sha256().hexdigest(), 0)
+    assert await _read(case.blobs, blob.digest) == b""
+    assert await case.blobs.read_range(blob.digest, 0, 10) == b""
+
+
+async def test_the_same_bytes_may_be_put_again_and_at_the_same_time(case: Case) -> None:
+    blobs = await asyncio.gather(*(case.blobs.put(_chunks(DATA)) for _ in range(5)))
+    assert set(blobs) == {Blob(DIGEST, len(DATA))}
+    assert await _read(case.blobs, DIGEST) == DATA
+
+
+async def test_declared_bytes_are_accepted_and_others_are_not_stored(case: Case) -> None:
+    with pytest.raises(DigestMismatch):
+        await case.blobs.put(_chunks(DATA), expected_digest=NOBODY_HAS)
+    assert not await case.blobs.exists(DIGEST)
+    assert not await case.blobs.exists(NOBODY_HAS)
+    assert (await case.blobs.put(_chunks(DATA), expected_digest=DIGEST)).digest == DIGEST
+
+
+async def test_a_range_is_read(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    assert await case.blobs.read_range(DIGEST, 2**20 - 5, 10) == DATA[2**20 - 5 : 2**20 + 5]
+    assert await case.blobs.read_range(DIGEST, 7, 0) == b""
+
+
+async def test_a_range_ends_where_the_blob_ends(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    assert await case.blobs.read_range(DIGEST, len(DATA) - 3, 10**12) == DATA[-3:]
+    assert await case.blobs.read_range(DIGEST, len(DATA), 1) == b""
+
+
+@pytest.mark.parametrize(("start", "length"), [(-1, 1), (0, -1), (len(DATA) + 1, 1), (2**63, 1)])
+async def test_a_range_outside_is_refused(case: Case, start: int, length: int) -> None:
+    await case.blobs.put(_chunks(DATA))
+    with pytest.raises(RangeOutside):
+        await case.blobs.read_range(DIGEST, start, length)
+
+
+async def test_what_was_never_put_is_not_found(case: Case) -> None:
+    assert not await case.blobs.exists(NOBODY_HAS)
+    for call in (
+        _read(case.blobs, NOBODY_HAS),
+        case.blobs.read_range(NOBODY_HAS, 0, 1),
+        case.blobs.size_bytes(NOBODY_HAS),
+        case.blobs.local_path(NOBODY_HAS),
+    ):
+        with pytest.raises(BlobNotFound):
+            await call
+
+
+@pytest.mark.parametrize("digest", BAD_DIGESTS)
+async def test_what_is_no_digest_is_refused_everywhere(case: Case, digest: str) -> None:
+    """Promise 13: no text becomes a path."""
+    for call in (
+        _read(case.blobs, digest),
+        case.blobs.read_range(digest, 0, 1),
+        case.blobs.size_bytes(digest),
+        case.blobs.local_path(digest),
+        case.blobs.exists(digest),
+        case.blobs.delete(digest),
+        case.blobs.put(_chunks(DATA), expected_digest=digest or "sha256"),
+    ):
+        with pytest.raises(InvalidDigest):
+            await call
+
+
+async def test_one_flipped_bit_at_rest_is_data_loss(case: Case) -> None:
+    """Promise 5."""
+    await case.blobs.put(_chunks(DATA))
+    case.overwrite(DIGEST, DATA[:100] + bytes([DATA[100] ^ 1]) + DATA[101:])
+    with pytest.raises(BlobCorrupt):
+        await _read(case.blobs, DIGEST)
+    with pytest.raises(BlobCorrupt):
+        await case.blobs.local_path(DIGEST)
+
+
+async def test_of_bytes_that_were_cut_the_reader_never_gets_all(case: Case) -> None:
+    """Promise 5: a reader that ignores the error still has no complete file."""
+    await case.blobs.put(_chunks(DATA))
+    case.overwrite(DIGEST, DATA[:1000])
+    received = b""
+    with contextlib.suppress(BlobCorrupt):
+        async for chunk in case.blobs.open(DIGEST):
+            received += chunk
+    assert received == b""
+
+
+async def test_damaged_bytes_are_healed_by_putting_them_again(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    case.overwrite(DIGEST, b"something else")
+    await case.blobs.put(_chunks(DATA))
+    assert await _read(case.blobs, DIGEST) == DATA
+
+
+async def test_a_local_file_has_the_bytes_and_cannot_be_written(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    path = await case.blobs.local_path(DIGEST)
+    assert path.read_bytes() == DATA
+    assert path.stat().st_mode & 0o222 == 0
+    assert await case.blobs.local_path(DIGEST) == path
+
+
+async def test_what_was_deleted_is_gone_and_may_be_deleted_again(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    await case.blobs.delete(DIGEST)
+    await case.blobs.delete(DIGEST)
+    assert not await case.blobs.exists(DIGEST)
+    with pytest.raises(BlobNotFound):
+        await case.blobs.size_bytes(DIGEST)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+async def test_an_interrupted_put_stores_nothing(case: Case, share: float) -> None:
+    """Promise 2."""
+    with pytest.raises(ConnectionResetError):
+        await case.blobs.put(_cut(DATA, share))
+    assert not await case.blobs.exists(DIGEST)
+    assert case.files() == []
+
+
+async def test_a_cancelled_put_stores_nothing(case: Case) -> None:
+    started = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield DATA
+        started.set()
+        await asyncio.Event().wait()
+
+    putting = asyncio.create_task(case.blobs.put(endless()))
+    await started.wait()
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert case.files() == []
+
+
+async def test_a_store_that_answers_passes_its_check(case: Case) -> None:
+    await case.blobs.check()
+
+
+async def test_what_a_killed_process_left_is_collected_when_it_is_old(blobs_dir: Path) -> None:
+    """Promise 2; a put under way elsewhere is left alone."""
+    blobs = LocalBlobs(blobs_dir)
+    await blobs.put(_chunks(DATA))
+    old, new = blobs_dir / "incoming" / "old", blobs_dir / "incoming" / "new"
+    old.write_bytes(b"half a blob")
+    os.utime(old, (0, 0))
+    new.write_bytes(b"half a blob")
+    assert await blobs.collect_leftovers(older_than_s=60) == 1
+    assert not old.exists()
+    assert new.exists()
+    assert await _read(blobs, DIGEST) == DATA
+
+
+async def test_copies_of_remote_blobs_stay_within_their_bound(blobs_dir: Path) -> None:
+    blobs = ObjectStoreBlobs(LocalStore(blobs_dir), cache_max_bytes=2500)
+    digests = [(await blobs.put(_chunks(bytes([number]) * 1000))).digest for number in range(5)]
+    paths = [await blobs.local_path(digest) for digest in digests]
+    assert [path.exists() for path in paths] == [False, False, False, True, True]
+    assert (await blobs.local_path(digests[0])).read_bytes() == bytes(1000)
+    await blobs.close()
+    assert not paths[-1].parent.exists()
+
+
+async def test_the_url_of_a_directory_names_a_local_store(blobs_dir: Path) -> None:
+    blobs = blobs_from_url((blobs_dir / "with a space").as_uri())
+    await blobs.put(_chunks(DATA))
+    assert await _read(LocalBlobs(blobs_dir / "with a space"), DIGEST) == DATA
+
+
+async def test_the_url_of_memory_names_a_store_that_ends_with_its_object() -> None:
+    first, second = blobs_from_url("memory://"), MemoryBlobs()
+    await first.put(_chunks(DATA))
+    assert await _read(first, DIGEST) == DATA
+    assert not await second.exists(DIGEST)
+
+
+@pytest.mark.parametrize("url", ["", "/srv/blobs", "file://host/srv", "file:///", "http://example.com/x", "s3://", "x"])
+def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(InvalidBlobsUrl):
+        blobs_from_url(url)
+
+
+async def _chunks(data: bytes, size: int = 2**18) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def _cut(data: bytes, share: float) -> AsyncIterator[bytes]:
+    yield data[: int(len(data) * share)]
+    raise ConnectionResetError
+
+
+async def _read(blobs: Blobs, digest: str) -> bytes:
+    return b"".join([chunk async for chunk in blobs.open(digest)])
+
+
+def _key(digest: str) -> str:
+    hexadecimal = digest.removeprefix("sha256:")
+    return f"sha256/{hexadecimal[:2]}/{hexadecimal}"
