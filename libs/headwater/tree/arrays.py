@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 UNFOLD_MAX_BYTES = 64 << 20
 
@@ -33,6 +32,8 @@ def plain(array: pa.Array) -> pa.Array:
         elif isinstance(array, pa.DictionaryArray):
             if len(array) * array.dictionary.nbytes > UNFOLD_MAX_BYTES:
                 bound(int(_byte_lengths(array.dictionary, _numbers(array.indices)).sum()))
+            if _is_view(array.dictionary):
+                array = pa.DictionaryArray.from_arrays(array.indices, bytes_of(array.dictionary))
             array = array.dictionary_decode()
         else:
             return array
@@ -93,8 +94,34 @@ def numbers_of(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def elements_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """How many elements each list (or map) has, none for null, and all those elements in order, made plain."""
-    if isinstance(array, pa.MapArray):
-        entry = pa.struct([pa.field("key", array.type.key_type), pa.field("value", array.type.item_type)])
-        array = array.cast(pa.list_(entry))
-    counts = pc.list_value_length(array).fill_null(0).cast(pa.int64())
-    return np.asarray(counts), plain(array.flatten())
+    offsets = _list_offsets(array)
+    counts = np.diff(offsets)
+    elements = array.values.slice(offsets[0], offsets[-1] - offsets[0])
+    if array.null_count:
+        valid = np.asarray(validity(array)) == 1
+        if counts[~valid].any():
+            elements = _under(elements, counts, valid)
+        counts = np.where(valid, counts, 0)
+    return counts, plain(elements)
+
+
+def _under(elements: pa.Array, counts: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_]) -> pa.Array:
+    """The elements of the valid lists alone, when null ones have some too (which few writers do).
+
+    Runs of valid lists are concatenated, because not every type has a kernel that could filter it.
+    """
+    ends = np.concatenate(([0], np.cumsum(counts)))
+    changes = np.flatnonzero(np.diff(valid, prepend=False, append=False))
+    runs = [elements.slice(ends[start], ends[end] - ends[start]) for start, end in changes.reshape(-1, 2)]
+    return pa.concat_arrays(runs) if runs else elements.slice(0, 0)
+
+
+def _list_offsets(array: pa.Array) -> npt.NDArray[np.int64]:
+    """Where each list begins and the last one ends, in ``array.values``."""
+    first, end = array.offset, array.offset + len(array) + 1
+    if isinstance(array, pa.FixedSizeListArray):
+        return np.arange(first, end, dtype=np.int64) * int(array.type.list_size)
+    if len(array) == 0:
+        return np.zeros(1, np.int64)
+    dtype = np.int64 if isinstance(array, pa.LargeListArray) else np.int32
+    return np.asarray(np.frombuffer(array.buffers()[1], dtype, end)[first:], np.int64)

@@ -139,7 +139,8 @@ class Decimal(Fixed):
         if self.stored_bytes < 8:
             given = arrays.numbers_of(array, np.int32).astype(np.int64).reshape(-1, 1)
         else:
-            given = arrays.numbers_of(array, f"V{self.stored_bytes}").view(np.int64).reshape(len(array), -1)
+            given = arrays.numbers_of(array, f"V{self.stored_bytes}").view(np.int64)
+            given = given.reshape(-1, self.stored_bytes // 8)
         values = np.empty((len(array), words), np.int64)
         common = min(words, given.shape[1])
         values[:, :common] = given[:, :common]
