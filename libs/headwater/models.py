@@ -1,6 +1,5 @@
 """Models from Python: upload files, register a version, set objectives, move a version to a stage."""
 
-import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final, TypeAlias
 
 from google.protobuf import struct_pb2
 
+from headwater import digests
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
@@ -41,7 +41,7 @@ def stage(text: str) -> Stage:
 def upload(connection: Connection, path: Path, *, project: str = DEFAULT_PROJECT) -> artifacts_pb2.Artifact:
     """Store one file's bytes; storing the same bytes again returns the same artifact."""
     header = artifacts_pb2.UploadArtifactHeader(
-        parent=str(ProjectName(project)), filename=path.name, digest=_digest(path)
+        parent=str(ProjectName(project)), filename=path.name, digest=digests.of_file(path)
     )
 
     def messages() -> Iterator[artifacts_pb2.UploadArtifactRequest]:
@@ -123,8 +123,3 @@ def require(
 
 def _models(connection: Connection) -> models_pb2_grpc.ModelServiceStub:
     return models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -1,0 +1,1 @@
+"""The six services. They meet only through gRPC and Flight; none imports another."""

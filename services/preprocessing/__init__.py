@@ -1,0 +1,1 @@
+"""The preprocessing service: versioned pipelines, the jobs that apply them, and the cache of step results."""

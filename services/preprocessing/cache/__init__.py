@@ -1,0 +1,1 @@
+"""Step results by content, in two tiers."""

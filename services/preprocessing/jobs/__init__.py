@@ -1,0 +1,1 @@
+"""Jobs that apply a pipeline version to a dataset version."""

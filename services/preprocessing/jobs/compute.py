@@ -1,0 +1,85 @@
+"""The part of a job that runs in worker processes: fetch a chunk's rows, run the steps, hand the result back.
+
+A task is a few hundred bytes: workers fetch their rows themselves, on whatever machine the launcher placed them.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.flight as flight
+
+from headwater.dataset.v1 import flight_pb2
+from services.preprocessing.pipelines.model import Step
+from services.preprocessing.steps import engine
+from services.preprocessing.steps.engine import Prefix
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """One chunk to process. With ``known``, the first ``known_length`` steps are done already."""
+
+    flight_address: str
+    token: str
+    command: bytes
+    """A serialized GetCommand that selects the chunk's rows."""
+    steps: tuple[Step, ...]
+    keep: tuple[int, ...]
+    """Prefix lengths whose results are wanted for the cache."""
+    known: bytes = b""
+    known_length: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a chunk: the rows to store, and the results by prefix length to cache, as Arrow IPC streams."""
+
+    rows: bytes
+    kept: Sequence[tuple[int, bytes]]
+
+
+def process(task: Task) -> Result:
+    """Process one chunk.
+
+    Raises:
+        HeadwaterError: a row cannot be processed, or the rows cannot be fetched.
+    """
+    source = Prefix(task.known_length, unpack(task.known)) if task.known_length else _fetch(task)
+    prefixes = engine.run(task.steps, source, task.keep)
+    kept = [(prefix.length, pack(prefix.batch)) for prefix in prefixes if prefix.length in task.keep]
+    return Result(pack(engine.result(prefixes[-1])), kept)
+
+
+def pack(batch: pa.RecordBatch) -> bytes:
+    """A record batch as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def unpack(stream: bytes) -> pa.RecordBatch:
+    """What :func:`pack` made."""
+    with pa.ipc.open_stream(stream) as reader:
+        return reader.read_next_batch()
+
+
+def command(version: str, split: str, first_row: int, row_count: int) -> bytes:
+    """The GetCommand of consecutive rows."""
+    selected = flight_pb2.GetCommand(version=version, split=split, first_row=first_row, row_limit=row_count)
+    return selected.SerializeToString()
+
+
+def _fetch(task: Task) -> pa.RecordBatch:
+    client = _client(task.flight_address)
+    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + task.token.encode())])
+    info = client.get_flight_info(flight.FlightDescriptor.for_command(task.command), options)
+    table = client.do_get(info.endpoints[0].ticket, options).read_all()
+    (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+    return batch
+
+
+@functools.cache
+def _client(address: str) -> flight.FlightClient:
+    return flight.FlightClient(f"grpc://{address}")

@@ -1,0 +1,107 @@
+"""The dataset service, as jobs use it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import grpc.aio
+import pyarrow as pa
+import pyarrow.flight as flight
+
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, flight_pb2
+
+_PAGE = 1000
+
+
+class Datasets:
+    """Versions to read, chunks to look up, uploads to fill. ``token`` gives a valid bearer token at any time."""
+
+    def __init__(self, channel: grpc.aio.Channel, flight_address: str, token: Callable[[], str]) -> None:
+        self._stub = datasets_pb2_grpc.DatasetServiceStub(channel)
+        self._token = token
+        self.flight_address = flight_address
+
+    @property
+    def token(self) -> str:
+        """A bearer token, for a worker to read with."""
+        return self._token()
+
+    async def version(self, name: str) -> datasets_pb2.DatasetVersion:
+        """One version.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        return await self._stub.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=name))
+
+    async def chunks(self, version: str, split: str) -> AsyncIterator[Sequence[datasets_pb2.Chunk]]:
+        """The chunks of a split in row order, a page at a time."""
+        token = ""
+        while True:
+            request = datasets_pb2.ListChunksRequest(parent=version, split=split, page_size=_PAGE, page_token=token)
+            page = await self._stub.ListChunks(request)
+            if page.chunks:
+                yield page.chunks
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def open_upload(self, dataset: str, request_id: str) -> str:
+        """A new upload into ``dataset``."""
+        request = datasets_pb2.CreateUploadRequest(parent=dataset, request_id=request_id)
+        return (await self._stub.CreateUpload(request)).name
+
+    async def abort(self, upload: str) -> None:
+        """Give an upload up."""
+        await self._stub.AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
+
+    async def commit(
+        self, upload: str, message: str, derived_from: Sequence[str], request_id: str
+    ) -> datasets_pb2.CommitUploadResponse:
+        """Make a version of an upload, or find the one that has the same rows."""
+        request = datasets_pb2.CommitUploadRequest(
+            name=upload, message=message, derived_from=derived_from, request_id=request_id
+        )
+        return await self._stub.CommitUpload(request)
+
+    def writer(self, upload: str, split: str, schema: pa.Schema) -> "SplitWriter":
+        """A DoPut stream into one split of an upload."""
+        return SplitWriter(self.flight_address, self.token, upload, split, schema)
+
+
+class SplitWriter:
+    """One DoPut stream. Use as an asynchronous context manager; leaving it waits until all rows are durable."""
+
+    def __init__(self, address: str, token: str, upload: str, split: str, schema: pa.Schema) -> None:
+        self._address = address
+        self._options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token.encode())])
+        command = flight_pb2.PutCommand(upload=upload, split=split)
+        self._descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
+        self._schema = schema
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def write(self, batch: pa.RecordBatch) -> None:
+        """Send some rows; waits while the server is behind."""
+        await asyncio.to_thread(self._writer.write_batch, batch)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._close, error is None)
+
+    def _open(self) -> None:
+        self._client = flight.FlightClient(f"grpc://{self._address}")
+        self._writer, self._answers = self._client.do_put(self._descriptor, self._schema, self._options)
+
+    def _close(self, complete: bool) -> None:
+        try:
+            if complete:
+                self._writer.done_writing()
+                self._answers.read()
+                self._writer.close()
+        finally:
+            self._client.close()

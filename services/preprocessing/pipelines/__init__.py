@@ -1,0 +1,1 @@
+"""Pipelines: documents, versions, digests."""

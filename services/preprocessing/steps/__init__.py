@@ -1,0 +1,1 @@
+"""Step types: what a pipeline can do to rows."""
