@@ -16,6 +16,7 @@ from services.inference.tensors.model import Array, Tensor
 
 _LENGTH = struct.Struct("<I")
 _MAX_RANK = 32  # numpy stops at 64; no model comes near either
+_MAX_ELEMENTS = 2**31  # protobuf stops at 2 GiB a message
 
 
 def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tensor:
@@ -72,8 +73,8 @@ def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]
     dimensions = tuple(shape)
     if dimensions and min(dimensions) < 0:
         raise InvalidTensor(f"{shown(name)}: no dimension of a request may be negative; shape is {list(dimensions)}.")
-    # Also where a 0 makes the tensor empty: numpy refuses dimensions whose product does not fit into its index type.
-    if math.prod(max(dimension, 1) for dimension in dimensions) >= 2**59:
+    # Also where a 0 makes the tensor empty, so that it has no bytes that would have to come.
+    if math.prod(max(dimension, 1) for dimension in dimensions) >= _MAX_ELEMENTS:
         raise InvalidTensor(f"{shown(name)}: shape {list(dimensions)} is larger than any tensor can be.")
     return dimensions, math.prod(dimensions)
 

@@ -1,0 +1,23 @@
+"""What can go wrong with deployments."""
+
+from headwater.errors import AlreadyExists, InvalidArgument, NotFound
+
+
+class DeploymentNotFound(NotFound):
+    """No deployment of this name is there."""
+
+    reason = "DEPLOYMENT_NOT_FOUND"
+    text = "No such deployment."
+
+
+class ServedNameTaken(AlreadyExists):
+    """Another deployment answers to this name. KServe v2 has no projects, so a name is served once per installation."""
+
+    reason = "SERVED_NAME_TAKEN"
+    text = "A deployment with this name, whatever its case, is being served already."
+
+
+class InvalidDeployment(InvalidArgument):
+    """The deployment's own fields do not make sense together."""
+
+    reason = "INVALID_DEPLOYMENT"

@@ -1,0 +1,76 @@
+"""Deployments in memory: one process, nothing kept. Same contract as postgres.py."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from chassis.db.requests import MemoryRequests
+from headwater.names import DeploymentName
+from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
+from services.inference.deployments.model import Deployment
+from services.inference.deployments.store import DeploymentStore, DeploymentTx
+
+
+class MemoryDeployments(DeploymentStore):
+    """See DeploymentStore. Transactions run one after the other."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, Deployment] = {}
+        self._requests = MemoryRequests()
+        self._lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[DeploymentTx]:
+        """See DeploymentStore."""
+        async with self._lock:
+            tx = _MemoryTx(dict(self._by_uid), self._requests)
+            yield tx
+            self._by_uid = tx.by_uid
+            for method, request_id, body_digest, result in tx.answered:
+                await self._requests.remember(None, method, request_id, body_digest, result)
+
+
+class _MemoryTx(DeploymentTx):
+    def __init__(self, by_uid: dict[str, Deployment], requests: MemoryRequests) -> None:
+        self.by_uid = by_uid
+        self.answered: list[tuple[str, str, str, str]] = []
+        self._requests = requests
+
+    async def insert(self, deployment: Deployment) -> None:
+        taken = {each.served_name.lower() for each in await self.all_served()}
+        if deployment.served_name.lower() in taken:
+            raise ServedNameTaken(deployment=deployment.name)
+        self.by_uid[deployment.uid] = deployment
+
+    async def get(self, name: DeploymentName, *, for_update: bool = False) -> Deployment:
+        del for_update  # transactions run one after the other
+        archived = []
+        for each in self.by_uid.values():
+            if each.name == name and each.archive_time is None:
+                return each
+            if each.name == name:
+                archived.append(each)
+        if not archived:
+            raise DeploymentNotFound(deployment=name)
+        return max(archived, key=lambda each: (each.archive_time, each.uid))
+
+    async def get_by_uid(self, uid: str) -> Deployment:
+        if uid not in self.by_uid:
+            raise DeploymentNotFound(uid=uid)
+        return self.by_uid[uid]
+
+    async def replace(self, deployment: Deployment) -> None:
+        self.by_uid[deployment.uid] = deployment
+
+    async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
+        served = [each for each in await self.all_served() if each.name.project == project and each.served_name > after]
+        return sorted(served, key=lambda each: each.served_name)[:limit]
+
+    async def all_served(self) -> Sequence[Deployment]:
+        return [each for each in self.by_uid.values() if each.archive_time is None]
+
+    async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
+        return await self._requests.first_result(None, method, request_id, body_digest)
+
+    async def remember(self, method: str, request_id: str, body_digest: str, result: str) -> None:
+        self.answered.append((method, request_id, body_digest, result))

@@ -1,0 +1,61 @@
+"""A deployment: a name that is served, and the version of a model that it is routed to."""
+
+import dataclasses
+import datetime
+import enum
+
+from headwater.names import DeploymentName, ModelName
+from services.inference.models.source import Selector
+
+DEFAULT_MAX_BATCH_ROWS = 64
+DEFAULT_MAX_QUEUE_REQUESTS = 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batching:
+    """How requests are batched (see batcher.Limits)."""
+
+    max_batch_rows: int = DEFAULT_MAX_BATCH_ROWS
+    max_queue_requests: int = DEFAULT_MAX_QUEUE_REQUESTS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was asked to be served. ``revision`` grows with every change of it."""
+
+    name: DeploymentName
+    uid: str
+    model: ModelName
+    selector: Selector
+    batching: Batching
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+    created_by: str
+    revision: int = 1
+    archive_time: datetime.datetime | None = None
+
+    @property
+    def served_name(self) -> str:
+        """The model name that KServe v2 clients ask for."""
+        return self.name.deployment
+
+
+class State(enum.Enum):
+    """Whether a deployment answers."""
+
+    WAITING = enum.auto()
+    READY = enum.auto()
+    FAILED = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Status:
+    """What this process serves for a deployment now. It is not stored: each replica tells of itself."""
+
+    state: State
+    model_version: str = ""
+    model_digest: str = ""
+    failure: str = ""
+
+
+WAITING = Status(State.WAITING)

@@ -1,0 +1,121 @@
+"""Deployments in PostgreSQL."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Row, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.db.engine import Database
+from chassis.db.requests import PostgresRequests
+from headwater.names import DeploymentName, ModelName
+from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
+from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.store import DeploymentStore, DeploymentTx
+from services.inference.models.source import Selector, SelectorKind
+from services.inference.tables import deployments
+
+
+class PostgresDeployments(DeploymentStore):
+    """See DeploymentStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._requests = PostgresRequests()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[DeploymentTx]:
+        """See DeploymentStore."""
+        async with self._database.transaction() as connection:
+            yield _PostgresTx(connection, self._requests)
+
+    async def forget_expired_requests(self) -> None:
+        """Remove answers that are past their retention (see chassis.db.requests)."""
+        async with self._database.transaction() as connection:
+            await self._requests.forget_expired(connection)
+
+
+class _PostgresTx(DeploymentTx):
+    def __init__(self, connection: AsyncConnection, requests: PostgresRequests) -> None:
+        self._connection = connection
+        self._requests = requests
+
+    async def insert(self, deployment: Deployment) -> None:
+        try:
+            await self._connection.execute(deployments.insert().values(_to_row(deployment)))
+        except sqlalchemy.exc.IntegrityError as error:
+            raise ServedNameTaken(deployment=deployment.name) from error
+
+    async def get(self, name: DeploymentName, *, for_update: bool = False) -> Deployment:
+        query = (
+            deployments.select()
+            .where(deployments.c.project == name.project, deployments.c.deployment == name.deployment)
+            .order_by(deployments.c.archive_time.desc().nulls_first(), deployments.c.uid.desc())
+            .limit(1)
+        )
+        row = (await self._connection.execute(query.with_for_update() if for_update else query)).one_or_none()
+        if row is None:
+            raise DeploymentNotFound(deployment=name)
+        return _from_row(row)
+
+    async def get_by_uid(self, uid: str) -> Deployment:
+        row = (await self._connection.execute(deployments.select().where(deployments.c.uid == uid))).one_or_none()
+        if row is None:
+            raise DeploymentNotFound(uid=uid)
+        return _from_row(row)
+
+    async def replace(self, deployment: Deployment) -> None:
+        change = deployments.update().where(deployments.c.uid == deployment.uid).values(_to_row(deployment))
+        await self._connection.execute(change)
+
+    async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
+        served = deployments.select().where(deployments.c.archive_time.is_(None), deployments.c.project == project)
+        query = served.where(deployments.c.deployment > after).order_by(deployments.c.deployment).limit(limit)
+        return await self._all(query)
+
+    async def all_served(self) -> Sequence[Deployment]:
+        return await self._all(deployments.select().where(deployments.c.archive_time.is_(None)))
+
+    async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
+        return await self._requests.first_result(self._connection, method, request_id, body_digest)
+
+    async def remember(self, method: str, request_id: str, body_digest: str, result: str) -> None:
+        await self._requests.remember(self._connection, method, request_id, body_digest, result)
+
+    async def _all(self, query: Select[Any]) -> Sequence[Deployment]:
+        return [_from_row(row) for row in await self._connection.execute(query)]
+
+
+def _to_row(deployment: Deployment) -> Mapping[str, object]:
+    return {
+        "uid": deployment.uid,
+        "project": deployment.name.project,
+        "deployment": deployment.name.deployment,
+        "model": str(deployment.model),
+        "selector_kind": deployment.selector.kind.value,
+        "selector_value": deployment.selector.value,
+        "max_batch_rows": deployment.batching.max_batch_rows,
+        "max_queue_requests": deployment.batching.max_queue_requests,
+        "revision": deployment.revision,
+        "create_time": deployment.create_time,
+        "update_time": deployment.update_time,
+        "archive_time": deployment.archive_time,
+        "created_by": deployment.created_by,
+    }
+
+
+def _from_row(row: Row[Any]) -> Deployment:
+    return Deployment(
+        DeploymentName(row.project, row.deployment),
+        row.uid,
+        ModelName.parse(row.model),
+        Selector(SelectorKind(row.selector_kind), row.selector_value),
+        Batching(row.max_batch_rows, row.max_queue_requests),
+        row.create_time,
+        row.update_time,
+        row.created_by,
+        row.revision,
+        row.archive_time,
+    )

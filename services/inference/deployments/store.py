@@ -1,0 +1,53 @@
+"""What must be remembered of deployments. tests/contract/inference/test_deployment_store.py holds both stores to it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from headwater.names import DeploymentName
+from services.inference.deployments.model import Deployment
+
+
+class DeploymentTx(Protocol):
+    """One transaction: all of it takes effect, or nothing."""
+
+    async def insert(self, deployment: Deployment) -> None:
+        """Add it.
+
+        Raises:
+            ServedNameTaken: a deployment that is not archived has the same last name segment, whatever its case.
+        """
+
+    async def get(self, name: DeploymentName, *, for_update: bool = False) -> Deployment:
+        """The deployment that answers to ``name``; where there is none, the one archived last.
+
+        ``for_update`` lets nobody else change it before this transaction ends.
+
+        Raises:
+            DeploymentNotFound: there never was one.
+        """
+
+    async def get_by_uid(self, uid: str) -> Deployment:
+        """The deployment with this uid, or raise DeploymentNotFound."""
+
+    async def replace(self, deployment: Deployment) -> None:
+        """Put this in the place of the one with the same uid."""
+
+    async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
+        """Deployments of a project that are not archived, by name, those after the name ``after``."""
+
+    async def all_served(self) -> Sequence[Deployment]:
+        """Every deployment that is not archived."""
+
+    async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
+        """See chassis.db.requests."""
+
+    async def remember(self, method: str, request_id: str, body_digest: str, result: str) -> None:
+        """See chassis.db.requests."""
+
+
+class DeploymentStore(Protocol):
+    """Where deployments are kept."""
+
+    def transaction(self) -> AbstractAsyncContextManager[DeploymentTx]:
+        """A transaction that commits when the block ends and rolls back when it raises."""

@@ -1,0 +1,56 @@
+"""What a request for a prediction can meet."""
+
+from headwater.errors import InvalidArgument, NotFound, ResourceExhausted, Unavailable, Unimplemented
+
+
+class ModelNotFound(NotFound):
+    """No deployment has this name."""
+
+    reason = "MODEL_NOT_FOUND"
+    text = "No deployment has this name."
+
+
+class VersionNotServed(NotFound):
+    """The deployment exists but answers with another version than the one asked for."""
+
+    reason = "VERSION_NOT_SERVED"
+    text = "This version is not served."
+
+
+class ModelNotReady(Unavailable):
+    """The deployment exists but nothing is loaded for it now."""
+
+    reason = "MODEL_NOT_READY"
+    text = "The model is not ready."
+
+
+class QueueFull(ResourceExhausted):
+    """As many requests wait for this model as may wait."""
+
+    reason = "QUEUE_FULL"
+    text = "Too many requests wait for this model."
+
+
+class RecordsBehind(ResourceExhausted):
+    """So many answers wait to be recorded that no further one is given: none may go unrecorded."""
+
+    reason = "RECORDS_BEHIND"
+    text = "Too many answers wait to be recorded."
+
+
+class InvalidRequest(InvalidArgument):
+    """The request contradicts itself or the protocol."""
+
+    reason = "INVALID_REQUEST"
+
+
+class UnknownParameter(InvalidArgument):
+    """A parameter that this server does not know; none is ever ignored."""
+
+    reason = "UNKNOWN_PARAMETER"
+
+
+class NotSupported(Unimplemented):
+    """A part of the protocol that this server does not do; the text says what to do instead."""
+
+    reason = "NOT_SUPPORTED"

@@ -1,0 +1,81 @@
+"""Model versions held in memory; passes the same contract suite as the registry's."""
+
+import dataclasses
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+from headwater.errors import NotFound, Unavailable
+from headwater.names import ModelName, ModelVersionName
+from services.inference.models.source import ModelFile, ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
+
+_CHUNK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file to be: its format and its bytes."""
+
+    format: str
+    content: bytes
+
+
+class MemoryModels(ModelSource):
+    """A registry for tests and experiments in one process. ``away`` makes it unreachable."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._versions: dict[ModelName, list[ModelVersion]] = {}
+        self._pointers: dict[tuple[ModelName, Selector], ModelVersion] = {}
+        self._content: dict[str, bytes] = {}
+
+    def add(self, model: ModelName, files: Mapping[str, NewFile]) -> ModelVersion:
+        """The next version of ``model``, with these files by path."""
+        listed = []
+        for path, file in sorted(files.items()):
+            digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
+            self._content[digest] = file.content
+            listed.append(ModelFile(path, digest, len(file.content), file.format))
+        lines = "".join(f"{file.path}\0{file.digest}\n" for file in listed)
+        versions = self._versions.setdefault(model, [])
+        version = ModelVersion(
+            ModelVersionName(model.project, model.model, str(len(versions) + 1)),
+            f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
+            tuple(listed),
+        )
+        versions.append(version)
+        return version
+
+    def point(self, model: ModelName, selector: Selector, version: ModelVersion | None) -> None:
+        """Let a stage or an alias hold ``version``, or nothing."""
+        if version is None:
+            self._pointers.pop((model, selector), None)
+        else:
+            self._pointers[model, selector] = version
+
+    def damage(self, digest: str, content: bytes) -> None:
+        """Let the bytes under ``digest`` be others."""
+        self._content[digest] = content
+
+    async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
+        """See ModelSource."""
+        self._reach()
+        if selector.kind is SelectorKind.VERSION:
+            for version in self._versions.get(model, ()):
+                if version.name.version == selector.value:
+                    return version
+        elif found := self._pointers.get((model, selector)):
+            return found
+        raise NoSuchVersion(model=model, selector=selector)
+
+    async def download(self, model: ModelName, digest: str) -> AsyncIterator[bytes]:
+        """See ModelSource."""
+        self._reach()
+        if digest not in self._content:
+            raise NotFound("No such bytes.", model=model, digest=digest)
+        content = self._content[digest]
+        for start in range(0, len(content), _CHUNK):
+            yield content[start : start + _CHUNK]
+
+    def _reach(self) -> None:
+        if self.away:
+            raise Unavailable("The models cannot be reached.")

@@ -1,0 +1,68 @@
+"""Model versions from the registry, over gRPC."""
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+
+from headwater.artifact.v1 import artifact_pb2
+from headwater.errors import NotFound
+from headwater.names import ArtifactName, ModelName, ModelVersionName
+from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc, models_pb2, models_pb2_grpc
+from services.inference.models.source import ModelFile, ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
+
+_RESOLVE_TIMEOUT_S = 5.0
+_DOWNLOAD_TIMEOUT_S = 600.0
+_Format = artifact_pb2.ModelFile.Format
+_Stage = artifact_pb2.ModelMetadata.Stage
+
+
+class RegistryModels(ModelSource):
+    """The registry behind ``channel``, whose errors are Headwater's (see chassis.rpc.client)."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._models = models_pb2_grpc.ModelServiceStub(channel)
+        self._artifacts = artifacts_pb2_grpc.ArtifactServiceStub(channel)
+
+    async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
+        """See ModelSource."""
+        try:
+            found = await self._resolve(model, selector)
+        except NotFound as error:
+            raise NoSuchVersion(model=model, selector=selector) from error
+        return _version_from_proto(found)
+
+    async def download(self, model: ModelName, digest: str) -> AsyncIterator[bytes]:
+        """See ModelSource."""
+        name = ArtifactName(model.project, digest.removeprefix("sha256:"))
+        request = artifacts_pb2.DownloadArtifactRequest(name=str(name))
+        async for part in self._artifacts.DownloadArtifact(request, timeout=_DOWNLOAD_TIMEOUT_S):
+            yield part.data
+
+    async def _resolve(self, model: ModelName, selector: Selector) -> artifact_pb2.ModelMetadata:
+        if selector.kind is SelectorKind.VERSION:
+            name = ModelVersionName(model.project, model.model, selector.value)
+            request = models_pb2.GetModelVersionRequest(name=str(name))
+            return await self._models.GetModelVersion(request, timeout=_RESOLVE_TIMEOUT_S)
+        wanted = models_pb2.ResolveModelVersionRequest(name=str(model))
+        if selector.kind is SelectorKind.STAGE:
+            wanted.stage = _Stage.Value(f"STAGE_{selector.value.upper()}")
+        else:
+            wanted.alias = selector.value
+        return await self._models.ResolveModelVersion(wanted, timeout=_RESOLVE_TIMEOUT_S)
+
+
+def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
+    files = tuple(
+        ModelFile(file.path, file.digest, file.size_bytes, _format_from_proto(file.format)) for file in version.files
+    )
+    primary = version.storage_location.rpartition("/")[2]
+    return ModelVersion(
+        ModelVersionName.parse(version.name), version.digest, files, f"sha256:{primary}" if primary else ""
+    )
+
+
+def _format_from_proto(value: "_Format.ValueType") -> str:
+    if value not in _Format.values():  # a registry of a later release knows more of them
+        return ""
+    name = _Format.Name(value).removeprefix("FORMAT_").lower()
+    return "" if name == "unspecified" else name

@@ -1,0 +1,95 @@
+"""What the inference service needs to know of model versions, in its own words."""
+
+import dataclasses
+import enum
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from headwater.errors import FailedPrecondition, NotFound
+from headwater.names import ModelName, ModelVersionName
+
+
+class NoSuchVersion(NotFound):
+    """No version of the model is in this stage, under this alias or of this number."""
+
+    reason = "NO_SUCH_VERSION"
+    text = "No version of the model is there."
+
+
+class NothingToServe(FailedPrecondition):
+    """The version has no file that an engine of this service loads, or several and none is named as the one."""
+
+    reason = "NOTHING_TO_SERVE"
+
+
+class SelectorKind(enum.Enum):
+    """By what a version is chosen. The values are what the database keeps."""
+
+    STAGE = "stage"
+    ALIAS = "alias"
+    VERSION = "version"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Selector:
+    """Which version of a model: the holder of a stage (``staging``, ``production``), of an alias, or a number."""
+
+    kind: SelectorKind
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.value}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a version. ``format`` is as the registry recognised it: ``onnx``, ``safetensors`` or empty."""
+
+    path: str
+    digest: str
+    size_bytes: int
+    format: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One immutable version. ``primary`` is the digest of the file that the registry names as the one to use."""
+
+    name: ModelVersionName
+    digest: str
+    files: tuple[ModelFile, ...]
+    primary: str = ""
+
+    def servable_file(self, formats: frozenset[str]) -> ModelFile:
+        """The file to load.
+
+        Raises:
+            NothingToServe: no file is of one of ``formats``, or it is not clear which.
+        """
+        candidates = [file for file in self.files if file.format in formats]
+        chosen = [file for file in candidates if file.digest == self.primary] or candidates
+        if len(chosen) == 1:
+            return chosen[0]
+        wanted = " or ".join(sorted(formats))
+        found = ", ".join(f"{file.path} ({file.format or 'unknown'})" for file in self.files[:5])
+        raise NothingToServe(f"{self.name} must have one {wanted} file to be served; it has {found or 'no file'}.")
+
+
+class ModelSource(Protocol):
+    """Where versions come from: the registry, or its twin in memory."""
+
+    async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
+        """The version that ``selector`` stands for now.
+
+        Raises:
+            NoSuchVersion: there is none.
+            Unavailable: the source cannot be asked.
+        """
+
+    def download(self, model: ModelName, digest: str) -> AsyncIterator[bytes]:
+        """The bytes of one file, in order. What comes is for the receiver to verify.
+
+        Raises:
+            NotFound: there are no such bytes.
+            Unavailable: the source cannot be asked.
+        """

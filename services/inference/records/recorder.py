@@ -1,0 +1,162 @@
+"""Writes records by the batch, off the path of requests, and loses none silently.
+
+An answer is put into a buffer in memory before it is sent; a background task hashes its tensors in a thread and appends
+the records to the store, every ``flush_interval_s``. What this means:
+
+- A record can be read at once: the buffer is looked into before the store.
+- A record is durable about one flush interval after its answer. A process that is killed (not stopped) loses what was
+  answered since the last flush; a stop flushes.
+- While the store is away the buffer fills. When it is full (``max_records``, or ``max_bytes`` of tensors not yet
+  hashed) predictions are refused with RECORDS_BEHIND, because none may go unrecorded. Readiness says so, and says before
+  it that flushing fails.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from headwater.errors import HeadwaterError, Unavailable
+from headwater.names import InferenceRecordName
+from services.inference.errors import RecordsBehind
+from services.inference.records.model import Answered, Record
+from services.inference.records.store import RecordStore
+
+_FLUSH_RECORDS = 5_000  # in one statement
+_HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for the interval
+
+_log = structlog.get_logger("inference.recorder")
+
+
+class NotRecording(Unavailable):
+    """Records cannot be written now; answers are still given until the buffer is full."""
+
+    reason = "NOT_RECORDING"
+    text = "Records cannot be written."
+
+
+class Recorder:
+    """The buffer before a RecordStore. To be used in one event loop, which runs :meth:`run`."""
+
+    def __init__(self, store: RecordStore, *, flush_interval_s: float, max_records: int, max_bytes: int) -> None:
+        self._store = store
+        self._flush_interval_s = flush_interval_s
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._answered: dict[str, Answered] = {}
+        self._records: dict[str, Record] = {}
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self.failing_since: float | None = None
+        self.written = 0
+
+    @property
+    def buffered(self) -> int:
+        """How many records wait to be written."""
+        return len(self._answered) + len(self._records)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """The memory of the tensors that wait to be hashed."""
+        return self._bytes
+
+    def admit(self) -> None:
+        """Go on if one more answer can be recorded.
+
+        Raises:
+            RecordsBehind: it cannot, so it must not be given.
+        """
+        if self.buffered >= self._max_records or self._bytes >= self._max_bytes:
+            self._wake.set()
+            raise RecordsBehind(retry_after_ms=max(int(self._flush_interval_s * 1000), 50), waiting=self.buffered)
+
+    def add(self, answered: Answered) -> None:
+        """Record this answer; it can be found from now on."""
+        self._answered[answered.record.request_id] = answered
+        self._bytes += answered.size_bytes
+        if self._bytes > self._max_bytes * _HASH_EARLY:
+            self._wake.set()
+
+    async def find(self, name: InferenceRecordName) -> Record:
+        """The record, from the buffer or the store; raises RecordNotFound."""
+        answered = self._answered.get(name.record)
+        if answered is not None and answered.record.project == name.project:
+            return await asyncio.to_thread(answered.digested)
+        record = self._records.get(name.record)
+        if record is not None and record.project == name.project:
+            return record
+        return await self._store.get(name)
+
+    async def page(self, project: str, deployment: str, before: int | None, limit: int) -> Sequence[Record]:
+        """Records newest first (see RecordStore); everything answered before the call is among them.
+
+        Raises:
+            Unavailable: the store is away, so that the newest cannot be put in order.
+        """
+        if before is None:
+            await self.flush()
+        return await self._store.page(project, deployment, before, limit)
+
+    async def flush(self) -> None:
+        """Write everything that is in the buffer now.
+
+        Raises:
+            Unavailable: the store is away; nothing is lost, the buffer keeps it.
+        """
+        async with self._flushing:
+            await self._hash()
+            try:
+                await self._write()
+            except Exception:
+                self.failing_since = self.failing_since or time.monotonic()
+                raise
+            self.failing_since = None
+
+    async def run(self) -> None:
+        """Flush every interval, for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self._flush_interval_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self.flush()
+            except HeadwaterError as error:
+                _log.warning("records cannot be written", buffered=self.buffered, reason=error.reason)
+                await asyncio.sleep(self._flush_interval_s)
+
+    async def check(self) -> None:
+        """Return while records can be written; for readiness.
+
+        Raises:
+            NotRecording: flushing fails, or the buffer is full.
+        """
+        if self.failing_since is not None:
+            failing_s = time.monotonic() - self.failing_since
+            raise NotRecording(buffered=self.buffered, failing_s=f"{failing_s:.0f}")
+        try:
+            self.admit()
+        except RecordsBehind as error:
+            raise NotRecording(buffered=self.buffered) from error
+
+    async def _hash(self) -> None:
+        batch = list(self._answered.values())
+        if not batch:
+            return
+        records = await asyncio.to_thread(lambda: [answered.digested() for answered in batch])
+        for answered, record in zip(batch, records, strict=True):
+            del self._answered[record.request_id]
+            self._records[record.request_id] = record
+            self._bytes -= answered.size_bytes
+
+    async def _write(self) -> None:
+        while self._records:
+            batch = list(self._records.values())[:_FLUSH_RECORDS]
+            await self._store.append(batch)
+            for record in batch:
+                del self._records[record.request_id]
+            self.written += len(batch)
