@@ -20,9 +20,8 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "tree" / "golden.json"
 def numbers(rows: int) -> pa.Table:
     """Row i is (i, i * i mod 256, "row i"): several chunks when there are enough."""
     ids = np.arange(rows, dtype=np.int64)
-    return pa.table(
-        {"id": ids, "square": (ids * ids % 256).astype(np.uint8), "text": [f"row {i}" for i in range(rows)]}
-    )
+    texts = pa.array([f"row {i}" for i in range(rows)], pa.string())
+    return pa.table({"id": ids, "square": (ids * ids % 256).astype(np.uint8), "text": texts})
 
 
 def images() -> pa.Table:
