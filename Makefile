@@ -41,7 +41,7 @@ lint: .dev proto-check ## check style, types, imports and protos
 	@$(VENV)/ruff check $(SOURCES)
 	@$(VENV)/ruff format --check $(SOURCES)
 	@$(VENV)/mypy $(SOURCES)
-	@$(VENV)/lint-imports
+	@$(VENV)/lint-imports --no-logo
 	@$(VENV)/buf lint
 	@$(VENV)/python deploy/breaking.py $(AGAINST)
 
