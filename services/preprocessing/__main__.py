@@ -15,7 +15,7 @@ from chassis.db.lease import PostgresLeases
 from chassis.db.migrate import migrate
 from chassis.db.requests import PostgresRequests
 from chassis.ids import new_id
-from chassis.launchers import LocalLauncher
+from chassis.launchers.local import LocalLauncher
 from chassis.rpc.client import channel
 from headwater.preprocessing.v1 import jobs_pb2, jobs_pb2_grpc, pipelines_pb2, pipelines_pb2_grpc
 from services.preprocessing.cache.tiers import StepCache

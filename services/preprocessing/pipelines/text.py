@@ -62,6 +62,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            raise TextFault(f"line {node.start_mark.line + 1}: a key must be text")
         keys = [key.value for key, _ in node.value]
         if len(set(keys)) != len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)

@@ -102,13 +102,19 @@ def _resize_one(array: Array, config: Resize) -> Array:
     size = (config.width, config.height)
     match config.mode:
         case "fit":
-            image = ImageOps.contain(image, size, resample)
+            image = image.resize(_within(image.size, size), resample)
         case "fill":
             image = ImageOps.fit(image, size, resample)
         case _:
             image = image.resize(size, resample)
     resized = np.asarray(image)
     return resized.reshape(resized.shape[0], resized.shape[1], -1)
+
+
+def _within(image: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
+    """The largest (width, height) within ``bounds`` with the image's aspect ratio, no side below one pixel."""
+    scale = min(bounds[0] / image[0], bounds[1] / image[1])
+    return max(1, round(image[0] * scale)), max(1, round(image[1] * scale))
 
 
 def normalize(config: Normalization, rows: Rows) -> Rows:
