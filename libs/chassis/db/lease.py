@@ -8,6 +8,7 @@ Who was stopped for longer than its lease learns at its next renew or check that
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -53,6 +54,9 @@ class Leases(Protocol):
     async def release(self, tx: Any, /, key: str, token: int) -> None:
         """Give the lease back, so that it can be claimed at once; nothing happens if it is lost already."""
 
+    async def held(self, tx: Any, /, keys: Collection[str]) -> frozenset[str]:
+        """Those of ``keys`` whose lease runs: what there is no point in claiming now."""
+
 
 class PostgresLeases(Leases):
     """Kept in the service's table ``leases`` (see :func:`create_leases_table`); ``tx`` is an AsyncConnection."""
@@ -85,6 +89,11 @@ class PostgresLeases(Leases):
         # The row stays, because its token must go on growing.
         await tx.execute(_LEASES.update().where(_held(key, token)).values(expires_at=_NOW))
 
+    async def held(self, tx: AsyncConnection, /, keys: Collection[str]) -> frozenset[str]:
+        """See Leases."""
+        running = sqlalchemy.select(_LEASES.c.key).where(_LEASES.c.key.in_(keys), _LEASES.c.expires_at > _NOW)
+        return frozenset((await tx.execute(running)).scalars())
+
 
 class MemoryLeases(Leases):
     """Kept in memory, by ``clock``; ``tx`` is ignored."""
@@ -115,6 +124,11 @@ class MemoryLeases(Leases):
         row = self._rows.get(key)
         if row is not None and row.token == token:
             self._rows[key] = dataclasses.replace(row, expires_at=0.0)
+
+    async def held(self, _tx: Any, /, keys: Collection[str]) -> frozenset[str]:
+        """See Leases."""
+        running = {key for key, row in self._rows.items() if row.expires_at > self._clock.monotonic()}
+        return frozenset(running.intersection(keys))
 
     def _held(self, key: str, token: int) -> "_Row":
         row = self._rows.get(key)

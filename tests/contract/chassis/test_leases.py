@@ -41,6 +41,10 @@ class Case:
         async with self._transaction() as tx:
             await self._leases.release(tx, "job", token)
 
+    async def held(self, *keys: str) -> frozenset[str]:
+        async with self._transaction() as tx:
+            return await self._leases.held(tx, keys)
+
     async def let_pass(self, seconds: float) -> None:
         """The database's clock is its own, so there the time has to pass."""
         if self._clock is not None:
@@ -126,6 +130,17 @@ async def test_a_released_lease_can_be_claimed_at_once_and_its_token_still_grows
     second = await leases.claim("b")
     assert second is not None
     assert second > first
+
+
+async def test_held_are_the_keys_whose_lease_runs(leases: Case) -> None:
+    released = await leases.claim("a", key="job")
+    assert released is not None
+    await leases.release(released)
+    await leases.claim("a", SHORT_S, key="short")
+    await leases.claim("a", key="long")
+    await leases.let_pass(SHORT_S + 0.05)
+    assert await leases.held("job", "short", "long", "never claimed") == {"long"}
+    assert await leases.held() == frozenset()
 
 
 async def test_nobody_holds_what_was_never_claimed(leases: Case) -> None:
