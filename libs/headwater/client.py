@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -62,11 +62,14 @@ def _variable(endpoint: str) -> str:
 
 
 class Connection:
-    """Channels to the services, opened on first use. Close it, or use it as a context manager."""
+    """Channels to the services, opened on first use. Close it, or use it as a context manager.
 
-    def __init__(self, endpoints: Endpoints, token: str = "") -> None:
+    ``token`` may be a function, asked at each call: for tokens that are renewed, or that are the caller's of the moment.
+    """
+
+    def __init__(self, endpoints: Endpoints, token: str | Callable[[], str] = "") -> None:
         self.endpoints = endpoints
-        self.token = token
+        self._token = token
         """What calls carry from now on; may be replaced at any time."""
         self._channels: dict[str, grpc.Channel] = {}
         self._flight: pyarrow.flight.FlightClient | None = None
@@ -93,6 +96,11 @@ class Connection:
         elif not any(name in environment for name in ("HEADWATER_TOKEN", "HEADWATER_REGISTRY_ADDRESS")):
             raise NotConnected("No Headwater found here: run `make up`, or set HEADWATER_HOME or HEADWATER_TOKEN.")
         return cls(Endpoints.from_environment(environment, defaults), token)
+
+    @property
+    def token(self) -> str:
+        """The bearer token; empty while authentication is off."""
+        return self._token if isinstance(self._token, str) else self._token()
 
     def channel(self, area: Area) -> grpc.Channel:
         """The gRPC channel to one service; calls on it carry the token and raise ``headwater.errors``."""
