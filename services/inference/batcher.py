@@ -45,9 +45,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Computed:
-    """The outputs for one request, and the rows of the batch that they were computed in."""
+    """The outputs for one request, its rows, and the rows of the batch that it was computed in."""
 
     outputs: Sequence[Array]
+    rows: int
     batch_rows: int
 
 
@@ -95,6 +96,7 @@ class Batcher:
     def __init__(self, name: str, engine: Engine, limits: Limits, *, timeout_s: float) -> None:
         self.name = name
         self.signature = engine.signature
+        self.platform = engine.platform
         self.limits = limits
         self.counts = BatchCounts()
         self._engine = engine
@@ -232,7 +234,7 @@ class Batcher:
         begun = time.monotonic()
         rows = sum(waiting.rows for waiting in batch)
         if len(batch) == 1:
-            results = [Computed(self._predict(batch[0].inputs), rows)]
+            results = [Computed(self._predict(batch[0].inputs), rows, rows)]
         else:
             inputs = [np.concatenate(parts) for parts in zip(*(waiting.inputs for waiting in batch), strict=True)]
             results = _split(self._predict(inputs), batch, rows)
@@ -282,6 +284,6 @@ def _split(outputs: Sequence[Array], batch: Sequence[_Waiting], rows: int) -> li
     results, start = [], 0
     for waiting in batch:
         end = start + waiting.rows
-        results.append(Computed([output[start:end] for output in outputs], rows))
+        results.append(Computed([output[start:end] for output in outputs], waiting.rows, rows))
         start = end
     return results

@@ -1,6 +1,6 @@
 """What can go wrong with deployments."""
 
-from headwater.errors import AlreadyExists, InvalidArgument, NotFound
+from headwater.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
 
 class DeploymentNotFound(NotFound):
@@ -21,3 +21,10 @@ class InvalidDeployment(InvalidArgument):
     """The deployment's own fields do not make sense together."""
 
     reason = "INVALID_DEPLOYMENT"
+
+
+class DeploymentArchived(FailedPrecondition):
+    """The deployment does not serve any more and cannot be changed."""
+
+    reason = "DEPLOYMENT_ARCHIVED"
+    text = "The deployment is archived; create it anew."

@@ -39,6 +39,11 @@ class Deployment:
         """The model name that KServe v2 clients ask for."""
         return self.name.deployment
 
+    @property
+    def etag(self) -> str:
+        """Of this deployment in this state: a later one of the same name has others."""
+        return f'"{self.uid}.{self.revision}"'
+
 
 class State(enum.Enum):
     """Whether a deployment answers."""

@@ -32,6 +32,8 @@ class Engine(Protocol):
     """A loaded model. ``predict`` is called by one thread at a time, ``stop`` by any."""
 
     signature: Signature
+    platform: str
+    """The engine's name in the Open Inference Protocol, for example ``onnxruntime_onnx``."""
 
     def predict(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for these inputs, both in the order of the signature. Blocks; the inputs are not changed.

@@ -36,6 +36,8 @@ _FATAL = 4  # errors are raised to us as well; written to stderr they would repe
 class OnnxEngine:
     """One session of ONNX Runtime. See Engine."""
 
+    platform = "onnxruntime_onnx"
+
     def __init__(self, session: Any) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
         self.signature = Signature(

@@ -6,9 +6,8 @@ the records to the store, every ``flush_interval_s``. What this means:
 - A record can be read at once: the buffer is looked into before the store.
 - A record is durable about one flush interval after its answer. A process that is killed (not stopped) loses what was
   answered since the last flush; a stop flushes.
-- While the store is away the buffer fills. When it is full (``max_records``, or ``max_bytes`` of tensors not yet
-  hashed) predictions are refused with RECORDS_BEHIND, because none may go unrecorded. Readiness says so, and says before
-  it that flushing fails.
+- While the store is away the buffer fills, and readiness says so. When it is full (``max_records``, or ``max_bytes`` of
+  tensors not yet hashed) predictions are refused with RECORDS_BEHIND, because none may go unrecorded.
 """
 
 import asyncio

@@ -15,13 +15,13 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    async def GetInferenceRecord(  # noqa: N802
+    async def GetInferenceRecord(
         self, request: deployments_pb2.GetInferenceRecordRequest, _context: Any
     ) -> deployments_pb2.InferenceRecord:
         """See the proto."""
         return record_to_proto(await self._recorder.find(InferenceRecordName.parse(request.name)))
 
-    async def ListInferenceRecords(  # noqa: N802
+    async def ListInferenceRecords(
         self, request: deployments_pb2.ListInferenceRecordsRequest, _context: Any
     ) -> deployments_pb2.ListInferenceRecordsResponse:
         """See the proto."""

@@ -1,0 +1,111 @@
+"""The use cases of deployments."""
+
+import dataclasses
+from collections.abc import Callable
+
+from chassis import etags
+from chassis.clock import Clock
+from chassis.ids import new_id
+from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from headwater.names import DeploymentName, ModelName
+from services.inference.deployments.errors import DeploymentArchived, InvalidDeployment
+from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.store import DeploymentStore
+from services.inference.models.source import Selector
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks for a change, and by which request (promise 4)."""
+
+    actor: str
+    request_id: str = ""
+    body_digest: str = ""
+
+
+class Deployments:
+    """What is to be served. ``changed`` is called after every change, so that serving follows at once."""
+
+    def __init__(self, store: DeploymentStore, clock: Clock, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._changed = changed
+
+    async def create(
+        self, name: DeploymentName, model: ModelName, selector: Selector, batching: Batching, origin: Origin
+    ) -> Deployment:
+        """Serve ``model`` as ``name`` from now on. Neither the model nor such a version need exist yet.
+
+        Raises:
+            ServedNameTaken: this name, whatever its case, is being served.
+            InvalidDeployment: the model belongs to another project.
+            RequestIdReused: the request id came before with another body.
+        """
+        if model.project != name.project:
+            raise InvalidDeployment("The model must be of the deployment's own project.", field="deployment.model")
+        async with self._store.transaction() as tx:
+            first = await tx.first_result("CreateDeployment", origin.request_id, origin.body_digest)
+            if first is not None:
+                return await tx.get_by_uid(first)
+            now = self._clock.now()
+            deployment = Deployment(name, new_id(), model, selector, batching, now, now, origin.actor)
+            await tx.insert(deployment)
+            await tx.remember("CreateDeployment", origin.request_id, origin.body_digest, deployment.uid)
+        self._changed()
+        return deployment
+
+    async def get(self, name: DeploymentName) -> Deployment:
+        """The deployment that answers to ``name``, or else the one archived last; raises DeploymentNotFound."""
+        async with self._store.transaction() as tx:
+            return await tx.get(name)
+
+    async def page(self, project: str, size: int, token: str) -> Page[Deployment]:
+        """The deployments of a project that are not archived, by name."""
+        size, query = page_size(size), query_digest("ListDeployments", project)
+        after = decode_token(token, query, (str,))
+        async with self._store.transaction() as tx:
+            found = await tx.page(project, str(after[0]) if after else "", size + 1)
+        return page_of(found, size, key=lambda deployment: (deployment.served_name,), query=query)
+
+    async def update(
+        self, name: DeploymentName, etag: str, *, selector: Selector | None = None, batching: Batching | None = None
+    ) -> Deployment:
+        """Change what is given, and leave the rest.
+
+        Raises:
+            EtagMismatch: ``etag`` is given and is not the current one.
+            DeploymentArchived, DeploymentNotFound
+        """
+        async with self._store.transaction() as tx:
+            current = await tx.get(name, for_update=True)
+            etags.check(etag, current.etag)
+            if current.archive_time is not None:
+                raise DeploymentArchived(deployment=name)
+            changed = dataclasses.replace(
+                current,
+                selector=selector or current.selector,
+                batching=batching or current.batching,
+                update_time=self._clock.now(),
+                revision=current.revision + 1,
+            )
+            await tx.replace(changed)
+        self._changed()
+        return changed
+
+    async def archive(self, name: DeploymentName, etag: str) -> Deployment:
+        """Stop serving, and free the name. An archived deployment stays as it is.
+
+        Raises:
+            EtagMismatch: ``etag`` is given and is not the current one.
+            DeploymentNotFound
+        """
+        async with self._store.transaction() as tx:
+            current = await tx.get(name, for_update=True)
+            etags.check(etag, current.etag)
+            if current.archive_time is not None:
+                return current
+            now = self._clock.now()
+            archived = dataclasses.replace(current, archive_time=now, update_time=now, revision=current.revision + 1)
+            await tx.replace(archived)
+        self._changed()
+        return archived

@@ -1,0 +1,59 @@
+"""A model version that is loaded and answers."""
+
+import bisect
+import dataclasses
+
+from services.inference.batcher import Batcher
+from services.inference.deployments.model import Deployment
+from services.inference.models.source import ModelFile, ModelVersion
+from services.inference.tensors.model import Signature
+
+LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclasses.dataclass(slots=True)
+class RequestCounts:
+    """The requests to one loaded version. Plain numbers, so that counting costs less than a microsecond; whoever asks
+    for metrics makes something of them. Changed in the event loop only."""
+
+    succeeded: int = 0
+    succeeded_s: float = 0.0
+    failed: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How many failed, by the reason of their error."""
+    failed_s: float = 0.0
+    last_ms: int = 0
+    """When the last one was answered, in milliseconds since 1970."""
+    latencies: list[int] = dataclasses.field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+
+    def succeed(self, seconds: float, now_ms: int) -> None:
+        """Count one answer."""
+        self.succeeded += 1
+        self.succeeded_s += seconds
+        self.last_ms = now_ms
+        self.latencies[bisect.bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
+
+    def fail(self, reason: str, seconds: float) -> None:
+        """Count one failure."""
+        self.failed[reason] = self.failed.get(reason, 0) + 1
+        self.failed_s += seconds
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """What answers for a deployment: a version, its file, and the engine behind its queue."""
+
+    deployment: Deployment
+    version: ModelVersion
+    file: ModelFile
+    batcher: Batcher
+    requests: RequestCounts = dataclasses.field(default_factory=RequestCounts)
+
+    @property
+    def signature(self) -> Signature:
+        """What goes in and what comes out."""
+        return self.batcher.signature
+
+    @property
+    def version_number(self) -> str:
+        """The version as KServe v2 names it."""
+        return self.version.name.version

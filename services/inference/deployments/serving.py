@@ -1,0 +1,136 @@
+"""Keeps what is loaded equal to what is to be served.
+
+Every interval, and at once after a change, each deployment's selector is resolved; where it stands for another version
+than the loaded one, that version is fetched, loaded and put in place in one step. Requests that were accepted before
+finish on the old engine, which is closed then: none is lost. What cannot be resolved or loaded now leaves alone what is
+loaded, so that a registry that is away stops nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from headwater.errors import HeadwaterError, Unavailable
+from services.inference.deployments.follower import Follower
+from services.inference.deployments.loaded import Loaded
+from services.inference.deployments.loading import Loading
+from services.inference.deployments.model import WAITING, Deployment, Status
+from services.inference.deployments.store import DeploymentStore
+from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
+from services.inference.models.source import ModelSource
+
+_CLOSE_S = 5.0  # an engine that hangs does not hold up the end of the process for longer
+
+_log = structlog.get_logger("inference.deployments")
+
+
+class SourceAway(Unavailable):
+    """The registry could not be asked for the current versions."""
+
+    reason = "REGISTRY_UNAVAILABLE"
+    text = "The registry cannot be reached; what is loaded goes on answering."
+
+
+class Serving:
+    """What is loaded in this process. To be used in one event loop, which runs :meth:`run`."""
+
+    def __init__(self, store: DeploymentStore, source: ModelSource, loading: Loading, *, interval_s: float) -> None:
+        self._store = store
+        self._source = source
+        self._loading = loading
+        self._interval_s = interval_s
+        self._by_uid: dict[str, Follower] = {}
+        self._by_name: dict[str, Follower] = {}
+        self._wake = asyncio.Event()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.in_step = False
+        """Whether the deployments have been read since the start."""
+
+    def find(self, name: str, version: str = "") -> Loaded:
+        """What answers for this model name.
+
+        Raises:
+            ModelNotFound: no deployment has this name.
+            ModelNotReady: nothing is loaded for it, or its engine hangs.
+            VersionNotServed: ``version`` is given and another one is loaded.
+        """
+        follower = self._by_name.get(name)
+        if follower is None:
+            raise ModelNotFound(model=name) if self.in_step else ModelNotReady(model=name, retry_after_ms=1000)
+        loaded = follower.loaded
+        if loaded is None or not loaded.batcher.answers:
+            raise ModelNotReady(model=name, state=follower.status.state.name, retry_after_ms=1000)
+        if version and version != loaded.version_number:
+            raise VersionNotServed(model=name, version=version, served=loaded.version_number)
+        return loaded
+
+    def status(self, deployment: Deployment) -> Status:
+        """Whether a deployment answers here, and with which version."""
+        follower = self._by_uid.get(deployment.uid)
+        return WAITING if follower is None else follower.status
+
+    def followers(self) -> Sequence[Follower]:
+        """Every deployment that is served or is to be, by name."""
+        return [follower for _, follower in sorted(self._by_name.items())]
+
+    def wake(self) -> None:
+        """Look for changes now instead of after the interval."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Follow the deployments, for ever."""
+        while True:
+            try:
+                await self.step()
+            except HeadwaterError as error:
+                _log.warning("deployments cannot be read", reason=error.reason)
+            try:
+                async with asyncio.timeout(self._interval_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def step(self) -> None:
+        """Look once at every deployment; starts what is to be done and does not wait for it."""
+        async with self._store.transaction() as tx:
+            wanted = {deployment.uid: deployment for deployment in await tx.all_served()}
+        for uid in [uid for uid in self._by_uid if uid not in wanted]:
+            self._by_uid.pop(uid).stop()
+        for uid, deployment in wanted.items():
+            if uid not in self._by_uid:
+                self._by_uid[uid] = Follower(deployment, self._source, self._loading, self._retire)
+            self._by_uid[uid].step(deployment)
+        self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
+        self.in_step = True
+
+    async def settle(self) -> None:
+        """Wait for everything that the last :meth:`step` has started."""
+        for follower in list(self._by_uid.values()):
+            await follower.settle()
+
+    async def check(self) -> None:
+        """Return while the registry can be asked for versions; for readiness. Raises SourceAway."""
+        failures = [follower.source_failure for follower in self._by_uid.values() if follower.source_failure]
+        if failures:
+            raise SourceAway(cause=failures[0])
+
+    async def close(self) -> None:
+        """Answer what was accepted, then free every engine."""
+        for follower in self._by_uid.values():
+            follower.stop()
+        self._by_uid, self._by_name = {}, {}
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=_CLOSE_S)
+
+    def _retire(self, old: Loaded) -> None:
+        task = asyncio.create_task(self._close(old), name=f"retire {old.version.name}")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _close(self, old: Loaded) -> None:
+        await old.batcher.close()
+        in_use = {each.loaded.file.digest for each in self._by_uid.values() if each.loaded is not None}
+        if old.file.digest not in in_use:
+            await self._loading.forget(old)

@@ -1,0 +1,110 @@
+"""The use case of the service: a question in, an answer and its record out."""
+
+import asyncio
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+
+from chassis.clock import Clock
+from chassis.ids import new_id
+from headwater.errors import DeadlineExceeded, HeadwaterError
+from services.inference.batcher import Computed
+from services.inference.deployments.loaded import Loaded
+from services.inference.deployments.serving import Serving
+from services.inference.records.model import Answered, Record
+from services.inference.records.recorder import Recorder
+from services.inference.tensors.model import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """One request for a prediction. ``arrived`` is a reading of the clock's ``monotonic``."""
+
+    model: str
+    version: str
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    caller: str
+    client_request_id: str
+    arrived: float
+    timeout_s: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer: the outputs that were asked for, who computed them, and the id under which it is recorded."""
+
+    request_id: str
+    loaded: Loaded
+    outputs: Sequence[Tensor]
+
+
+class Predictor:
+    """Answers questions with what is loaded; every answer is recorded before it is given."""
+
+    def __init__(self, serving: Serving, recorder: Recorder, clock: Clock) -> None:
+        self._serving = serving
+        self._recorder = recorder
+        self._clock = clock
+
+    async def predict(self, question: Question) -> Prediction:
+        """The answer.
+
+        Raises:
+            ModelNotFound, ModelNotReady, VersionNotServed: nobody answers to this name and version.
+            SignatureMismatch: the inputs or the outputs asked for are not the model's.
+            QueueFull, RecordsBehind: too much is asked; it may be asked again a little later.
+            EngineFailed, EngineTimedOut, DeadlineExceeded: it could not be computed, or not in time.
+        """
+        loaded = self._serving.find(question.model, question.version)
+        try:
+            prediction = await self._answer(question, loaded)
+        except HeadwaterError as error:
+            loaded.requests.fail(error.reason, self._clock.monotonic() - question.arrived)
+            raise
+        except asyncio.CancelledError:
+            loaded.requests.fail("CANCELLED", self._clock.monotonic() - question.arrived)
+            raise
+        return prediction
+
+    async def _answer(self, question: Question, loaded: Loaded) -> Prediction:
+        self._recorder.admit()
+        signature = loaded.signature
+        chosen = signature.choose_outputs(question.outputs)
+        inputs = signature.arrange(question.inputs)
+        if question.timeout_s is None:
+            computed = await loaded.batcher.compute(inputs)
+        else:
+            try:
+                async with asyncio.timeout(question.timeout_s):
+                    computed = await loaded.batcher.compute(inputs)
+            except TimeoutError as error:
+                raise DeadlineExceeded(timeout_s=question.timeout_s) from error
+        outputs = [
+            Tensor(spec.name, spec.datatype, computed.outputs[index])
+            for index in chosen
+            for spec in (signature.outputs[index],)
+        ]
+        return self._record(question, loaded, computed, outputs)
+
+    def _record(self, question: Question, loaded: Loaded, computed: Computed, outputs: Sequence[Tensor]) -> Prediction:
+        now = self._clock.now()
+        taken_s = self._clock.monotonic() - question.arrived
+        record = Record(
+            request_id=new_id(),
+            project=loaded.deployment.name.project,
+            deployment=loaded.deployment.name.deployment,
+            model_version=str(loaded.version.name),
+            model_digest=loaded.version.digest,
+            request_digest="",
+            response_digest="",
+            caller=question.caller,
+            request_time=now - datetime.timedelta(seconds=taken_s),
+            latency_ms=taken_s * 1000,
+            batch_rows=computed.batch_rows,
+            rows=computed.rows,
+            client_request_id=question.client_request_id,
+        )
+        self._recorder.add(Answered(record, tuple(question.inputs.values()), outputs))
+        loaded.requests.succeed(taken_s, int(now.timestamp() * 1000))
+        return Prediction(record.request_id, loaded, outputs)
