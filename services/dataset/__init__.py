@@ -1,0 +1,1 @@
+"""The dataset service: datasets, their immutable versions, and the bytes of their rows."""

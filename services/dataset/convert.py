@@ -1,0 +1,145 @@
+"""Between protos and domain values; pure."""
+
+import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chassis.etags import etag_of
+from headwater.dataset.v1 import datasets_pb2, flight_pb2
+from headwater.names import DatasetVersionName, check_segment
+from headwater.tree import digest_text, parse_digest
+from services.dataset.datasets import ReadRequest, Selection
+from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState, Version
+from services.dataset.rows.put import PutResult
+
+_STATES = {
+    UploadState.OPEN: datasets_pb2.Upload.STATE_OPEN,
+    UploadState.COMMITTED: datasets_pb2.Upload.STATE_COMMITTED,
+    UploadState.ABORTED: datasets_pb2.Upload.STATE_ABORTED,
+}
+
+
+def dataset_to_proto(dataset: Dataset) -> datasets_pb2.Dataset:
+    """A dataset."""
+    return datasets_pb2.Dataset(
+        name=str(dataset.name),
+        uid=dataset.uid,
+        display_name=dataset.display_name,
+        description=dataset.description,
+        latest_version=str(dataset.latest or ""),
+        create_time=_timestamp(dataset.create_time),
+        created_by=dataset.created_by,
+        etag=etag_of(dataset.revision),
+    )
+
+
+def version_to_proto(version: Version) -> datasets_pb2.DatasetVersion:
+    """A version."""
+    return datasets_pb2.DatasetVersion(
+        name=str(version.name),
+        uid=version.uid,
+        digest=digest_text(version.digest),
+        arrow_schema=version.arrow_schema,
+        splits=[split_to_proto(split) for split in version.splits],
+        row_count=version.row_count,
+        size_bytes=version.size_bytes,
+        parent_version=str(version.parent or ""),
+        message=version.message,
+        author=version.author,
+        create_time=_timestamp(version.create_time),
+        derived_from=version.derived_from,
+        source_file_count=version.source_file_count,
+        source_digest=digest_text(version.source_digest) if version.source_digest else "",
+    )
+
+
+def split_to_proto(split: Split) -> datasets_pb2.Split:
+    """A split."""
+    return datasets_pb2.Split(
+        name=split.name,
+        root=digest_text(split.tree.root),
+        row_count=split.tree.row_count,
+        size_bytes=split.tree.size_bytes,
+        chunk_count=split.tree.chunk_count,
+    )
+
+
+def chunk_to_proto(chunk: Chunk) -> datasets_pb2.Chunk:
+    """A chunk, without where it lies."""
+    return datasets_pb2.Chunk(
+        digest=digest_text(chunk.digest),
+        first_row=chunk.first_row,
+        row_count=chunk.row_count,
+        size_bytes=chunk.size_bytes,
+    )
+
+
+def source_file_to_proto(file: SourceFile) -> datasets_pb2.SourceFile:
+    """A source file."""
+    return datasets_pb2.SourceFile(path=file.path, digest=digest_text(file.digest), size_bytes=file.size_bytes)
+
+
+def source_file_from_proto(file: datasets_pb2.SourceFile) -> SourceFile:
+    """A source file."""
+    return SourceFile(file.path, parse_digest(file.digest), file.size_bytes)
+
+
+def upload_to_proto(upload: Upload) -> datasets_pb2.Upload:
+    """An upload."""
+    return datasets_pb2.Upload(
+        name=str(upload.name),
+        state=_STATES[upload.state],
+        splits=[split_to_proto(split) for split in upload.splits],
+        create_time=_timestamp(upload.create_time),
+        expire_time=_timestamp(upload.expire_time),
+    )
+
+
+def put_result_to_proto(result: PutResult) -> flight_pb2.PutResult:
+    """The answer to DoPut."""
+    return flight_pb2.PutResult(
+        root=digest_text(result.tree.root),
+        row_count=result.tree.row_count,
+        chunk_count=result.tree.chunk_count,
+        new_chunk_count=result.new_chunk_count,
+    )
+
+
+def read_request_from_proto(command: flight_pb2.GetCommand) -> ReadRequest:
+    """What a reader asks for."""
+    return ReadRequest(
+        version=DatasetVersionName.parse(command.version, "version"),
+        split=check_segment(command.split, "split"),
+        columns=tuple(command.columns),
+        shard_count=command.shard_count or 1,
+        shard_index=command.shard_index if command.HasField("shard_index") else None,
+        first_row=command.first_row,
+        row_limit=command.row_limit,
+    )
+
+
+def selection_to_proto(selection: Selection) -> flight_pb2.TicketPayload:
+    """What a ticket says."""
+    return flight_pb2.TicketPayload(
+        version=str(selection.version),
+        split=selection.split,
+        columns=selection.columns,
+        first_row=selection.rows.first,
+        row_count=selection.rows.count,
+    )
+
+
+def selection_from_proto(payload: flight_pb2.TicketPayload) -> Selection:
+    """What a ticket said."""
+    return Selection(
+        version=DatasetVersionName.parse(payload.version),
+        split=payload.split,
+        columns=tuple(payload.columns),
+        rows=RowRange(payload.first_row, payload.row_count),
+    )
+
+
+def _timestamp(time: datetime.datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp

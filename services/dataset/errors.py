@@ -1,0 +1,158 @@
+"""What the dataset service refuses, by name. What the tree refuses of the rows is in ``headwater.tree.errors``."""
+
+from headwater.errors import (
+    Aborted,
+    AlreadyExists,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
+
+
+class DatasetNotFound(NotFound):
+    """No dataset has this name."""
+
+    reason = "DATASET_NOT_FOUND"
+    text = "There is no such dataset."
+
+
+class DatasetAlreadyExists(AlreadyExists):
+    """The name is taken, if only in another case: names that differ in case alone would be mistaken for each other."""
+
+    reason = "DATASET_ALREADY_EXISTS"
+    text = "A dataset has this name already."
+
+
+class VersionNotFound(NotFound):
+    """The dataset has no such version."""
+
+    reason = "DATASET_VERSION_NOT_FOUND"
+    text = "The dataset has no such version."
+
+
+class InvalidVersion(InvalidArgument):
+    """Not a semantic version of the form ``v1.2.3``."""
+
+    reason = "INVALID_VERSION"
+    text = "A dataset's version must look like v1.2.3."
+
+
+class VersionNotGreater(FailedPrecondition):
+    """Versions only grow; one that was given out is never given again."""
+
+    reason = "VERSION_NOT_GREATER"
+    text = "The version must be greater than every version of the dataset so far."
+
+
+class SplitNotFound(NotFound):
+    """The version has no such split."""
+
+    reason = "SPLIT_NOT_FOUND"
+    text = "The version has no such split."
+
+
+class ColumnNotFound(InvalidArgument):
+    """The split has no such column."""
+
+    reason = "COLUMN_NOT_FOUND"
+    text = "The split has no such column."
+
+
+class UploadNotFound(NotFound):
+    """The dataset has no such upload."""
+
+    reason = "UPLOAD_NOT_FOUND"
+    text = "There is no such upload."
+
+
+class UploadNotOpen(FailedPrecondition):
+    """The upload was committed, aborted, or has expired."""
+
+    reason = "UPLOAD_NOT_OPEN"
+    text = "The upload takes nothing more."
+
+
+class UploadEmpty(FailedPrecondition):
+    """An upload without any split cannot become a version."""
+
+    reason = "UPLOAD_EMPTY"
+    text = "No rows were put into the upload."
+
+
+class SplitSchemasDiffer(FailedPrecondition):
+    """All splits of a version have the same columns."""
+
+    reason = "SPLIT_SCHEMAS_DIFFER"
+    text = "The splits of the upload have different columns."
+
+
+class SourceFileConflict(AlreadyExists):
+    """The path was named before with another digest or size."""
+
+    reason = "SOURCE_FILE_CONFLICT"
+    text = "A source file was named before with another content."
+
+
+class InvalidSourcePath(InvalidArgument):
+    """Not a relative path of plain segments."""
+
+    reason = "INVALID_SOURCE_PATH"
+    text = "A source file's path must be relative, with '/' between segments, and no '.' or '..' among them."
+
+
+class UnknownCommand(InvalidArgument):
+    """The Flight descriptor names nothing that this service has."""
+
+    reason = "UNKNOWN_FLIGHT_COMMAND"
+    text = "The Flight descriptor is neither a command nor a path of this service."
+
+
+class InvalidColumnName(InvalidArgument):
+    """A column's name holds a control character."""
+
+    reason = "INVALID_COLUMN_NAME"
+    text = "A column's name must not hold control characters."
+
+
+class SchemaTooLarge(InvalidArgument):
+    """The schema with its metadata is larger than what can be kept of it."""
+
+    reason = "SCHEMA_TOO_LARGE"
+    text = "The schema with its metadata is too large."
+
+
+class MalformedStream(InvalidArgument):
+    """The stream is not Arrow IPC, or its messages contradict each other."""
+
+    reason = "MALFORMED_STREAM"
+    text = "The stream of record batches is malformed."
+
+
+class PackCorrupt(DataLoss):
+    """A pack does not hold what the catalogue says it holds (promise 5)."""
+
+    reason = "PACK_CORRUPT"
+    text = "Stored rows do not match their digest."
+
+
+class Collected(Aborted):
+    """Chunks that this upload relied on are gone; it can only have expired while it was idle."""
+
+    reason = "UPLOAD_COLLECTED"
+    text = "The upload was given up while rows were put into it."
+
+
+class TooManyPuts(ResourceExhausted):
+    """As many streams as the service takes at once are being put."""
+
+    reason = "TOO_MANY_PUTS"
+    text = "Too many streams of rows are being put at once."
+
+
+class ShardOutOfRange(InvalidArgument):
+    """The shard's index is not below the number of shards."""
+
+    reason = "SHARD_OUT_OF_RANGE"
+    text = "shard_index must be less than shard_count."

@@ -1,0 +1,154 @@
+"""The Arrow Flight methods: rows in, rows out."""
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+import pyarrow as pa
+from pyarrow import flight
+
+from chassis.auth import Role
+from chassis.blobs import Blobs
+from chassis.flight import FlightCall, FlightEdge, FlightWiring
+from chassis.rpc.validation import parse
+from headwater.dataset.v1 import flight_pb2
+from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
+from services.dataset import convert
+from services.dataset.datasets import Datasets, ReadRequest, read_schema
+from services.dataset.errors import MalformedStream, TooManyPuts, UnknownCommand
+from services.dataset.model import Version
+from services.dataset.rows.get import read
+from services.dataset.rows.layout import Layout
+from services.dataset.rows.mapped import MappedPacks
+from services.dataset.rows.put import PutLimits, PutStore, PutStream
+from services.dataset.store import Store
+from services.dataset.uploads import Uploads
+
+_PAGE = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FlightParts:
+    """What the Flight methods work with."""
+
+    datasets: Datasets
+    uploads: Uploads
+    store: Store
+    blobs: Blobs
+    packs: MappedPacks
+    limits: PutLimits
+    max_put_streams: int
+    ticket_ttl_s: float
+
+
+class DatasetFlight(FlightEdge):
+    """GetFlightInfo, DoGet, DoPut and ListFlights; flight.proto says what descriptors and tickets hold."""
+
+    roles: ClassVar[Mapping[str, Role]] = {
+        "get_flight_info": Role.READER,
+        "get_schema": Role.READER,
+        "list_flights": Role.READER,
+        "do_get": Role.READER,
+        "do_put": Role.WRITER,
+    }
+
+    def __init__(self, wiring: FlightWiring, parts: FlightParts) -> None:
+        super().__init__(wiring)
+        self._parts = parts
+        self._puts = threading.BoundedSemaphore(parts.max_put_streams)
+
+    def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        """One endpoint for each shard; its ticket is the caller's alone, for a while."""
+        found = call.run(self._parts.datasets.select(_request(descriptor)))
+        endpoints = [
+            # No location: the endpoint is where the caller got it from.
+            flight.FlightEndpoint(
+                call.ticket(convert.selection_to_proto(shard).SerializeToString(), self._parts.ticket_ttl_s), []
+            )
+            for shard in found.shards
+        ]
+        return flight.FlightInfo(found.schema, descriptor, endpoints, found.row_count, found.size_bytes, ordered=True)
+
+    def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
+        """The rows that the ticket names."""
+        selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(payload))
+        plan = call.run(self._parts.datasets.plan(selection))
+        return flight.RecordBatchStream(read(plan, self._parts.packs, call.run))
+
+    def put(
+        self,
+        call: FlightCall,
+        descriptor: flight.FlightDescriptor,
+        batches: Iterator[pa.RecordBatch],
+        schema: pa.Schema,
+    ) -> bytes | None:
+        """Store the stream as one split of an upload."""
+        if descriptor.descriptor_type is not flight.DescriptorType.CMD:
+            raise UnknownCommand
+        command = parse(flight_pb2.PutCommand.FromString, descriptor.command)
+        assert isinstance(command, flight_pb2.PutCommand)
+        split = check_segment(command.split, "split")
+        upload = call.run(self._parts.uploads.require_open(UploadName.parse(command.upload, "upload")))
+        layout = Layout.of(schema)
+        if not self._puts.acquire(blocking=False):
+            raise TooManyPuts(limit=self._parts.max_put_streams, retry_after_ms=1000)
+        try:
+            limits = self._parts.limits
+            store = PutStore(self._parts.store, self._parts.blobs, upload.uid, layout, limits)
+            stream = PutStream(layout, schema, store, call.run, limits.pack_max_bytes)
+            result = stream.put(split, _well_formed(batches))
+        finally:
+            self._puts.release()
+        return convert.put_result_to_proto(result).SerializeToString()
+
+    def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:
+        """Each split of each version, newest first, of the dataset or project that ``criteria`` names.
+
+        The descriptors are paths; GetFlightInfo gives the endpoints. No criteria means the project ``default``.
+        """
+        text = criteria.decode(errors="replace") or f"projects/{DEFAULT_PROJECT}"
+        if "/datasets/" in text:
+            yield from self._versions(call, DatasetName.parse(text, "criteria"))
+            return
+        project, token = ProjectName.parse(text, "criteria"), ""
+        while True:
+            page = call.run(self._parts.datasets.list(project, _PAGE, token))
+            for dataset in page.items:
+                yield from self._versions(call, dataset.name)
+            if not (token := page.next_page_token):
+                return
+
+    def _versions(self, call: FlightCall, dataset: DatasetName) -> Iterator[flight.FlightInfo]:
+        token = ""
+        while True:
+            page = call.run(self._parts.datasets.list_versions(dataset, _PAGE, token))
+            for version in page.items:
+                yield from _infos(version)
+            if not (token := page.next_page_token):
+                return
+
+
+def _infos(version: Version) -> Iterator[flight.FlightInfo]:
+    for split in version.splits:
+        descriptor = flight.FlightDescriptor.for_path(*str(version.name).split("/"), split.name)
+        yield flight.FlightInfo(read_schema(split), descriptor, [], split.tree.row_count, split.tree.size_bytes)
+
+
+def _request(descriptor: flight.FlightDescriptor) -> ReadRequest:
+    """What a GetCommand, or a path of a version and a split, asks for."""
+    if descriptor.descriptor_type is flight.DescriptorType.CMD:
+        command = parse(flight_pb2.GetCommand.FromString, descriptor.command)
+        assert isinstance(command, flight_pb2.GetCommand)
+        return convert.read_request_from_proto(command)
+    if descriptor.descriptor_type is not flight.DescriptorType.PATH or len(descriptor.path) < 2:
+        raise UnknownCommand
+    *version, split = (segment.decode(errors="replace") for segment in descriptor.path)
+    return ReadRequest(DatasetVersionName.parse("/".join(version)), check_segment(split, "split"))
+
+
+def _well_formed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except pa.ArrowInvalid as error:
+        raise MalformedStream(f"The stream of record batches is malformed: {error}") from error

@@ -1,0 +1,286 @@
+"""The store in memory: the same promises without durability, for tests that need no database."""
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import datetime
+from collections.abc import AsyncIterator, Sequence
+
+from chassis.clock import Clock
+from chassis.db.requests import MemoryRequests
+from headwater.names import DatasetName, UploadName
+from services.dataset.errors import (
+    Collected,
+    DatasetAlreadyExists,
+    DatasetNotFound,
+    SourceFileConflict,
+    UploadNotFound,
+    UploadNotOpen,
+    VersionNotFound,
+)
+from services.dataset.model import (
+    Chunk,
+    Dataset,
+    SemVer,
+    SourceFile,
+    Split,
+    Tree,
+    Upload,
+    UploadState,
+    Version,
+)
+from services.dataset.store import NewChunk, PlacedChunk
+
+_Key = tuple[bytes, bytes]
+"""A digest and a layout."""
+
+
+@dataclasses.dataclass
+class _Pack:
+    state: str
+    create_time: datetime.datetime
+
+
+@dataclasses.dataclass
+class _State:
+    datasets: dict[DatasetName, Dataset] = dataclasses.field(default_factory=dict)
+    versions: dict[DatasetName, list[Version]] = dataclasses.field(default_factory=dict)
+    uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
+    released: set[str] = dataclasses.field(default_factory=set)
+    files: dict[str, dict[str, SourceFile]] = dataclasses.field(default_factory=dict)
+    packs: dict[str, _Pack] = dataclasses.field(default_factory=dict)
+    pins: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    chunks: dict[_Key, PlacedChunk] = dataclasses.field(default_factory=dict)
+    trees: dict[_Key, tuple[tuple[int, bytes], ...]] = dataclasses.field(default_factory=dict)
+    """The first row and digest of each chunk of a tree."""
+    puts: list[tuple[str, Split]] = dataclasses.field(default_factory=list)
+    requests: MemoryRequests = dataclasses.field(default_factory=MemoryRequests)
+
+
+class MemoryStore:
+    """See ``services.dataset.store.Store``. Transactions run one after the other."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._state = _State()
+        self._lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
+        """See Store."""
+        async with self._lock:
+            state = copy.deepcopy(self._state)
+            yield MemoryTransaction(state, self._clock.now())
+            self._state = state
+
+
+class MemoryTransaction:
+    """See ``services.dataset.store.Transaction``."""
+
+    def __init__(self, state: _State, now: datetime.datetime) -> None:
+        self._state = state
+        self._now = now
+
+    async def create_dataset(self, dataset: Dataset) -> Dataset:
+        """See Catalog."""
+        for taken in self._state.datasets:
+            if taken.project == dataset.name.project and taken.dataset.lower() == dataset.name.dataset.lower():
+                raise DatasetAlreadyExists(dataset=dataset.name)
+        created = dataclasses.replace(dataset, latest=None, revision=1, create_time=self._now)
+        self._state.datasets[dataset.name] = created
+        self._state.versions[dataset.name] = []
+        return created
+
+    async def get_dataset(self, name: DatasetName, *, lock: bool = False) -> Dataset:
+        """See Catalog."""
+        if name not in self._state.datasets:
+            raise DatasetNotFound(dataset=name)
+        return self._state.datasets[name]
+
+    async def list_datasets(self, project: str, after: str, limit: int) -> Sequence[Dataset]:
+        """See Catalog."""
+        names = sorted(
+            name.dataset for name in self._state.datasets if name.project == project and name.dataset > after
+        )
+        return [self._state.datasets[DatasetName(project, name)] for name in names[:limit]]
+
+    async def add_version(self, version: Version) -> Version:
+        """See Catalog."""
+        added = dataclasses.replace(version, create_time=self._now)
+        dataset = await self.get_dataset(version.dataset)
+        self._state.versions[version.dataset].append(added)
+        moved = dataclasses.replace(dataset, latest=version.version, revision=dataset.revision + 1)
+        self._state.datasets[version.dataset] = moved
+        return added
+
+    async def get_version(self, dataset: DatasetName, version: SemVer) -> Version:
+        """See Catalog."""
+        await self.get_dataset(dataset)
+        for known in self._state.versions[dataset]:
+            if known.version == version:
+                return known
+        raise VersionNotFound(dataset=dataset, version=version)
+
+    async def list_versions(self, dataset: DatasetName, below: SemVer | None, limit: int) -> Sequence[Version]:
+        """See Catalog."""
+        await self.get_dataset(dataset)
+        versions = sorted(self._state.versions[dataset], key=lambda version: version.version, reverse=True)
+        return [version for version in versions if below is None or version.version < below][:limit]
+
+    async def create_upload(self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float) -> Upload:
+        """See Uploads."""
+        upload = Upload(uid, dataset, UploadState.OPEN, (), self._now, self._after(ttl_s), created_by)
+        self._state.uploads[uid] = upload
+        return upload
+
+    async def get_upload(self, name: UploadName, *, lock: bool = False) -> Upload:
+        """See Uploads."""
+        upload = self._state.uploads.get(name.upload)
+        if upload is None or upload.name != name:
+            raise UploadNotFound(upload=name)
+        if upload.state is not UploadState.OPEN:
+            return upload
+        if upload.expire_time <= self._now:
+            return dataclasses.replace(upload, state=UploadState.ABORTED)
+        splits = {split.name: split for uid, split in self._state.puts if uid == upload.uid}
+        return dataclasses.replace(upload, splits=tuple(splits[name] for name in sorted(splits)))
+
+    async def touch_upload(self, uid: str, ttl_s: float) -> None:
+        """See Uploads."""
+        upload = self._state.uploads[uid]
+        if upload.state is not UploadState.OPEN or upload.expire_time <= self._now:
+            raise UploadNotOpen(upload=uid)
+        self._state.uploads[uid] = dataclasses.replace(upload, expire_time=self._after(ttl_s))
+
+    async def close_upload(self, uid: str, state: UploadState) -> None:
+        """See Uploads."""
+        self._state.uploads[uid] = dataclasses.replace(self._state.uploads[uid], state=state)
+
+    async def add_source_files(self, upload_uid: str, files: Sequence[SourceFile]) -> int:
+        """See Uploads."""
+        known = self._state.files.setdefault(upload_uid, {})
+        for file in files:
+            if known.setdefault(file.path, file) != file:
+                raise SourceFileConflict(path=file.path)
+        return len(known)
+
+    async def list_source_files(self, upload_uid: str, after: str, limit: int) -> Sequence[SourceFile]:
+        """See Uploads."""
+        files = self._state.files.get(upload_uid, {}).values()
+        later = [file for file in files if file.path.encode() > after.encode()]
+        return sorted(later, key=lambda file: file.path.encode())[:limit]
+
+    async def all_source_files(self, upload_uid: str) -> AsyncIterator[Sequence[SourceFile]]:
+        """See Uploads."""
+        yield await self.list_source_files(upload_uid, "", len(self._state.files.get(upload_uid, {})))
+
+    async def find_chunks(self, upload_uid: str, layout: bytes, digests: Sequence[bytes]) -> frozenset[bytes]:
+        """See Rows."""
+        found = frozenset(digest for digest in digests if (digest, layout) in self._state.chunks)
+        self._state.pins |= {(upload_uid, self._state.chunks[digest, layout].placement.pack) for digest in found}
+        return found
+
+    async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
+        """See Rows."""
+        self._state.packs[pack] = _Pack("writing", self._now)
+        self._state.pins.add((upload_uid, pack))
+
+    async def finish_pack(self, upload_uid: str, layout: bytes, pack: str, chunks: Sequence[PlacedChunk]) -> None:
+        """See Rows."""
+        if pack not in self._state.packs or self._state.packs[pack].state != "writing":
+            raise Collected(upload=upload_uid)
+        self._state.packs[pack].state = "stored"
+        for placed in chunks:
+            self._state.chunks.setdefault((placed.chunk.digest, layout), placed)
+        await self.find_chunks(upload_uid, layout, [placed.chunk.digest for placed in chunks])
+
+    async def record_split(self, upload_uid: str, split: Split, chunks: Sequence[NewChunk]) -> None:
+        """See Rows."""
+        key = (split.tree.root, split.tree.layout)
+        if key not in self._state.trees:
+            if any((chunk.digest, split.tree.layout) not in self._state.chunks for chunk in chunks):
+                raise Collected(upload=upload_uid)
+            links, row = [], 0
+            for chunk in chunks:
+                links.append((row, chunk.digest))
+                row += chunk.row_count
+            self._state.trees[key] = tuple(links)
+        self._state.puts.append((upload_uid, split))
+
+    async def list_chunks(self, tree: Tree, first_row: int, end_row: int, limit: int | None) -> Sequence[Chunk]:
+        """See Rows."""
+        chunks = [self._chunk(row, digest, tree.layout) for row, digest in self._state.trees[tree.root, tree.layout]]
+        wanted = [c for c in chunks if c.first_row + c.row_count > first_row and c.first_row < end_row]
+        return wanted[:limit]
+
+    def _chunk(self, first_row: int, digest: bytes, layout: bytes) -> Chunk:
+        placed = self._state.chunks[digest, layout]
+        return Chunk(digest, first_row, placed.chunk.row_count, placed.chunk.size_bytes, placed.placement)
+
+    async def expire_uploads(self) -> None:
+        """See Collector."""
+        forgettable = self._state.released - {version.upload_uid for version in self._versions()}
+        for upload in list(self._state.uploads.values()):
+            if upload.state is UploadState.OPEN and upload.expire_time <= self._now:
+                await self.close_upload(upload.uid, UploadState.ABORTED)
+            elif upload.uid in forgettable and upload.expire_time < self._after(-7 * 86_400):
+                del self._state.uploads[upload.uid]
+
+    async def release_dead_upload(self, write_timeout_s: float) -> bool:
+        """See Collector."""
+        state = self._state
+        for upload in state.uploads.values():
+            pinned = {pack for uid, pack in state.pins if uid == upload.uid}
+            writing = [state.packs[pack] for pack in pinned if state.packs[pack].state == "writing"]
+            is_young = any(pack.create_time > self._after(-write_timeout_s) for pack in writing)
+            if upload.state is not UploadState.OPEN and upload.uid not in state.released and not is_young:
+                self._release(upload.uid, pinned)
+                return True
+        return False
+
+    def _release(self, uid: str, pinned: set[str]) -> None:
+        state = self._state
+        state.released.add(uid)
+        state.pins = {pin for pin in state.pins if pin[0] != uid}
+        state.puts = [put for put in state.puts if put[0] != uid]
+        splits = [split for _, split in state.puts]
+        splits += [split for version in self._versions() for split in version.splits]
+        used = {(split.tree.root, split.tree.layout) for split in splits}
+        state.trees = {key: links for key, links in state.trees.items() if key in used}
+        needed = {pack for _, pack in state.pins}
+        for (_, layout), links in state.trees.items():
+            needed |= {state.chunks[digest, layout].placement.pack for _, digest in links}
+        for pack in pinned - needed:
+            state.packs[pack].state = "condemned"
+        state.chunks = {
+            key: placed for key, placed in state.chunks.items() if placed.placement.pack not in pinned - needed
+        }
+        if uid not in {version.upload_uid for version in self._versions()}:
+            state.files.pop(uid, None)
+
+    def _versions(self) -> list[Version]:
+        return [version for versions in self._state.versions.values() for version in versions]
+
+    async def condemned_packs(self, limit: int) -> Sequence[str]:
+        """See Collector."""
+        return [digest for digest, pack in self._state.packs.items() if pack.state == "condemned"][:limit]
+
+    async def forget_packs(self, packs: Sequence[str]) -> None:
+        """See Collector."""
+        for pack in packs:
+            del self._state.packs[pack]
+
+    async def forget_requests(self) -> None:
+        """See Collector; what is in memory goes with the process."""
+
+    async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
+        """See Replays."""
+        return await self._state.requests.first_result(None, method, request_id, body_digest)
+
+    async def remember(self, method: str, request_id: str, body_digest: str, result: str) -> None:
+        """See Replays."""
+        await self._state.requests.remember(None, method, request_id, body_digest, result)
+
+    def _after(self, seconds: float) -> datetime.datetime:
+        return self._now + datetime.timedelta(seconds=seconds)

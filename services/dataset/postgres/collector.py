@@ -1,0 +1,99 @@
+"""Finding and removing what dead uploads left."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.tree import digest_text, parse_digest
+from services.dataset.model import UploadState
+from services.dataset.postgres.rows import LOCK_KEY
+from services.dataset.postgres.tables import PACKS, UPLOADS
+
+
+class PostgresCollector:
+    """See ``services.dataset.store.Collector``."""
+
+    _tx: AsyncConnection
+
+    async def expire_uploads(self) -> None:
+        """See Collector."""
+        expired = sa.and_(UPLOADS.c.state == UploadState.OPEN.value, UPLOADS.c.expire_time <= sa.func.now())
+        await self._tx.execute(UPLOADS.update().where(expired).values(state=UploadState.ABORTED.value))
+        await self._tx.execute(sa.text(_DROP_UPLOADS))
+
+    async def release_dead_upload(self, write_timeout_s: float) -> bool:
+        """See Collector."""
+        # Exclusive: no writer can be between finding a chunk and pinning its pack (see rows.py).
+        await self._tx.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_KEY)))
+        uid = (await self._tx.execute(sa.text(_DEAD), {"write_timeout_s": write_timeout_s})).scalar_one_or_none()
+        if uid is None:
+            return False
+        packs = await self._ids(_UNPIN, upload=uid)
+        trees = await self._ids(_DROP_SPLITS, upload=uid)
+        await self._tx.execute(sa.text(_DROP_TREES), {"trees": trees})
+        condemned = await self._ids(_CONDEMN, packs=packs)
+        await self._tx.execute(sa.text(_DROP_CHUNKS), {"packs": condemned})
+        await self._tx.execute(sa.text(_DROP_FILES), {"upload": uid})
+        await self._tx.execute(UPLOADS.update().where(UPLOADS.c.uid == uid).values(released=True))
+        return True
+
+    async def condemned_packs(self, limit: int) -> Sequence[str]:
+        """See Collector."""
+        query = sa.select(PACKS.c.digest).where(PACKS.c.state == "condemned").order_by(PACKS.c.id).limit(limit)
+        return [digest_text(bytes(row.digest)) for row in await self._tx.execute(query)]
+
+    async def forget_packs(self, packs: Sequence[str]) -> None:
+        """See Collector."""
+        await self._tx.execute(PACKS.delete().where(PACKS.c.digest.in_([parse_digest(pack) for pack in packs])))
+
+    async def _ids(self, statement: str, **values: object) -> list[int]:
+        return [int(row[0]) for row in await self._tx.execute(sa.text(statement), values)]
+
+
+# While a pack is being written its bytes may appear at any moment, so its upload has to wait.
+_DEAD = """
+SELECT uid FROM uploads
+WHERE state <> 'open' AND NOT released AND NOT EXISTS (
+    SELECT FROM pins JOIN packs ON packs.id = pins.pack_id
+    WHERE pins.upload_uid = uploads.uid AND packs.state = 'writing'
+      AND packs.create_time > now() - make_interval(secs => :write_timeout_s)
+)
+ORDER BY uid LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+# Dead uploads can be looked at for a week.
+_DROP_UPLOADS = """
+DELETE FROM uploads
+WHERE state <> 'open' AND released AND expire_time < now() - interval '7 days'
+  AND NOT EXISTS (SELECT FROM versions WHERE upload_uid = uploads.uid)
+"""
+
+_UNPIN = "DELETE FROM pins WHERE upload_uid = :upload RETURNING pack_id"
+
+_DROP_SPLITS = "DELETE FROM upload_splits WHERE upload_uid = :upload RETURNING tree_id"
+
+_DROP_TREES = """
+DELETE FROM trees
+WHERE id = ANY(CAST(:trees AS bigint[]))
+  AND NOT EXISTS (SELECT FROM version_splits WHERE tree_id = trees.id)
+  AND NOT EXISTS (SELECT FROM upload_splits WHERE tree_id = trees.id)
+"""
+
+# Only packs that this upload had pinned can have become free now: what a committed version uses is never released.
+_CONDEMN = """
+UPDATE packs SET state = 'condemned'
+WHERE id = ANY(CAST(:packs AS bigint[]))
+  AND NOT EXISTS (SELECT FROM pins WHERE pack_id = packs.id)
+  AND NOT EXISTS (
+      SELECT FROM chunks JOIN tree_chunks ON tree_chunks.chunk_id = chunks.id WHERE chunks.pack_id = packs.id
+  )
+RETURNING id
+"""
+
+_DROP_CHUNKS = "DELETE FROM chunks WHERE pack_id = ANY(CAST(:packs AS bigint[]))"
+
+_DROP_FILES = """
+DELETE FROM source_files
+WHERE upload_uid = :upload AND NOT EXISTS (SELECT FROM versions WHERE upload_uid = :upload)
+"""

@@ -1,0 +1,118 @@
+"""The tables, as migrations/ makes them."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    FetchedValue,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+_metadata = MetaData()
+
+DATASETS = Table(
+    "datasets",
+    _metadata,
+    Column("uid", Text, primary_key=True),
+    Column("project", Text),
+    Column("dataset", Text),
+    Column("folded", Text),
+    Column("display_name", Text),
+    Column("description", Text),
+    Column("latest", Text, server_default=FetchedValue()),
+    Column("revision", BigInteger, server_default=FetchedValue()),
+    Column("created_by", Text),
+    Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
+)
+
+VERSIONS = Table(
+    "versions",
+    _metadata,
+    Column("uid", Text, primary_key=True),
+    Column("dataset_uid", Text),
+    Column("major", Integer),
+    Column("minor", Integer),
+    Column("patch", Integer),
+    Column("digest", LargeBinary),
+    Column("parent", Text),
+    Column("message", Text),
+    Column("author", Text),
+    Column("derived_from", ARRAY(Text)),
+    Column("source_file_count", BigInteger),
+    Column("source_digest", LargeBinary),
+    Column("upload_uid", Text),
+    Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
+)
+
+VERSION_SPLITS = Table(
+    "version_splits",
+    _metadata,
+    Column("version_uid", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("tree_id", BigInteger),
+    Column("arrow_schema", LargeBinary),
+)
+
+UPLOADS = Table(
+    "uploads",
+    _metadata,
+    Column("uid", Text, primary_key=True),
+    Column("dataset_uid", Text),
+    Column("state", Text),
+    Column("released", Boolean, server_default=FetchedValue()),
+    Column("created_by", Text),
+    Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
+    Column("expire_time", DateTime(timezone=True)),
+)
+
+UPLOAD_SPLITS = Table(
+    "upload_splits",
+    _metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("upload_uid", Text),
+    Column("name", Text),
+    Column("tree_id", BigInteger),
+    Column("arrow_schema", LargeBinary),
+)
+
+SOURCE_FILES = Table(
+    "source_files",
+    _metadata,
+    Column("upload_uid", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("digest", LargeBinary),
+    Column("size_bytes", BigInteger),
+)
+
+TREES = Table(
+    "trees",
+    _metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("root", LargeBinary),
+    Column("layout", LargeBinary),
+    Column("row_count", BigInteger),
+    Column("size_bytes", BigInteger),
+    Column("chunk_count", BigInteger),
+)
+
+PACKS = Table(
+    "packs",
+    _metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("digest", LargeBinary),
+    Column("size_bytes", BigInteger),
+    Column("state", Text),
+)
+
+PINS = Table(
+    "pins",
+    _metadata,
+    Column("upload_uid", Text, primary_key=True),
+    Column("pack_id", BigInteger, primary_key=True),
+)

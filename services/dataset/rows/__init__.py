@@ -1,0 +1,1 @@
+"""The rows themselves: how they are laid out, packed, put, mapped and read."""

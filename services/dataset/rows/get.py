@@ -1,0 +1,107 @@
+"""Reading rows: from chunks to record batches of 1 to 4 MiB that lie in mapped packs.
+
+What the caller gets is made to leave Python: up to a GiB, a table whose batches Arrow sends by itself. Beyond that the
+packs are opened a window at a time while the stream is read, so that a long stream holds no more than a window's packs.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+
+from services.dataset.errors import ColumnNotFound
+from services.dataset.model import Chunk, RowRange
+from services.dataset.rows.mapped import MappedPack, MappedPacks
+from services.dataset.rows.put import Run
+
+WINDOW_PACKS = 16
+_BATCH_MAX_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive rows of one block of one pack."""
+
+    pack: str
+    block: int
+    row: int
+    row_count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """Where the rows of one read lie and how they are to look."""
+
+    slices: tuple[Slice, ...]
+    schema: pa.Schema
+
+    @property
+    def pack_count(self) -> int:
+        """Packs that have to be open to read all rows at once."""
+        return len({slice_.pack for slice_ in self.slices})
+
+
+def project(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """The schema with these columns in this order; none means all.
+
+    Raises:
+        ColumnNotFound: a column does not exist, or is asked for twice.
+    """
+    for name in columns:
+        if name not in schema.names or columns.count(name) > 1:
+            raise ColumnNotFound(column=name)
+    return pa.schema([schema.field(name) for name in columns], schema.metadata) if columns else schema
+
+
+def slices_of(chunks: Iterable[Chunk], rows: RowRange) -> Iterator[Slice]:
+    """Where ``rows`` lie, given the chunks that hold them; chunks that lie side by side make one slice."""
+    current: Slice | None = None
+    for chunk in chunks:
+        skip = max(0, rows.first - chunk.first_row)
+        count = min(chunk.row_count, rows.first + rows.count - chunk.first_row) - skip
+        place = chunk.placement
+        following = Slice(place.pack, place.block, place.block_row + skip, count)
+        if current is not None and _adjoins(current, following):
+            current = dataclasses.replace(current, row_count=current.row_count + count)
+        else:
+            if current is not None:
+                yield current
+            current = following
+    if current is not None:
+        yield current
+
+
+def read(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> pa.Table | pa.RecordBatchReader:
+    """The rows. Called, and where it is a reader also read, in a thread other than the event loop's."""
+    if plan.pack_count <= WINDOW_PACKS:
+        opened = run(packs.open(slice_.pack for slice_ in plan.slices))
+        return pa.Table.from_batches(_batches(plan.slices, opened, plan.schema), plan.schema)
+    return pa.RecordBatchReader.from_batches(plan.schema, _windows(plan, packs, run))
+
+
+def _windows(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> Iterator[pa.RecordBatch]:
+    window: list[Slice] = []
+    names: set[str] = set()
+    for slice_ in itertools.chain(plan.slices, (None,)):
+        if slice_ is None or (slice_.pack not in names and len(names) == WINDOW_PACKS):
+            opened = run(packs.open(sorted(names)))
+            yield from _batches(window, opened, plan.schema)
+            window, names = [], set()
+        if slice_ is not None:
+            window.append(slice_)
+            names.add(slice_.pack)
+
+
+def _batches(slices: Iterable[Slice], opened: Mapping[str, MappedPack], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for slice_ in slices:
+        batch = opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count)
+        # With the schema of the stream: its columns, and the metadata that the pack does not have.
+        batch = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
+        pieces = max(1, -(-batch.nbytes // _BATCH_MAX_BYTES))
+        rows = max(1, -(-batch.num_rows // pieces))
+        yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
+
+
+def _adjoins(before: Slice, after: Slice) -> bool:
+    return (before.pack, before.block, before.row + before.row_count) == (after.pack, after.block, after.row)

@@ -1,0 +1,95 @@
+"""The Arrow layout that rows are stored and served in.
+
+One logical column can arrive in several layouts (string, large_string, a dictionary of strings, a view). Rows are
+stored in one of them, so that chunks can be shared whatever the client's library prefers: dictionaries are unfolded,
+views and 64-bit offsets become plain 32-bit ones, and everything is nullable. What has a meaning of its own for
+readers, like fixed_size_list, the unit of a timestamp, or an extension type, is left alone: it makes a layout of its
+own, and chunks are shared within a layout only.
+"""
+
+import dataclasses
+import hashlib
+import re
+from typing import Any
+
+import pyarrow as pa
+
+from headwater.tree import schema_digest
+from services.dataset.errors import InvalidColumnName, SchemaTooLarge
+
+MAX_SCHEMA_BYTES = 1 << 20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_is = pa.types
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layout:
+    """How the rows of one stream are stored."""
+
+    stored: pa.Schema
+    """What packs hold: plain types, no metadata."""
+    served: pa.Schema
+    """What readers get: the same with the metadata that came with the rows."""
+    digest: bytes
+    """Names ``stored``; chunks are shared by trees of the same layout digest."""
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> "Layout":
+        """The layout for rows of ``schema``.
+
+        Raises:
+            InvalidSchema, UnsupportedType: the tree cannot have such rows.
+            InvalidColumnName, SchemaTooLarge
+        """
+        schema_digest(schema)
+        for field in schema:
+            _check_names(field)
+        fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
+        stored = pa.schema(fields)
+        served = pa.schema(
+            [plain.with_metadata(field.metadata) for plain, field in zip(fields, schema, strict=True)], schema.metadata
+        )
+        if served.serialize().size > MAX_SCHEMA_BYTES:
+            raise SchemaTooLarge(limit_bytes=MAX_SCHEMA_BYTES)
+        return cls(stored, served, hashlib.sha256(stored.serialize()).digest())
+
+    @property
+    def served_bytes(self) -> bytes:
+        """``served`` as an Arrow IPC message."""
+        return bytes(self.served.serialize())
+
+
+def plain_type(kind: Any) -> Any:
+    """The layout in which values of type ``kind`` are stored."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind  # it requires its own storage type
+    if _is.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if _is.is_large_string(kind) or _is.is_string_view(kind):
+        return pa.string()
+    if _is.is_large_binary(kind) or _is.is_binary_view(kind):
+        return pa.binary()
+    return _plain_nested(kind)
+
+
+def _plain_nested(kind: Any) -> Any:
+    if _is.is_fixed_size_list(kind):
+        return pa.list_(pa.field("item", plain_type(kind.value_type)), kind.list_size)
+    if _is.is_list(kind) or _is.is_large_list(kind) or _is.is_list_view(kind) or _is.is_large_list_view(kind):
+        return pa.list_(pa.field("item", plain_type(kind.value_type)))
+    if _is.is_map(kind):
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
+    if _is.is_struct(kind):
+        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
+    return kind
+
+
+def _check_names(field: pa.Field) -> None:
+    if _CONTROL.search(field.name):
+        raise InvalidColumnName(column=repr(field.name))
+    kind = field.type
+    while not _is.is_struct(kind) and hasattr(kind, "value_type"):
+        kind = kind.value_type
+    if _is.is_struct(kind):
+        for inner in kind:
+            _check_names(inner)

@@ -1,0 +1,93 @@
+"""Pack files: many chunks in one immutable file.
+
+A pack is an Arrow IPC file; its footer is its index, so any Arrow library can open it. Each of its record batches, a
+block, holds whole chunks side by side until there are about 2 MiB of them, which is what Flight sends fastest: readers
+get blocks, or slices of them, without a copy. Where in which block a chunk lies is kept in the catalogue.
+
+The file's metadata holds an id of its own, so that no two writers ever make the same file: what one leaves behind can
+be collected without asking whether another has just stored the same bytes.
+"""
+
+import dataclasses
+import hashlib
+
+import pyarrow as pa
+
+from chassis.ids import new_id
+from headwater import tree
+from services.dataset.model import Placement
+from services.dataset.rows.layout import Layout
+from services.dataset.store import NewChunk, PlacedChunk
+
+BLOCK_TARGET_BYTES = 2 << 20
+_BLOCK_MAX_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pack:
+    """A finished pack."""
+
+    digest: str
+    data: pa.Buffer
+    chunks: tuple[PlacedChunk, ...]
+
+
+class PackBuilder:
+    """Lays chunks into packs. Holds one pack, at most ``max_bytes`` and one block, in memory."""
+
+    def __init__(self, layout: Layout, max_bytes: int) -> None:
+        self._layout = layout
+        self._max_bytes = max_bytes
+        self._begin()
+
+    def add(self, chunk: tree.Chunk) -> Pack | None:
+        """Lay down the next chunk; returns the pack before it if that is full now."""
+        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
+        size_bytes = sum(batch.nbytes for batch in batches)
+        full = None
+        if self._sink.tell() + self._waiting_bytes + size_bytes > self._max_bytes and self._chunks_so_far:
+            full = self.finish()
+        if self._waiting and self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES:
+            self._write_block()
+        self._waiting.append((NewChunk(chunk.digest, chunk.row_count, chunk.size_bytes), batches))
+        self._waiting_bytes += size_bytes
+        if self._waiting_bytes >= BLOCK_TARGET_BYTES:
+            self._write_block()
+        return full
+
+    def finish(self) -> Pack | None:
+        """The pack that is under way, if it has any chunks."""
+        if not self._chunks_so_far:
+            return None
+        self._write_block()
+        self._writer.close()
+        data, placements = self._sink.getvalue(), self._placements
+        self._begin()
+        digest = tree.digest_text(hashlib.sha256(data).digest())
+        return Pack(
+            digest, data, tuple(PlacedChunk(chunk, Placement(digest, block, row)) for chunk, block, row in placements)
+        )
+
+    @property
+    def _chunks_so_far(self) -> bool:
+        return bool(self._placements or self._waiting)
+
+    def _begin(self) -> None:
+        self._sink = pa.BufferOutputStream()
+        schema = self._layout.stored.with_metadata({"headwater.pack": new_id()})
+        self._writer = pa.ipc.new_file(self._sink, schema)
+        self._blocks = 0
+        self._placements: list[tuple[NewChunk, int, int]] = []
+        self._waiting: list[tuple[NewChunk, list[pa.RecordBatch]]] = []
+        self._waiting_bytes = 0
+
+    def _write_block(self) -> None:
+        if not self._waiting:
+            return
+        row = 0
+        for chunk, _ in self._waiting:
+            self._placements.append((chunk, self._blocks, row))
+            row += chunk.row_count
+        self._writer.write_batch(pa.concat_batches([batch for _, batches in self._waiting for batch in batches]))
+        self._blocks += 1
+        self._waiting, self._waiting_bytes = [], 0

@@ -1,0 +1,124 @@
+"""The RPCs: convert, call, convert."""
+
+from typing import Any, TypeAlias
+
+import grpc.aio
+
+from chassis.auth import current_principal
+from chassis.db.requests import body_digest
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
+from headwater.errors import InvalidArgument
+from headwater.names import DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
+from services.dataset import convert
+from services.dataset.datasets import Datasets
+from services.dataset.model import SemVer
+from services.dataset.uploads import Commit, Uploads
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
+    """``headwater.dataset.v1.DatasetService``; the protos say what each method does."""
+
+    def __init__(self, datasets: Datasets, uploads: Uploads) -> None:
+        self._datasets = datasets
+        self._uploads = uploads
+
+    async def CreateDataset(self, request: datasets_pb2.CreateDatasetRequest, context: Context) -> datasets_pb2.Dataset:
+        project = ProjectName.parse(request.parent, "parent")
+        given = datasets_pb2.Dataset(display_name=request.dataset.display_name, description=request.dataset.description)
+        if given != request.dataset:
+            raise InvalidArgument("Only display_name and description of a new dataset can be set.", field="dataset")
+        dataset = await self._datasets.create(
+            DatasetName(project.project, request.dataset_id),
+            request.dataset.display_name,
+            request.dataset.description,
+            author=current_principal().subject,
+            request_id=request.request_id,
+            body=body_digest(request),
+        )
+        return convert.dataset_to_proto(dataset)
+
+    async def GetDataset(self, request: datasets_pb2.GetDatasetRequest, context: Context) -> datasets_pb2.Dataset:
+        return convert.dataset_to_proto(await self._datasets.get(DatasetName.parse(request.name)))
+
+    async def ListDatasets(
+        self, request: datasets_pb2.ListDatasetsRequest, context: Context
+    ) -> datasets_pb2.ListDatasetsResponse:
+        project = ProjectName.parse(request.parent, "parent")
+        page = await self._datasets.list(project, request.page_size, request.page_token)
+        return datasets_pb2.ListDatasetsResponse(
+            datasets=[convert.dataset_to_proto(dataset) for dataset in page.items], next_page_token=page.next_page_token
+        )
+
+    async def GetDatasetVersion(
+        self, request: datasets_pb2.GetDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        return convert.version_to_proto(await self._datasets.get_version(DatasetVersionName.parse(request.name)))
+
+    async def ListDatasetVersions(
+        self, request: datasets_pb2.ListDatasetVersionsRequest, context: Context
+    ) -> datasets_pb2.ListDatasetVersionsResponse:
+        dataset = DatasetName.parse(request.parent, "parent")
+        page = await self._datasets.list_versions(dataset, request.page_size, request.page_token)
+        return datasets_pb2.ListDatasetVersionsResponse(
+            dataset_versions=[convert.version_to_proto(version) for version in page.items],
+            next_page_token=page.next_page_token,
+        )
+
+    async def ListChunks(
+        self, request: datasets_pb2.ListChunksRequest, context: Context
+    ) -> datasets_pb2.ListChunksResponse:
+        version = DatasetVersionName.parse(request.parent, "parent")
+        split = check_segment(request.split, "split")
+        page = await self._datasets.list_chunks(version, split, request.page_size, request.page_token)
+        return datasets_pb2.ListChunksResponse(
+            chunks=[convert.chunk_to_proto(chunk) for chunk in page.items], next_page_token=page.next_page_token
+        )
+
+    async def ListSourceFiles(
+        self, request: datasets_pb2.ListSourceFilesRequest, context: Context
+    ) -> datasets_pb2.ListSourceFilesResponse:
+        version = DatasetVersionName.parse(request.parent, "parent")
+        page = await self._datasets.list_source_files(version, request.page_size, request.page_token)
+        return datasets_pb2.ListSourceFilesResponse(
+            source_files=[convert.source_file_to_proto(file) for file in page.items],
+            next_page_token=page.next_page_token,
+        )
+
+    async def CreateUpload(self, request: datasets_pb2.CreateUploadRequest, context: Context) -> datasets_pb2.Upload:
+        upload = await self._uploads.create(
+            DatasetName.parse(request.parent, "parent"),
+            author=current_principal().subject,
+            request_id=request.request_id,
+            body=body_digest(request),
+        )
+        return convert.upload_to_proto(upload)
+
+    async def GetUpload(self, request: datasets_pb2.GetUploadRequest, context: Context) -> datasets_pb2.Upload:
+        return convert.upload_to_proto(await self._uploads.get(UploadName.parse(request.name)))
+
+    async def AddSourceFiles(
+        self, request: datasets_pb2.AddSourceFilesRequest, context: Context
+    ) -> datasets_pb2.AddSourceFilesResponse:
+        files = [convert.source_file_from_proto(file) for file in request.source_files]
+        count = await self._uploads.add_source_files(UploadName.parse(request.name), files)
+        return datasets_pb2.AddSourceFilesResponse(source_file_count=count)
+
+    async def CommitUpload(
+        self, request: datasets_pb2.CommitUploadRequest, context: Context
+    ) -> datasets_pb2.CommitUploadResponse:
+        commit = Commit(
+            upload=UploadName.parse(request.name),
+            version=SemVer.parse(request.version) if request.version else None,
+            message=request.message,
+            derived_from=tuple(request.derived_from),
+            author=current_principal().subject,
+            request_id=request.request_id,
+            body=body_digest(request),
+        )
+        version, created = await self._uploads.commit(commit)
+        return datasets_pb2.CommitUploadResponse(dataset_version=convert.version_to_proto(version), created=created)
+
+    async def AbortUpload(self, request: datasets_pb2.AbortUploadRequest, context: Context) -> datasets_pb2.Upload:
+        return convert.upload_to_proto(await self._uploads.abort(UploadName.parse(request.name)))
