@@ -1,0 +1,15 @@
+"""Files on the user's machine as rows, and rows as files.
+
+source = Source(Path("digits"), split_by("directory"))
+for split in source.splits:
+    for batch in source.batches(split):
+        writer.write_batch(batch)
+files = list(source.source_files())
+"""
+
+from headwater.files.export import export
+from headwater.files.manifest import SourceFile
+from headwater.files.source import Source
+from headwater.files.splits import ByDirectory, ByHash, SplitBy, Whole, split_by
+
+__all__ = ["ByDirectory", "ByHash", "Source", "SourceFile", "SplitBy", "Whole", "export", "split_by"]
