@@ -26,7 +26,7 @@ class MemoryJobStore(JobStore):
         """See JobStore."""
         self._jobs[job.name] = job
 
-    async def get(self, _tx: Any, name: PreprocessingJobName, *, lock: bool = False) -> Job | None:  # noqa: ARG002
+    async def get(self, _tx: Any, name: PreprocessingJobName, *, lock: bool = False) -> Job | None:
         """See JobStore."""
         return self._jobs.get(name)
 
