@@ -56,16 +56,16 @@ class PostgresUploads:
 
     async def add_source_files(self, upload_uid: str, files: Sequence[SourceFile]) -> int:
         """See Uploads."""
-        await self._tx.execute(sa.text(_CREATE_GIVEN))
-        # SQLAlchemy has no COPY; its driver connection is in the very same transaction.
-        driver = (await self._tx.get_raw_connection()).driver_connection
-        assert driver is not None
-        records = [(file.path, file.digest, file.size_bytes) for file in files]
-        await driver.copy_records_to_table("given", records=records, columns=["path", "digest", "size_bytes"])
-        conflict = (await self._tx.execute(sa.text(_CONFLICT), {"upload": upload_uid})).scalar()
+        given = {
+            "upload": upload_uid,
+            "paths": [file.path for file in files],
+            "digests": [file.digest for file in files],
+            "sizes": [file.size_bytes for file in files],
+        }
+        conflict = (await self._tx.execute(sa.text(_CONFLICT), given)).scalar()
         if conflict is not None:
             raise SourceFileConflict(path=conflict)
-        await self._tx.execute(sa.text(_ADD_GIVEN), {"upload": upload_uid})
+        await self._tx.execute(sa.text(_ADD_FILES), given)
         count = sa.select(sa.func.count()).where(SOURCE_FILES.c.upload_uid == upload_uid)
         return int((await self._tx.execute(count)).scalar_one())
 
@@ -83,11 +83,11 @@ class PostgresUploads:
             after = page[-1].path
 
     async def _splits(self, upload_uid: str) -> tuple[Split, ...]:
-        # The newest put of each name counts.
         query = sa.select(UPLOAD_SPLITS, TREES).join(TREES, TREES.c.id == UPLOAD_SPLITS.c.tree_id)
-        query = query.where(UPLOAD_SPLITS.c.upload_uid == upload_uid).distinct(UPLOAD_SPLITS.c.name)
-        rows = await self._tx.execute(query.order_by(UPLOAD_SPLITS.c.name, UPLOAD_SPLITS.c.number.desc()))
-        return tuple(split_of(row) for row in rows)
+        query = query.where(UPLOAD_SPLITS.c.upload_uid == upload_uid).order_by(UPLOAD_SPLITS.c.number)
+        # The last put of each name counts.
+        splits = {row.name: split_of(row) for row in await self._tx.execute(query)}
+        return tuple(splits[name] for name in sorted(splits))
 
 
 def _after(ttl_s: float) -> Any:
@@ -98,23 +98,26 @@ def _file(row: Any) -> SourceFile:
     return SourceFile(row.path, bytes(row.digest), row.size_bytes)
 
 
-_CREATE_GIVEN = """
-CREATE TEMPORARY TABLE given (
-    path text COLLATE "C" NOT NULL, digest bytea NOT NULL, size_bytes bigint NOT NULL
-) ON COMMIT DROP
+# One array a column: as fast as COPY, and it needs no table of its own.
+_GIVEN = """
+WITH given AS (
+    SELECT DISTINCT path COLLATE "C" AS path, digest, size_bytes
+    FROM unnest(CAST(:paths AS text[]), CAST(:digests AS bytea[]), CAST(:sizes AS bigint[]))
+        AS given (path, digest, size_bytes)
+)
 """
 
 # A path that comes twice in one call with two contents is a conflict as well.
-_CONFLICT = """
-SELECT path FROM (
+_CONFLICT = f"""
+{_GIVEN} SELECT path FROM (
     SELECT path, digest, size_bytes FROM given
     UNION
     SELECT path, digest, size_bytes FROM source_files WHERE upload_uid = :upload AND path IN (SELECT path FROM given)
 ) AS named GROUP BY path HAVING count(*) > 1 ORDER BY path LIMIT 1
-"""
+"""  # noqa: S608
 
-_ADD_GIVEN = """
-INSERT INTO source_files (upload_uid, path, digest, size_bytes)
-SELECT DISTINCT :upload, path, digest, size_bytes FROM given
+_ADD_FILES = f"""
+{_GIVEN} INSERT INTO source_files (upload_uid, path, digest, size_bytes)
+SELECT CAST(:upload AS text), path, digest, size_bytes FROM given
 ON CONFLICT (upload_uid, path) DO NOTHING
-"""
+"""  # noqa: S608
