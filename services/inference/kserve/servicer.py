@@ -1,6 +1,6 @@
 """GRPCInferenceService of the Open Inference Protocol: convert, call, convert.
 
-https://github.com/kserve/open-inference-protocol and, for what Triton adds to it, tritonclient's own service definition.
+https://github.com/kserve/open-inference-protocol; for what Triton adds to it, tritonclient's own service definition.
 """
 
 import importlib.metadata
@@ -78,8 +78,8 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         return service_pb2.ServerLiveResponse(live=True)
 
     async def ServerReady(self, _request: Any, _context: Any) -> Any:
-        """Whether predictions can be made: the deployments are known and answers can be recorded. Which of the models are
-        ready is ModelReady's to say."""
+        """Whether predictions can be made: deployments are known and answers can be recorded. Which of the models are
+        ready is for ModelReady to say."""
         try:
             self._recorder.admit()
         except HeadwaterError:

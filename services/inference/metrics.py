@@ -1,0 +1,82 @@
+"""What ``/metrics`` shows of the models. Everything is computed from plain counters when somebody asks."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.inference.deployments.loaded import LATENCY_BOUNDS_S, Loaded
+from services.inference.deployments.serving import Serving
+from services.inference.records.recorder import Recorder
+
+_MODEL = ["deployment", "version"]
+
+
+class InferenceCollector(Collector):
+    """Metrics of everything that is loaded and of the recorder. Counters of a version begin when it is loaded."""
+
+    def __init__(self, serving: Serving, recorder: Recorder) -> None:
+        self._serving = serving
+        self._recorder = recorder
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        loaded = [each.loaded for each in self._serving.followers() if each.loaded is not None]
+        yield self._states()
+        yield from _requests(loaded)
+        yield from _batches(loaded)
+        yield from self._records()
+
+    def _states(self) -> Metric:
+        states = GaugeMetricFamily(
+            "headwater_deployment_state", "1 for the state it is in.", labels=["deployment", "state"]
+        )
+        for follower in self._serving.followers():
+            states.add_metric([str(follower.deployment.name), follower.status.state.name.lower()], 1)
+        return states
+
+    def _records(self) -> Iterator[Metric]:
+        recorder = self._recorder
+        yield GaugeMetricFamily("headwater_records_buffered", "Records not yet written.", value=recorder.buffered)
+        yield GaugeMetricFamily(
+            "headwater_records_buffered_bytes", "Memory of tensors not yet hashed.", value=recorder.buffered_bytes
+        )
+        yield CounterMetricFamily("headwater_records_written", "Records written.", value=recorder.written)
+
+
+def _requests(models: list[Loaded]) -> Iterator[Metric]:
+    total = CounterMetricFamily(
+        "headwater_inference_requests", "Requests, by how they ended.", labels=[*_MODEL, "reason"]
+    )
+    seconds = HistogramMetricFamily("headwater_inference_seconds", "From arrival to answer.", labels=_MODEL)
+    for loaded in models:
+        counts, labels = loaded.requests, _labels(loaded)
+        total.add_metric([*labels, "OK"], counts.succeeded)
+        for reason, count in list(counts.failed.items()):
+            total.add_metric([*labels, reason], count)
+        buckets, below = [], 0
+        for bound, count in zip([*map(str, LATENCY_BOUNDS_S), "+Inf"], list(counts.latencies), strict=True):
+            below += count
+            buckets.append((bound, float(below)))
+        seconds.add_metric(labels, buckets, counts.succeeded_s)
+    yield from (total, seconds)
+
+
+def _batches(models: list[Loaded]) -> Iterator[Metric]:
+    queue = GaugeMetricFamily("headwater_inference_queue", "Requests that wait.", labels=_MODEL)
+    batches = CounterMetricFamily("headwater_inference_batches", "Batches computed.", labels=_MODEL)
+    rows = CounterMetricFamily("headwater_inference_rows", "Rows computed.", labels=_MODEL)
+    engine = CounterMetricFamily("headwater_inference_engine_seconds", "Time in the engine.", labels=_MODEL)
+    waited = CounterMetricFamily("headwater_inference_queue_seconds", "Time in the queue.", labels=_MODEL)
+    for loaded in models:
+        counts, labels = loaded.batcher.counts, _labels(loaded)
+        queue.add_metric(labels, loaded.batcher.queue_length)
+        batches.add_metric(labels, counts.batches)
+        rows.add_metric(labels, counts.rows)
+        engine.add_metric(labels, counts.engine_s)
+        waited.add_metric(labels, counts.queue_s)
+    yield from (queue, batches, rows, engine, waited)
+
+
+def _labels(loaded: Loaded) -> list[str]:
+    return [str(loaded.deployment.name), loaded.version_number]
