@@ -17,9 +17,6 @@ def bounded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     waiting_bytes = 0
     for batch in batches:
         for piece in _pieces(batch):
-            if waiting_bytes + piece.nbytes > MAX_BYTES:
-                yield from _merged(waiting)
-                waiting, waiting_bytes = [], 0
             waiting.append(piece)
             waiting_bytes += piece.nbytes
             if waiting_bytes >= MIN_BYTES:
@@ -29,9 +26,10 @@ def bounded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Pieces that are small enough to be added to what is less than a batch."""
     if batch.num_rows == 0:
         return
-    if batch.nbytes <= MAX_BYTES or batch.num_rows == 1:
+    if batch.nbytes <= MAX_BYTES - MIN_BYTES or batch.num_rows == 1:
         yield batch
         return
     half = batch.num_rows // 2

@@ -1,7 +1,6 @@
 """Rows as a file that other tools read."""
 
-import os
-import tempfile
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,17 +29,16 @@ def export(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> 
     """
     if path.suffix.lower() not in _WRITERS:
         raise SourceUnsupported(f"{path} must end in one of {', '.join(_WRITERS)}.", path=path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     rows = 0
     try:
-        with _WRITERS[path.suffix.lower()](name, schema) as writer:
+        with _WRITERS[path.suffix.lower()](str(unfinished), schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows
-        os.replace(name, path)
-    except pa.ArrowNotImplementedError as error:
+        unfinished.replace(path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceUnsupported(f"These rows cannot be written to {path}: {error}", path=path) from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return rows

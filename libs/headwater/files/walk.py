@@ -60,7 +60,7 @@ def find_files(root: Path) -> list[Found]:
             raise SourceNotFound(f"There is no file or folder {root}.", path=root)
         if not root.is_dir():
             return [_found(root, root.name)]
-        return sorted(_below(root, "", root.resolve()), key=lambda file: file.name)
+        return sorted(_below(root, "", Path(os.path.realpath(root))), key=lambda file: file.name)
     except OSError as error:
         path = error.filename or root
         raise SourceUnreadable(f"{path} cannot be read: {error.strerror or error}.", path=path) from error
@@ -98,7 +98,8 @@ def _check_name(path: Path, name: str) -> None:
 
 
 def _check_link(path: Path, within: Path) -> None:
-    target = path.resolve()
+    # Not Path.resolve, which has an error of its own kind for links that lead in a circle.
+    target = Path(os.path.realpath(path))
     if not target.is_relative_to(within):
         raise SourceOutside(f"{path} is a symbolic link that leads out of {within}.", path=path, target=target)
     if target.is_dir():
