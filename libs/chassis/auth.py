@@ -74,8 +74,7 @@ class Principal:
 ANONYMOUS = Principal.of("anonymous", [Role.ADMIN])
 """Everybody, while authentication is off (which only a loopback address allows)."""
 
-_principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("headwater_principal")
-_token: contextvars.ContextVar[str] = contextvars.ContextVar("headwater_token", default="")
+_caller: contextvars.ContextVar[tuple[Principal, str] | None] = contextvars.ContextVar("headwater_caller", default=None)
 
 
 def current_principal() -> Principal:
@@ -84,21 +83,21 @@ def current_principal() -> Principal:
     Raises:
         Unauthenticated: no call is being answered here (a background task has no caller).
     """
-    principal = _principal.get(None)
-    if principal is None:
+    caller = _caller.get()
+    if caller is None:
         raise Unauthenticated()
-    return principal
+    return caller[0]
 
 
 def current_token() -> str:
     """The caller's own token, for a call to another service in the caller's name; empty if there is none."""
-    return _token.get()
+    caller = _caller.get()
+    return caller[1] if caller else ""
 
 
 def set_caller(principal: Principal, token: str = "") -> None:
     """For the edges: from here on, in this task or thread, ``principal`` is the caller."""
-    _principal.set(principal)
-    _token.set(token)
+    _caller.set((principal, token))
 
 
 class Authenticator:

@@ -1,7 +1,7 @@
 """The settings that every service has: environment variables ``HEADWATER_*``, read once, frozen, validated.
 
-A service subclasses this in its own ``settings.py`` with its default ``port`` and its own knobs. A wrong value, or a
-variable that no setting has, ends the process with one sentence that names it (``chassis.process``).
+A service subclasses this in its own ``settings.py`` with its default ``port`` and its own knobs. A wrong value ends
+the process with one sentence that names it (``chassis.process``).
 """
 
 import ipaddress

@@ -8,6 +8,7 @@ back into the class below with the same ``code``. ``reason`` is a stable contrac
 """
 
 import enum
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -35,12 +36,15 @@ class HeadwaterError(Exception):
     """An error with a code, a stable reason and the values that explain it.
 
     ``retry_after_ms`` is set when trying again later can help; the edges send it as ``google.rpc.RetryInfo``
-    (gRPC) or ``Retry-After`` (HTTP).
+    (gRPC) or ``Retry-After`` (HTTP). ``violations`` are the fields that break a rule, each with what is wanted.
+    ``trace_id`` is set on errors that came from a server: with it an operator finds the call in logs and traces.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
     reason: str = "INTERNAL"
     text: ClassVar[str] = "Something went wrong inside Headwater."
+    violations: Sequence[tuple[str, str]] = ()
+    trace_id: str = ""
 
     def __init__(self, message: str = "", /, *, retry_after_ms: int | None = None, **metadata: object) -> None:
         self.metadata = {key: str(value) for key, value in metadata.items()}

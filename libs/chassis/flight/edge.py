@@ -1,36 +1,46 @@
-"""The Flight server that services subclass (skeleton; the hooks' signatures are final).
+"""The Flight server that services subclass. Subclasses implement hooks; authentication, roles, tickets, errors,
+telemetry and limits are around every one of them and cannot be left out.
 
-class DatasetFlight(FlightEdge):
-    roles = {"do_get": Role.READER, "get_flight_info": Role.READER, "do_put": Role.WRITER}
+    class DatasetFlight(FlightEdge):
+        roles = {"get_flight_info": Role.READER, "do_get": Role.READER, "do_put": Role.WRITER}
 
-    def __init__(self, wiring: FlightWiring, datasets: Datasets) -> None:
-        super().__init__(wiring)
-        self._datasets = datasets
+        def __init__(self, wiring: FlightWiring, datasets: Datasets) -> None:
+            super().__init__(wiring)
+            self._datasets = datasets
 
-    def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
-        command = GetCommand.FromString(descriptor.command)
-        plan = call.run(self._datasets.plan(command))          # awaits on the service's event loop
-        ticket = call.ticket(plan.SerializeToString())         # signed, expires, bound to this caller
-        return flight.FlightInfo(plan.schema, descriptor, [flight.FlightEndpoint(ticket, self.locations)], n, b)
+        def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+            plan = call.run(self._datasets.plan(descriptor.command))      # awaits on the service's event loop
+            ticket = call.ticket(plan.to_bytes())                         # signed, expires, bound to this caller
+            return flight.FlightInfo(plan.schema, descriptor, [flight.FlightEndpoint(ticket, [])], plan.rows, -1)
 
-    def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream: ...   # payload of an opened ticket
-    def put(self, call, descriptor, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> bytes | None: ...
+        def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
+            return flight.RecordBatchStream(self._datasets.table(payload))
 
-service.add_flight(lambda wiring: DatasetFlight(wiring, datasets), port=settings.flight_port)
+    service.add_flight(lambda wiring: DatasetFlight(wiring, datasets), port=settings.flight_port)
 """
 
 import asyncio
+import contextvars
 import dataclasses
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar, final
 
 import pyarrow as pa
 from pyarrow import flight
 
-from chassis.auth import Authenticator, Principal, Role
-from headwater.errors import Unimplemented
+from chassis.auth import Authenticator, Role, set_caller
+from chassis.flight.call import FlightCall, GuardedStream, reading, received
+from chassis.flight.errors import to_flight_error
+from chassis.flight.middleware import CallerFactory
+from chassis.flight.tickets import Tickets
+from chassis.rpc.interceptors import NotReady
+from chassis.telemetry import Metrics, Tracing
+from headwater.errors import HeadwaterError, PermissionDenied, Unimplemented
 
 T = TypeVar("T")
+
+_CALLER = "headwater"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,29 +50,38 @@ class FlightWiring:
     location: str
     authenticator: Authenticator
     loop: asyncio.AbstractEventLoop
-
-
-class FlightCall:
-    """One Flight call: who calls, and the way back to the event loop."""
-
-    principal: Principal
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T: ...  # type: ignore[empty-body]
-    def ticket(self, payload: bytes, ttl_s: float = 3600) -> flight.Ticket: ...
+    tracing: Tracing
+    metrics: Metrics
+    ready: Callable[[], bool]
+    max_batch_bytes: int
 
 
 class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
-    """A Flight server that denies by default and never leaks."""
+    """A Flight server that denies by default, tells errors as gRPC does, and leaves the bytes to native code."""
 
     roles: ClassVar[Mapping[str, Role]] = {}
+    """The role that each Flight method needs, by pyarrow's name of it; a method without one is refused to everybody."""
+
+    def __init_subclass__(cls) -> None:
+        overridden = _FINAL & vars(cls).keys()
+        if overridden:
+            raise TypeError(
+                f"{cls.__name__} must implement the hooks of FlightEdge, not {', '.join(sorted(overridden))}"
+            )
 
     def __init__(self, wiring: FlightWiring) -> None:
-        super().__init__(wiring.location)
+        self._wiring = wiring
+        self._tickets = Tickets(wiring.authenticator.derive_key("flight-ticket"))
+        super().__init__(wiring.location, middleware={_CALLER: CallerFactory(wiring.authenticator, wiring.tracing)})
+
+    # The hooks. What they raise is told to the caller as gRPC would tell it.
 
     def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        """Tell where the data of ``descriptor`` is, with tickets from ``call.ticket``."""
         raise Unimplemented()
 
     def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
+        """Send the data of an opened ticket: ``flight.RecordBatchStream(table)``, or ``call.stream``."""
         raise Unimplemented()
 
     def put(
@@ -72,10 +91,121 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         batches: Iterator[pa.RecordBatch],
         schema: pa.Schema,
     ) -> bytes | None:
+        """Take the client's validated batches; the bytes returned are sent as the result of the put."""
         raise Unimplemented()
 
     def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:
+        """What there is to get."""
         raise Unimplemented()
 
     def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
+        """Do something that has a name."""
         raise Unimplemented()
+
+    # Flight's own methods, each through the guard.
+
+    @final
+    def get_flight_info(self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor) -> Any:
+        """Flight's GetFlightInfo; see ``info``."""
+        return self._guard("get_flight_info", context, lambda call: self.info(call, descriptor))
+
+    @final
+    def get_schema(self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor) -> Any:
+        """Flight's GetSchema; see ``info``."""
+        return self._guard("get_schema", context, lambda call: flight.SchemaResult(self.info(call, descriptor).schema))
+
+    @final
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> Any:
+        """Flight's DoGet; see ``get``."""
+
+        def get(call: FlightCall) -> flight.FlightDataStream:
+            stream = self.get(call, self._tickets.open(ticket.ticket, call.principal.subject))
+            if isinstance(stream, flight.GeneratorStream) and not isinstance(stream, GuardedStream):
+                raise TypeError("a stream made in Python must come from FlightCall.stream")
+            return stream
+
+        return self._guard("do_get", context, get)
+
+    @final
+    def do_put(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.FlightMetadataWriter,
+    ) -> None:
+        """Flight's DoPut; see ``put``."""
+
+        def put(call: FlightCall) -> None:
+            batches = received(reader, self._wiring.max_batch_bytes)
+            result = self.put(call, descriptor, batches, reading(lambda: reader.schema))
+            if result is not None:
+                writer.write(pa.py_buffer(result))
+
+        self._guard("do_put", context, put)
+
+    @final
+    def list_flights(self, context: flight.ServerCallContext, criteria: bytes) -> Any:
+        """Flight's ListFlights; see ``list``."""
+        return self._guard("list_flights", context, lambda call: iter([*self.list(call, criteria)]))
+
+    @final
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Any:
+        """Flight's DoAction; see ``action``."""
+        body = action.body.to_pybytes() if action.body is not None else b""
+        return self._guard("do_action", context, lambda call: iter([*self.action(call, action.type, body)]))
+
+    @final
+    def list_actions(self, context: flight.ServerCallContext) -> Any:
+        """Flight's ListActions: none are advertised."""
+        return self._guard("list_actions", context, lambda _call: iter(()))
+
+    @final
+    def do_exchange(
+        self,
+        context: flight.ServerCallContext,
+        _descriptor: flight.FlightDescriptor,
+        _reader: flight.MetadataRecordBatchReader,
+        _writer: flight.MetadataRecordBatchWriter,
+    ) -> None:
+        """Flight's DoExchange: not spoken."""
+
+        def exchange(_call: FlightCall) -> None:
+            raise Unimplemented()
+
+        self._guard("do_exchange", context, exchange)
+
+    def _guard(self, method: str, context: flight.ServerCallContext, work: Callable[[FlightCall], T]) -> T:
+        # The threads are Arrow's and serve one call after the other: each call has a context of its own.
+        return contextvars.Context().run(self._answer, method, context, work)
+
+    def _answer(self, method: str, context: flight.ServerCallContext, work: Callable[[FlightCall], T]) -> T:
+        begun = time.perf_counter()
+        calls = self._wiring.metrics.calls("flight", method)
+        calls.begin()
+        caller = context.get_middleware(_CALLER)
+        span = self._wiring.tracing.begin(f"Flight {method}", caller.traceparent, caller.tracestate)
+        code = "OK"
+        try:
+            role = self.roles.get(method)
+            if role is None and method not in _ROLELESS:
+                raise PermissionDenied("This server does not offer the method.", method=method)
+            caller.principal.require(role or Role.READER)
+            if not self._wiring.ready():
+                raise NotReady(retry_after_ms=1000)
+            set_caller(caller.principal, caller.token)
+            return work(FlightCall(method, caller.principal, context, self._wiring.loop, self._tickets))
+        except Exception as error:
+            code = error.code.name if isinstance(error, HeadwaterError) else "INTERNAL"
+            raise to_flight_error(error, f"Flight {method}") from None
+        finally:
+            calls.end(code, time.perf_counter() - begun)
+            if span is not None:
+                span.set_attribute("rpc.response.status_code", code)
+                span.end()
+
+
+_ROLELESS = frozenset({"list_actions", "do_exchange"})
+"""Methods that tell nothing and do nothing: to be known as a reader is enough."""
+
+_FINAL = frozenset(name for name, value in vars(FlightEdge).items() if getattr(value, "__final__", False))

@@ -1,0 +1,115 @@
+"""The outermost layers around an HTTP application: telemetry, then errors, the same ones that gRPC callers get.
+
+{"error": {"code": "NOT_FOUND", "reason": "MODEL_NOT_FOUND", "message": "…", "metadata": {…}, "trace_id": "…"}}
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from opentelemetry.trace import Span
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.rpc.status import as_headwater_error
+from chassis.telemetry import Metrics, Tracing, current_trace_id
+from headwater.errors import Code, HeadwaterError
+
+HTTP_STATUS: Mapping[Code, int] = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.ABORTED: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 499,
+    Code.INTERNAL: 500,
+    Code.DATA_LOSS: 500,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.DEADLINE_EXCEEDED: 504,
+}
+"""google.rpc.Code's own table (google/rpc/code.proto)."""
+
+
+def error_response(error: HeadwaterError) -> JSONResponse:
+    """The HTTP answer that tells of ``error``."""
+    body: dict[str, object] = {
+        "code": error.code.name,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+        "trace_id": current_trace_id(),
+    }
+    if error.violations:
+        body["violations"] = [{"field": field, "description": text} for field, text in error.violations]
+    headers = {}
+    if error.retry_after_ms is not None:
+        headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    if error.code is Code.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": body}, HTTP_STATUS[error.code], headers)
+
+
+class HttpEdge:
+    """Telemetry and errors around ``app``; HTTPException is left to the application's own framework."""
+
+    def __init__(self, app: ASGIApp, name: str, tracing: Tracing, metrics: Metrics) -> None:
+        self._app = app
+        self._name = name
+        self._tracing = tracing
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":  # nothing of ours speaks it
+                await send({"type": "websocket.close", "code": 1000})
+            return
+        begun = time.perf_counter()
+        headers = Headers(scope=scope)
+        span = self._tracing.begin(
+            f"HTTP {scope['method']}", headers.get("traceparent", ""), headers.get("tracestate", "")
+        )
+        # The method is the caller's text: a label for each invention would fill the memory.
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        calls = self._metrics.calls("http", f"{self._name} {method}")
+        calls.begin()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            raise
+        except HTTPException as error:
+            if status:
+                raise
+            await JSONResponse({"error": {"message": error.detail}}, error.status_code)(scope, receive, watched)
+        except Exception as error:
+            failure = as_headwater_error(error, f"{scope['method']} {scope['path']}")
+            if status:  # the answer has begun: cutting it off is the only way left to say that it failed
+                raise ConnectionAbortedError from None
+            await error_response(failure)(scope, receive, watched)
+        finally:
+            calls.end(str(status or 499), time.perf_counter() - begun)
+            _end(span, status)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _end(span: Span | None, status: int) -> None:
+    if span is not None:
+        span.set_attribute("http.response.status_code", status)
+        span.end()

@@ -1,0 +1,104 @@
+"""Requests are parsed and checked before a servicer sees them: malformed bytes, NUL in texts, protovalidate's rules."""
+
+from collections.abc import Callable
+from functools import cache
+
+import protovalidate
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from headwater.errors import InvalidArgument
+
+_validator = protovalidate.Validator()
+
+
+class MalformedMessage(InvalidArgument):
+    """The bytes are not a message of the method's request type (or nest too deep)."""
+
+    reason = "MALFORMED_MESSAGE"
+    text = "The request cannot be parsed."
+
+
+class InvalidFields(InvalidArgument):
+    """Fields that break the rules written in the proto; ``violations`` names each one."""
+
+    reason = "INVALID_FIELDS"
+
+    def __init__(self, violations: list[tuple[str, str]]) -> None:
+        self.violations = violations
+        listed = "; ".join(f"{field}: {description}" for field, description in violations[:3])
+        super().__init__(f"The request is not valid: {listed}{'; …' if len(violations) > 3 else ''}.")
+
+
+def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
+    """The request in ``raw``, valid.
+
+    Raises:
+        MalformedMessage: ``raw`` is not such a message.
+        InvalidFields: it breaks a rule of its proto, or a text has a NUL (which PostgreSQL cannot hold).
+    """
+    try:
+        message = deserialize(raw)
+    except DecodeError as error:
+        raise MalformedMessage() from error
+    if b"\x00" in raw and (fields := _texts_with_nul(message, "")):
+        raise InvalidFields([(field, "must not contain NUL") for field in fields])
+    if violations := _validator.collect_violations(message):
+        raise InvalidFields([_describe(violation) for violation in violations])
+    return message
+
+
+def check_rules(request: Message) -> None:
+    """Compile the rules of this request type; a rule that does not compile raises here and not at the first call."""
+    _validator.collect_violations(request)
+
+
+def _describe(violation: protovalidate.Violation) -> tuple[str, str]:
+    proto = violation.proto
+    path = ""
+    for element in proto.field.elements if proto.field else ():
+        path += f".{element.field_name}" if path else element.field_name
+        if element.subscript is not None:
+            path += f"[{element.subscript.value}]"
+    return path, proto.message or proto.rule_id
+
+
+def _texts_with_nul(message: Message, path: str) -> list[str]:
+    found: list[str] = []
+    for field in _text_fields(message.DESCRIPTOR):
+        name = f"{path}.{field.name}" if path else field.name
+        value = getattr(message, field.name)
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            found += _map_with_nul(value, name)
+        elif field.message_type:
+            for item in value if field.is_repeated else [value] if message.HasField(field.name) else ():
+                found += _texts_with_nul(item, name)
+        elif any("\x00" in text for text in (value if field.is_repeated else (value,))):
+            found.append(name)
+    return found
+
+
+def _map_with_nul(entries: object, name: str) -> list[str]:
+    found: list[str] = []
+    assert hasattr(entries, "items")
+    for key, value in entries.items():
+        if "\x00" in str(key) or (isinstance(value, str) and "\x00" in value):
+            found.append(name)
+        elif isinstance(value, Message):
+            found += _texts_with_nul(value, name)
+    return found
+
+
+@cache
+def _text_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields in which a text can be: only those are walked, since zero bytes are common in numbers and tensors."""
+    return tuple(field for field in descriptor.fields if _holds_text(field, frozenset()))
+
+
+def _holds_text(field: FieldDescriptor, above: frozenset[str]) -> bool:
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return True
+    inner = field.message_type
+    if inner is None or inner.full_name in above:
+        return False
+    return any(_holds_text(each, above | {inner.full_name}) for each in inner.fields)
