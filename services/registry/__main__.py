@@ -1,0 +1,79 @@
+"""The registry as a process: the one place where its parts are put together."""
+
+import functools
+from pathlib import Path
+
+from chassis import Service, run
+from chassis.auth import Authenticator
+from chassis.blobs import blobs_from_url
+from chassis.clock import SystemClock
+from chassis.db.engine import Database
+from chassis.db.migrate import migrate
+from headwater.registry.v1 import (
+    artifacts_pb2,
+    artifacts_pb2_grpc,
+    lineage_pb2,
+    lineage_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+    projects_pb2,
+    projects_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
+)
+from services.registry.artifacts.artifacts import Artifacts
+from services.registry.artifacts.servicer import ArtifactServicer
+from services.registry.lineage.lineage import Lineages
+from services.registry.lineage.servicer import LineageServicer
+from services.registry.models.inspection import Inspector
+from services.registry.models.models import Models
+from services.registry.models.servicer import ModelServicer
+from services.registry.models.stages import Stages
+from services.registry.models.versions import Versions
+from services.registry.postgres import PostgresStore
+from services.registry.projects.projects import Projects
+from services.registry.projects.servicer import ProjectServicer
+from services.registry.runs.runs import Runs
+from services.registry.runs.servicer import RunServicer
+from services.registry.settings import RegistrySettings
+
+_SCHEMA = "registry"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def build(settings: RegistrySettings) -> Service:
+    """The registry, ready to start."""
+    clock = SystemClock()
+    database = Database(settings.database_url, _SCHEMA, settings.database_pool_size)
+    store = PostgresStore(database)
+    blobs = blobs_from_url(settings.blobs_url)
+
+    projects = ProjectServicer(Projects(store, clock))
+    runs = RunServicer(Runs(store, clock), clock)
+    artifacts = ArtifactServicer(
+        Artifacts(store, blobs, clock, max_bytes=settings.max_artifact_bytes), idle_s=settings.upload_idle_s
+    )
+    inspector = Inspector(blobs, settings.concurrent_inspections)
+    models = ModelServicer(Models(store, clock), Versions(store, inspector, clock), Stages(store, clock))
+    lineage = LineageServicer(Lineages(store, clock))
+
+    service = Service("registry", settings, auth=Authenticator.from_settings(settings.auth_key_file))
+    for module, add_to_server, servicer in (
+        (projects_pb2, projects_pb2_grpc.add_ProjectServiceServicer_to_server, projects),
+        (runs_pb2, runs_pb2_grpc.add_RunServiceServicer_to_server, runs),
+        (artifacts_pb2, artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server, artifacts),
+        (models_pb2, models_pb2_grpc.add_ModelServiceServicer_to_server, models),
+        (lineage_pb2, lineage_pb2_grpc.add_LineageServiceServicer_to_server, lineage),
+    ):
+        [descriptor] = module.DESCRIPTOR.services_by_name.values()
+        service.add_servicer(add_to_server, servicer, descriptor)
+    service.add_preparation("migrations", functools.partial(migrate, settings.database_url, _SCHEMA, _MIGRATIONS))
+    service.add_check("database", database.check)
+    service.add_check("blobs", blobs.check)
+    service.on_close(database.close)
+    service.on_close(blobs.close)
+    return service
+
+
+if __name__ == "__main__":
+    run(build, RegistrySettings)

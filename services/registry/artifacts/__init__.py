@@ -1,0 +1,1 @@
+"""Artifacts: immutable bytes by digest."""

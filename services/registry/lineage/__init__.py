@@ -1,0 +1,1 @@
+"""Lineage: what came from what."""

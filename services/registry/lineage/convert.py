@@ -1,0 +1,148 @@
+"""Lineage between proto and domain."""
+
+import json
+import re
+from typing import Any
+
+from google.protobuf import json_format
+
+from chassis.ids import new_id
+from headwater.artifact.v1 import artifact_pb2
+from headwater.names import ArtifactName, InvalidName
+from headwater.registry.v1 import lineage_pb2
+from services.registry import convert
+from services.registry.artifacts.model import digest_in
+from services.registry.lineage.errors import ArtifactDigestConflict, InvalidConnection
+from services.registry.lineage.lineage import Lineage
+from services.registry.lineage.model import Connections, Direction, Edge, NewEdge, Node, NodeKind, Role, kind_of
+from services.registry.lineage.nodes import AnyNode
+from services.registry.models import convert as model_convert
+from services.registry.runs import convert as run_convert
+from services.registry.runs.model import Run
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_MAX_DETAILS_BYTES = 65_536
+_READ_OF_EDGE = ("first_name", "second_name", "run_name", "role")
+_IDENTITY = ("id", "name", "digest")
+_UUID_TYPES = {
+    NodeKind.DATA: artifact_pb2.UUID.TYPE_DATA_METADATA,
+    NodeKind.EXECUTABLE: artifact_pb2.UUID.TYPE_EXECUTABLE_METADATA,
+    NodeKind.MODEL_VERSION: artifact_pb2.UUID.TYPE_MODEL_METADATA,
+    NodeKind.RUN: artifact_pb2.UUID.TYPE_RUN,
+}
+
+
+def connections(request: lineage_pb2.CreateConnectionsRequest) -> Connections:
+    """The nodes and edges that the request asks for, checked."""
+    nodes: dict[str, Node] = {}
+    for metadata in request.artifacts:
+        node = _node(metadata)
+        if nodes.setdefault(node.name, node).digest != node.digest:
+            raise ArtifactDigestConflict(name=node.name, known=nodes[node.name].digest, given=node.digest)
+    return Connections(list(nodes.values()), list(dict.fromkeys(map(_edge, request.connections))))
+
+
+def direction(value: lineage_pb2.GetLineageRequest.Direction.ValueType) -> Direction:
+    """Which way to walk; upstream where the request does not say."""
+    return Direction.DOWNSTREAM if value == lineage_pb2.GetLineageRequest.DIRECTION_DOWNSTREAM else Direction.UPSTREAM
+
+
+def to_proto(lineage: Lineage) -> lineage_pb2.Lineage:
+    """The part of the graph as a message."""
+    ids = {str(node.name): _uuid(node) for node in lineage.nodes}
+    return lineage_pb2.Lineage(
+        artifacts=[_metadata(node) for node in lineage.nodes],
+        connections=[_connection(edge, ids) for edge in lineage.edges],
+        truncated=lineage.truncated,
+    )
+
+
+def _node(metadata: artifact_pb2.ArtifactMetadata) -> Node:
+    kind, message = _kind_and_message(metadata)
+    if kind_of(message.name) is not kind:
+        raise InvalidConnection("The name is that of another kind of artifact.", name=message.name)
+    if not _DIGEST.fullmatch(message.digest):
+        raise InvalidConnection("A node needs a digest, sha256: and 64 hex digits.", name=message.name)
+    _check_artifact(message.name, message.digest)
+    details = type(message)()
+    details.CopyFrom(message)
+    for field in _IDENTITY:
+        details.ClearField(field)
+    if details.ByteSize() > _MAX_DETAILS_BYTES:
+        raise InvalidConnection(f"A node may have at most {_MAX_DETAILS_BYTES} bytes of details.", name=message.name)
+    return Node(message.name, kind, message.id.value or new_id(), message.digest, _details(details))
+
+
+def _kind_and_message(metadata: artifact_pb2.ArtifactMetadata) -> tuple[NodeKind, Any]:
+    match metadata.WhichOneof("metadata"):
+        case "data_metadata":
+            return NodeKind.DATA, metadata.data_metadata
+        case "executable_metadata":
+            return NodeKind.EXECUTABLE, metadata.executable_metadata
+        case _:
+            raise InvalidConnection("A node is data or an executable; runs and model versions are known by themselves.")
+
+
+def _details(message: Any) -> dict[str, Any]:
+    try:
+        details: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    except (ValueError, json_format.Error) as error:  # a time that no calendar has
+        raise InvalidConnection("A node has a value that cannot be kept.", why=str(error)) from error
+    return details
+
+
+def _check_artifact(name: str, digest: str) -> None:
+    """An artifact is named by its digest: the two cannot differ."""
+    try:
+        artifact = ArtifactName.parse(name)
+    except InvalidName:
+        return
+    if digest_in(artifact) != digest:
+        raise ArtifactDigestConflict(name=name, known=digest_in(artifact), given=digest)
+
+
+def _edge(connection: artifact_pb2.ArtifactConnection) -> NewEdge:
+    convert.refuse_other_fields(connection, _READ_OF_EDGE, "connections")
+    kind_of(connection.first_name)
+    kind_of(connection.second_name)
+    if connection.first_name == connection.second_name:
+        raise InvalidConnection("Nothing went into itself.", name=connection.first_name)
+    if connection.run_name and kind_of(connection.run_name) is not NodeKind.RUN:
+        raise InvalidConnection("run_name must name a run.", name=connection.run_name)
+    try:
+        role = Role(connection.role)
+    except ValueError:
+        raise InvalidConnection("A connection needs a role.", first=connection.first_name) from None
+    return NewEdge(connection.first_name, connection.second_name, connection.run_name, role)
+
+
+def _uuid(node: AnyNode) -> artifact_pb2.UUID | None:
+    return convert.uuid(node.id, _UUID_TYPES[kind_of(str(node.name))])
+
+
+def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
+    if isinstance(node, Run):
+        return artifact_pb2.ArtifactMetadata(run=run_convert.to_proto(node))
+    if not isinstance(node, Node):
+        return artifact_pb2.ArtifactMetadata(model_metadata=model_convert.version_to_proto(node))
+    metadata = artifact_pb2.ArtifactMetadata()
+    is_data = node.kind is NodeKind.DATA
+    message = metadata.data_metadata if is_data else metadata.executable_metadata
+    json_format.Parse(json.dumps(node.details), message)
+    message.id.CopyFrom(artifact_pb2.UUID(value=node.id, type=_UUID_TYPES[node.kind]))
+    message.name, message.digest = node.name, node.digest
+    return metadata
+
+
+def _connection(edge: Edge, ids: dict[str, artifact_pb2.UUID | None]) -> artifact_pb2.ArtifactConnection:
+    return artifact_pb2.ArtifactConnection(
+        id=convert.uuid(edge.id, artifact_pb2.UUID.TYPE_ARTIFACT_CONNECTION),
+        first_artifact=ids[edge.first],
+        second_artifact=ids[edge.second],
+        run=ids.get(edge.run),
+        project=convert.uuid(edge.project_id, artifact_pb2.UUID.TYPE_PROJECT),
+        first_name=edge.first,
+        second_name=edge.second,
+        run_name=edge.run,
+        role=artifact_pb2.ArtifactConnection.Role.ValueType(edge.role),
+    )

@@ -1,0 +1,19 @@
+"""What a run was given, read from the graph."""
+
+from collections.abc import Sequence
+
+from services.registry.lineage.model import DEFAULT_DEPTH, MAX_EDGES, Direction, NodeKind, is_pipeline_version, kind_of
+from services.registry.lineage.store import LineageStore
+from services.registry.lineage.walk import walk
+
+
+async def dataset_versions(store: LineageStore, run: str) -> Sequence[str]:
+    """The dataset versions that went into the run itself, by name."""
+    edges = await store.edges([run], Direction.UPSTREAM, MAX_EDGES)
+    return sorted({edge.first for edge in edges if kind_of(edge.first) is NodeKind.DATA})
+
+
+async def pipeline_versions(store: LineageStore, run: str) -> Sequence[str]:
+    """The pipeline versions anywhere upstream of the run: those that prepared its data. By name."""
+    reached = await walk(store, run, Direction.UPSTREAM, DEFAULT_DEPTH)
+    return sorted(name for name in reached.names if is_pipeline_version(name))

@@ -1,0 +1,77 @@
+"""The use cases of lineage."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from chassis.clock import Clock
+from chassis.ids import new_id
+from headwater.names import ProjectName
+from services.registry.events import event
+from services.registry.lineage.errors import ArtifactDigestConflict, LineageNodeNotFound
+from services.registry.lineage.model import DEFAULT_DEPTH, Connections, Direction, Edge, Node, kind_of
+from services.registry.lineage.nodes import AnyNode, find_nodes
+from services.registry.lineage.walk import walk
+from services.registry.origin import Origin
+from services.registry.store import Store, Transaction
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lineage:
+    """A part of the graph: nodes by distance, the edges among them, whether the graph goes on."""
+
+    nodes: Sequence[AnyNode]
+    edges: Sequence[Edge]
+    truncated: bool
+
+
+class Lineages:
+    """Adds to the graph and walks it."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def connect(self, parent: ProjectName, new: Connections, origin: Origin) -> int:
+        """Add nodes and edges; what is there stays as it is, so that a retry is safe. Returns how many edges were new.
+
+        Raises:
+            ProjectNotFound
+            ArtifactDigestConflict: a node is known with another digest; nothing is added.
+            LineageNodeNotFound: an edge names what nobody knows; nothing is added.
+        """
+        async with self._store.transaction() as tx:
+            project = await tx.projects.get(parent.project)
+            # In one order everywhere, so that two calls wait for each other instead of deadlocking.
+            await self._add_nodes(tx, sorted(new.nodes, key=lambda node: node.name))
+            named = {name for edge in new.edges for name in (edge.first, edge.second, edge.run) if name}
+            for name in sorted(named - (await find_nodes(tx, named)).keys()):
+                raise LineageNodeNotFound(name=name)
+            edges = [Edge(new_id(), project.id, edge.first, edge.second, edge.run, edge.role) for edge in new.edges]
+            created = await tx.lineage.add_edges(sorted(edges, key=lambda edge: (edge.second, edge.first, edge.run)))
+            if created:
+                await tx.events.append(event(origin.actor, "lineage.connect", parent, None, new, self._clock.now()))
+            return created
+
+    async def get(self, name: str, direction: Direction, max_depth: int) -> Lineage:
+        """The graph from ``name`` in ``direction``; a ``max_depth`` of 0 means 20.
+
+        Raises:
+            InvalidName
+            LineageNodeNotFound
+        """
+        kind_of(name)
+        async with self._store.transaction() as tx:
+            if name not in await find_nodes(tx, [name]):
+                raise LineageNodeNotFound(name=name)
+            reached = await walk(tx.lineage, name, direction, max_depth or DEFAULT_DEPTH)
+            found = await find_nodes(tx, reached.names)
+        nodes = [found[name] for name in reached.names if name in found]
+        return Lineage(nodes, reached.edges, reached.truncated)
+
+    async def _add_nodes(self, tx: Transaction, nodes: Sequence[Node]) -> None:
+        await tx.lineage.add_nodes(nodes)
+        # Compared after adding: somebody may have added the same name a moment ago.
+        known = {node.name: node for node in await tx.lineage.find_nodes([node.name for node in nodes])}
+        for node in nodes:
+            if known[node.name].digest != node.digest:
+                raise ArtifactDigestConflict(name=node.name, known=known[node.name].digest, given=node.digest)

@@ -1,0 +1,119 @@
+"""The lineage graph as values: nodes are named by resource names, edges go from what went in to what came out."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+
+from headwater.names import (
+    ArtifactName,
+    DatasetVersionName,
+    InvalidName,
+    ModelVersionName,
+    PipelineVersionName,
+    RunName,
+)
+from services.registry.values import Json
+
+MAX_NODES = 1000
+MAX_EDGES = 5000
+DEFAULT_DEPTH = 20
+
+
+class NodeKind(enum.IntEnum):
+    """What a node is."""
+
+    DATA = 1
+    EXECUTABLE = 2
+    MODEL_VERSION = 3
+    RUN = 4
+
+
+class Role(enum.IntEnum):
+    """What part the first plays for the second; numbers as in ``headwater.artifact.v1.ArtifactConnection.Role``."""
+
+    INPUT = 1
+    EXECUTABLE = 2
+    OUTPUT = 3
+
+
+class Direction(enum.Enum):
+    """Which way to walk."""
+
+    UPSTREAM = "to what went in"
+    DOWNSTREAM = "to what came out"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Node:
+    """Data or something that executes. ``details`` are the other fields of its message, in protobuf's JSON form."""
+
+    name: str
+    kind: NodeKind
+    id: str
+    digest: str
+    details: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewEdge:
+    """An edge to be; ``run`` is empty where no run is known to have made it so."""
+
+    first: str
+    second: str
+    run: str
+    role: Role
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Edge:
+    """``first`` went into ``second``, in ``run``."""
+
+    id: str
+    project_id: str
+    first: str
+    second: str
+    run: str
+    role: Role
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Connections:
+    """Nodes and edges that are added together."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[NewEdge]
+
+
+_KINDS: Mapping[
+    type[DatasetVersionName | PipelineVersionName | ArtifactName | ModelVersionName | RunName], NodeKind
+] = {
+    DatasetVersionName: NodeKind.DATA,
+    PipelineVersionName: NodeKind.EXECUTABLE,
+    ArtifactName: NodeKind.EXECUTABLE,
+    ModelVersionName: NodeKind.MODEL_VERSION,
+    RunName: NodeKind.RUN,
+}
+
+
+def kind_of(name: str) -> NodeKind:
+    """What ``name`` names.
+
+    Raises:
+        InvalidName: nothing that can be in the graph.
+    """
+    for resource, kind in _KINDS.items():
+        try:
+            resource.parse(name)
+        except InvalidName:
+            continue
+        return kind
+    raise InvalidName(
+        "Lineage joins dataset versions, pipeline versions, artifacts, model versions and runs.",
+        field="name",
+        name=name,
+    )
+
+
+def is_pipeline_version(name: str) -> bool:
+    """Whether ``name`` names a version of a preprocessing pipeline."""
+    return kind_of(name) is NodeKind.EXECUTABLE and "/pipelines/" in name

@@ -1,0 +1,29 @@
+"""LineageService: convert, call, convert."""
+
+from typing import Any
+
+from headwater.names import ProjectName
+from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
+from services.registry.caller import origin
+from services.registry.lineage import convert
+from services.registry.lineage.lineage import Lineages
+
+
+class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
+    """See protos/headwater/registry/v1/lineage.proto."""
+
+    def __init__(self, lineages: Lineages) -> None:
+        self._lineages = lineages
+
+    async def CreateConnections(
+        self, request: lineage_pb2.CreateConnectionsRequest, _context: Any
+    ) -> lineage_pb2.CreateConnectionsResponse:
+        """See the proto."""
+        parent = ProjectName.parse(request.parent, "parent")
+        created = await self._lineages.connect(parent, convert.connections(request), origin(request))
+        return lineage_pb2.CreateConnectionsResponse(created_count=created)
+
+    async def GetLineage(self, request: lineage_pb2.GetLineageRequest, _context: Any) -> lineage_pb2.Lineage:
+        """See the proto."""
+        direction = convert.direction(request.direction)
+        return convert.to_proto(await self._lineages.get(request.name, direction, request.max_depth))

@@ -1,0 +1,142 @@
+"""The registry's store in memory: for tests of the domain, held to the same contract as PostgreSQL."""
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import datetime
+from collections.abc import AsyncIterator
+
+from chassis.db.requests import MemoryRequests
+from chassis.ids import new_id
+from headwater.names import DEFAULT_PROJECT, ArtifactName
+from services.registry.artifacts.memory import MemoryArtifacts
+from services.registry.artifacts.model import Artifact
+from services.registry.events import Event, EventStore
+from services.registry.lineage.memory import EdgeKey, MemoryLineage
+from services.registry.lineage.model import Edge, Node
+from services.registry.models.memory import MemoryModels, MemoryVersions, VersionKey
+from services.registry.models.model import Model, ModelVersion, Objective, Transition
+from services.registry.origin import Origin
+from services.registry.projects.memory import MemoryProjects
+from services.registry.projects.model import Project
+from services.registry.runs.memory import MemoryMetrics, MemoryRuns, Points
+from services.registry.runs.model import Run
+from services.registry.store import Store
+from services.registry.store import Transaction as StoreTransaction
+
+
+@dataclasses.dataclass(slots=True)
+class _State:
+    projects: dict[str, Project] = dataclasses.field(default_factory=dict)
+    runs: dict[str, Run] = dataclasses.field(default_factory=dict)
+    points: Points = dataclasses.field(default_factory=dict)
+    artifacts: dict[ArtifactName, Artifact] = dataclasses.field(default_factory=dict)
+    models: dict[tuple[str, str], Model] = dataclasses.field(default_factory=dict)
+    objectives: dict[tuple[str, str], Objective] = dataclasses.field(default_factory=dict)
+    versions: dict[VersionKey, ModelVersion] = dataclasses.field(default_factory=dict)
+    transitions: list[tuple[str, Transition]] = dataclasses.field(default_factory=list)
+    nodes: dict[str, Node] = dataclasses.field(default_factory=dict)
+    edges: dict[EdgeKey, Edge] = dataclasses.field(default_factory=dict)
+    events: list[Event] = dataclasses.field(default_factory=list)
+
+    def draft(self) -> "_State":
+        """A copy whose containers can be changed; the frozen values in them are shared."""
+        return _State(*(copy.copy(getattr(self, field.name)) for field in dataclasses.fields(self)))
+
+
+class MemoryStore(Store):
+    """See Store. One transaction at a time; it works on a copy that takes the place of the state when it ends well."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._requests = MemoryRequests()
+        self._one_at_a_time = asyncio.Lock()
+        now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        default = Project(new_id(), DEFAULT_PROJECT, "Default", "", {}, now, sequence=1)
+        self._state.projects[DEFAULT_PROJECT] = default  # as the migration does
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
+        """See Store."""
+        async with self._one_at_a_time:
+            draft = self._state.draft()
+            yield MemoryTransaction(draft, self._requests)
+            self._state = draft
+
+    @property
+    def metrics(self) -> MemoryMetrics:
+        """See Store."""
+        return MemoryMetrics(self._for_metrics)
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event so far."""
+        return self._state.events
+
+    @contextlib.asynccontextmanager
+    async def _for_metrics(self) -> AsyncIterator[tuple[MemoryRuns, EventStore]]:
+        async with self.transaction() as tx:
+            yield tx.runs, tx.events
+
+
+class MemoryTransaction(StoreTransaction):
+    """See Transaction."""
+
+    def __init__(self, state: _State, requests: MemoryRequests) -> None:
+        self._state = state
+        self._requests = requests
+
+    @property
+    def projects(self) -> MemoryProjects:
+        """See Transaction."""
+        return MemoryProjects(self._state.projects)
+
+    @property
+    def runs(self) -> MemoryRuns:
+        """See Transaction."""
+        return MemoryRuns(self._state.runs, self._state.points)
+
+    @property
+    def artifacts(self) -> MemoryArtifacts:
+        """See Transaction."""
+        return MemoryArtifacts(self._state.artifacts)
+
+    @property
+    def models(self) -> MemoryModels:
+        """See Transaction."""
+        return MemoryModels(self._state.models, self._state.versions, self._state.objectives)
+
+    @property
+    def versions(self) -> MemoryVersions:
+        """See Transaction."""
+        return MemoryVersions(self._state.versions, self._state.transitions)
+
+    @property
+    def lineage(self) -> MemoryLineage:
+        """See Transaction."""
+        return MemoryLineage(self._state.nodes, self._state.edges)
+
+    @property
+    def events(self) -> "MemoryEvents":
+        """See Transaction."""
+        return MemoryEvents(self._state.events)
+
+    async def first_answer(self, origin: Origin) -> str | None:
+        """See Answers."""
+        return await self._requests.first_result(None, origin.method, origin.request_id, origin.body_digest)
+
+    async def remember(self, origin: Origin, answer: str) -> None:
+        """See Answers."""
+        await self._requests.remember(None, origin.method, origin.request_id, origin.body_digest, answer)
+
+
+class MemoryEvents(EventStore):
+    """See EventStore."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    async def append(self, event: Event) -> None:
+        """See EventStore."""
+        self._events.append(event)

@@ -1,0 +1,1 @@
+"""Models, their versions, stages, aliases and objectives."""

@@ -1,0 +1,114 @@
+"""Reads the files of a version to be: what each is, and whether they fit together."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from chassis.blobs import Blobs
+from headwater.names import ArtifactName
+from services.registry.artifacts.model import Artifact
+from services.registry.formats import MAX_TENSORS, FileFacts, Format, inspect
+from services.registry.models.errors import InvalidFiles
+from services.registry.models.model import ModelFile
+
+_MAX_DESCRIBED_BYTES = 16 * 2**20
+_EXTENSIONS = {".safetensors": Format.SAFETENSORS, ".onnx": Format.ONNX}
+
+Facts = Mapping[str, FileFacts]
+"""What each file says of itself, by path."""
+
+
+class Inspector:
+    """Inspects files in threads, a few at a time, so that memory stays bounded and other calls go on."""
+
+    def __init__(self, blobs: Blobs, concurrent: int) -> None:
+        self._blobs = blobs
+        self._turn = asyncio.Semaphore(concurrent)
+
+    async def inspect(self, artifacts: Mapping[str, Artifact]) -> Facts:
+        """What the files, given by path, say of themselves; the same content is read once.
+
+        Raises:
+            InvalidModelFile, InvalidFiles
+            DataLoss: stored bytes are not those that were stored.
+        """
+        by_digest: dict[str, FileFacts] = {}
+        for digest in {artifact.digest for artifact in artifacts.values()}:
+            async with self._turn:
+                path = await self._blobs.local_path(digest)
+                by_digest[digest] = await asyncio.to_thread(inspect, path)
+        facts = {path: by_digest[artifact.digest] for path, artifact in artifacts.items()}
+        _check_size(facts)
+        _check_external(facts, artifacts)
+        return facts
+
+
+def check_paths(files: Mapping[str, ArtifactName]) -> None:
+    """Go on if the paths can stand beside each other in one directory tree, on file systems of every kind.
+
+    Raises:
+        InvalidFiles
+    """
+    folders = {str(folder).lower() for path in files for folder in PurePosixPath(path).parents}
+    lower = [path.lower() for path in files]
+    if len(set(lower)) < len(lower):
+        raise InvalidFiles("Two files have the same path (case does not matter).")
+    for path in lower:
+        if path in folders:
+            raise InvalidFiles(f"{path} is a file and a folder.", path=path)
+
+
+def model_files(facts: Facts, artifacts: Mapping[str, Artifact]) -> Sequence[ModelFile]:
+    """The files of the version, by path."""
+    files = []
+    for path, artifact in sorted(artifacts.items()):
+        told = facts[path]
+        properties = {**told.properties, **_note(path, told.format)}
+        files.append(ModelFile(path, artifact.digest, artifact.size_bytes, told.format, told.tensors, properties))
+    return files
+
+
+def primary_path(facts: Facts) -> str:
+    """The file that stands for the version: ONNX, which can be served, before safetensors, before anything else."""
+    order = {Format.ONNX: 0, Format.SAFETENSORS: 1, Format.UNSPECIFIED: 2}
+    return min(facts, key=lambda path: (order[facts[path].format], len(PurePosixPath(path).parts), path))
+
+
+def parameter_count(facts: Facts) -> int:
+    """Parameters by safetensors, which holds nothing else, or else by the primary ONNX file; 0 when no file tells."""
+    weights = [told for told in facts.values() if told.format is Format.SAFETENSORS]
+    return sum(told.parameter_count for told in weights or [facts[primary_path(facts)]])
+
+
+def _check_size(facts: Facts) -> None:
+    tensors = [tensor for told in facts.values() for tensor in told.tensors]
+    described_bytes = sum(len(tensor.name.encode()) + 10 * len(tensor.shape) for tensor in tensors)
+    if len(tensors) > MAX_TENSORS or described_bytes > _MAX_DESCRIBED_BYTES:
+        raise InvalidFiles(
+            f"A version may have at most {MAX_TENSORS} tensors, whose names and shapes take at most 16 MiB.",
+            tensors=len(tensors),
+        )
+    if math.log2(1 + sum(told.parameter_count for told in facts.values())) >= 63:
+        raise InvalidFiles("A version may have fewer than 2^63 parameters.")
+
+
+def _check_external(facts: Facts, artifacts: Mapping[str, Artifact]) -> None:
+    """Every file that an ONNX model takes data from must be in the version, and long enough."""
+    for path, told in facts.items():
+        for external in told.external:
+            wanted = str(PurePosixPath(path).parent / external.location)
+            if wanted not in artifacts or external.end > artifacts[wanted].size_bytes:
+                raise InvalidFiles(
+                    f"{path} takes data from {external.location}, which is not in the version or is too short.",
+                    path=path,
+                    location=external.location,
+                )
+
+
+def _note(path: str, found: Format) -> Mapping[str, str]:
+    expected = _EXTENSIONS.get(PurePosixPath(path).suffix.lower())
+    if expected is None or expected is found:
+        return {}
+    content = "not recognised" if found is Format.UNSPECIFIED else found.name.lower()
+    return {"note": f"named like {expected.name.lower()}, but the content is {content}"}

@@ -1,0 +1,155 @@
+"""Models, aliases and objectives in PostgreSQL; versions are in ``versions_postgres.py``."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.names import ModelName
+from services.registry.models.errors import ModelNotFound
+from services.registry.models.model import EXCLUSIVE, Comparison, Model, Objective, Stage
+from services.registry.models.store import ModelStore
+from services.registry.tables import model_aliases, model_versions, models, objectives, projects
+
+
+class PostgresModels(ModelStore):
+    """See ModelStore."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, model: Model) -> bool:
+        """See ModelStore."""
+        row = {
+            "id": model.id,
+            "project_id": model.project_id,
+            "name": model.model,
+            "name_key": model.model.lower(),
+            "display_name": model.display_name,
+            "description": model.description,
+            "latest_version": model.latest_version,
+            "revision": model.revision,
+            "create_time": model.create_time,
+            "created_by": model.created_by,
+        }
+        added = await self._connection.execute(insert(models).values(row).on_conflict_do_nothing())
+        return added.rowcount == 1
+
+    async def get(self, name: ModelName, *, lock: bool = False) -> Model:
+        """See ModelStore."""
+        query = _models(name.project).where(models.c.name_key == name.model.lower(), models.c.name == name.model)
+        found = await self._load(query.with_for_update(of=models) if lock else query)
+        if not found:
+            raise ModelNotFound(model=name)
+        return found[0]
+
+    async def page(self, project: str, *, after: str, limit: int) -> Sequence[Model]:
+        """See ModelStore."""
+        return await self._load(
+            _models(project).where(models.c.name_key > after).order_by(models.c.name_key).limit(limit)
+        )
+
+    async def update(self, model: Model) -> None:
+        """See ModelStore."""
+        await self._connection.execute(
+            models.update()
+            .where(models.c.id == model.id)
+            .values(latest_version=model.latest_version, revision=model.revision)
+        )
+
+    async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
+        """See ModelStore."""
+        if version is None:
+            await self._connection.execute(
+                model_aliases.delete().where(model_aliases.c.model_id == model.id, model_aliases.c.alias == alias)
+            )
+            return
+        row = insert(model_aliases).values(model_id=model.id, alias=alias, version=version)
+        await self._connection.execute(
+            row.on_conflict_do_update(index_elements=["model_id", "alias"], set_={"version": version})
+        )
+
+    async def add_objective(self, objective: Objective) -> bool:
+        """See ModelStore."""
+        row = {
+            "id": objective.id,
+            "model_id": objective.model_id,
+            "name": objective.objective,
+            "name_key": objective.objective.lower(),
+            "stage": objective.stage,
+            "metric": objective.metric,
+            "comparison": objective.comparison,
+            "bound": objective.bound,
+            "create_time": objective.create_time,
+            "created_by": objective.created_by,
+        }
+        added = await self._connection.execute(insert(objectives).values(row).on_conflict_do_nothing())
+        return added.rowcount == 1
+
+    async def objectives(
+        self, model: Model, *, stage: Stage | None = None, after: str = "", limit: int | None = None
+    ) -> Sequence[Objective]:
+        """See ModelStore."""
+        query = select(objectives).where(objectives.c.model_id == model.id, objectives.c.name_key > after)
+        if stage is not None:
+            query = query.where(objectives.c.stage == stage)
+        rows = await self._connection.execute(query.order_by(objectives.c.name_key).limit(limit))
+        return [
+            Objective(
+                id=row.id,
+                model_id=row.model_id,
+                objective=row.name,
+                stage=Stage(row.stage),
+                metric=row.metric,
+                comparison=Comparison(row.comparison),
+                bound=row.bound,
+                create_time=row.create_time,
+                created_by=row.created_by,
+            )
+            for row in rows
+        ]
+
+    async def _load(self, query: Select[Any]) -> Sequence[Model]:
+        rows = (await self._connection.execute(query)).all()
+        ids = [row.id for row in rows]
+        alias, version = model_aliases.c, model_versions.c
+        aliases = await self._connection.execute(
+            select(alias.model_id, alias.alias, alias.version).where(alias.model_id.in_(ids)).order_by(alias.alias)
+        )
+        stages = await self._connection.execute(
+            select(version.model_id, version.stage, version.version).where(
+                version.model_id.in_(ids), version.stage.in_(EXCLUSIVE)
+            )
+        )
+        by_alias, by_stage = _grouped(aliases), _grouped(stages)
+        return [_model(row, by_alias.get(row.id, {}), by_stage.get(row.id, {})) for row in rows]
+
+
+def _models(project: str) -> Select[Any]:
+    return select(models, projects.c.name.label("project")).join(projects).where(projects.c.name == project)
+
+
+def _grouped(rows: Iterable[Any]) -> dict[str, dict[Any, int]]:
+    grouped: dict[str, dict[Any, int]] = {}
+    for model_id, key, version in rows:
+        grouped.setdefault(model_id, {})[key] = version
+    return grouped
+
+
+def _model(row: Row[Any], aliases: dict[str, int], stages: dict[int, int]) -> Model:
+    return Model(
+        id=row.id,
+        project=row.project,
+        project_id=row.project_id,
+        model=row.name,
+        display_name=row.display_name,
+        description=row.description,
+        create_time=row.create_time,
+        created_by=row.created_by,
+        latest_version=row.latest_version,
+        revision=row.revision,
+        aliases=aliases,
+        stages={Stage(stage): version for stage, version in stages.items()},
+    )

@@ -1,0 +1,110 @@
+"""The registry's store in PostgreSQL."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.db.engine import Database
+from chassis.db.requests import PostgresRequests
+from services.registry.artifacts.postgres import PostgresArtifacts
+from services.registry.events import Event, EventStore
+from services.registry.lineage.postgres import PostgresLineage
+from services.registry.models.postgres import PostgresModels
+from services.registry.models.versions_postgres import PostgresVersions
+from services.registry.origin import Origin
+from services.registry.projects.postgres import PostgresProjects
+from services.registry.runs.metrics_postgres import PostgresMetrics
+from services.registry.runs.postgres import PostgresRuns
+from services.registry.store import Store, Transaction
+from services.registry.tables import events
+
+
+class PostgresStore(Store):
+    """See Store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._metrics = PostgresMetrics(database)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """See Store."""
+        async with self._database.transaction() as connection:
+            yield PostgresTransaction(connection)
+
+    @property
+    def metrics(self) -> PostgresMetrics:
+        """See Store."""
+        return self._metrics
+
+
+class PostgresTransaction(Transaction):
+    """See Transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._requests = PostgresRequests()
+
+    @property
+    def projects(self) -> PostgresProjects:
+        """See Transaction."""
+        return PostgresProjects(self._connection)
+
+    @property
+    def runs(self) -> PostgresRuns:
+        """See Transaction."""
+        return PostgresRuns(self._connection)
+
+    @property
+    def artifacts(self) -> PostgresArtifacts:
+        """See Transaction."""
+        return PostgresArtifacts(self._connection)
+
+    @property
+    def models(self) -> PostgresModels:
+        """See Transaction."""
+        return PostgresModels(self._connection)
+
+    @property
+    def versions(self) -> PostgresVersions:
+        """See Transaction."""
+        return PostgresVersions(self._connection)
+
+    @property
+    def lineage(self) -> PostgresLineage:
+        """See Transaction."""
+        return PostgresLineage(self._connection)
+
+    @property
+    def events(self) -> "PostgresEvents":
+        """See Transaction."""
+        return PostgresEvents(self._connection)
+
+    async def first_answer(self, origin: Origin) -> str | None:
+        """See Answers."""
+        return await self._requests.first_result(self._connection, origin.method, origin.request_id, origin.body_digest)
+
+    async def remember(self, origin: Origin, answer: str) -> None:
+        """See Answers."""
+        await self._requests.remember(self._connection, origin.method, origin.request_id, origin.body_digest, answer)
+
+
+class PostgresEvents(EventStore):
+    """See EventStore."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def append(self, event: Event) -> None:
+        """See EventStore."""
+        row = {
+            "time": event.time,
+            "actor": event.actor,
+            "kind": event.kind,
+            "object": event.object,
+            "before_digest": event.before_digest,
+            "after_digest": event.after_digest,
+        }
+        await self._connection.execute(insert(events).values(row))

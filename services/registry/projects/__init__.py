@@ -1,0 +1,1 @@
+"""Projects: workspaces, the scope of every other name."""

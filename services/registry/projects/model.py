@@ -1,0 +1,28 @@
+"""Projects as values."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Project:
+    """A workspace. ``name`` is the last segment of its resource name; ``sequence`` tells which of two is older."""
+
+    id: str
+    name: str
+    display_name: str
+    description: str
+    annotations: Mapping[str, str]
+    create_time: datetime.datetime
+    sequence: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewProject:
+    """What a caller says of a project to be."""
+
+    name: str
+    display_name: str
+    description: str
+    annotations: Mapping[str, str]

@@ -1,0 +1,49 @@
+"""The use cases of projects."""
+
+from chassis.clock import Clock
+from chassis.ids import new_id
+from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from headwater.names import ProjectName
+from services.registry.events import event
+from services.registry.origin import Origin, once
+from services.registry.projects.model import NewProject, Project
+from services.registry.store import Store
+
+
+class Projects:
+    """Creates, finds and lists projects."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(self, new: NewProject, origin: Origin) -> Project:
+        """Create a project.
+
+        Raises:
+            ProjectAlreadyExists: the name is taken, whatever its case.
+            RequestIdReused: the request id came before with another body.
+        """
+        async with self._store.transaction() as tx:
+
+            async def add() -> str:
+                now = self._clock.now()
+                project = Project(new_id(), new.name, new.display_name, new.description, new.annotations, now)
+                await tx.projects.add(project)
+                await tx.events.append(event(origin.actor, "project.create", ProjectName(new.name), None, project, now))
+                return new.name
+
+            return await tx.projects.get(await once(tx, origin, add))
+
+    async def get(self, name: ProjectName) -> Project:
+        """The project, or raise ProjectNotFound."""
+        async with self._store.transaction() as tx:
+            return await tx.projects.get(name.project)
+
+    async def page(self, size: int, token: str) -> Page[Project]:
+        """The projects, oldest first."""
+        size, query = page_size(size), query_digest("projects")
+        after = decode_token(token, query, (int,))
+        async with self._store.transaction() as tx:
+            rows = await tx.projects.page(after=int(after[0]) if after else 0, limit=size + 1)
+        return page_of(rows, size, key=lambda row: (row.sequence,), query=query)

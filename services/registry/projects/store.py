@@ -1,0 +1,23 @@
+"""What must be remembered of projects."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.registry.projects.model import Project
+
+
+class ProjectStore(Protocol):
+    """Projects, as one transaction sees them."""
+
+    async def add(self, project: Project) -> None:
+        """Add a project; its ``sequence`` is given by the store.
+
+        Raises:
+            ProjectAlreadyExists: the name is taken, whatever its case.
+        """
+
+    async def get(self, name: str) -> Project:
+        """The project of this name, or raise ProjectNotFound."""
+
+    async def page(self, *, after: int, limit: int) -> Sequence[Project]:
+        """Projects younger than the one with sequence ``after``, oldest first."""

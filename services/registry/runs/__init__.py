@@ -1,0 +1,1 @@
+"""Runs: what executed, what it was given and what it measured."""

@@ -1,0 +1,22 @@
+"""The settings of the registry: those of every service, and its own."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from chassis.settings import Port, Seconds, ServiceSettings
+
+
+class RegistrySettings(ServiceSettings):
+    """What the registry can be told, by ``HEADWATER_*`` variables."""
+
+    port: Port = 50051
+    """The gRPC port."""
+    admin_port: Port = 51051
+    """The admin HTTP port: ``/ok``, ``/varz``, ``/metrics``."""
+    upload_idle_s: Seconds = 30.0
+    """How long an upload may pause between two messages, in seconds, before it is given up."""
+    max_artifact_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
+    """The largest artifact that is taken, in bytes."""
+    concurrent_inspections: Annotated[int, Field(ge=1, le=64)] = 2
+    """How many model files are read for their metadata at once; each may need up to 300 MB for a moment."""

@@ -1,0 +1,58 @@
+"""What the registry must remember, as a Protocol: one transaction over all nouns.
+
+tests/contract/registry holds every implementation to it.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from services.registry.artifacts.store import ArtifactStore
+from services.registry.events import EventStore
+from services.registry.lineage.store import LineageStore
+from services.registry.models.store import ModelStore, VersionStore
+from services.registry.origin import Answers
+from services.registry.projects.store import ProjectStore
+from services.registry.runs.store import MetricSink, RunStore
+
+
+class Transaction(Answers, Protocol):
+    """One transaction: all of what is done in it is remembered, or nothing."""
+
+    @property
+    def projects(self) -> ProjectStore:
+        """Projects."""
+
+    @property
+    def runs(self) -> RunStore:
+        """Runs."""
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Artifacts."""
+
+    @property
+    def models(self) -> ModelStore:
+        """Models, aliases and objectives."""
+
+    @property
+    def versions(self) -> VersionStore:
+        """Versions of models and their moves between stages."""
+
+    @property
+    def lineage(self) -> LineageStore:
+        """The graph."""
+
+    @property
+    def events(self) -> EventStore:
+        """The record of every change."""
+
+
+class Store(Protocol):
+    """Remembers everything but the bytes of artifacts."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that ends with the block: kept when it ends well, undone when it raises."""
+
+    @property
+    def metrics(self) -> MetricSink:
+        """The hot path of metric points."""

@@ -1,0 +1,16 @@
+"""Free values, as in JSON: what a parameter, hyperparameter or annotation may be."""
+
+from typing import TypeAlias
+
+Json: TypeAlias = bool | float | str | list["Json"] | dict[str, "Json"] | None
+
+
+def same_value(one: Json, other: Json) -> bool:
+    """Whether two values are equal: 1 is 1.0, as in JSON, but never True."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_value(value, other[key]) for key, value in one.items())
+    return one == other
