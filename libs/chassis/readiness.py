@@ -66,9 +66,7 @@ class Readiness:
             name: "ok" if each.there else f"away for {now - each.since:.0f} s"
             for name, each in self._dependencies.items()
         }
-        return (
-            states | {name: "not done yet" for name in self._preparations} | ({"drain": "on"} if self._draining else {})
-        )
+        return states | dict.fromkeys(self._preparations, "not done yet") | ({"drain": "on"} if self._draining else {})
 
     def drain(self) -> None:
         """Not ready from here on."""

@@ -113,7 +113,7 @@ class Service:
         self._rpc.add(add_to_server, servicer, descriptor, roles or {})
 
     def add_flight(self, factory: FlightFactory, *, port: int = 0, unix_path: str = "") -> None:
-        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too (one edge is made for each)."""
+        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too (an edge is made for each)."""
         self._flight_factories.append((factory, port, unix_path))
 
     def add_http(
@@ -148,7 +148,7 @@ class Service:
     @property
     def address(self) -> str:
         """Where gRPC is answered, as ``host:port``."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)  # noqa: S104 (read, not bound)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)  # noqa: S104
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property

@@ -1,4 +1,4 @@
-"""Listening sockets, bound before anything is started on them, so that port 0 works and a taken port is told plainly."""
+"""Listening sockets, bound before anything starts on them, so that port 0 works and a taken port is told plainly."""
 
 import socket
 

@@ -42,8 +42,8 @@ def channel(
 ) -> grpc.Channel:
     """A channel for code without an event loop; it connects at the first call. Close it, or use it in a ``with``.
 
-    ``token`` may be a function, which is asked at each call. ``timeout_s`` is the deadline of calls with one answer that
-    set none of their own; streams have none.
+    ``token`` may be a function, which is asked at each call. ``timeout_s`` is the deadline of calls with one answer
+    that set none of their own; streams have none.
     """
     inner = grpc.insecure_channel(address, options=_options(max_message_bytes))
     return _Channel(inner, _Policy(address, token, timeout_s))
@@ -77,7 +77,7 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HeadwaterError:
     return from_code(code.name, error.details() or "")
 
 
-def _trailers(error: grpc.RpcError) -> Sequence[tuple[str, bytes]]:
+def _trailers(error: grpc.RpcError) -> Sequence[Any]:
     trailers = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
     return tuple(trailers or ())
 
@@ -185,7 +185,7 @@ class _Channel(grpc.Channel):
 
         return invoke
 
-    def subscribe(self, callback: Any, try_to_connect: bool | None = False) -> None:
+    def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
         self._inner.subscribe(callback, try_to_connect)
 
     def unsubscribe(self, callback: Any) -> None:

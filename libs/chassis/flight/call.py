@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -96,7 +97,7 @@ def received(reader: flight.MetadataRecordBatchReader, max_batch_bytes: int) -> 
             return
         if batch.nbytes > max_batch_bytes:
             raise BatchTooLarge(limit_bytes=max_batch_bytes)
-        reading(lambda: batch.validate(full=True))
+        reading(functools.partial(batch.validate, full=True))
         yield batch
 
 

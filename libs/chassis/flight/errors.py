@@ -38,7 +38,7 @@ def to_flight_error(error: BaseException, method: str) -> flight.FlightError:
 
 
 def of_reading(error: Exception) -> HeadwaterError | None:
-    """What an exception of pyarrow means that was raised while a client's stream was read; None: it is not pyarrow's."""
+    """What an exception means that pyarrow raised while reading a client's stream; None: it is not pyarrow's."""
     if isinstance(error, flight.FlightCancelledError | pa.ArrowCancelled):
         return Cancelled()
     if isinstance(error, flight.FlightError | pa.ArrowException | pa.ArrowInvalid | OSError):

@@ -11,7 +11,7 @@ from headwater.errors import NotFound
 LIVENESS = "liveness"
 """Ask for this name to learn whether the process is alive; for a service's full name, or none, whether it is ready."""
 
-Status = health_pb2.HealthCheckResponse.ServingStatus
+_STATUSES: Any = health_pb2  # List is newer than the published types
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
@@ -39,7 +39,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             self._ready, self._closed = False, True
             self._changed.notify_all()
 
-    def _status(self, name: str) -> "Status.ValueType":
+    def _status(self, name: str) -> Any:
         if name not in self._names:
             return health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
         if name == LIVENESS or self._ready:
@@ -55,11 +55,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
     async def List(  # noqa: N802
-        self, _request: health_pb2.HealthListRequest, _context: Any
-    ) -> health_pb2.HealthListResponse:
+        self, _request: Any, _context: Any
+    ) -> Any:
         """The status of every service here."""
         statuses = {name: health_pb2.HealthCheckResponse(status=self._status(name)) for name in self._names}
-        return health_pb2.HealthListResponse(statuses=statuses)
+        return _STATUSES.HealthListResponse(statuses=statuses)
 
     async def Watch(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, _context: Any

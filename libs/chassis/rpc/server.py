@@ -24,8 +24,8 @@ from headwater.auth.v1 import auth_pb2
 from headwater.errors import Unimplemented
 
 _MAX_METADATA_BYTES = 16 * 1024
-_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
-_REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+_HEALTH: Any = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_REFLECTION: Any = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
 
 class UnknownMethod(Unimplemented):
@@ -138,7 +138,7 @@ class _Recorder:
         self.handlers.update(handlers)
 
 
-class _Unknown(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+class _Unknown(grpc.GenericRpcHandler):
     """Answers for every method that nobody registered; asks for a token like any other."""
 
     def __init__(self, interceptors: Interceptors, metrics: Metrics) -> None:
@@ -150,9 +150,8 @@ class _Unknown(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def _refusing(refusal: Callable[[], Unimplemented]) -> Handler:
-    async def refuse(_requests: Any, _context: Any) -> Any:
+    async def refuse(_requests: Any, _context: Any) -> None:
         raise refusal()
-        yield b""
 
     # Reading a stream of bytes and answering with one fits a client of any kind of method.
     return grpc.stream_stream_rpc_method_handler(refuse)
@@ -164,8 +163,8 @@ def _not_implemented(path: str, _handler: Any) -> Handler:
 
 def _is_inherited(servicer: object, name: str) -> bool:
     """Whether the method is the one of the generated base class, which implements nothing."""
-    method = getattr(type(servicer), name)
-    return method.__module__.endswith("_pb2_grpc")
+    module: str = getattr(type(servicer), name).__module__
+    return module.endswith("_pb2_grpc")
 
 
 def _require_async(handler: Any, path: str) -> None:

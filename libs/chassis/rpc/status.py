@@ -1,4 +1,4 @@
-"""From an exception to what the caller is told (promise 16): a code, a stable reason, a trace id, nothing of our inside.
+"""From an exception to what the caller is told (promise 16): a code, a stable reason, a trace id; nothing of inside.
 
 The table itself is ``headwater.status``; the client side reads it backwards.
 """
