@@ -123,11 +123,11 @@ class SchemaTooLarge(InvalidArgument):
     text = "The schema with its metadata is too large."
 
 
-class MalformedStream(InvalidArgument):
-    """The stream is not Arrow IPC, or its messages contradict each other."""
+class SelectionTooLarge(InvalidArgument):
+    """The names of the columns do not fit into a ticket."""
 
-    reason = "MALFORMED_STREAM"
-    text = "The stream of record batches is malformed."
+    reason = "SELECTION_TOO_LARGE"
+    text = "The names of the columns do not fit into a ticket: ask for fewer columns, or for all."
 
 
 class PackCorrupt(DataLoss):

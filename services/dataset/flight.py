@@ -15,8 +15,8 @@ from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
 from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
-from services.dataset.datasets import Datasets, ReadRequest, read_schema
-from services.dataset.errors import MalformedStream, TooManyPuts, UnknownCommand
+from services.dataset.datasets import Datasets, ReadRequest, Selection, read_schema
+from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
 from services.dataset.model import Version
 from services.dataset.rows.get import read
 from services.dataset.rows.layout import Layout
@@ -26,6 +26,8 @@ from services.dataset.store import Store
 from services.dataset.uploads import Uploads
 
 _PAGE = 100
+# Leaves room for the signature in what the chassis takes for a ticket.
+_TICKET_MAX_BYTES = 60 << 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,20 +63,16 @@ class DatasetFlight(FlightEdge):
     def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """One endpoint for each shard; its ticket is the caller's alone, for a while."""
         found = call.run(self._parts.datasets.select(_request(descriptor)))
-        endpoints = [
-            # No location: the endpoint is where the caller got it from.
-            flight.FlightEndpoint(
-                call.ticket(convert.selection_to_proto(shard).SerializeToString(), self._parts.ticket_ttl_s), []
-            )
-            for shard in found.shards
-        ]
+        # No location: the endpoint is where the caller got it from.
+        endpoints = [flight.FlightEndpoint(self._ticket(call, shard), []) for shard in found.shards]
         return flight.FlightInfo(found.schema, descriptor, endpoints, found.row_count, found.size_bytes, ordered=True)
 
     def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
         """The rows that the ticket names."""
         selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(payload))
         plan = call.run(self._parts.datasets.plan(selection))
-        return flight.RecordBatchStream(read(plan, self._parts.packs, call.run))
+        rows = read(plan, self._parts.packs, call.run)
+        return flight.RecordBatchStream(rows) if isinstance(rows, pa.Table) else call.stream(plan.schema, rows)
 
     def put(
         self,
@@ -97,7 +95,7 @@ class DatasetFlight(FlightEdge):
             limits = self._parts.limits
             store = PutStore(self._parts.store, self._parts.blobs, upload.uid, layout, limits)
             stream = PutStream(layout, schema, store, call.run, limits.pack_max_bytes)
-            result = stream.put(split, _well_formed(batches))
+            result = stream.put(split, batches)
         finally:
             self._puts.release()
         return convert.put_result_to_proto(result).SerializeToString()
@@ -118,6 +116,12 @@ class DatasetFlight(FlightEdge):
                 yield from self._versions(call, dataset.name)
             if not (token := page.next_page_token):
                 return
+
+    def _ticket(self, call: FlightCall, selection: Selection) -> flight.Ticket:
+        payload = convert.selection_to_proto(selection).SerializeToString()
+        if len(payload) > _TICKET_MAX_BYTES:
+            raise SelectionTooLarge(limit_bytes=_TICKET_MAX_BYTES)
+        return call.ticket(payload, self._parts.ticket_ttl_s)
 
     def _versions(self, call: FlightCall, dataset: DatasetName) -> Iterator[flight.FlightInfo]:
         token = ""
@@ -145,10 +149,3 @@ def _request(descriptor: flight.FlightDescriptor) -> ReadRequest:
         raise UnknownCommand
     *version, split = (segment.decode(errors="replace") for segment in descriptor.path)
     return ReadRequest(DatasetVersionName.parse("/".join(version)), check_segment(split, "split"))
-
-
-def _well_formed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from batches
-    except pa.ArrowInvalid as error:
-        raise MalformedStream(f"The stream of record batches is malformed: {error}") from error

@@ -72,12 +72,12 @@ def slices_of(chunks: Iterable[Chunk], rows: RowRange) -> Iterator[Slice]:
         yield current
 
 
-def read(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> pa.Table | pa.RecordBatchReader:
-    """The rows. Called, and where it is a reader also read, in a thread other than the event loop's."""
+def read(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> pa.Table | Iterator[pa.RecordBatch]:
+    """The rows. Called, and where it is an iterator also read, in a thread other than the event loop's."""
     if plan.pack_count <= WINDOW_PACKS:
         opened = run(packs.open(slice_.pack for slice_ in plan.slices))
         return pa.Table.from_batches(_batches(plan.slices, opened, plan.schema), plan.schema)
-    return pa.RecordBatchReader.from_batches(plan.schema, _windows(plan, packs, run))
+    return _windows(plan, packs, run)
 
 
 def _windows(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,40 @@
+"""Datasets from Python: push rows, look at versions, read rows.
+
+    with Connection.discover() as connection:
+        pushed = datasets.push(connection, "digits", datasets.Tables({"train": table}), message="first")
+        reader = datasets.reader(connection, pushed.version.name, "train", columns=["image"], shard=(0, 2))
+        for batch in reader: ...
+
+A version is named in full, or as ``digits@v1.0.0``; ``digits`` alone is its latest version.
+"""
+
+from headwater.datasets.catalog import (
+    get,
+    get_version,
+    list_chunks,
+    list_datasets,
+    list_source_files,
+    list_versions,
+    resolve,
+)
+from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push
+from headwater.datasets.read import pull, reader, schema, verify
+
+__all__ = [
+    "Progress",
+    "Pushed",
+    "RowSource",
+    "Tables",
+    "get",
+    "get_version",
+    "list_chunks",
+    "list_datasets",
+    "list_source_files",
+    "list_versions",
+    "pull",
+    "push",
+    "reader",
+    "resolve",
+    "schema",
+    "verify",
+]
