@@ -4,13 +4,12 @@ A task is a few hundred bytes: workers fetch their rows themselves, on whatever 
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.flight as flight
 
-from headwater.dataset.v1 import flight_pb2
+from headwater import datasets
+from headwater.client import Connection, Endpoints
 from services.preprocessing.pipelines.model import Step
 from services.preprocessing.steps import engine
 from services.preprocessing.steps.engine import Prefix
@@ -22,8 +21,10 @@ class Task:
 
     flight_address: str
     token: str
-    command: bytes
-    """A serialized GetCommand that selects the chunk's rows."""
+    version: str
+    split: str
+    first_row: int
+    row_count: int
     steps: tuple[Step, ...]
     keep: tuple[int, ...]
     """Prefix lengths whose results are wanted for the cache."""
@@ -65,21 +66,10 @@ def unpack(stream: bytes) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-def command(version: str, split: str, first_row: int, row_count: int) -> bytes:
-    """The GetCommand of consecutive rows."""
-    selected = flight_pb2.GetCommand(version=version, split=split, first_row=first_row, row_limit=row_count)
-    return selected.SerializeToString()
-
-
 def _fetch(task: Task) -> pa.RecordBatch:
-    client = _client(task.flight_address)
-    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + task.token.encode())])
-    info = client.get_flight_info(flight.FlightDescriptor.for_command(task.command), options)
-    table = client.do_get(info.endpoints[0].ticket, options).read_all()
-    (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+    with Connection(Endpoints(dataset_flight=task.flight_address), task.token) as connection:
+        rows = datasets.reader(
+            connection, task.version, task.split, first_row=task.first_row, row_limit=task.row_count
+        ).read_all()
+    (batch,) = rows.combine_chunks().to_batches()
     return batch
-
-
-@functools.cache
-def _client(address: str) -> flight.FlightClient:
-    return flight.FlightClient(f"grpc://{address}")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, flight_pb2
+from headwater.flight import flight_errors
 
 _PAGE = 1000
 
@@ -86,7 +87,7 @@ class SplitWriter:
 
     async def write(self, batch: pa.RecordBatch) -> None:
         """Send some rows; waits while the server is behind."""
-        await asyncio.to_thread(self._writer.write_batch, batch)
+        await asyncio.to_thread(self._write, batch)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -95,13 +96,19 @@ class SplitWriter:
 
     def _open(self) -> None:
         self._client = flight.FlightClient(f"grpc://{self._address}")
-        self._writer, self._answers = self._client.do_put(self._descriptor, self._schema, self._options)
+        with flight_errors():
+            self._writer, self._answers = self._client.do_put(self._descriptor, self._schema, self._options)
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        with flight_errors():
+            self._writer.write_batch(batch)
 
     def _close(self, complete: bool) -> None:
         try:
-            if complete:
-                self._writer.done_writing()
-                self._answers.read()
-                self._writer.close()
+            with flight_errors():
+                if complete:
+                    self._writer.done_writing()
+                    self._answers.read()
+                    self._writer.close()
         finally:
             self._client.close()

@@ -119,7 +119,10 @@ class Execution:
         return compute.Task(
             flight_address=self._datasets.flight_address,
             token=self._datasets.token,
-            command=compute.command(version, split, chunk.first_row, chunk.row_count),
+            version=version,
+            split=split,
+            first_row=chunk.first_row,
+            row_count=chunk.row_count,
             steps=steps,
             keep=tuple(length for length in _cached_lengths(steps) if length > known.length),
             known=known.stream,
