@@ -1,43 +1,32 @@
 """What every launcher promises; tests/contract/chassis/test_launchers.py holds each of them to it."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Generic, Protocol, TypeVar
+
+from chassis.launchers.spec import GangSpec
+from headwater.errors import FailedPrecondition, ResourceExhausted
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
+MAX_KILLS = 3
+"""An item of a map that has killed its worker this often is set aside."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class GangSpec:
-    """A group of processes that start, fail and stop together and form one torch process group.
 
-    Each process runs ``argv`` with RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT set.
+class DoesNotFit(ResourceExhausted):
+    """More is asked for than there is, or than there is left of GPUs."""
 
-    Raises:
-        InvalidArgument: a resource or count is negative, not finite or absurd; ``argv`` is empty; NUL or a newline in a value.
-    """
+    reason = "DOES_NOT_FIT"
+    text = "There are not enough resources for this."
 
-    argv: tuple[str, ...]
-    """The argument vector; never a shell line."""
-    processes: int = 1
-    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Added to a minimal environment (PATH, HOME, LANG, TMPDIR, PYTHONPATH); nothing else is inherited."""
-    cwd: Path | None = None
-    """The working directory; it must exist."""
-    max_restarts: int = 0
-    """How often the whole gang starts again after a process failed."""
-    cpus: float = 1.0
-    """CPU cores for each process."""
-    memory_bytes: int = 0
-    """Memory for each process; 0 asks for none in particular."""
-    gpus: float = 0.0
-    """GPUs for each process."""
-    log: Path | None = None
-    """Where standard output and error of all processes go; None discards them."""
-    log_max_bytes: int = 64 * 2**20
-    """The log never grows past this; what comes after is dropped, and the log says so."""
+
+class WorkerKilled(FailedPrecondition):
+    """Working on this item killed the worker process each time, so the item was set aside."""
+
+    reason = "WORKER_KILLED"
+    text = "Working on this item killed the worker process each time."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,9 +34,13 @@ class GangResult:
     """How a gang ended."""
 
     succeeded: bool
-    restarts: int
-    detail: str
+    detail: str = ""
     """One sentence for people: which rank failed and how; empty when it succeeded."""
+
+
+def describe_exit(who: str, code: int) -> str:
+    """How a process ended, in one sentence; a negative ``code`` is the signal that killed it."""
+    return f"{who} was killed by {signal.Signals(-code).name}." if code < 0 else f"{who} exited with code {code}."
 
 
 class Gang(Protocol):
@@ -55,13 +48,13 @@ class Gang(Protocol):
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes of the gang that run on this host, launchers included."""
+        """The gang's processes that run now, as their own hosts count them."""
 
     async def wait(self) -> GangResult:
-        """Return when the gang has ended: all processes succeeded, restarts are used up, or it was stopped."""
+        """Return when the gang has ended: all succeeded, restarts are used up, or it was stopped. None is left then."""
 
     async def stop(self, grace_s: float = 10.0) -> None:
-        """SIGTERM to every process, after ``grace_s`` SIGKILL; returns when none is left. A stopped gang has not succeeded."""
+        """SIGTERM to every process, after ``grace_s`` SIGKILL; returns when none is left. It counts as a failure."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,21 +76,22 @@ class Launcher(Protocol):
     """Runs gangs and maps."""
 
     async def start(self, spec: GangSpec) -> Gang:
-        """Start a gang; returns as soon as it is on its way.
+        """Start a gang; returns when it is on its way.
 
         Raises:
-            ResourceExhausted: the cluster can never fit it.
+            DoesNotFit: not on this launcher, or (GPUs) not now.
+            InvalidGang: the working directory does not exist.
         """
 
     def map(
         self, function: Callable[[Item], Value], items: Iterable[Item], *, workers: int
     ) -> AsyncIterator[MapResult[Value]]:
-        """``function`` of every item in other processes, ``workers`` at a time, results in the order of the items.
+        """``function`` of every item, ``workers`` at a time in other processes; the results in the order of the items.
 
-        ``function`` must be importable (a module-level function) and items and values picklable. ``items`` is read only
-        ``2 * workers`` ahead of the consumer. An item whose function raises, or that kills its worker three times,
-        is set aside: its result carries the error and the others go on.
+        ``function`` must be importable by name, items and values picklable. ``items`` is read at most ``2 * workers``
+        ahead of the consumer. An item whose function raises is set aside at once, with that error, and one that kills
+        its worker ``MAX_KILLS`` times with WorkerKilled; the others go on.
         """
 
     async def close(self) -> None:
-        """Stop what still runs and release the cluster."""
+        """Stop every gang that runs and release what is held."""

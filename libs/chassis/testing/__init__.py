@@ -30,6 +30,7 @@ from chassis.testing.services import (
     start_service,
     token_for,
 )
+from chassis.testing.waiting import eventually
 
 __all__ = [
     "Connect",
@@ -43,6 +44,7 @@ __all__ = [
     "connect",
     "databases",
     "empty_postgres_url",
+    "eventually",
     "no_settings_from_outside",
     "postgres_server",
     "postgres_url",

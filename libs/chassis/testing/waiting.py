@@ -1,0 +1,24 @@
+"""Waiting for what happens elsewhere (another process, a server), in tests."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+async def eventually(
+    look: Callable[[], Value | Awaitable[Value]], *, timeout_s: float = 30.0, every_s: float = 0.05
+) -> Value:
+    """Call ``look`` until it gives something true, and return that; TimeoutError after ``timeout_s``.
+
+    For what no event of ours announces. Where the code under test has a clock, advance that instead.
+    """
+    async with asyncio.timeout(timeout_s):
+        while True:
+            found = look()
+            value = await found if inspect.isawaitable(found) else found
+            if value:
+                return value
+            await asyncio.sleep(every_s)
