@@ -51,7 +51,7 @@ class RowHasher:
     def hash(self, batch: pa.RecordBatch) -> Iterator[RowDigests]:
         """The rows' digests, in order."""
         if not batch.schema.equals(self.schema):
-            raise SchemaChanged(expected=self.schema.to_string(), got=batch.schema.to_string())
+            raise _changed(self.schema, batch.schema)
         try:
             # Rows come from anywhere; an offset past its buffer's end must never reach a kernel.
             batch.validate(full=True)
@@ -88,6 +88,14 @@ class RowHasher:
         arrays.bound(int(sizes.sum()))
         whole = join([heads.as_body(np.arange(rows.num_rows + 1)), *bodies])
         return RowDigests(rows, _sha256_each(whole.buffers()[2], sizes), sizes - self._prefix.itemsize)
+
+
+def _changed(wanted: pa.Schema, got: pa.Schema) -> SchemaChanged:
+    if len(got) != len(wanted):
+        return SchemaChanged(f"A batch has {len(got)} columns in a stream of {len(wanted)}.")
+    number = next(index for index in range(len(got)) if not got.field(index).equals(wanted.field(index)))
+    name = wanted.field(number).name
+    return SchemaChanged(f"Column {name} has another name, type or nullability than at the beginning.", column=name)
 
 
 def _sha256_each(data: pa.Buffer, sizes: npt.NDArray[np.int64]) -> bytes:

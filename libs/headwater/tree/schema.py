@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headwater.tree import columns
+from headwater.tree.columns import (
+    Boolean,
+    Bytes,
+    Column,
+    Date,
+    Decimal,
+    Fixed,
+    Float,
+    Instant,
+    List,
+    Null,
+    Struct,
+    TimeOfDay,
+)
 from headwater.tree.errors import InvalidSchema, UnsupportedType
 from headwater.tree.format import FORMAT, MAX_DEPTH, SCHEMA
 
@@ -42,7 +55,7 @@ _INSTANT = np.dtype([("seconds", "<i8"), ("nanos", "<u4")])
 _is = pa.types
 
 
-def columns_of(schema: pa.Schema) -> tuple[columns.Column, ...]:
+def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
     """The columns' encoders.
 
     Raises:
@@ -51,8 +64,11 @@ def columns_of(schema: pa.Schema) -> tuple[columns.Column, ...]:
     """
     if len(schema) == 0 or all(_is.is_null(field.type) for field in schema):
         raise InvalidSchema("A dataset needs at least one column that can hold a value.")
-    _check_names([field.name for field in schema], "the schema")
-    return tuple(_column(field.type, field.name, 1) for field in schema)
+    try:
+        _check_names([field.name for field in schema], "the schema")
+        return tuple(_column(field.type, field.name, 1) for field in schema)
+    except UnicodeDecodeError as error:
+        raise InvalidSchema("A name in the schema is not UTF-8.") from error
 
 
 def schema_digest(schema: pa.Schema) -> bytes:
@@ -60,18 +76,20 @@ def schema_digest(schema: pa.Schema) -> bytes:
 
     Two schemas have the same digest exactly when rows can pass from one to the other without any value changing.
     """
-    preimage = SCHEMA + _text(FORMAT) + _count(len(schema))
-    for field, column in zip(schema, columns_of(schema), strict=True):
+    columns = columns_of(schema)
+    preimage = SCHEMA + _text(FORMAT) + _count(len(columns))
+    for field, column in zip(schema, columns, strict=True):
         preimage += _text(field.name.encode()) + column.canonical
     return hashlib.sha256(preimage).digest()
 
 
-def _column(kind: Any, path: str, depth: int) -> columns.Column:
+def _column(kind: Any, path: str, depth: int) -> Column:
     if depth > MAX_DEPTH:
         raise InvalidSchema(f"Column {path} is nested more than {MAX_DEPTH} deep.", column=path)
     column = _number(kind) or _bytes(kind) or _time(kind) or _nested(kind, path, depth)
     if column is None or _is_empty(kind):
-        raise UnsupportedType(f"Column {path} has type {kind}, which rows cannot have.", column=path, type=kind)
+        text = str(kind)[:200]
+        raise UnsupportedType(f"Column {path} has type {text}, which rows cannot have.", column=path, type=text)
     return column
 
 
@@ -84,59 +102,59 @@ def _is_empty(kind: Any) -> bool:
     )
 
 
-def _number(kind: Any) -> columns.Column | None:
+def _number(kind: Any) -> Column | None:
     if kind in _NUMBERS:
         tag, dtype = _NUMBERS[kind]
-        return columns.Fixed(bytes([tag]), np.dtype(dtype))
+        return Fixed(bytes([tag]), np.dtype(dtype))
     if kind in _FLOATS:
         tag, dtype = _FLOATS[kind]
-        return columns.Float(bytes([tag]), np.dtype(dtype))
+        return Float(bytes([tag]), np.dtype(dtype))
     if _is.is_boolean(kind):
-        return columns.Boolean(_BOOL, np.dtype(np.uint8))
+        return Boolean(_BOOL, np.dtype(np.uint8))
     if _is.is_decimal(kind):
         canonical = _DECIMAL + bytes([kind.precision]) + kind.scale.to_bytes(4, "little", signed=True)
-        return columns.Decimal(canonical, np.dtype("V16" if kind.precision <= 38 else "V32"), kind.bit_width // 8)
-    return columns.Null(_NULL) if _is.is_null(kind) else None
+        return Decimal(canonical, np.dtype("V16" if kind.precision <= 38 else "V32"), kind.bit_width // 8)
+    return Null(_NULL) if _is.is_null(kind) else None
 
 
-def _bytes(kind: Any) -> columns.Column | None:
+def _bytes(kind: Any) -> Column | None:
     if _is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind):
-        return columns.Bytes(_STRING)
+        return Bytes(_STRING)
     if _is.is_binary(kind) or _is.is_large_binary(kind) or _is.is_binary_view(kind) or _is.is_fixed_size_binary(kind):
-        return columns.Bytes(_BINARY)
+        return Bytes(_BINARY)
     return None
 
 
-def _time(kind: Any) -> columns.Column | None:
+def _time(kind: Any) -> Column | None:
     if _is.is_timestamp(kind):
         zone = _TIMESTAMP + _text((kind.tz or "").encode())
-        return columns.Instant(zone, _INSTANT, _PER_SECOND[kind.unit])
+        return Instant(zone, _INSTANT, _PER_SECOND[kind.unit])
     if _is.is_duration(kind):
-        return columns.Instant(_DURATION, _INSTANT, _PER_SECOND[kind.unit])
+        return Instant(_DURATION, _INSTANT, _PER_SECOND[kind.unit])
     if _is.is_date(kind):
-        return columns.Date(_DATE, np.dtype("<i8"), _signed(kind))
+        return Date(_DATE, np.dtype("<i8"), _signed(kind))
     if _is.is_time(kind):
-        return columns.TimeOfDay(_TIME, np.dtype("<i8"), _signed(kind), 10**9 // _PER_SECOND[kind.unit])
+        return TimeOfDay(_TIME, np.dtype("<i8"), _signed(kind), 10**9 // _PER_SECOND[kind.unit])
     return None
 
 
-def _nested(kind: Any, path: str, depth: int) -> columns.Column | None:
-    inside: Callable[[Any, str], columns.Column] = functools.partial(_column, depth=depth + 1)
+def _nested(kind: Any, path: str, depth: int) -> Column | None:
+    inside: Callable[[Any, str], Column] = functools.partial(_column, depth=depth + 1)
     if isinstance(kind, pa.BaseExtensionType):
         return inside(kind.storage_type, path)
     if _is.is_dictionary(kind):
         return None if _folds(kind.value_type) else inside(kind.value_type, path)
     if _is.is_map(kind):
         key, value = inside(kind.key_type, f"{path}.key"), inside(kind.item_type, f"{path}.value")
-        return columns.List(_MAP + key.canonical + value.canonical, columns.Struct(b"", (key, value)))
+        return List(_MAP + key.canonical + value.canonical, Struct(b"", (key, value)))
     if _is.is_list(kind) or _is.is_large_list(kind) or _is.is_fixed_size_list(kind):
         element = inside(kind.value_type, f"{path}[]")
-        return columns.List(_LIST + element.canonical, element)
+        return List(_LIST + element.canonical, element)
     if _is.is_struct(kind):
         _check_names([field.name for field in kind], f"column {path}")
         fields = tuple(inside(field.type, f"{path}.{field.name}") for field in kind)
         named = (_text(field.name.encode()) + made.canonical for field, made in zip(kind, fields, strict=True))
-        return columns.Struct(_STRUCT + _count(len(fields)) + b"".join(named), fields)
+        return Struct(_STRUCT + _count(len(fields)) + b"".join(named), fields)
     return None
 
 

@@ -65,8 +65,18 @@ def test_a_schema_nested_a_thousand_deep_is_refused() -> None:
 
 def test_a_batch_of_another_schema_is_refused() -> None:
     builder = ChunkBuilder(pa.schema({"x": pa.int32()}))
-    with pytest.raises(SchemaChanged):
+    with pytest.raises(SchemaChanged, match="Column x has another"):
         builder.push(pa.record_batch({"x": pa.array([1], pa.int64())}))
+    with pytest.raises(SchemaChanged, match="2 columns in a stream of 1"):
+        builder.push(pa.record_batch({"x": pa.array([1], pa.int32()), "y": [1]}))
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.timestamp("s", "name"), pa.struct([("name", pa.int32())])], ids=str)
+def test_a_name_that_is_not_utf8_is_refused(kind: pa.DataType) -> None:
+    message = pa.schema([("name", kind)]).serialize().to_pybytes()
+    schema = pa.ipc.read_schema(pa.py_buffer(message.replace(b"name", b"\xff\xfe\xfd\xfc")))
+    with pytest.raises(InvalidSchema, match="not UTF-8"):
+        ChunkBuilder(schema)
 
 
 @pytest.mark.parametrize("extra", [0, 1])

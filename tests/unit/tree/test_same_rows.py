@@ -22,14 +22,14 @@ def digest(batches: list[pa.RecordBatch]) -> bytes:
 
 
 @given(strategies.tables())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_digest_is_what_the_specification_says(table: tuple[pa.Schema, strategies.Rows]) -> None:
     schema, rows = table
     assert digest([strategies.plain(schema, rows)]) == reference.version_digest(schema, {"train": rows})
 
 
 @given(strategies.tables(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_same_rows_in_any_arrow_form_have_the_same_digest(
     table: tuple[pa.Schema, strategies.Rows], rng: random.Random
 ) -> None:
