@@ -70,7 +70,6 @@ class Connection:
     def __init__(self, endpoints: Endpoints, token: str | Callable[[], str] = "") -> None:
         self.endpoints = endpoints
         self._token = token
-        """What calls carry from now on; may be replaced at any time."""
         self._channels: dict[str, grpc.Channel] = {}
         self._flight: pyarrow.flight.FlightClient | None = None
         self._lock = threading.Lock()

@@ -1,0 +1,1 @@
+"""Attempts at jobs: placed, launched, supervised, finished."""

@@ -1,0 +1,1 @@
+"""Checkpoints: saved, resumed from, collected."""
