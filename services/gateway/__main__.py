@@ -6,6 +6,7 @@ from chassis import Service, run
 from chassis.auth import Authenticator, current_token
 from headwater.client import Connection, Endpoints
 from services.gateway.app import PUBLIC, application
+from services.gateway.session import LOGIN
 from services.gateway.settings import Settings
 
 
@@ -25,8 +26,9 @@ async def build(settings: Settings) -> Service:
     async def close() -> None:
         await asyncio.to_thread(connection.close)
 
-    service = Service("gateway", settings, auth=Authenticator.from_settings(settings.auth_key_file))
-    service.add_http(application(connection), settings.http_port, public=PUBLIC, login_path="/login")
+    auth = Authenticator.from_settings(settings.auth_key_file)
+    service = Service("gateway", settings, auth=auth)
+    service.add_http(application(connection, auth), settings.http_port, public=PUBLIC, login_path=LOGIN)
     service.on_close(close)
     return service
 

@@ -1,20 +1,23 @@
 """The HTTP application: console, REST, static files. Who may call is decided before it, by the chassis."""
 
 from pathlib import Path
+from typing import Final
 
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 
+from chassis.auth import Authenticator
 from headwater.client import Connection
 from services.gateway.console import Console
 from services.gateway.rest import Rest
+from services.gateway.session import LOGIN, Session
 
-PUBLIC = ("/login", "/static/")
+PUBLIC: Final = (LOGIN, "/static/*")
 """What needs no token: the form that asks for one, and how it looks."""
 
 
-def application(connection: Connection) -> Starlette:
-    """The gateway's HTTP application."""
+def application(connection: Connection, authenticator: Authenticator) -> Router:
+    """The gateway's HTTP application; its errors are answered by the chassis, as every edge's are."""
     static = Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    return Starlette(routes=[*Console(connection).routes, *Rest(connection).routes, static])
+    routes = [*Session(authenticator).routes, *Console(connection).routes, *Rest(connection).routes, static]
+    return Router(routes=routes)

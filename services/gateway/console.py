@@ -1,21 +1,26 @@
 """The web console: what there is, and where a prediction comes from."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from chassis.http.errors import HTTP_STATUS
+from chassis.telemetry import current_trace_id
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
+from headwater.errors import HeadwaterError
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DEFAULT_PROJECT, ProjectName
 from headwater.registry.v1 import models_pb2, models_pb2_grpc
 from headwater.trace import trace
 from services.gateway import graph
+from services.gateway.pages import page
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 _FILES = 25
 _RECENT = 20
@@ -26,34 +31,24 @@ class Console:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._pages = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-        )
 
     @property
     def routes(self) -> list[Route]:
         """The pages."""
         return [
-            Route("/", self.home, methods=["GET"]),
-            Route("/login", self.login, methods=["GET"]),
-            Route("/traces/{request_id}", self.trace, methods=["GET"]),
+            Route("/", _explained(self.home), methods=["GET"]),
+            Route("/traces/{request_id}", _explained(self.trace), methods=["GET"]),
         ]
 
     async def home(self, _request: Request) -> Response:
         """Datasets, models, deployments and the newest requests."""
-        return self._page("home.html", **await asyncio.to_thread(self._overview))
-
-    async def login(self, request: Request) -> Response:
-        """The form that asks for a token; it posts to the session edge (``chassis.http``)."""
-        return self._page("login.html", failed="failed" in request.query_params)
+        return page("home.html", **await asyncio.to_thread(self._overview))
 
     async def trace(self, request: Request) -> Response:
         """One request, traced back, as a picture and as a tree."""
         request_id = request.path_params["request_id"]
         root = await asyncio.to_thread(trace, self._connection, request_id, max_files=_FILES)
-        return self._page("trace.html", request_id=request_id, root=root, picture=graph.draw(root))
+        return page("trace.html", request_id=request_id, root=root, picture=graph.draw(root))
 
     def _overview(self) -> dict[str, Any]:
         project = str(ProjectName(DEFAULT_PROJECT))
@@ -72,5 +67,16 @@ class Console:
             "records": records.ListInferenceRecords(recent).inference_records,
         }
 
-    def _page(self, template: str, **values: object) -> HTMLResponse:
-        return HTMLResponse(self._pages.get_template(template).render(values))
+
+def _explained(handler: Handler) -> Handler:
+    """``handler``, whose errors a browser gets as a page and anybody else as the chassis answers them."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except HeadwaterError as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            return page("error.html", HTTP_STATUS[error.code], error=error, trace_id=current_trace_id())
+
+    return answer
