@@ -139,7 +139,7 @@ def _note_tensor(reader: Reader, span: Span, findings: _Findings, *, is_weight: 
 
 
 def _value_info(reader: Reader, span: Span) -> Tensor:
-    name, datatype, shape = "", "", []
+    name, datatype, shape = "", "", list[int]()
     for number, value in reader.fields(span):
         if number == 1 and isinstance(value, Span):
             name = reader.text(value)

@@ -10,6 +10,7 @@ from headwater.names import (
     InvalidName,
     ModelVersionName,
     PipelineVersionName,
+    ResourceName,
     RunName,
 )
 from services.registry.values import Json
@@ -84,9 +85,7 @@ class Connections:
     edges: Sequence[NewEdge]
 
 
-_KINDS: Mapping[
-    type[DatasetVersionName | PipelineVersionName | ArtifactName | ModelVersionName | RunName], NodeKind
-] = {
+_KINDS: Mapping[type[ResourceName], NodeKind] = {
     DatasetVersionName: NodeKind.DATA,
     PipelineVersionName: NodeKind.EXECUTABLE,
     ArtifactName: NodeKind.EXECUTABLE,

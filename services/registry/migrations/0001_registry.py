@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.text(
             "INSERT INTO projects (id, name, name_key, display_name, description, annotations, create_time)"
             " VALUES (:id, 'default', 'default', 'Default', '', '{}', now())"
-        ).bindparams(id=new_id())
+        ).bindparams(sa.bindparam("id", new_id(), sa.Uuid(as_uuid=False)))
     )
 
 

@@ -46,7 +46,7 @@ WITH run AS (
 SELECT (SELECT state FROM run) AS state, (SELECT count(*) FROM inserted) AS recorded
 """
 _PARAMETERS = """
-SELECT runs.state, runs.parameters FROM runs JOIN projects ON projects.id = runs.project_id
+SELECT runs.state, runs.parameters::text AS parameters FROM runs JOIN projects ON projects.id = runs.project_id
 WHERE runs.id = $1 AND projects.name = $2 FOR UPDATE OF runs
 """
 _SET_PARAMETERS = "UPDATE runs SET parameters = $2::text::jsonb WHERE id = $1"

@@ -1,0 +1,90 @@
+"""Every store of the registry, and the use cases over it: what holds for one holds for all."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from chassis.blobs import MemoryBlobs
+from chassis.db.engine import Database
+from chassis.testing import ManualClock
+from headwater.names import ProjectName
+from services.registry.artifacts.artifacts import Artifacts
+from services.registry.lineage.lineage import Lineages
+from services.registry.memory import MemoryStore
+from services.registry.models.inspection import Inspector
+from services.registry.models.models import Models
+from services.registry.models.stages import Stages
+from services.registry.models.versions import Versions
+from services.registry.origin import Origin
+from services.registry.postgres import PostgresStore
+from services.registry.projects.projects import Projects
+from services.registry.runs.runs import Runs
+from services.registry.store import Store
+
+DEFAULT = ProjectName("default")
+
+
+@pytest_asyncio.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A store with the project ``default`` and nothing else."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    database = Database(request.getfixturevalue("postgres_url"), "registry")
+    yield PostgresStore(database)
+    await database.close()
+
+
+@pytest.fixture
+def me() -> Origin:
+    """A caller who gives no request id."""
+    return Origin("tester", "Test")
+
+
+@pytest.fixture
+def projects(store: Store, clock: ManualClock) -> Projects:
+    """The use cases of projects."""
+    return Projects(store, clock)
+
+
+@pytest.fixture
+def runs(store: Store, clock: ManualClock) -> Runs:
+    """The use cases of runs."""
+    return Runs(store, clock)
+
+
+@pytest.fixture
+def blobs() -> MemoryBlobs:
+    """Where bytes are kept."""
+    return MemoryBlobs()
+
+
+@pytest.fixture
+def artifacts(store: Store, blobs: MemoryBlobs, clock: ManualClock) -> Artifacts:
+    """The use cases of artifacts, of at most a mebibyte."""
+    return Artifacts(store, blobs, clock, max_bytes=2**20)
+
+
+@pytest.fixture
+def models(store: Store, clock: ManualClock) -> Models:
+    """The use cases of models."""
+    return Models(store, clock)
+
+
+@pytest.fixture
+def versions(store: Store, blobs: MemoryBlobs, clock: ManualClock) -> Versions:
+    """The use cases of versions."""
+    return Versions(store, Inspector(blobs, 2), clock)
+
+
+@pytest.fixture
+def stages(store: Store, clock: ManualClock) -> Stages:
+    """The use cases of stages."""
+    return Stages(store, clock)
+
+
+@pytest.fixture
+def lineages(store: Store, clock: ManualClock) -> Lineages:
+    """The use cases of lineage."""
+    return Lineages(store, clock)
