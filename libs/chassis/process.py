@@ -3,13 +3,17 @@
 Exit code 0: drained after a signal. 2: it could not start, and one sentence on stderr says what to do. 1: a fault.
 """
 
+import asyncio
+import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import structlog
 import uvloop
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -22,6 +26,9 @@ from chassis.telemetry import configure_logging
 S = TypeVar("S", bound=ServiceSettings)
 
 _CANNOT_START = 2
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = structlog.get_logger("chassis.process")
 
 
 def run(build: Callable[[S], Awaitable[Service]], settings_class: type[S]) -> None:
@@ -29,7 +36,8 @@ def run(build: Callable[[S], Awaitable[Service]], settings_class: type[S]) -> No
     try:
         settings = read_settings(settings_class)
         configure_logging(_program(), settings.log_level)
-        uvloop.run(_serve(build, settings))
+        with contextlib.suppress(asyncio.CancelledError):  # the signal came before there was anything to stop
+            uvloop.run(_serve(build, settings))
     except StartupError as error:
         print(error, file=sys.stderr)
         raise SystemExit(_CANNOT_START) from None
@@ -53,15 +61,32 @@ def read_settings(settings_class: type[S]) -> S:
 
 
 async def _serve(build: Callable[[S], Awaitable[Service]], settings: S) -> None:
+    _cancel_at_signal()
     service = await build(settings)
     try:
         await service.start()
         # What start-up made stays; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
-        await service.run_until_signal()
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        _log.info("draining", grace_s=settings.grace_s)
     finally:
         await service.stop()
+
+
+def _cancel_at_signal() -> None:
+    """SIGTERM and SIGINT cancel this task, also while it starts; a second one ends the process at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def cancel() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, cancel)
 
 
 def _leave_stuck_threads() -> None:

@@ -26,7 +26,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -227,18 +226,6 @@ class Service:
             except Exception as error:
                 _log.error("could not close cleanly", exc_info=error)
         await asyncio.to_thread(self.tracing.shutdown)
-
-    async def run_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then ``stop``."""
-        asked = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked.set)
-        await asked.wait()
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second one ends the process at once
-            loop.remove_signal_handler(number)
-        _log.info("draining", grace_s=self.settings.grace_s)
-        await self.stop()
 
     async def _start_http(self) -> None:
         host, grace_s = self.settings.host, self.settings.grace_s

@@ -18,7 +18,7 @@ from chassis.rpc.health import HealthServicer
 from chassis.rpc.interceptors import Handler, Interceptors, Method
 from chassis.rpc.validation import check_rules
 from chassis.settings import ServiceSettings
-from chassis.sockets import PortInUse
+from chassis.sockets import PortInUse, bind
 from chassis.telemetry import Metrics
 from headwater.auth.v1 import auth_pb2
 from headwater.errors import Unimplemented
@@ -110,6 +110,8 @@ class RpcServer:
             {"ServerReflectionInfo": Role.READER},
         )
         self._server.add_generic_rpc_handlers((_Unknown(self._interceptors, self._metrics),))
+        # gRPC would write lines of its own about a taken port, so it is tried here first.
+        bind(self._settings.host, self._settings.port, "HEADWATER_PORT").close()
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         try:
             self.port = self._server.add_insecure_port(f"{host}:{self._settings.port}")
