@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from chassis.embedded.server import (
@@ -34,6 +35,7 @@ from chassis.embedded.server import (
 SUPERUSER = "headwater"
 DATABASE = "headwater"
 _START_TIMEOUT_S = 60
+_TRIES = 10
 _SETTINGS = f"""
 listen_addresses = '{HOST}'
 unix_socket_directories = ''
@@ -79,12 +81,13 @@ class EmbeddedPostgres:
         if not self._data.exists():
             self._create_cluster()
         shorten_log(self._log)
-        # Somebody else can take a free port before PostgreSQL binds it, so a port of our choice gets three tries.
-        for _ in range(1 if port else 3):
+        for _ in range(_TRIES):
             if self._run_server(port or free_port()):
                 return
-            if "could not create any TCP/IP sockets" not in complaint(self._log):
-                break
+            if "shared memory block" in complaint(self._log):
+                time.sleep(0.3)  # children of a server that was killed; they are about to notice
+            elif port or "could not create any TCP/IP sockets" not in complaint(self._log):
+                break  # else somebody else took the free port first
         raise ServerDidNotStart(f"PostgreSQL did not start: {complaint(self._log)} (see {self._log})")
 
     def stop(self) -> None:

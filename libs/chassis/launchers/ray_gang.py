@@ -64,8 +64,10 @@ class RayGang(Gang):
                     break
                 failure = await self._attempt(group, bundle, attempt)
                 if not failure:
-                    return GangResult(succeeded=True)
-            return GangResult(succeeded=False, detail="It was stopped." if self._stopping.is_set() else failure)
+                    break
+            if self._stopping.is_set():
+                return GangResult(succeeded=False, detail="It was stopped.")
+            return GangResult(succeeded=not failure, detail=failure)
         finally:
             self._pids = []
             self._log.close()
@@ -81,7 +83,7 @@ class RayGang(Gang):
         try:
             places = await asyncio.gather(*(_result(member.place.remote()) for member in self._members))
             if self._stopping.is_set():
-                return "It was stopped."
+                return ""
             runs: dict[asyncio.Future[int], int] = {}
             for rank, member in enumerate(self._members):
                 environment = {**self._spec.env, **rank_environment(places, rank, attempt, self._spec.cpus)}

@@ -35,19 +35,23 @@ dist.all_reduce(total)
 print(f"total {total.item()} of {dist.get_world_size()}\\n", end="")
 dist.destroy_process_group()
 """
-EXIT_3_ON_RANK_1 = """
-import os, sys, time
-print(f"pid {os.getpid()}\\n", end="")
-if os.environ["RANK"] == "1":
+BOTH_HAVE_STARTED = """
+import os, pathlib, sys, signal, time
+rank, attempt = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
+pathlib.Path(f"started-{attempt}-{rank}").touch()
+while not all(pathlib.Path(f"started-{attempt}-{other}").exists() for other in "01"):
+    time.sleep(0.01)
+"""
+EXIT_3_ON_RANK_1 = f"""{BOTH_HAVE_STARTED}
+print(f"pid {{os.getpid()}}\\n", end="")
+if rank == "1":
     sys.exit(3)
 time.sleep(60)
 """
-DIE_ON_RANK_1_AT_FIRST = """
-import os, signal, time
-attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
-print(f"rank {os.environ['RANK']} attempt {attempt}\\n", end="")
+DIE_ON_RANK_1_AT_FIRST = f"""{BOTH_HAVE_STARTED}
+print(f"rank {{rank}} attempt {{attempt}}\\n", end="")
 if attempt == "0":
-    if os.environ["RANK"] == "1":
+    if rank == "1":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
 """
@@ -76,6 +80,15 @@ import sys
 for _ in range(1600):
     sys.stdout.buffer.write(line)
 """
+SERVICE_WITH_A_GANG = """
+import asyncio, pathlib, sys
+from chassis.launchers import GangSpec, LocalLauncher
+code = "import os, time; print(f'pid {os.getpid()} ready', flush=True); time.sleep(60)"
+async def main():
+    gang = await LocalLauncher().start(GangSpec((sys.executable, "-c", code), log=pathlib.Path(sys.argv[1])))
+    await gang.wait()
+asyncio.run(main())
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["local", "ray"])
@@ -95,22 +108,28 @@ def python(code: str, *arguments: str, **fields: object) -> GangSpec:
 
 
 async def test_the_processes_form_one_torch_process_group(launcher: Launcher, log: Path) -> None:
-    """Row P-56: a job of several workers."""
+    """Row P-12: gradients are synchronized over it."""
     result = await _run(launcher, python(SUM_OVER_RANKS, processes=2, log=log))
     assert result == GangResult(succeeded=True)
     assert _text(log).count("total 3.0 of 2") == 2
 
 
-async def test_when_one_process_fails_all_end_and_the_first_is_named(launcher: Launcher, log: Path) -> None:
-    result = await _run(launcher, python(EXIT_3_ON_RANK_1, processes=2, log=log))
+async def test_when_one_process_fails_all_end_and_the_first_is_named(
+    launcher: Launcher, log: Path, tmp_path: Path
+) -> None:
+    result = await _run(launcher, python(EXIT_3_ON_RANK_1, processes=2, cwd=tmp_path, log=log))
     assert result == GangResult(succeeded=False, detail="Rank 1 exited with code 3.")
     pids = [int(pid) for pid in re.findall(r"pid (\d+)", _text(log))]
     assert len(pids) == 2
     assert _running(pids) == []
 
 
-async def test_a_gang_starts_again_as_a_whole_when_a_process_was_killed(launcher: Launcher, log: Path) -> None:
-    result = await _run(launcher, python(DIE_ON_RANK_1_AT_FIRST, processes=2, max_restarts=1, log=log))
+async def test_a_gang_starts_again_as_a_whole_when_a_process_was_killed(
+    launcher: Launcher, log: Path, tmp_path: Path
+) -> None:
+    """Row P-12: fault tolerance."""
+    spec = python(DIE_ON_RANK_1_AT_FIRST, processes=2, max_restarts=1, cwd=tmp_path, log=log)
+    result = await _run(launcher, spec)
     assert result == GangResult(succeeded=True)
     for rank in "01":
         for attempt in "01":
@@ -249,6 +268,19 @@ async def test_a_map_whose_consumer_stops_leaves_no_work_running(launcher: Launc
         await consuming
     await eventually(lambda: not _running(pids))
     assert len(_noted_pids(tmp_path)) == 2
+
+
+async def test_a_gang_does_not_outlive_the_service_that_started_it(log: Path, tmp_path: Path) -> None:
+    """Also when the service is killed; on a cluster Ray ends the actors, and they their processes."""
+    service = tmp_path / "service.py"
+    service.write_text(SERVICE_WITH_A_GANG)
+    process = await asyncio.create_subprocess_exec(sys.executable, str(service), str(log))
+    await eventually(lambda: "ready" in _text(log))
+    pids = [int(pid) for pid in re.findall(r"pid (\d+)", _text(log))]
+    assert _running(pids) == pids
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not _running(pids))
 
 
 @pytest.mark.parametrize("field", ["processes", "max_restarts", "cpus", "memory_bytes", "gpus", "log_max_bytes"])
