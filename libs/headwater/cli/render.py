@@ -24,8 +24,10 @@ def progress(unit: str) -> Progress:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings."""
-    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    """Print rows under headings. What is too long for its column goes on in the next line; nothing is cut."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(str(value) for value in row))
     output.print(grid)

@@ -1,7 +1,8 @@
 """``headwater trace``: from one prediction back to the files it comes from."""
 
+from collections.abc import Iterator
+
 from rich.markup import escape
-from rich.tree import Tree
 
 from headwater.cli.render import output
 from headwater.client import Connection
@@ -32,21 +33,23 @@ def trace(request_id: str, *, files: int = 10, project: str = DEFAULT_PROJECT) -
         The project of the deployment that answered.
     """
     with Connection.discover() as connection:
-        output.print(tree(walk(connection, request_id, max_files=files, project=project)))
+        root = walk(connection, request_id, max_files=files, project=project)
+    for line in lines(root):
+        output.print(line)
 
 
-def tree(node: Node) -> Tree:
-    """The node and all that went into it, as text with branches."""
-    branch = Tree(_label(node), guide_style="dim")
+def lines(node: Node, first: str = "", below: str = "") -> Iterator[str]:
+    """The node and all that went into it, as lines with branches; a digest is never cut, however narrow the screen."""
+    for index, text in enumerate(_texts(node)):
+        yield f"[dim]{first if index == 0 else below + ('│   ' if node.origins else '    ')}[/]{text}"
     for origin in node.origins:
-        branch.children.append(tree(origin))
-    return branch
+        last = origin is node.origins[-1]
+        yield from lines(origin, below + ("└── " if last else "├── "), below + ("    " if last else "│   "))
 
 
-def _label(node: Node) -> str:
-    details = "  ".join(f"{key} {value}" for key, value in node.details.items())
-    colour = _COLOURS.get(node.kind, "red")
-    first = f"[bold {colour}]{node.kind}[/] {escape(node.name)}"
-    return "\n".join(
-        line for line in (first, f"[dim]{escape(node.digest)}[/]" if node.digest else "", escape(details)) if line
-    )
+def _texts(node: Node) -> Iterator[str]:
+    yield f"[bold {_COLOURS.get(node.kind, 'red')}]{node.kind}[/] {escape(node.name)}"
+    if node.digest:
+        yield f"[dim]{node.digest}[/]"
+    if node.details:
+        yield escape("  ".join(f"{key} {value}" for key, value in node.details.items()))
