@@ -1,6 +1,7 @@
 """Lineage, over every store."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -29,7 +30,7 @@ async def test_what_is_there_already_stays_as_it_is(lineages: Lineages, me: Orig
 
 async def test_two_who_connect_the_same_at_once_do_it_once_between_them(lineages: Lineages, me: Origin) -> None:
     nodes = [dataset_node(f"v1.{number}.0") for number in range(20)]
-    edges = [NewEdge(one.name, other.name, "", Role.INPUT) for one, other in zip(nodes, nodes[1:], strict=False)]
+    edges = [NewEdge(one.name, other.name, "", Role.INPUT) for one, other in itertools.pairwise(nodes)]
     made = await asyncio.gather(
         *(lineages.connect(DEFAULT, Connections(nodes[::way], edges[::way]), me) for way in (1, -1, 1, -1))
     )
@@ -114,7 +115,7 @@ async def test_a_cycle_ends(lineages: Lineages, me: Origin) -> None:
 
 async def test_a_walk_ends_at_its_depth(lineages: Lineages, me: Origin) -> None:
     nodes = [dataset_node(f"v1.{number}.0") for number in range(5)]
-    edges = [NewEdge(one.name, other.name, "", Role.INPUT) for one, other in zip(nodes, nodes[1:], strict=False)]
+    edges = [NewEdge(one.name, other.name, "", Role.INPUT) for one, other in itertools.pairwise(nodes)]
     await lineages.connect(DEFAULT, Connections(nodes, edges), me)
     near = await lineages.get(nodes[-1].name, Direction.UPSTREAM, 2)
     assert (len(near.nodes), len(near.edges), near.truncated) == (3, 2, True)

@@ -225,11 +225,14 @@ async def test_a_parameter_is_equal_to_itself_when_it_comes_again(runs: Runs, me
     run = await runs.create(DEFAULT, _new(), me)
     for _ in range(2):
         await runs.log(run.name, _batch(), {"number": number}, me)
-    assert (await runs.get(run.name)).parameters == {"number": number}
+    [kept] = (await runs.get(run.name)).parameters.values()
+    assert isinstance(kept, int | float)  # a database may give 1e22 back as a whole number
+    assert float(kept) == number
 
 
 async def test_a_run_has_a_bounded_number_of_parameters(runs: Runs, me: Origin) -> None:
     """Promise 8."""
-    run = await runs.create(DEFAULT, _new(**{f"p{number}": 1.0 for number in range(1000)}), me)
+    run = await runs.create(DEFAULT, _new(), me)
+    await runs.log(run.name, _batch(), {f"p{number}": 1.0 for number in range(1000)}, me)
     with pytest.raises(TooManyParameters):
         await runs.log(run.name, _batch(), {"one more": 1.0}, me)

@@ -155,8 +155,8 @@ async def test_files_runs_and_projects_must_be_there(versions: Versions, artifac
     there = await upload(artifacts, b"weights", me)
     with pytest.raises(ArtifactNotFound):
         await versions.create(DIGITS, version_of({"a": ArtifactName("default", "0" * 64)}), me)
+    run = RunName("default", "01900000-0000-7000-8000-000000000000")
     with pytest.raises(RunNotFound):
-        run = RunName("default", "01900000-0000-7000-8000-000000000000")
         await versions.create(DIGITS, version_of({"a": there}, run), me)
     with pytest.raises(ModelVersionNotFound):
         await versions.get(DIGITS, 1)
