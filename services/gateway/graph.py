@@ -9,9 +9,9 @@ from typing import Final
 
 from headwater.trace import Node
 
-BOX_WIDTH: Final = 236
+BOX_WIDTH: Final = 206
 BOX_HEIGHT: Final = 62
-_COLUMN_GAP: Final = 64
+_COLUMN_GAP: Final = 34
 _ROW_GAP: Final = 18
 _MARGIN: Final = 12
 _MAX_FILES: Final = 4
@@ -72,7 +72,10 @@ def _place(node: Node, column: int, top: int, parent: Box | None, placed: list[t
 
 def _drawn(node: Node) -> Iterator[Node]:
     files = [origin for origin in node.origins if origin.kind == "file"]
-    yield from (origin for origin in node.origins if origin.kind != "file")
+    # What nothing went into comes first: it takes one row, and leaves no hole below a thing that takes many.
+    yield from sorted(
+        (origin for origin in node.origins if origin.kind != "file"), key=lambda origin: bool(origin.origins)
+    )
     if len(files) > _MAX_FILES:
         files = [*files[: _MAX_FILES - 1], files[-1]]
     yield from files
