@@ -3,14 +3,18 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 Value = TypeVar("Value")
 
 
+@overload
 async def eventually(
-    look: Callable[[], Value | Awaitable[Value]], *, timeout_s: float = 30.0, every_s: float = 0.05
-) -> Value:
+    look: Callable[[], Awaitable[Value]], *, timeout_s: float = 30.0, every_s: float = 0.05
+) -> Value: ...
+@overload
+async def eventually(look: Callable[[], Value], *, timeout_s: float = 30.0, every_s: float = 0.05) -> Value: ...
+async def eventually(look: Callable[[], Any], *, timeout_s: float = 30.0, every_s: float = 0.05) -> Any:
     """Call ``look`` until it gives something true, and return that; TimeoutError after ``timeout_s``.
 
     For what no event of ours announces. Where the code under test has a clock, advance that instead.
@@ -18,7 +22,8 @@ async def eventually(
     async with asyncio.timeout(timeout_s):
         while True:
             found = look()
-            value = await found if inspect.isawaitable(found) else found
-            if value:
-                return value
+            if inspect.isawaitable(found):
+                found = await found
+            if found:
+                return found
             await asyncio.sleep(every_s)

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -43,6 +44,19 @@ BAD_DIGESTS = [
     "sha256:" + 63 * "0" + "\n",
     "sha256:" + 64 * "\u0661",  # digits, in another alphabet
 ]
+
+PUT_FOR_EVER = """
+import asyncio, os, pathlib, sys
+from chassis.blobs import LocalBlobs
+async def chunks():
+    for _ in range(20):
+        yield os.urandom(100_000)
+async def main():
+    blobs = LocalBlobs(pathlib.Path(sys.argv[1]))
+    while True:
+        print((await blobs.put(chunks())).digest, flush=True)
+asyncio.run(main())
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +258,53 @@ async def test_what_a_killed_process_left_is_collected_when_it_is_old(blobs_dir:
     assert not old.exists()
     assert new.exists()
     assert await _read(blobs, DIGEST) == DATA
+
+
+async def test_a_put_is_acknowledged_only_when_everything_about_it_is_on_the_disk(
+    blobs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 1: the file before its name, then the name, then every directory that may be new."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        steps.append(f"sync {os.readlink(f'/proc/self/fd/{descriptor}')}")
+
+    def noted_replace(source: Path, target: Path) -> None:
+        replace(source, target)
+        steps.append(f"rename to {target}")
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    root = blobs_dir / "a" / "b"
+    await LocalBlobs(root).put(_chunks(DATA))
+    final = root / _key(DIGEST)
+    renamed = steps.index(f"rename to {final}")
+    assert any(step.startswith(f"sync {root}/incoming/") for step in steps[:renamed])
+    assert steps[renamed + 1 :] == [f"sync {final.parent}"]
+    for directory in (blobs_dir, blobs_dir / "a", root, root / "sha256"):
+        assert f"sync {directory}" in steps[:renamed]
+
+
+async def test_what_was_acknowledged_is_there_after_a_kill(blobs_dir: Path) -> None:
+    """Promises 1 and 2: all that was acknowledged is there, and nothing by half."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PUT_FOR_EVER, str(blobs_dir), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    acknowledged = [(await process.stdout.readline()).decode().strip() for _ in range(20)]
+    process.kill()
+    acknowledged += (await process.stdout.read()).decode().split("\n")[:-1]
+    await process.wait()
+    blobs = LocalBlobs(blobs_dir)
+    for digest in acknowledged:
+        await _read(blobs, digest)
+    for file in (blobs_dir / "sha256").rglob("*"):
+        if file.is_file():
+            await _read(blobs, f"sha256:{file.name}")
+    await blobs.collect_leftovers(older_than_s=-1)
+    assert list((blobs_dir / "incoming").iterdir()) == []
 
 
 async def test_copies_of_remote_blobs_stay_within_their_bound(blobs_dir: Path) -> None:
