@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextvars
 import dataclasses
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -70,13 +71,17 @@ class FlightCall:
 
         For a table, or batches that exist already, use ``flight.RecordBatchStream``, which never comes back to Python.
         """
-        return GuardedStream(schema, self._guarded(batches))
+        return GuardedStream(schema, self._guarded(iter(batches), contextvars.copy_context()))
 
-    def _guarded(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from batches
-        except Exception as error:
-            raise to_flight_error(error, self.method) from None
+    def _guarded(self, batches: Iterator[pa.RecordBatch], context: contextvars.Context) -> Iterator[pa.RecordBatch]:
+        # Arrow asks for the batches when the method has returned: each is made in the caller's name again.
+        while True:
+            try:
+                yield context.run(next, batches)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise context.run(to_flight_error, error, self.method) from None
 
 
 class GuardedStream(flight.GeneratorStream):  # type: ignore[misc]
@@ -95,9 +100,10 @@ def received(reader: flight.MetadataRecordBatchReader, max_batch_bytes: int) -> 
         batch = reading(lambda: _next(reader))
         if batch is None:
             return
+        # First of all: even nbytes follows offsets, and crashes where they point outside their buffer.
+        reading(functools.partial(batch.validate, full=True))
         if batch.nbytes > max_batch_bytes:
             raise BatchTooLarge(limit_bytes=max_batch_bytes)
-        reading(functools.partial(batch.validate, full=True))
         yield batch
 
 
