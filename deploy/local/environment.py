@@ -40,6 +40,8 @@ def environment_of(
         "database_url": database_url,
         "redis_url": redis_url,
         "blobs_url": (home / "blobs" / program.name).as_uri(),
+        "model_cache_dir": str(home / "models"),
+        "training_dir": str(home / "training"),
         "auth_key_file": str(key_file),
         **addresses(ports),
         **{setting: str(port) for setting, port in ports[program.name].items()},

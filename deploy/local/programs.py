@@ -30,7 +30,7 @@ PROGRAMS = (
     Program("preprocessing", {"port": 50053, "admin_port": 51053}, {"preprocessing_address": "port"}),
     Program("training_scheduler", {"port": 50054, "admin_port": 51054}, {"training_address": "port"}),
     Program("inference", {"port": 50055, "admin_port": 51055}, {"inference_address": "port"}),
-    Program("gateway", {"http_port": 9000, "admin_port": 51056}),
+    Program("gateway", {"http_port": 9000, "port": 50056, "admin_port": 51056}),
 )
 
 Ports = Mapping[str, Mapping[str, int]]  # program name -> port setting -> port
