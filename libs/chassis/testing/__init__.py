@@ -16,7 +16,7 @@ Servers start when the first test asks for them and are gone when pytest is, how
 """
 
 from chassis.testing.clock import ManualClock, clock
-from chassis.testing.databases import databases, empty_postgres_url, postgres_url
+from chassis.testing.databases import databases, empty_postgres_url, own_database, postgres_url
 from chassis.testing.servers import postgres_server, redis_url, servers_dir, start_postgres, start_valkey, valkey_server
 from chassis.testing.services import (
     Connect,
@@ -46,6 +46,7 @@ __all__ = [
     "empty_postgres_url",
     "eventually",
     "no_settings_from_outside",
+    "own_database",
     "postgres_server",
     "postgres_url",
     "redis_url",

@@ -84,12 +84,43 @@ def databases(postgres_server: EmbeddedPostgres, pytestconfig: pytest.Config) ->
     databases.close()
 
 
+class OwnDatabase:
+    """The test's own database, made when somebody first wants its URL."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where it is; every service's migrations have been applied in it."""
+        if not self._url:
+            self._url = self._databases.create_migrated()
+        return self._url
+
+    def drop(self) -> None:
+        """Drop it if it was made."""
+        if self._url:
+            self._databases.drop(self._url)
+
+    @property
+    def _databases(self) -> Databases:
+        databases: Databases = self._request.getfixturevalue("databases")
+        return databases
+
+
 @pytest.fixture
-def postgres_url(databases: Databases) -> Iterator[str]:
+def own_database(request: pytest.FixtureRequest) -> Iterator[OwnDatabase]:
+    """For fixtures that may or may not need a database, and need it to the end: it starts nothing by itself."""
+    database = OwnDatabase(request)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def postgres_url(own_database: OwnDatabase) -> str:
     """The URL of a database of the test's own, in which every service's migrations have been applied."""
-    url = databases.create_migrated()
-    yield url
-    databases.drop(url)
+    return own_database.url
 
 
 @pytest.fixture

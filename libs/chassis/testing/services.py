@@ -15,6 +15,7 @@ from chassis.auth import Authenticator, Role
 from chassis.rpc.client import channel
 from chassis.service import Service
 from chassis.settings import ENV_PREFIX, ServiceSettings
+from chassis.testing.databases import OwnDatabase
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -83,7 +84,7 @@ def token_for(authenticator: Authenticator) -> TokenFor:
 
 @pytest_asyncio.fixture
 async def start_service(
-    request: pytest.FixtureRequest, auth_key_file: Path, blobs_dir: Path
+    request: pytest.FixtureRequest, own_database: OwnDatabase, auth_key_file: Path, blobs_dir: Path
 ) -> AsyncIterator[StartService]:
     """A function that starts services with authentication on, all ports free ones, and the test's own storage.
 
@@ -98,9 +99,10 @@ async def start_service(
         ) -> Service:
             values: dict[str, Any] = {"port": 0, "admin_port": 0, "auth_key_file": str(auth_key_file), **overrides}
             values.setdefault("blobs_url", blobs_dir.as_uri())
-            for setting, fixture in (("database_url", "postgres_url"), ("redis_url", "redis_url")):
-                if setting not in values:
-                    values[setting] = request.getfixturevalue(fixture)
+            if "database_url" not in values:
+                values["database_url"] = own_database.url
+            if "redis_url" not in values:
+                values["redis_url"] = request.getfixturevalue("redis_url")
             service = await build(settings(**values))
             running.push_async_callback(service.stop)
             await service.start()

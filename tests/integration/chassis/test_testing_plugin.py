@@ -4,15 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
 
+from chassis import Service, ServiceSettings
+from chassis.auth import Role
 from chassis.embedded import EmbeddedPostgres
-from chassis.testing import ManualClock, eventually
+from chassis.testing import Connect, ManualClock, StartService, eventually
 from chassis.testing.databases import Databases
+from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
+from tests.integration.chassis.tiny_service import TinyArtifacts, tiny_service
 
 HANGING_TEST = '''
 """A test that starts both servers and never ends."""
@@ -46,6 +51,35 @@ async def test_each_test_has_a_database_of_its_own(
     databases.drop(another)  # although somebody is connected
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await connection.fetchval("SELECT 1")
+
+
+@pytest.fixture
+def answers() -> Iterator[list[int]]:
+    """What the service of the test below asked its database for when it closed; it is torn down after that."""
+    answers: list[int] = []
+    yield answers
+    assert answers == [1]
+
+
+async def test_a_started_service_keeps_its_storage_to_its_very_end(
+    answers: list[int], start_service: StartService, connect: Connect
+) -> None:
+    async def build(settings: ServiceSettings) -> Service:
+        async def ask_database() -> None:
+            connection = await asyncpg.connect(settings.database_url)
+            answers.append(await connection.fetchval("SELECT 1"))
+            await connection.close()
+
+        service = tiny_service(settings, TinyArtifacts())
+        service.on_close(ask_database)
+        return service
+
+    service = await start_service(build, ServiceSettings)
+    stub = artifacts_pb2_grpc.ArtifactServiceStub(connect(service.address, Role.READER))
+    answer = await stub.GetArtifact(artifacts_pb2.GetArtifactRequest(name="caller"))
+    assert answer.created_by == "tester"
+    assert service.settings.redis_url.startswith("redis://")
+    assert service.settings.authenticated
 
 
 def test_a_manual_clock_moves_only_when_told(clock: ManualClock) -> None:
