@@ -126,7 +126,7 @@ class Service:
     ) -> None:
         """Serve ``app`` over HTTP; see ``chassis.http.auth`` for who gets through to it."""
         guarded = AuthMiddleware(app, self.auth, public=public, login_path=login_path, schemes=schemes)
-        self._public = HttpEdge(guarded, self.name, self.tracing, self.metrics), port
+        self._public = HttpEdge(guarded, self.name, self.tracing, self.metrics, app), port
 
     def add_check(self, name: str, check: Work) -> None:
         """The service is ready only while ``check`` returns; it raises when the dependency ``name`` is away."""

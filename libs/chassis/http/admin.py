@@ -70,7 +70,7 @@ def admin_app(
             Route("/metrics", metrics_text),
         ]
     )
-    return HttpEdge(AuthMiddleware(app, authenticator, public=PUBLIC), "admin", tracing, metrics)
+    return HttpEdge(AuthMiddleware(app, authenticator, public=PUBLIC), "admin", tracing, metrics, app)
 
 
 def _version() -> str:

@@ -3,19 +3,20 @@
 {"error": {"code": "NOT_FOUND", "reason": "MODEL_NOT_FOUND", "message": "…", "metadata": {…}, "trace_id": "…"}}
 """
 
-import asyncio
 import time
 from collections.abc import Mapping
 
 from opentelemetry.trace import Span
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.rpc.status import as_headwater_error
 from chassis.telemetry import Metrics, Tracing, current_trace_id
-from headwater.errors import Code, HeadwaterError
+from headwater.errors import BY_CODE, Code, HeadwaterError
 
 HTTP_STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -56,10 +57,34 @@ def error_response(error: HeadwaterError) -> JSONResponse:
     return JSONResponse({"error": body}, HTTP_STATUS[error.code], headers)
 
 
-class HttpEdge:
-    """Telemetry and errors around ``app``; HTTPException is left to the application's own framework."""
+def _response_to(error: Exception, place: str) -> Response:
+    if isinstance(error, HTTPException):  # the framework's own: no such page, no such method
+        code = next(
+            (code for code, status in HTTP_STATUS.items() if status == error.status_code), Code.INVALID_ARGUMENT
+        )
+        response = error_response(BY_CODE[code](error.detail))
+        response.status_code = error.status_code
+        response.headers.update(error.headers or {})
+        return response
+    return error_response(as_headwater_error(error, place))
 
-    def __init__(self, app: ASGIApp, name: str, tracing: Tracing, metrics: Metrics) -> None:
+
+def _answer_error(request: Request, error: Exception) -> Response:
+    return _response_to(error, f"{request.method} {request.url.path}")
+
+
+class HttpEdge:
+    """Telemetry and errors around ``app``.
+
+    Starlette answers for an exception before it lets it out, so in a Starlette application our answers are put in the
+    place of its own.
+    """
+
+    def __init__(self, app: ASGIApp, name: str, tracing: Tracing, metrics: Metrics, inner: ASGIApp) -> None:
+        """``inner`` is the application itself, inside of what is around it in ``app``."""
+        if isinstance(inner, Starlette):
+            for kind in (HeadwaterError, HTTPException, Exception):
+                inner.add_exception_handler(kind, _answer_error)
         self._app = app
         self._name = name
         self._tracing = tracing
@@ -80,27 +105,24 @@ class HttpEdge:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         calls = self._metrics.calls("http", f"{self._name} {method}")
         calls.begin()
-        status = 0
+        status, complete = 0, False
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         try:
             await self._app(scope, receive, watched)
-        except asyncio.CancelledError:
-            raise
-        except HTTPException as error:
-            if status:
-                raise
-            await JSONResponse({"error": {"message": error.detail}}, error.status_code)(scope, receive, watched)
         except Exception as error:
-            failure = as_headwater_error(error, f"{scope['method']} {scope['path']}")
+            if complete:  # it has been answered for
+                return
+            response = _response_to(error, f"{scope['method']} {scope['path']}")
             if status:  # the answer has begun: cutting it off is the only way left to say that it failed
                 raise ConnectionAbortedError from None
-            await error_response(failure)(scope, receive, watched)
+            await response(scope, receive, watched)
         finally:
             calls.end(str(status or 499), time.perf_counter() - begun)
             _end(span, status)
