@@ -19,6 +19,7 @@ from services.inference.errors import ModelNotReady, QueueFull
 from services.inference.tensors.model import Signature, TensorSpec
 from tests.unit.inference import onnx_models
 from tests.unit.inference.engines import POISON, HeldEngine
+from tests.unit.inference.waiting import eventually
 
 LIMITS = Limits(max_batch_rows=64, max_queue_requests=1024, max_queue_bytes=2**26)
 MEMORY = 4 * 2**30
@@ -54,9 +55,7 @@ async def began(engine: HeldEngine) -> None:
 
 async def queued(batcher: Batcher, length: int) -> None:
     """Wait until so many requests wait; whoever calls this has just started them."""
-    async with asyncio.timeout(10):
-        while batcher.queue_length != length:  # noqa: ASYNC110 (nothing tells when it changes)
-            await asyncio.sleep(0.001)
+    await eventually(lambda: batcher.queue_length == length)
 
 
 async def start(batcher: Batcher, engine: HeldEngine, *values: float) -> "asyncio.Task[Computed]":

@@ -1,0 +1,140 @@
+"""What both stores of deployments promise."""
+
+import dataclasses
+import datetime
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from chassis.db.engine import Database
+from chassis.db.requests import RequestIdReused
+from chassis.ids import new_id
+from headwater.names import DeploymentName, ModelName
+from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
+from services.inference.deployments.memory import MemoryDeployments
+from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.postgres import PostgresDeployments
+from services.inference.deployments.store import DeploymentStore
+from services.inference.models.source import Selector, SelectorKind
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+LATER = NOW + datetime.timedelta(days=1)
+
+
+@pytest_asyncio.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeploymentStore]:
+    if request.param == "memory":
+        yield MemoryDeployments()
+        return
+    database = Database(request.getfixturevalue("postgres_url"), "inference", 4)
+    yield PostgresDeployments(database)
+    await database.close()
+
+
+def deployment(name: str = "digits", project: str = "p") -> Deployment:
+    return Deployment(
+        DeploymentName(project, name),
+        new_id(),
+        ModelName(project, "model"),
+        Selector(SelectorKind.ALIAS, "champion"),
+        Batching(8, 16),
+        NOW,
+        LATER,
+        "tester",
+    )
+
+
+async def insert(store: DeploymentStore, *deployments: Deployment) -> None:
+    async with store.transaction() as tx:
+        for each in deployments:
+            await tx.insert(each)
+
+
+async def test_a_deployment_comes_back_as_it_was_put_in(store: DeploymentStore) -> None:
+    new = deployment()
+    await insert(store, new)
+    async with store.transaction() as tx:
+        assert await tx.get(new.name) == new
+        assert await tx.get_by_uid(new.uid) == new
+        assert await tx.get(new.name, for_update=True) == new
+
+
+@pytest.mark.parametrize(("name", "project"), [("digits", "p"), ("DIGITS", "p"), ("digits", "q")])
+async def test_a_served_name_is_taken(store: DeploymentStore, name: str, project: str) -> None:
+    first = deployment()
+    await insert(store, first)
+    with pytest.raises(ServedNameTaken):
+        await insert(store, deployment(name, project))
+    async with store.transaction() as tx:
+        assert list(await tx.all_served()) == [first]
+
+
+async def test_archiving_frees_the_name(store: DeploymentStore) -> None:
+    first, second = deployment(), deployment()
+    await insert(store, first)
+    archived = dataclasses.replace(first, archive_time=LATER, revision=2)
+    async with store.transaction() as tx:
+        await tx.replace(archived)
+        assert await tx.get(first.name) == archived
+        assert not await tx.all_served()
+
+    await insert(store, second)
+    async with store.transaction() as tx:
+        assert await tx.get(first.name) == second
+        assert await tx.get_by_uid(first.uid) == archived
+        assert list(await tx.page("p", "", 10)) == [second]
+
+
+async def test_of_several_archived_the_last_one_is_known(store: DeploymentStore) -> None:
+    times = [NOW, LATER, NOW + datetime.timedelta(hours=1)]
+    archived = [dataclasses.replace(deployment(), archive_time=time) for time in times]
+    await insert(store, *archived)
+    async with store.transaction() as tx:
+        assert await tx.get(archived[0].name) == archived[1]
+
+
+async def test_pages_are_by_name_and_of_one_project(store: DeploymentStore) -> None:
+    names = ["B", "a", "a-1", "b2", "c"]
+    await insert(store, *(deployment(name) for name in reversed(names)), deployment("other", "q"))
+    async with store.transaction() as tx:
+        assert [each.served_name for each in await tx.page("p", "", 3)] == names[:3]
+        assert [each.served_name for each in await tx.page("p", "a-1", 10)] == names[3:]
+        assert len(await tx.all_served()) == 6
+
+
+async def test_what_never_was_is_not_found(store: DeploymentStore) -> None:
+    async with store.transaction() as tx:
+        with pytest.raises(DeploymentNotFound):
+            await tx.get(DeploymentName("p", "nothing"))
+        with pytest.raises(DeploymentNotFound):
+            await tx.get_by_uid(new_id())
+
+
+async def test_a_transaction_that_raises_leaves_nothing(store: DeploymentStore) -> None:
+    new = deployment()
+
+    async def fail_at_the_end() -> None:
+        async with store.transaction() as tx:
+            await tx.first_result("Create", "r1", "a")
+            await tx.insert(new)
+            await tx.remember("Create", "r1", "a", new.uid)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail_at_the_end()
+    async with store.transaction() as tx:
+        assert not await tx.all_served()
+        assert await tx.first_result("Create", "r1", "b") is None
+
+
+async def test_requests_are_remembered_with_the_change(store: DeploymentStore) -> None:
+    """Promise 4."""
+    async with store.transaction() as tx:
+        assert await tx.first_result("Create", "r1", "a") is None
+        await tx.remember("Create", "r1", "a", "result")
+    async with store.transaction() as tx:
+        assert await tx.first_result("Create", "r1", "a") == "result"
+    with pytest.raises(RequestIdReused):
+        async with store.transaction() as tx:
+            await tx.first_result("Create", "r1", "b")

@@ -1,0 +1,109 @@
+"""The use cases of deployments."""
+
+import pytest
+
+from chassis.db.requests import RequestIdReused
+from chassis.etags import EtagMismatch
+from chassis.testing import ManualClock
+from headwater.names import DeploymentName, ModelName
+from services.inference.deployments.deployments import Deployments, Origin
+from services.inference.deployments.errors import (
+    DeploymentArchived,
+    DeploymentNotFound,
+    InvalidDeployment,
+    ServedNameTaken,
+)
+from services.inference.deployments.memory import MemoryDeployments
+from services.inference.deployments.model import Batching
+from services.inference.models.source import Selector, SelectorKind
+
+NAME, MODEL = DeploymentName("p", "digits"), ModelName("p", "digits")
+PRODUCTION, STAGING = Selector(SelectorKind.STAGE, "production"), Selector(SelectorKind.STAGE, "staging")
+TESTER = Origin("tester")
+
+
+@pytest.fixture
+def changes() -> list[int]:
+    """One entry for each change that was announced."""
+    return []
+
+
+@pytest.fixture
+def deployments(clock: ManualClock, changes: list[int]) -> Deployments:
+    return Deployments(MemoryDeployments(), clock, lambda: changes.append(1))
+
+
+async def test_a_retry_returns_the_first_deployment(deployments: Deployments, changes: list[int]) -> None:
+    """Promise 4."""
+    origin = Origin("tester", "r1", "digest")
+    first = await deployments.create(NAME, MODEL, PRODUCTION, Batching(), origin)
+    again = await deployments.create(NAME, MODEL, PRODUCTION, Batching(), origin)
+
+    assert again == first
+    assert len(changes) == 1
+    with pytest.raises(RequestIdReused):
+        await deployments.create(NAME, MODEL, STAGING, Batching(), Origin("tester", "r1", "other digest"))
+
+
+@pytest.mark.parametrize("name", ["projects/p/deployments/Digits", "projects/q/deployments/digits"])
+async def test_a_name_is_served_once_whatever_its_case_and_project(deployments: Deployments, name: str) -> None:
+    await deployments.create(NAME, MODEL, PRODUCTION, Batching(), TESTER)
+    other = DeploymentName.parse(name)
+    with pytest.raises(ServedNameTaken):
+        await deployments.create(other, ModelName(other.project, "m"), PRODUCTION, Batching(), TESTER)
+
+
+async def test_a_model_of_another_project_is_refused(deployments: Deployments) -> None:
+    with pytest.raises(InvalidDeployment):
+        await deployments.create(NAME, ModelName("q", "digits"), PRODUCTION, Batching(), TESTER)
+
+
+async def test_an_update_changes_what_is_given_and_the_etag(deployments: Deployments, clock: ManualClock) -> None:
+    first = await deployments.create(NAME, MODEL, PRODUCTION, Batching(8, 16), TESTER)
+    clock.advance(60)
+    second = await deployments.update(NAME, first.etag, selector=STAGING)
+
+    assert (second.selector, second.batching) == (STAGING, Batching(8, 16))
+    assert second.update_time > second.create_time == first.create_time
+    assert second.etag != first.etag
+    with pytest.raises(EtagMismatch):
+        await deployments.update(NAME, first.etag, batching=Batching())
+    with pytest.raises(EtagMismatch):
+        await deployments.archive(NAME, first.etag)
+
+
+async def test_an_archived_name_is_free_and_its_deployment_stays_known(deployments: Deployments) -> None:
+    first = await deployments.create(NAME, MODEL, PRODUCTION, Batching(), TESTER)
+    archived = await deployments.archive(NAME, first.etag)
+    assert (await deployments.get(NAME)) == archived
+    assert archived.archive_time is not None
+    assert not (await deployments.page("p", 0, "")).items
+    with pytest.raises(DeploymentArchived):
+        await deployments.update(NAME, "", selector=STAGING)
+    assert await deployments.archive(NAME, "") == archived
+
+    second = await deployments.create(NAME, MODEL, PRODUCTION, Batching(), TESTER)
+    assert second.uid != first.uid
+    assert second.etag != first.etag, "an etag of the archived one does not fit its successor"
+    assert await deployments.get(NAME) == second
+
+
+async def test_every_deployment_is_on_one_page(deployments: Deployments) -> None:
+    names = [f"d{number}" for number in range(7)]
+    for name in reversed(names):
+        await deployments.create(DeploymentName("p", name), MODEL, PRODUCTION, Batching(), TESTER)
+    await deployments.create(DeploymentName("q", "other"), ModelName("q", "m"), PRODUCTION, Batching(), TESTER)
+
+    found, token = [], ""
+    while True:
+        page = await deployments.page("p", 3, token)
+        found += [deployment.served_name for deployment in page.items]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == names
+
+
+async def test_what_never_was_is_not_found(deployments: Deployments) -> None:
+    with pytest.raises(DeploymentNotFound):
+        await deployments.get(NAME)
