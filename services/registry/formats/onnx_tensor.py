@@ -102,9 +102,7 @@ def _check_raw(tensor: Tensor, bits: int, raw: int | Span) -> None:
 def _external(tensor: str, entries: dict[str, str]) -> ExternalData:
     location = entries.get("location", "")
     if not _LOCATION.fullmatch(location):
-        raise Malformed(
-            f"tensor {tensor[:64]!r} wants its data from {location[:128]!r}, which no file here can be named"
-        )
+        raise Malformed(f"tensor {tensor[:64]!r} wants its data from {location[:128]!r}, which is no file here")
     numbers = [entries.get(key, "0") for key in ("offset", "length")]
     if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
         raise Malformed(f"tensor {tensor[:64]!r} has an offset or a length that is no size")
