@@ -17,7 +17,9 @@ ENV_PREFIX = "HEADWATER_"
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
-_SECRET_NAME = re.compile(r"(password|secret|token|credential|(^|_)key)(_|$)(?!file)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(password|secret|token|credential|authorization|cookie|(^|_)key)(_|$)(?!file)", re.IGNORECASE
+)
 _MASK = "***"
 
 

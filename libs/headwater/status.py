@@ -75,9 +75,9 @@ def from_bytes(details: bytes) -> HeadwaterError | None:
     """The error in a serialised status; None if these bytes are not one that tells of an error."""
     try:
         status = status_pb2.Status.FromString(details)
+        return from_proto(status) if status.code else None
     except DecodeError:
         return None
-    return from_proto(status) if status.code else None
 
 
 def from_code(code: str, message: str) -> HeadwaterError:
