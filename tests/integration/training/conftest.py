@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+from google.protobuf import struct_pb2
 
 from chassis.auth import Role
 from chassis.service import Service
@@ -63,19 +64,19 @@ class Platform:
 
     async def submit(self, code_name: str, **spec: Any) -> jobs_pb2.TrainingJob:
         """Submit a job that runs train.py."""
-        from headwater.jobs import _value
-
-        parameters = {key: _value(value) for key, value in spec.pop("parameters", {}).items()}
-        model = spec.pop("model", "")
+        parameters = struct_pb2.Struct()
+        parameters.update(spec.pop("parameters", {}))
+        model, request_id = spec.pop("model", ""), spec.pop("request_id", "")
         values = {"command": ["train.py"], "worker_count": 1, "dataset_version": self.dataset_version, **spec}
         request = jobs_pb2.CreateTrainingJobRequest(
             parent="projects/default",
             spec=jobs_pb2.TrainingSpec(
                 code=code_name,
-                parameters=parameters,
+                parameters=parameters.fields,
                 model=str(ModelName("default", model)) if model else "",
                 **values,
             ),
+            request_id=request_id,
         )
         job: jobs_pb2.TrainingJob = await self.jobs.CreateTrainingJob(request)
         return job
@@ -172,4 +173,4 @@ def folder(tmp_path: Path) -> Callable[[str], Path]:
 
 
 Folder = Callable[[str], Path]
-Submit = Callable[..., Awaitable[jobs_pb2.TrainingJob]]
+"""``folder("print(1)")``: a folder with that text as train.py."""
