@@ -1,5 +1,6 @@
 """Use cases of datasets and their versions: create, look up, list, and plan what a reader will get."""
 
+import collections
 import dataclasses
 
 import pyarrow as pa
@@ -12,6 +13,9 @@ from services.dataset.errors import ShardOutOfRange, SplitNotFound
 from services.dataset.model import Chunk, Dataset, RowRange, SemVer, SourceFile, Split, Version, shards
 from services.dataset.rows.get import ReadPlan, project, slices_of
 from services.dataset.store import Store, Transaction
+
+_PLANS = 256
+_PLANNED_SLICES = 100_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Datasets:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._plans: collections.OrderedDict[Selection, ReadPlan] = collections.OrderedDict()
 
     async def create(
         self, name: DatasetName, display_name: str, description: str, *, author: str, request_id: str, body: str
@@ -141,11 +146,19 @@ class Datasets:
 
     async def plan(self, selection: Selection) -> ReadPlan:
         """Where the selected rows lie. Raises what ``select`` does."""
+        if selection in self._plans:
+            self._plans.move_to_end(selection)
+            return self._plans[selection]
         rows = selection.rows
         async with self._store.transaction() as tx:
             split = _split(await version_named(tx, selection.version), selection.split)
             chunks = await tx.list_chunks(split.tree, rows.first, rows.first + rows.count, None) if rows.count else ()
-        return ReadPlan(tuple(slices_of(chunks, rows)), project(read_schema(split), selection.columns))
+        plan = ReadPlan(tuple(slices_of(chunks, rows)), project(read_schema(split), selection.columns))
+        # A version never changes, and neither does where its rows lie.
+        self._plans[selection] = plan
+        while len(self._plans) > _PLANS or sum(len(kept.slices) for kept in self._plans.values()) > _PLANNED_SLICES:
+            self._plans.popitem(last=False)
+        return plan
 
 
 def new_dataset(name: DatasetName, author: str, display_name: str = "", description: str = "") -> Dataset:

@@ -27,9 +27,17 @@ _BLOCK_MAX_BYTES = 4 << 20
 class Pack:
     """A finished pack."""
 
-    digest: str
     data: pa.Buffer
-    chunks: tuple[PlacedChunk, ...]
+    places: tuple[tuple[NewChunk, int, int], ...]
+    """Each chunk with its block and its first row within the block."""
+
+    def digest(self) -> str:
+        """SHA-256 of the file: its name. Takes a while, without the interpreter's lock."""
+        return tree.digest_text(hashlib.sha256(self.data).digest())
+
+    def chunks(self, digest: str) -> list[PlacedChunk]:
+        """The chunks as the catalogue keeps them."""
+        return [PlacedChunk(chunk, Placement(digest, block, row)) for chunk, block, row in self.places]
 
 
 class PackBuilder:
@@ -61,23 +69,20 @@ class PackBuilder:
             return None
         self._write_block()
         self._writer.close()
-        data, placements = self._sink.getvalue(), self._placements
+        pack = Pack(self._sink.getvalue(), tuple(self._places))
         self._begin()
-        digest = tree.digest_text(hashlib.sha256(data).digest())
-        return Pack(
-            digest, data, tuple(PlacedChunk(chunk, Placement(digest, block, row)) for chunk, block, row in placements)
-        )
+        return pack
 
     @property
     def _chunks_so_far(self) -> bool:
-        return bool(self._placements or self._waiting)
+        return bool(self._places or self._waiting)
 
     def _begin(self) -> None:
         self._sink = pa.BufferOutputStream()
         schema = self._layout.stored.with_metadata({"headwater.pack": new_id()})
         self._writer = pa.ipc.new_file(self._sink, schema)
         self._blocks = 0
-        self._placements: list[tuple[NewChunk, int, int]] = []
+        self._places: list[tuple[NewChunk, int, int]] = []
         self._waiting: list[tuple[NewChunk, list[pa.RecordBatch]]] = []
         self._waiting_bytes = 0
 
@@ -86,7 +91,7 @@ class PackBuilder:
             return
         row = 0
         for chunk, _ in self._waiting:
-            self._placements.append((chunk, self._blocks, row))
+            self._places.append((chunk, self._blocks, row))
             row += chunk.row_count
         self._writer.write_batch(pa.concat_batches([batch for _, batches in self._waiting for batch in batches]))
         self._blocks += 1

@@ -91,19 +91,20 @@ class PutStore:
             await tx.record_split(self._upload_uid, split, chunks)
 
     async def _write(self, pack: Pack) -> None:
+        digest = await asyncio.to_thread(pack.digest)
         # Noted before it is written: whatever happens in between, the collector knows of the file.
         async with self._store.transaction() as tx:
             await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
-            await tx.begin_pack(self._upload_uid, pack.digest, len(pack.data))
+            await tx.begin_pack(self._upload_uid, digest, len(pack.data))
         async with asyncio.timeout(self._limits.pack_write_timeout_s):
-            await self._blobs.put(_pieces(pack.data), expected_digest=pack.digest)
+            await self._blobs.put(_pieces(pack.data), expected_digest=digest)
         try:
             async with self._store.transaction() as tx:
                 await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
-                await tx.finish_pack(self._upload_uid, self._layout.digest, pack.digest, pack.chunks)
+                await tx.finish_pack(self._upload_uid, self._layout.digest, digest, pack.chunks(digest))
         except (UploadNotOpen, Collected):
             # The collector may have been here before the bytes were.
-            await self._blobs.delete(pack.digest)
+            await self._blobs.delete(digest)
             raise
 
 
