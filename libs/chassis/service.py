@@ -112,7 +112,7 @@ class Service:
         self._rpc.add(add_to_server, servicer, descriptor, roles or {})
 
     def add_flight(self, factory: FlightFactory, *, port: int = 0, unix_path: str = "") -> None:
-        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too (an edge is made for each)."""
+        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too, with an edge of its own."""
         self._flight_factories.append((factory, port, unix_path))
 
     def add_http(

@@ -1,8 +1,10 @@
 """The client side: channels that carry the token, retry where that is safe, and raise our errors; one trace across."""
 
+# ruff: noqa: N802 (the names are those of the protos)
+
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -15,6 +17,7 @@ from chassis import Service, ServiceSettings
 from chassis.auth import Role, current_token
 from chassis.rpc.client import channel
 from chassis.testing import StartService, TokenFor
+from chassis.testing.waiting import eventually
 from headwater import rpc
 from headwater.errors import Aborted, DeadlineExceeded, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
@@ -56,11 +59,11 @@ async def test_the_asynchronous_channel_does_all_kinds_of_calls(
     stub: "artifacts_pb2_grpc.ArtifactServiceAsyncStub",
 ) -> None:
     assert (await stub.GetArtifact(Get(name="x"))).name == "x"
-    call = stub.UploadArtifact()
+    call: Any = stub.UploadArtifact()
     await call.write(Upload(data=b"abc"))
     await call.done_writing()
     assert (await call).size_bytes == 3
-    stream = stub.DownloadArtifact(Download(name="x"))
+    stream: Any = stub.DownloadArtifact(Download(name="x"))
     assert (await stream.read()).data == b"\0"
     assert (await stream.read()).data == b"\1"
     assert [part.data async for part in stub.DownloadArtifact(Download(name="x"))] == [b"\0", b"\1", b"\2"]
@@ -133,16 +136,16 @@ class Relay(TinyArtifacts):
 
 
 @pytest.fixture
-async def relay(start_service: StartService, tiny: Service) -> AsyncIterator[Service]:
+async def relay(start_service: StartService, tiny: Service) -> Service:
     """A service in front of ``tiny``."""
 
     async def build(settings: ServiceSettings) -> Service:
         relay = Relay(tiny.address, settings)
         service = tiny_service(settings, relay, "relay")
-        service.on_close(relay.channel.close)  # type: ignore[arg-type]
+        service.on_close(relay.channel.close)
         return service
 
-    yield await start_service(build, ServiceSettings, database_url="", redis_url="")
+    return await start_service(build, ServiceSettings, database_url="", redis_url="")
 
 
 async def test_caller_trace_deadline_and_error_cross_two_services(
@@ -170,9 +173,7 @@ async def test_caller_trace_deadline_and_error_cross_two_services(
 
         with pytest.raises(DeadlineExceeded):
             await stub.GetArtifact(Get(name="slow"), timeout=0.4)
-        async with asyncio.timeout(2):
-            while artifacts.cancelled == 0:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: artifacts.cancelled == 1, timeout_s=2)
 
 
 async def test_a_plain_grpc_client_sees_the_same_status(tiny: Service, token_for: TokenFor) -> None:

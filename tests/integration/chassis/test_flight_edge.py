@@ -1,9 +1,10 @@
 """The Flight edge: default deny, signed tickets, the same errors as gRPC, native bytes (promises 14 and 16)."""
 
 import asyncio
+import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,7 +99,7 @@ class SmallBatches(ServiceSettings):
 
 
 @pytest.fixture
-async def numbers(start_service: StartService, tmp_path: Path) -> AsyncIterator[Service]:
+async def numbers(start_service: StartService, tmp_path: Path) -> Service:
     """A service with the Flight edge above, over TCP and over a Unix socket."""
 
     async def build(settings: SmallBatches) -> Service:
@@ -107,7 +108,7 @@ async def numbers(start_service: StartService, tmp_path: Path) -> AsyncIterator[
         return service
 
     socket = str(tmp_path / "flight.sock")
-    yield await start_service(build, SmallBatches, database_url="", redis_url="", unix_path=socket)
+    return await start_service(build, SmallBatches, database_url="", redis_url="", unix_path=socket)
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ async def test_every_method_is_refused_without_a_token_and_with_a_bad_one(
 ) -> None:
     for name, method in every_method(client, None).items():
         assert (await refused(method)).code is Code.UNAUTHENTICATED, name
-    with pytest.raises(OSError, match="^UNAUTHENTICATED"):  # pyarrow's client drops the details of this one
+    with pytest.raises(OSError, match=r"^UNAUTHENTICATED"):  # pyarrow's client drops the details of this one
         await asyncio.to_thread(client.get_schema, flight.FlightDescriptor.for_command(b"x"))
     tokens = await asyncio.to_thread(bad_tokens, authenticator)
     del tokens["20 KiB"]  # the limit on metadata refuses that
@@ -302,7 +303,7 @@ async def test_buffers_that_contradict_their_type_are_refused(client: flight.Fli
     )
     for column in (lying, not_text):
         table = pa.Table.from_batches([pa.record_batch({"text": column})])
-        assert (await refused(lambda table=table: put(client, b"x", table, options()))).reason == "MALFORMED_STREAM"
+        assert (await refused(functools.partial(put, client, b"x", table, options()))).reason == "MALFORMED_STREAM"
 
 
 async def test_a_stream_that_is_cut_leaves_the_server_serving(

@@ -1,5 +1,7 @@
 """A service from start to end: preparations, readiness, drain, exit codes (promises 10, 11, 14)."""
 
+# ruff: noqa: N802 (the names are those of the protos)
+
 import asyncio
 import socket
 import subprocess
@@ -7,7 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc.aio
 import httpx
@@ -27,6 +29,7 @@ from tests.integration.chassis.tiny_service import SmallLimits, TinyArtifacts, t
 Stub: TypeAlias = "artifacts_pb2_grpc.ArtifactServiceAsyncStub"
 Get = artifacts_pb2.GetArtifactRequest
 Health = health_pb2.HealthCheckResponse
+HEALTH: Any = health_pb2.DESCRIPTOR.services_by_name["Health"]
 NAME = "headwater.registry.v1.ArtifactService"
 
 
@@ -45,7 +48,8 @@ class Dependency:
 
 async def health(service: Service, name: str) -> int:
     async with grpc.aio.insecure_channel(service.address) as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+        probe: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await probe.Check(health_pb2.HealthCheckRequest(service=name))
         return int(answer.status)
 
 
@@ -156,7 +160,8 @@ async def test_a_drain_tells_at_once_and_lets_calls_in_flight_finish(
     await offline.start()
     async with grpc.aio.insecure_channel(offline.address) as channel:
         stub = artifacts_pb2_grpc.ArtifactServiceStub(channel)
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
+        probe: Any = health_pb2_grpc.HealthStub(channel)
+        watch = probe.Watch(health_pb2.HealthCheckRequest(service=NAME))
         assert (await watch.read()).status == Health.SERVING
         call = asyncio.ensure_future(_answer(stub))
         await artifacts.running.wait()
@@ -232,7 +237,7 @@ async def test_a_method_without_a_role_stops_the_start() -> None:
         service.add_servicer(
             health_pb2_grpc.add_HealthServicer_to_server,
             _Health(),
-            health_pb2.DESCRIPTOR.services_by_name["Health"],
+            HEALTH,
         )
     await service.stop()
 
@@ -247,7 +252,7 @@ async def test_a_method_that_would_block_stops_the_start() -> None:
     with pytest.raises(StartupError, match="async def"):
         service.add_servicer(
             artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server,
-            _Blocking(),
+            _Blocking(),  # type: ignore[abstract]
             artifacts_pb2.DESCRIPTOR.services_by_name["ArtifactService"],
         )
     await service.stop()

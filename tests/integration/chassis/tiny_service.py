@@ -1,5 +1,7 @@
 """A small real service for the tests of the edges: ArtifactService, kept in a dictionary, with a few special names."""
 
+# ruff: noqa: N802 (the names are those of the protos)
+
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,7 +24,7 @@ class ArtifactNotFound(NotFound):
 
 
 class TinyArtifacts(artifacts_pb2_grpc.ArtifactServiceServicer):
-    """What a name asks for, it gets: ``boom`` fails, ``slow`` waits, ``caller`` tells who asks, ``missing`` is not there."""
+    """What a name asks for, it gets: ``boom`` fails, ``slow`` waits, ``missing`` is not there."""
 
     def __init__(self) -> None:
         self.running = asyncio.Event()
@@ -89,5 +91,3 @@ class SmallLimits(ServiceSettings):
     max_concurrent_calls: int = 3
     grace_s: float = 5.0
     check_interval_s: float = 0.05
-
-

@@ -50,9 +50,11 @@ def test_the_roles_have_the_numbers_of_the_proto() -> None:
 def test_no_bad_token_is_believed() -> None:
     authenticator = Authenticator(KEY)
     for kind, token in bad_tokens(authenticator).items():
-        with pytest.raises(Unauthenticated):
+        try:
             authenticator.authenticate(token)
-            pytest.fail(f"believed a token that is {kind}")
+        except Unauthenticated:
+            continue
+        pytest.fail(f"believed a token that is {kind}")
 
 
 @given(st.text(max_size=200))

@@ -34,7 +34,8 @@ def test_an_error_comes_back_as_it_was_sent(
 
 @given(st.text(min_size=0, max_size=5000), st.integers(0, 50))
 def test_a_status_stays_below_six_kibibytes_whatever_it_quotes(text: str, count: int) -> None:
-    error = InvalidArgument(text, **{f"{number}{'k' * 100}": text for number in range(count)})
+    error = InvalidArgument(text)
+    error.metadata = {f"{number}{'k' * 100}": text for number in range(count)}
     error.violations = [(text, text)] * count
     status = to_proto(error, "0" * 32)
     assert len(status.SerializeToString()) * 4 / 3 + len(status.message.encode()) * 3 < 6 * 1024
