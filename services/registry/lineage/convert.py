@@ -12,6 +12,7 @@ from headwater.names import ArtifactName, InvalidName
 from headwater.registry.v1 import lineage_pb2
 from services.registry import convert
 from services.registry.artifacts.model import digest_in
+from services.registry.ids import is_id
 from services.registry.lineage.errors import ArtifactDigestConflict, InvalidConnection
 from services.registry.lineage.lineage import Lineage
 from services.registry.lineage.model import Connections, Direction, Edge, NewEdge, Node, NodeKind, Role, kind_of
@@ -61,6 +62,8 @@ def _node(metadata: artifact_pb2.ArtifactMetadata) -> Node:
     kind, message = _kind_and_message(metadata)
     if kind_of(message.name) is not kind:
         raise InvalidConnection("The name is that of another kind of artifact.", name=message.name)
+    if message.id.value and not is_id(message.id.value):
+        raise InvalidConnection("The id of a node is a UUID in lower case, or is left out.", name=message.name)
     if not _DIGEST.fullmatch(message.digest):
         raise InvalidConnection("A node needs a digest, sha256: and 64 hex digits.", name=message.name)
     _check_artifact(message.name, message.digest)

@@ -1,0 +1,97 @@
+"""The files of a version must fit together."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+
+from chassis.blobs import MemoryBlobs
+from chassis.testing import ManualClock
+from services.registry.artifacts.model import Artifact
+from services.registry.formats import Format
+from services.registry.models.errors import InvalidFiles
+from services.registry.models.inspection import Facts, Inspector, model_files, parameter_count, primary_path
+from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
+from tests.unit.registry.safetensors_files import safetensors
+
+
+async def _inspect(files: Mapping[str, bytes]) -> tuple[Facts, Mapping[str, Artifact]]:
+    blobs, clock = MemoryBlobs(), ManualClock()
+    artifacts = {}
+    for path, content in files.items():
+
+        async def chunks(content: bytes = content) -> AsyncIterator[bytes]:
+            yield content
+
+        blob = await blobs.put(chunks())
+        assert blob.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        artifacts[path] = Artifact("id", "p", "p", blob.digest, blob.size_bytes, path, clock.now(), "tester")
+    return await Inspector(blobs, 1).inspect(artifacts), artifacts
+
+
+def _with_external(location: str, **entries: str) -> bytes:
+    model = linear(4, 3)
+    model.graph.initializer.append(external_tensor(location, **entries))
+    return model.SerializeToString()
+
+
+async def test_parameters_are_counted_over_all_shards_and_once() -> None:
+    files = {"a.safetensors": safetensors(a=(3,)), "b.safetensors": safetensors(b=(4,)), "m.onnx": linear_model(9, 9)}
+    facts, _ = await _inspect(files)
+    assert parameter_count(facts) == 7
+
+
+async def test_without_safetensors_the_onnx_file_tells_the_parameters() -> None:
+    facts, _ = await _inspect({"model.onnx": linear_model(4, 3), "config.json": b"{}"})
+    assert parameter_count(facts) == 12
+
+
+async def test_what_can_be_served_stands_for_the_version() -> None:
+    files = {
+        "config.json": b"{}",
+        "a.safetensors": safetensors(a=(3,)),
+        "parts/a.onnx": linear_model(1, 1),
+        "b.onnx": linear_model(4, 3),
+    }
+    facts, _ = await _inspect(files)
+    assert primary_path(facts) == "b.onnx"
+
+
+async def test_external_data_is_found_beside_the_model() -> None:
+    files = {"m/model.onnx": _with_external("weights.bin", offset="4", length="16"), "m/weights.bin": bytes(20)}
+    facts, artifacts = await _inspect(files)
+    assert [file.format for file in model_files(facts, artifacts)] == [Format.ONNX, Format.UNSPECIFIED]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"model.onnx": _with_external("weights.bin")},
+        {"m/model.onnx": _with_external("weights.bin"), "weights.bin": bytes(16)},
+        {"model.onnx": _with_external("weights.bin", offset="8", length="16"), "weights.bin": bytes(20)},
+    ],
+    ids=["missing", "in another folder", "too short"],
+)
+async def test_external_data_that_is_not_there_is_refused(files: Mapping[str, bytes]) -> None:
+    with pytest.raises(InvalidFiles, match=r"weights\.bin"):
+        await _inspect(files)
+
+
+async def test_a_name_that_promises_another_format_is_noted() -> None:
+    """R-64: the user is told that extension and content differ."""
+    facts, artifacts = await _inspect({"model.onnx": safetensors(a=(3,))})
+    assert model_files(facts, artifacts)[0].properties["note"] == "named like onnx, but the content is safetensors"
+
+
+async def test_other_work_goes_on_while_a_file_is_read() -> None:
+    entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    header = "{" + ",".join(f'"{number}":{entry}' for number in range(20_000)) + "}"
+    content = len(header).to_bytes(8, "little") + header.encode()
+    inspecting = asyncio.create_task(_inspect({"a.safetensors": content}))
+    turns = 0
+    while not inspecting.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    await inspecting
+    assert turns > 5
