@@ -8,7 +8,7 @@ Promises, each with a test in tests/unit/inference/test_batcher.py:
 - A request's answer holds the rows of that request and no others.
 - Only requests whose tensors agree in every dimension but the first are computed together.
 - A batch that fails is computed again request by request, so that only those fail that fail alone.
-- A request whose caller went away leaves the queue at once.
+- A request whose caller went away leaves the queue at once; a computation for which nobody waits any more is stopped.
 - The queue is bounded by requests and by bytes; who finds it full is refused, with a hint when to come back.
 """
 
@@ -24,7 +24,7 @@ from typing import TypeAlias
 import numpy as np
 import structlog
 
-from services.inference.engines.engine import Engine, EngineTimedOut
+from services.inference.engines.engine import Engine, EngineFailed, EngineTimedOut
 from services.inference.errors import ModelNotReady, QueueFull
 from services.inference.tensors.model import Array
 
@@ -84,6 +84,7 @@ class _Waiting:
 
 
 _Result: TypeAlias = "Computed | Exception"
+_ABANDONED = EngineFailed("Nobody waits for this any more.")
 
 
 class _CannotSplit(Exception):
@@ -110,6 +111,7 @@ class Batcher:
         self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._closing = False
         self._closed = asyncio.Event()
+        self._running: Sequence[_Waiting] = ()
         self._running_since: float | None = None
         self._overdue = False
         self._batch_s = 0.0
@@ -144,6 +146,7 @@ class Batcher:
     def stop_overdue(self) -> None:
         """End a computation that has run longer than allowed. To be called from time to time."""
         with self._lock:  # so that the computation that is stopped is the one that was looked at
+            self._stop_if_abandoned()
             since = self._running_since
             if since is None or self._overdue or time.monotonic() - since <= self._timeout_s:
                 return
@@ -189,6 +192,12 @@ class Batcher:
         with self._lock:
             if self._queue.pop(id(waiting), None) is not None:
                 self._queued_bytes -= waiting.size_bytes
+            else:
+                self._stop_if_abandoned()
+
+    def _stop_if_abandoned(self) -> None:
+        if self._running and all(waiting.answer.cancelled() for waiting in self._running):
+            self._engine.stop()
 
     # What follows runs in the batcher's thread.
 
@@ -228,34 +237,33 @@ class Batcher:
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-        return [self._compute([waiting])[0] for waiting in batch]
+        return [_ABANDONED if waiting.answer.cancelled() else self._compute([waiting])[0] for waiting in batch]
 
     def _run(self, batch: Sequence[_Waiting]) -> list[Computed]:
         begun = time.monotonic()
         rows = sum(waiting.rows for waiting in batch)
         if len(batch) == 1:
-            results = [Computed(self._predict(batch[0].inputs), rows, rows)]
+            results = [Computed(self._predict(batch[0].inputs, batch), rows, rows)]
         else:
             inputs = [np.concatenate(parts) for parts in zip(*(waiting.inputs for waiting in batch), strict=True)]
-            results = _split(self._predict(inputs), batch, rows)
+            results = _split(self._predict(inputs, batch), batch, rows)
         taken_s = time.monotonic() - begun
         self._batch_s += _SMOOTHING * (taken_s - self._batch_s)
         self.counts.add(rows, taken_s, sum(begun - waiting.since for waiting in batch))
         return results
 
-    def _predict(self, inputs: Sequence[Array]) -> list[Array]:
-        self._running_since = time.monotonic()
+    def _predict(self, inputs: Sequence[Array], batch: Sequence[_Waiting]) -> list[Array]:
+        with self._lock:
+            self._running, self._running_since = batch, time.monotonic()
         try:
-            outputs = self._engine.predict(inputs)
+            return self._engine.predict(inputs)
         except Exception as error:
             if self._overdue:
                 raise EngineTimedOut(model=self.name, limit_s=self._timeout_s) from error
             raise
         finally:
             with self._lock:
-                self._running_since = None
-                self._overdue = False
-        return outputs
+                self._running, self._running_since, self._overdue = (), None, False
 
     def _deliver(self, batch: Sequence[_Waiting], results: Sequence[_Result]) -> None:
         answers = [(waiting.answer, result) for waiting, result in zip(batch, results, strict=True)]

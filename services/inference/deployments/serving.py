@@ -62,7 +62,7 @@ class Serving:
         if loaded is None or not loaded.batcher.answers:
             raise ModelNotReady(model=name, state=follower.status.state.name, retry_after_ms=1000)
         if version and version != loaded.version_number:
-            raise VersionNotServed(model=name, version=version, served=loaded.version_number)
+            raise VersionNotServed(served=loaded.version_number, version=version, model=name)
         return loaded
 
     def status(self, deployment: Deployment) -> Status:

@@ -52,9 +52,7 @@ def tensors_from_proto(request: Any) -> Mapping[str, Tensor]:
     raw = request.raw_input_contents
     inputs = request.inputs
     if raw and len(raw) != len(inputs):
-        raise InvalidRequest(
-            f"raw_input_contents must have one entry for each input: {len(inputs)}; it has {len(raw)}."
-        )
+        raise InvalidRequest(f"raw_input_contents must have one entry per input, {len(inputs)}; it has {len(raw)}.")
     tensors: dict[str, Tensor] = {}
     for position, tensor in enumerate(inputs):
         name = tensor.name

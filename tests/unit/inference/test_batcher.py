@@ -258,6 +258,28 @@ async def test_a_deadline_takes_a_request_out_of_the_queue(make: Make) -> None:
     await first
 
 
+async def test_a_computation_for_which_nobody_waits_is_stopped(make: Make) -> None:
+    """Promise 9: cancellations reach the worker."""
+    engine = HeldEngine()
+    batcher = make(engine)
+    busy = await start(batcher, engine, 0)
+    pair = [asyncio.create_task(batcher.compute(rows(value))) for value in (1, 2)]
+    await queued(batcher, 2)
+    busy.cancel()
+    await began(engine)
+    pair[0].cancel()
+    await asyncio.sleep(0.05)
+    assert engine.batches == [1, 2], "somebody still waits"
+
+    pair[1].cancel()
+    last = asyncio.create_task(batcher.compute(rows(3)))
+    await began(engine)
+    engine.gate.set()
+
+    assert (await last).outputs[0].tolist() == [[6, 6]]
+    assert engine.batches == [1, 2, 1]
+
+
 async def test_a_computation_that_takes_too_long_is_stopped(make: Make) -> None:
     engine = HeldEngine()
     batcher = make(engine, timeout_s=0.05)
