@@ -70,6 +70,7 @@ def _response_to(error: Exception, place: str) -> Response:
 
 
 def _answer_error(request: Request, error: Exception) -> Response:
+    request.scope[_TOLD] = True
     return _response_to(error, f"{request.method} {request.url.path}")
 
 
@@ -119,14 +120,17 @@ class HttpEdge:
         except Exception as error:
             if complete:  # it has been answered for
                 return
-            response = _response_to(error, f"{scope['method']} {scope['path']}")
-            if status:  # the answer has begun: cutting it off is the only way left to say that it failed
+            response = None if _TOLD in scope else _response_to(error, f"{scope['method']} {scope['path']}")
+            if status or response is None:  # the answer has begun: cutting it off is the only way left to say it failed
                 raise ConnectionAbortedError from None
             await response(scope, receive, watched)
         finally:
             calls.end(str(status or 499), time.perf_counter() - begun)
             _end(span, status)
 
+
+_TOLD = "headwater.told"
+"""In the scope of a request whose error is in the log already."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -27,6 +27,7 @@ from chassis.testing.services import (
     blobs_dir,
     connect,
     no_settings_from_outside,
+    plain_tracebacks,
     start_service,
     token_for,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "eventually",
     "no_settings_from_outside",
     "own_database",
+    "plain_tracebacks",
     "postgres_server",
     "postgres_url",
     "redis_url",

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import grpc.aio
 import pytest
 import pytest_asyncio
+import structlog
 
 from chassis.auth import Authenticator, Role
 from chassis.rpc.client import channel
@@ -47,6 +48,18 @@ def no_settings_from_outside() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_tracebacks() -> None:
+    """Errors that tests provoke are logged at once; structlog's own way, with all variables, takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture
