@@ -9,8 +9,6 @@ uploads of interrupted puts are never visible; let a life-cycle rule of the buck
 import asyncio
 import collections
 import contextlib
-import shutil
-import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore
 
 from chassis.blobs.protocol import Blob, BlobNotFound, Blobs, BlobStoreUnavailable, check_digest, length_within
+from chassis.blobs.scratch import Scratch
 from chassis.blobs.spool import full_disk_named, remove_older, spooled, verified
 
 _READ_BYTES = 2**20
@@ -38,7 +37,7 @@ class ObjectStoreBlobs(Blobs):
     def __init__(self, store: ObjectStore, *, cache_max_bytes: int = 10 * 2**30) -> None:
         self._store = store
         self._cache_max_bytes = cache_max_bytes
-        self._folder: Path | None = None
+        self._scratch: Scratch | None = None
         self._copies: collections.OrderedDict[str, int] = collections.OrderedDict()
         self._sizes: dict[str, int] = {}
 
@@ -114,16 +113,14 @@ class ObjectStoreBlobs(Blobs):
     async def close(self) -> None:
         """See Blobs."""
         self._copies.clear()
-        if self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-            self._folder = None
+        if self._scratch is not None:
+            await asyncio.to_thread(self._scratch.remove)
+            self._scratch = None
 
     def _own_folder(self, name: str) -> Path:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="headwater-blobs-"))
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        return folder
+        if self._scratch is None:
+            self._scratch = Scratch()
+        return self._scratch.subfolder(name)
 
     async def _head(self, digest: str) -> Any:
         with _errors(digest):

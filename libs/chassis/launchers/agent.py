@@ -1,8 +1,8 @@
 """The process that runs a gang on this machine: a ``torch.distributed.elastic`` agent.
 
-A script, run by ``local``, which never imports it: torch takes seconds. Its arguments are a file for the outcome, the
-number of processes, the number of restarts, and then the argument vector. It ends, and takes the gang along, when its
-standard input closes: a gang never outlives the service that started it.
+A script, run by ``local``, which never imports it: torch takes seconds. Its arguments are a file descriptor for the
+outcome, the number of processes, the number of restarts, and then the argument vector. It ends, and takes the gang
+along, when its standard input closes: a gang never outlives the service that started it.
 """
 
 import json
@@ -11,15 +11,15 @@ import signal
 import sys
 import threading
 import uuid
-from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 
-def main(outcome: Path, processes: int, max_restarts: int, argv: list[str]) -> int:
+def main(outcome: int, processes: int, max_restarts: int, argv: list[str]) -> int:
     """Run the gang; on failure write which rank failed first, and its exit code, to ``outcome`` and return 1."""
     _end_with_standard_input()
+    os.set_inheritable(outcome, False)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -35,10 +35,10 @@ def main(outcome: Path, processes: int, max_restarts: int, argv: list[str]) -> i
         elastic_launch(config, argv[0])(*argv[1:])
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        outcome.write_text(json.dumps({"rank": rank, "code": failure.exitcode}))
+        os.write(outcome, json.dumps({"rank": rank, "code": failure.exitcode}).encode())
         return 1
     except OSError as error:
-        outcome.write_text(json.dumps({"error": error.strerror}))
+        os.write(outcome, json.dumps({"error": error.strerror}).encode())
         return 1
     return 0
 
@@ -56,4 +56,4 @@ def _end_with_standard_input() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -87,35 +85,37 @@ class LocalGang(Gang):
         self._spec = spec
         self._gpus = gpus
         self._mark = uuid.uuid4().hex
-        self._folder = Path(tempfile.mkdtemp(prefix="headwater-gang-"))
         self._stopped = False
         self._agent: asyncio.subprocess.Process
 
     async def start(self) -> None:
         """Start the agent, which starts the gang."""
-        output, input_ = os.pipe()
+        output, print_to = os.pipe()
+        outcome, tell_to = os.pipe()
+        counts = [str(self._spec.processes), str(self._spec.max_restarts)]
         try:
-            counts = [str(self._spec.processes), str(self._spec.max_restarts)]
             self._agent = await asyncio.create_subprocess_exec(
-                *(sys.executable, str(_AGENT), str(self._outcome), *counts, *self._spec.argv),
+                *(sys.executable, str(_AGENT), str(tell_to), *counts, *self._spec.argv),
                 cwd=self._spec.cwd,
                 env=self._environment(),
                 stdin=asyncio.subprocess.PIPE,
-                stdout=input_,
-                stderr=input_,
+                stdout=print_to,
+                stderr=print_to,
+                pass_fds=[tell_to],
                 start_new_session=True,
             )
         except BaseException:
             os.close(output)
-            shutil.rmtree(self._folder)
+            os.close(outcome)
             raise
         finally:
-            os.close(input_)
+            os.close(print_to)
+            os.close(tell_to)
         # A thread of its own: a gang that prints 1 GB/s must not keep the service from answering.
         log = BoundedLog(self._spec.log, self._spec.log_max_bytes)
         copying = threading.Thread(target=_copy, args=(output, log), name="gang log", daemon=True)
         copying.start()
-        self.ended = asyncio.create_task(self._watch(copying))
+        self.ended = asyncio.create_task(self._watch(outcome, copying))
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -135,35 +135,31 @@ class LocalGang(Gang):
             self._signal(signal.SIGKILL)
             await self.wait()
 
-    @property
-    def _outcome(self) -> Path:
-        return self._folder / "outcome"
-
-    async def _watch(self, copying: threading.Thread) -> GangResult:
+    async def _watch(self, outcome: int, copying: threading.Thread) -> GangResult:
         code = await self._agent.wait()
         # The agent may have been killed, or a process may have left its session: none of the gang outlives this.
         while self._processes():
             self._signal(signal.SIGKILL)
             await asyncio.sleep(0.01)
         await asyncio.to_thread(copying.join, timeout=5)
+        assert self._agent.stdin is not None
+        self._agent.stdin.close()
         try:
-            return self._result(code)
+            return self._result(code, os.read(outcome, 4096))
         finally:
-            assert self._agent.stdin is not None
-            self._agent.stdin.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(outcome)
 
-    def _result(self, code: int) -> GangResult:
+    def _result(self, code: int, outcome: bytes) -> GangResult:
         if self._stopped:
             return GangResult(succeeded=False, detail="It was stopped.")
         if code == 0:
             return GangResult(succeeded=True)
-        if not self._outcome.exists():
+        if not outcome:
             return GangResult(succeeded=False, detail=describe_exit("The agent", code))
-        outcome = json.loads(self._outcome.read_text())
-        if "error" in outcome:
-            return GangResult(succeeded=False, detail=f"The command could not be started: {outcome['error']}.")
-        return GangResult(succeeded=False, detail=describe_exit(f"Rank {outcome['rank']}", outcome["code"]))
+        told = json.loads(outcome)
+        if "error" in told:
+            return GangResult(succeeded=False, detail=f"The command could not be started: {told['error']}.")
+        return GangResult(succeeded=False, detail=describe_exit(f"Rank {told['rank']}", told["code"]))
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -57,6 +57,16 @@ async def main():
         print((await blobs.put(chunks())).digest, flush=True)
 asyncio.run(main())
 """
+COPY_AND_WAIT = """
+import asyncio, pathlib, sys
+from chassis.blobs import ObjectStoreBlobs
+from obstore.store import LocalStore
+async def main():
+    blobs = ObjectStoreBlobs(LocalStore(pathlib.Path(sys.argv[1])))
+    print(await blobs.local_path(sys.argv[2]), flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,6 +327,25 @@ async def test_copies_of_remote_blobs_stay_within_their_bound(blobs_dir: Path) -
     assert not paths[-1].parent.exists()
 
 
+async def test_the_copies_of_a_killed_process_are_removed_and_those_of_a_living_one_are_not(blobs_dir: Path) -> None:
+    living = ObjectStoreBlobs(LocalStore(blobs_dir))
+    await living.put(_chunks(DATA))
+    kept = await living.local_path(DIGEST)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COPY_AND_WAIT, str(blobs_dir), DIGEST, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    left = Path((await process.stdout.readline()).decode().strip())
+    assert _exist(left, kept) == (True, True)
+    process.kill()
+    await process.wait()
+    next_one = ObjectStoreBlobs(LocalStore(blobs_dir))
+    await next_one.local_path(DIGEST)
+    assert _exist(left, kept) == (False, True)
+    await next_one.close()
+    await living.close()
+
+
 async def test_the_url_of_a_directory_names_a_local_store(blobs_dir: Path) -> None:
     blobs = blobs_from_url((blobs_dir / "with a space").as_uri())
     await blobs.put(_chunks(DATA))
@@ -348,6 +377,10 @@ async def _cut(data: bytes, share: float) -> AsyncIterator[bytes]:
 
 async def _read(blobs: Blobs, digest: str) -> bytes:
     return b"".join([chunk async for chunk in blobs.open(digest)])
+
+
+def _exist(*paths: Path) -> tuple[bool, ...]:
+    return tuple(path.exists() for path in paths)
 
 
 def _key(digest: str) -> str:

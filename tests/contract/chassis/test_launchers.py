@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import sys
+import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
@@ -96,6 +98,10 @@ async def launcher(request: pytest.FixtureRequest) -> AsyncIterator[Launcher]:
     launcher: Launcher = LocalLauncher(gpus=[]) if request.param == "local" else RayLauncher(cpus=2)
     yield launcher
     await launcher.close()
+    with warnings.catch_warnings():
+        # Ray does not wait for the processes that it has ended, of which Python warns when it collects their handles.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
