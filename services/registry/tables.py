@@ -68,10 +68,11 @@ runs = Table(
     UniqueConstraint("project_id", "sequence"),
 )
 
+# No foreign key, whose check of every row costs as much as the row: whoever adds points holds a lock on their run.
 metric_points = Table(
     "metric_points",
     metadata,
-    Column("run_id", Uuid(as_uuid=False), ForeignKey("runs.id"), primary_key=True),
+    _id("run_id", primary_key=True),
     _text("key", primary_key=True),
     Column("step", BigInteger, primary_key=True),
     Column("time_us", BigInteger, primary_key=True),
@@ -81,7 +82,7 @@ metric_points = Table(
 latest_metrics = Table(
     "latest_metrics",
     metadata,
-    Column("run_id", Uuid(as_uuid=False), ForeignKey("runs.id"), primary_key=True),
+    _id("run_id", primary_key=True),
     _text("key", primary_key=True),
     Column("step", BigInteger, nullable=False),
     Column("time_us", BigInteger, nullable=False),

@@ -1,8 +1,11 @@
 """The hot path: metric points into PostgreSQL with one statement, without the ORM's layers."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from asyncpg import UniqueViolationError
 
 from chassis.db.engine import Database
 from headwater.names import RunName
@@ -17,7 +20,9 @@ from services.registry.values import Json
 # Everything that a call of LogMetrics does, in one round trip. The run is locked for sharing, so that it cannot be
 # finished in between. Points are inserted in the order of the primary key: two calls with the same points then wait for
 # each other instead of deadlocking. Of two points of one call with the same key, step and time the first one counts.
-_RECORD = """
+#
+# Where no point is there already, which is nearly always, leaving out ON CONFLICT saves a third of the time.
+_RECORD_NEW = """
 WITH run AS (
     SELECT runs.id, runs.state
     FROM runs JOIN projects ON projects.id = runs.project_id
@@ -30,7 +35,6 @@ WITH run AS (
         WITH ORDINALITY AS point (key, step, time_us, value, place)
     WHERE run.state = 1
     ORDER BY point.key COLLATE "C", point.step, point.time_us, point.place
-    ON CONFLICT DO NOTHING
     RETURNING run_id, key, step, time_us, value
 ), latest AS (
     INSERT INTO latest_metrics (run_id, key, step, time_us, value)
@@ -45,6 +49,7 @@ WITH run AS (
 )
 SELECT (SELECT state FROM run) AS state, (SELECT count(*) FROM inserted) AS recorded
 """
+_RECORD_ANY = _RECORD_NEW.replace("    RETURNING", "    ON CONFLICT DO NOTHING RETURNING")
 _PARAMETERS = """
 SELECT runs.state, runs.parameters::text AS parameters FROM runs JOIN projects ON projects.id = runs.project_id
 WHERE runs.id = $1 AND projects.name = $2 FOR UPDATE OF runs
@@ -62,11 +67,18 @@ class PostgresMetrics(MetricSink):
         """See MetricSink."""
         if not is_id(run.run):
             raise RunNotFound(run=run)
+        with contextlib.suppress(UniqueViolationError):
+            return await self._record(_RECORD_NEW, run, batch, parameters, event)
+        return await self._record(_RECORD_ANY, run, batch, parameters, event)
+
+    async def _record(
+        self, statement: str, run: RunName, batch: MetricBatch, parameters: Mapping[str, Json], event: Event
+    ) -> int:
         columns = (batch.keys, batch.steps, batch.times_us, batch.values)
         told = (event.time, event.actor, event.kind, event.object, event.before_digest, event.after_digest)
         async with self._database.asyncpg() as connection:
             changed = bool(parameters) and await self._set_parameters(connection, run, parameters)
-            row = await connection.fetchrow(_RECORD, run.run, run.project, *columns, *told, changed)
+            row = await connection.fetchrow(statement, run.run, run.project, *columns, *told, changed)
             assert row is not None
             _check_running(run, row["state"])
             return int(row["recorded"])
