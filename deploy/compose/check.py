@@ -1,6 +1,7 @@
 """`make compose-test`: builds the images, looks into them, runs the main job against them, and removes them again."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ print(os.getuid(), *(name for name in sys.argv[1:] if importlib.util.find_spec(n
 
 def check() -> int:
     """Returns the exit code of the main job; the containers and their volumes are gone afterwards."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the containers go then too
     with tempfile.TemporaryDirectory(prefix="headwater-compose-") as home:
         ports = dict(zip(STANDARD_PORTS, free(len(STANDARD_PORTS)), strict=True))
         project = Project("headwater-test", Path(home), ports, report=lambda line: print(line, flush=True))

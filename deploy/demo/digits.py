@@ -2,8 +2,11 @@
 
 E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998: 8 × 8
 pixels of 17 grey levels.
+
+    python -m deploy.demo.digits ./digits
 """
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -23,3 +26,7 @@ def write(directory: Path) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.round(pixels * 255 / 16).astype(np.uint8)).save(file)
     return len(digits.target)
+
+
+if __name__ == "__main__":
+    print(f"{write(Path(sys.argv[1])):,} files")
