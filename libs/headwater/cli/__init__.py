@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import cyclopts
 
@@ -27,8 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except HeadwaterError as error:
-        errors.print(f"[bold red]{error.reason}[/] ", end="")
-        errors.print(error.message, markup=False)
-        sys.exit(1)
+        _refuse(error.reason, error.message)
+    except OSError as error:
+        if error.filename is None:
+            raise  # not about a file that was named on the command line
+        _refuse("FILE_ERROR", f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse(reason: str, message: str) -> NoReturn:
+    errors.print(f"[bold red]{reason}[/] ", end="")
+    errors.print(message, markup=False)
+    sys.exit(1)

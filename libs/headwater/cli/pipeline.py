@@ -8,7 +8,7 @@ import cyclopts
 from headwater import datasets, pipelines, references
 from headwater.cli.render import errors, facts, output, progress
 from headwater.client import Connection
-from headwater.errors import FailedPrecondition
+from headwater.errors import FailedPrecondition, InvalidArgument
 from headwater.names import DEFAULT_PROJECT
 from headwater.preprocessing.v1 import jobs_pb2
 
@@ -33,7 +33,7 @@ def create(file: Path, *, project: str = DEFAULT_PROJECT) -> None:
         The project it belongs to.
     """
     with Connection.discover() as connection:
-        version = pipelines.create(connection, file.read_text(), project=project)
+        version = pipelines.create(connection, _document(file), project=project)
     facts(pipeline=version.name, steps=" → ".join(step.step_type for step in version.steps), digest=version.digest)
 
 
@@ -41,12 +41,12 @@ def create(file: Path, *, project: str = DEFAULT_PROJECT) -> None:
 def validate(file: Path) -> None:
     """Name every fault of a pipeline file; exit with 1 when there is one."""
     with Connection.discover() as connection:
-        faults = pipelines.faults(connection, file.read_text())
+        faults = pipelines.faults(connection, _document(file))
     for fault in faults:
         errors.print(f"{fault.path}: {fault.message}", markup=False)
     if faults:
         sys.exit(1)
-    output.print(f"{file} is valid")
+    output.print(f"{file} is valid", markup=False)
 
 
 @app.command
@@ -82,6 +82,13 @@ def apply(pipeline: str, *, dataset: str, output_dataset: str, project: str = DE
         cache=f"{job.cached_chunk_count} of {job.chunk_count} chunks served from the cache",
         result="a new version" if job.output_created else "nothing changed: the version was there, row for row",
     )
+
+
+def _document(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidArgument(f"{file} is not text in UTF-8.", field="file") from None
 
 
 def _follow(connection: Connection, job: jobs_pb2.PreprocessingJob) -> jobs_pb2.PreprocessingJob:

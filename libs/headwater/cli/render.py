@@ -1,12 +1,15 @@
 """What commands print: one console for results, one for progress and errors, so that results can be piped."""
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-output = Console(highlight=False, soft_wrap=True)
+# What another program reads is not folded to a screen's width: a name stays in one piece.
+output = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 4096)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -29,13 +32,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*(str(value) for value in row))
+        grid.add_row(*(escape(str(value)) for value in row))
     output.print(grid)
 
 
 def facts(**values: object) -> None:
     """Print ``key  value`` lines; empty values are left out."""
-    width = max(len(key) for key in values) + 2
+    width = max(12, *(len(key) for key in values)) + 2  # of one width, for commands that print several groups
     for key, value in values.items():
         if value not in ("", None):
-            output.print(f"[dim]{key.replace('_', ' '):<{width}}[/]{value}")
+            output.print(f"[dim]{key.replace('_', ' '):<{width}}[/]{escape(str(value))}")
