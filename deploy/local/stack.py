@@ -15,6 +15,7 @@ import psutil
 from chassis.embedded import EmbeddedPostgres, EmbeddedValkey
 from deploy.local import programs
 from deploy.local.environment import check_user_settings, environment_of
+from deploy.local.errors import StackError
 from deploy.local.processes import Processes
 from deploy.local.programs import PROGRAMS, Ports, Program
 from deploy.local.state import State
@@ -25,10 +26,6 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
 
 Report = Callable[[str], None]
-
-
-class StackError(Exception):
-    """The stack cannot be started; the text is one sentence with the remedy."""
 
 
 class Stack:
@@ -141,7 +138,7 @@ class Stack:
 def readiness(admin_port: int) -> str:
     """Empty when the service is ready; else why not, in a few words."""
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{admin_port}/ok", timeout=2):
+        with urllib.request.urlopen(f"http://{HOST}:{admin_port}/ok/ready", timeout=2):
             return ""
     except urllib.error.HTTPError as error:
         return _why(error.read())
