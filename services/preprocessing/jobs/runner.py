@@ -5,6 +5,7 @@ that dies or stalls loses its lease; another goes on with the next attempt.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from typing import Final
 
@@ -91,8 +92,10 @@ class Runner:
         except (LeaseLost, JobStopped) as stopped:
             log.info("attempt dropped", reason=stopped.reason)
         except asyncio.CancelledError:
-            if not keeper.done():
-                raise  # the process drains; the lease runs out and another runner goes on
+            if not keeper.done():  # the process drains: another runner goes on at once
+                with contextlib.suppress(HeadwaterError):
+                    await self._release(job, token)
+                raise
             log.warning("lease lost")
         finally:
             for task in (keeper, work):

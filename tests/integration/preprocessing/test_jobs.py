@@ -16,13 +16,14 @@ from PIL import Image
 from chassis.auth import Role
 from chassis.rpc.client import channel
 from chassis.settings import ServiceSettings
+from chassis.testing import StartService
 from headwater import datasets, pipelines
 from headwater.client import Connection
 from headwater.errors import HeadwaterError
 from headwater.names import DatasetName
 from headwater.preprocessing.v1 import jobs_pb2, jobs_pb2_grpc
 from headwater.trace import upstream
-from tests.platform import Platform
+from tests.platform import Platform, start
 
 State = jobs_pb2.PreprocessingJob.State
 EXAMPLE = Path("docs/examples/digits/prep.json").read_text()
@@ -197,3 +198,19 @@ async def test_a_retry_of_a_request_starts_one_job(connection: Connection) -> No
     with pytest.raises(HeadwaterError) as refusal:
         await asyncio.to_thread(stub.CreatePreprocessingJob, request)
     assert refusal.value.reason == "REQUEST_ID_REUSED"
+
+
+async def test_a_job_goes_on_where_another_process_left_it(
+    platform: Platform, connection: Connection, start_service: StartService, tmp_path: Path
+) -> None:
+    """Promise 6: stopped at any point, the job still reaches its one end, and the rows are the same."""
+    version = await asyncio.to_thread(push, connection, train=images(400))
+    pipeline = await asyncio.to_thread(pipelines.create, connection, EXAMPLE)
+    output = DatasetName("default", "tensors")
+    job = await asyncio.to_thread(pipelines.apply, connection, pipeline.name, version, output)
+    await platform.services["preprocessing"].stop()
+    await start(platform, "preprocessing", start_service, tmp_path)
+    with platform.connect(Role.WRITER) as again:
+        *_, last = await asyncio.to_thread(lambda: list(pipelines.watch(again, job.name)))
+        assert State.Name(last.state) == "STATE_SUCCEEDED", last.failure
+        assert (await asyncio.to_thread(datasets.get_version, again, last.output_version)).row_count == 400
