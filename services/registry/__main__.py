@@ -25,17 +25,17 @@ from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.servicer import ArtifactServicer
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.servicer import LineageServicer
-from services.registry.models.inspection import Inspector
 from services.registry.models.models import Models
 from services.registry.models.servicer import ModelServicer
-from services.registry.models.stages import Stages
-from services.registry.models.versions import Versions
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
 from services.registry.runs.runs import Runs
 from services.registry.runs.servicer import RunServicer
 from services.registry.settings import RegistrySettings
+from services.registry.versions.inspection import Inspector
+from services.registry.versions.stages import Stages
+from services.registry.versions.versions import Versions
 
 _SCHEMA = "registry"
 _MIGRATIONS = Path(__file__).parent / "migrations"

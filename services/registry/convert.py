@@ -1,4 +1,4 @@
-"""What every noun's convert.py needs: times, ids, free values, and the limits of texts."""
+"""What every noun's convert.py needs: who asks, times, ids, free values, and the limits of texts."""
 
 import datetime
 import math
@@ -8,8 +8,11 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.auth import current_principal
+from chassis.db.requests import body_digest
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import InvalidArgument
+from services.registry.origin import Origin
 from services.registry.values import Json
 
 MAX_DESCRIPTION = 32_768
@@ -24,6 +27,16 @@ class InvalidField(InvalidArgument):
     """A field has a value that it cannot have; the metadata names it."""
 
     reason = "INVALID_FIELD"
+
+
+def origin(request: Message, request_id: str = "") -> Origin:
+    """Who asks, and by which request; the method is named by its request, ``CreateRunRequest``."""
+    return Origin(
+        actor=current_principal().subject,
+        method=request.DESCRIPTOR.full_name,
+        request_id=request_id,
+        body_digest=body_digest(request) if request_id else "",
+    )
 
 
 def uuid(value: str, kind: artifact_pb2.UUID.Type.ValueType) -> artifact_pb2.UUID | None:

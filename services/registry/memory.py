@@ -15,15 +15,18 @@ from services.registry.artifacts.model import Artifact
 from services.registry.events import Event, EventStore
 from services.registry.lineage.memory import EdgeKey, MemoryLineage
 from services.registry.lineage.model import Edge, Node
-from services.registry.models.memory import MemoryModels, MemoryVersions, VersionKey
-from services.registry.models.model import Model, ModelVersion, Objective, Transition
+from services.registry.metrics.memory import MemoryMetrics
+from services.registry.models.memory import MemoryModels
+from services.registry.models.model import Model, Objective
 from services.registry.origin import Origin
 from services.registry.projects.memory import MemoryProjects
 from services.registry.projects.model import Project
-from services.registry.runs.memory import MemoryMetrics, MemoryRuns, Points
+from services.registry.runs.memory import MemoryRuns, Points
 from services.registry.runs.model import Run
 from services.registry.store import Store
 from services.registry.store import Transaction as StoreTransaction
+from services.registry.versions.memory import MemoryVersions, VersionKey
+from services.registry.versions.model import ModelVersion, Transition
 
 
 @dataclasses.dataclass(slots=True)

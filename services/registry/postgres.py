@@ -11,14 +11,14 @@ from chassis.db.requests import PostgresRequests
 from services.registry.artifacts.postgres import PostgresArtifacts
 from services.registry.events import Event, EventStore
 from services.registry.lineage.postgres import PostgresLineage
+from services.registry.metrics.postgres import PostgresMetrics
 from services.registry.models.postgres import PostgresModels
-from services.registry.models.versions_postgres import PostgresVersions
 from services.registry.origin import Origin
 from services.registry.projects.postgres import PostgresProjects
-from services.registry.runs.metrics_postgres import PostgresMetrics
 from services.registry.runs.postgres import PostgresRuns
 from services.registry.store import Store, Transaction
 from services.registry.tables import events
+from services.registry.versions.postgres import PostgresVersions
 
 
 class PostgresStore(Store):

@@ -9,10 +9,12 @@ from typing import Protocol
 from services.registry.artifacts.store import ArtifactStore
 from services.registry.events import EventStore
 from services.registry.lineage.store import LineageStore
-from services.registry.models.store import ModelStore, VersionStore
+from services.registry.metrics.store import MetricSink
+from services.registry.models.store import ModelStore
 from services.registry.origin import Answers
 from services.registry.projects.store import ProjectStore
-from services.registry.runs.store import MetricSink, RunStore
+from services.registry.runs.store import RunStore
+from services.registry.versions.store import VersionStore
 
 
 class Transaction(Answers, Protocol):

@@ -8,7 +8,7 @@ from headwater.names import ArtifactName, ProjectName
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
 from services.registry.artifacts import convert
 from services.registry.artifacts.artifacts import Artifacts
-from services.registry.caller import origin
+from services.registry.convert import origin
 
 
 class ArtifactServicer(artifacts_pb2_grpc.ArtifactServiceServicer):

@@ -17,9 +17,9 @@ from services.registry.lineage.errors import ArtifactDigestConflict, InvalidConn
 from services.registry.lineage.lineage import Lineage
 from services.registry.lineage.model import Connections, Direction, Edge, NewEdge, Node, NodeKind, Role, kind_of
 from services.registry.lineage.nodes import AnyNode
-from services.registry.models import convert as model_convert
 from services.registry.runs import convert as run_convert
 from services.registry.runs.model import Run
+from services.registry.versions import convert as version_convert
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _MAX_DETAILS_BYTES = 65_536
@@ -127,7 +127,7 @@ def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
     if isinstance(node, Run):
         return artifact_pb2.ArtifactMetadata(run=run_convert.to_proto(node))
     if not isinstance(node, Node):
-        return artifact_pb2.ArtifactMetadata(model_metadata=model_convert.version_to_proto(node))
+        return artifact_pb2.ArtifactMetadata(model_metadata=version_convert.version_to_proto(node))
     metadata = artifact_pb2.ArtifactMetadata()
     is_data = node.kind is NodeKind.DATA
     message = metadata.data_metadata if is_data else metadata.executable_metadata

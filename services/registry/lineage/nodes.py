@@ -6,9 +6,9 @@ from typing import TypeAlias
 from headwater.names import ArtifactName, InvalidName, ModelVersionName, RunName
 from services.registry.artifacts.model import Artifact, digest_in
 from services.registry.lineage.model import Node, NodeKind, kind_of
-from services.registry.models.model import ModelVersion
 from services.registry.runs.model import Run
 from services.registry.store import Transaction
+from services.registry.versions.model import ModelVersion
 
 AnyNode: TypeAlias = Node | Run | ModelVersion
 

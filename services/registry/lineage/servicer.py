@@ -4,7 +4,7 @@ from typing import Any
 
 from headwater.names import ProjectName
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
-from services.registry.caller import origin
+from services.registry.convert import origin
 from services.registry.lineage import convert
 from services.registry.lineage.lineage import Lineages
 

@@ -1,4 +1,4 @@
-"""Models, aliases and objectives in PostgreSQL; versions are in ``versions_postgres.py``."""
+"""Models, aliases and objectives in PostgreSQL."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -5,12 +5,13 @@ from typing import Any
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ModelName, ProjectName, check_segment
 from headwater.registry.v1 import models_pb2, models_pb2_grpc
-from services.registry.caller import origin
+from services.registry.convert import origin
 from services.registry.models import convert
 from services.registry.models.model import Stage
 from services.registry.models.models import Models
-from services.registry.models.stages import Stages
-from services.registry.models.versions import Versions
+from services.registry.versions import convert as version_convert
+from services.registry.versions.stages import Stages
+from services.registry.versions.versions import Versions
 
 
 class ModelServicer(models_pb2_grpc.ModelServiceServicer):
@@ -45,15 +46,15 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     ) -> artifact_pb2.ModelMetadata:
         """See the proto."""
         parent = ModelName.parse(request.parent, "parent")
-        new = convert.new_version(request, parent)
+        new = version_convert.new_version(request, parent)
         version = await self._versions.create(parent, new, origin(request, request.request_id))
-        return convert.version_to_proto(version)
+        return version_convert.version_to_proto(version)
 
     async def GetModelVersion(
         self, request: models_pb2.GetModelVersionRequest, _context: Any
     ) -> artifact_pb2.ModelMetadata:
         """See the proto."""
-        return convert.version_to_proto(await self._versions.get(*convert.version_name(request.name)))
+        return version_convert.version_to_proto(await self._versions.get(*version_convert.version_name(request.name)))
 
     async def ListModelVersions(
         self, request: models_pb2.ListModelVersionsRequest, _context: Any
@@ -62,7 +63,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         parent = ModelName.parse(request.parent, "parent")
         page = await self._versions.page(parent, request.page_size, request.page_token)
         return models_pb2.ListModelVersionsResponse(
-            model_versions=[convert.version_to_proto(version) for version in page.items],
+            model_versions=[version_convert.version_to_proto(version) for version in page.items],
             next_page_token=page.next_page_token,
         )
 
@@ -72,20 +73,20 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         """See the proto."""
         name = ModelName.parse(request.name)
         if request.WhichOneof("selector") == "stage":
-            version = await self._versions.in_stage(name, convert.exclusive_stage(request.stage))
+            version = await self._versions.in_stage(name, version_convert.exclusive_stage(request.stage))
         else:
             version = await self._versions.with_alias(name, check_segment(request.alias, "alias"))
-        return convert.version_to_proto(version)
+        return version_convert.version_to_proto(version)
 
     async def SetModelVersionStage(
         self, request: models_pb2.SetModelVersionStageRequest, _context: Any
     ) -> artifact_pb2.ModelMetadata:
         """See the proto."""
-        name, number = convert.version_name(request.name)
+        name, number = version_convert.version_name(request.name)
         version = await self._stages.move(
             name, number, Stage(request.stage), etag=request.etag, comment=request.comment, origin=origin(request)
         )
-        return convert.version_to_proto(version)
+        return version_convert.version_to_proto(version)
 
     async def ListStageTransitions(
         self, request: models_pb2.ListStageTransitionsRequest, _context: Any
@@ -94,14 +95,14 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         parent = ModelName.parse(request.parent, "parent")
         page = await self._stages.transitions(parent, request.page_size, request.page_token)
         return models_pb2.ListStageTransitionsResponse(
-            stage_transitions=[convert.transition_to_proto(parent, transition) for transition in page.items],
+            stage_transitions=[version_convert.transition_to_proto(parent, transition) for transition in page.items],
             next_page_token=page.next_page_token,
         )
 
     async def SetModelAlias(self, request: models_pb2.SetModelAliasRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
         name, alias = ModelName.parse(request.name), check_segment(request.alias, "alias")
-        number = convert.version_number(request.version) if request.version else None
+        number = version_convert.version_number(request.version) if request.version else None
         return convert.model_to_proto(await self._models.set_alias(name, alias, number, request.etag, origin(request)))
 
     async def CreateObjective(self, request: models_pb2.CreateObjectiveRequest, _context: Any) -> models_pb2.Objective:

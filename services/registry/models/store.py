@@ -1,10 +1,10 @@
-"""What must be remembered of models and their versions."""
+"""What must be remembered of models."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from headwater.names import ModelName, ModelVersionName
-from services.registry.models.model import Model, ModelVersion, Objective, Stage, Transition
+from headwater.names import ModelName
+from services.registry.models.model import Model, Objective, Stage
 
 
 class ModelStore(Protocol):
@@ -32,28 +32,3 @@ class ModelStore(Protocol):
         self, model: Model, *, stage: Stage | None = None, after: str = "", limit: int | None = None
     ) -> Sequence[Objective]:
         """Objectives of a stage, or of all, whose name in lower case comes after ``after``, by that name."""
-
-
-class VersionStore(Protocol):
-    """Versions of models and their moves between stages, as one transaction sees them."""
-
-    async def add(self, version: ModelVersion) -> None:
-        """Add a version; its number is new because its model is locked."""
-
-    async def get(self, name: ModelName, number: int) -> ModelVersion:
-        """The version, or raise ModelVersionNotFound."""
-
-    async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
-        """Those of the versions that exist, in no particular order, without the tensors of their files."""
-
-    async def page(self, model: Model, *, before: int | None, limit: int) -> Sequence[ModelVersion]:
-        """Versions with a number below ``before``, newest first."""
-
-    async def move(self, version: ModelVersion) -> None:
-        """Store stage and revision of ``version``, whose model is locked."""
-
-    async def add_transition(self, model: Model, transition: Transition) -> None:
-        """Add a move; its ``sequence`` is given by the store."""
-
-    async def transitions(self, model: Model, *, before: int | None, limit: int) -> Sequence[Transition]:
-        """Moves older than the one with sequence ``before``, newest first."""

@@ -5,7 +5,7 @@ from typing import Any
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ProjectName
 from headwater.registry.v1 import projects_pb2, projects_pb2_grpc
-from services.registry.caller import origin
+from services.registry.convert import origin
 from services.registry.projects import convert
 from services.registry.projects.projects import Projects
 

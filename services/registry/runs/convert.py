@@ -6,7 +6,8 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.names import InvalidName, PreprocessingJobName, RunName, TrainingJobName
 from headwater.registry.v1 import runs_pb2
 from services.registry import convert
-from services.registry.runs.model import MetricBatch, MetricPoint, NewRun, Run
+from services.registry.metrics.model import MetricBatch, MetricPoint
+from services.registry.runs.model import NewRun, Run
 
 _GIVEN = ("display_name", "description", "parameters", "tags", "annotations", "parent_run", "job")
 _MICROSECOND = datetime.timedelta(microseconds=1)

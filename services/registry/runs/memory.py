@@ -1,15 +1,14 @@
 """Runs in memory."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 
 from headwater.names import RunName
-from services.registry.events import Event, EventStore
+from services.registry.metrics.model import MetricBatch, MetricPoint
 from services.registry.runs.errors import RunFinished, RunNotFound
-from services.registry.runs.model import MetricBatch, MetricPoint, Run, RunState
+from services.registry.runs.model import Run, RunState
 from services.registry.runs.parameters import merged
-from services.registry.runs.store import MetricSink, RunStore
+from services.registry.runs.store import RunStore
 from services.registry.values import Json
 
 Points = dict[tuple[str, str, int, int], float]
@@ -77,18 +76,3 @@ class MemoryRuns(RunStore):
     def _latest(self, run_id: str) -> dict[str, float]:
         # The last one of each key stays: they come by key, step, time.
         return {point[1]: self._points[point] for point in sorted(self._points) if point[0] == run_id}
-
-
-class MemoryMetrics(MetricSink):
-    """See MetricSink. ``transaction`` opens one on the runs and events of the store."""
-
-    def __init__(self, transaction: Callable[[], AbstractAsyncContextManager[tuple[MemoryRuns, EventStore]]]) -> None:
-        self._transaction = transaction
-
-    async def record(self, run: RunName, batch: MetricBatch, parameters: Mapping[str, Json], event: Event) -> int:
-        """See MetricSink."""
-        async with self._transaction() as (runs, events):
-            recorded, changed = await runs.record(run, batch, parameters)
-            if changed:
-                await events.append(event)
-            return recorded

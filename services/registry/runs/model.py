@@ -1,13 +1,9 @@
-"""Runs and metrics as values."""
+"""Runs as values."""
 
-import array
 import dataclasses
 import datetime
 import enum
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from headwater.names import RunName
 from services.registry.values import Json
@@ -71,39 +67,3 @@ class Run:
     def name(self) -> RunName:
         """Its resource name; the last segment is its id."""
         return RunName(self.project, self.id)
-
-
-class MetricPoint(NamedTuple):
-    """One measured value; ``time_us`` is microseconds since 1970 in UTC."""
-
-    key: str
-    step: int
-    time_us: int
-    value: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class MetricBatch:
-    """Points by column, all of the same length: what the driver takes as it is, without a loop over points."""
-
-    keys: Sequence[str]
-    steps: Sequence[int]
-    times_us: Sequence[int]
-    values: Sequence[float]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the columns: keys as NUL-terminated text, then the numbers as 64-bit little-endian."""
-        content = hashlib.sha256(b"".join(key.encode() + b"\0" for key in self.keys))
-        for code, column in (("q", self.steps), ("q", self.times_us), ("d", self.values)):
-            content.update(array.array(code, column).tobytes())
-        return f"sha256:{content.hexdigest()}"
-
-
-def log_digest(batch: MetricBatch, parameters: Mapping[str, Json]) -> str:
-    """The digest of everything that one call logs."""
-    told = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(batch.digest.encode() + told.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Runs in PostgreSQL. Metric points have their own way in: ``metrics_postgres.py``."""
+"""Runs in PostgreSQL. Metric points have their own way in: ``metrics/postgres.py``."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import RunName
 from services.registry.ids import is_id
+from services.registry.metrics.model import MetricPoint
 from services.registry.runs.errors import RunNotFound
-from services.registry.runs.model import MetricPoint, Run, RunState
+from services.registry.runs.model import Run, RunState
 from services.registry.runs.store import RunStore
 from services.registry.tables import latest_metrics, metric_points, projects, runs
 

@@ -8,10 +8,11 @@ from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import ProjectName, RunName
 from services.registry.events import Event, event
+from services.registry.metrics.model import MetricBatch, MetricPoint, log_digest
 from services.registry.origin import Origin, once
 from services.registry.pages import weighed_page
 from services.registry.runs.errors import RunFinished
-from services.registry.runs.model import ALLOWED, MetricBatch, MetricPoint, NewRun, Run, RunState, log_digest
+from services.registry.runs.model import ALLOWED, NewRun, Run, RunState
 from services.registry.runs.parameters import merged
 from services.registry.store import Store
 from services.registry.values import Json

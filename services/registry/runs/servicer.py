@@ -6,8 +6,7 @@ from chassis.clock import Clock
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ProjectName, RunName
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
-from services.registry.caller import origin
-from services.registry.convert import InvalidField, values_from_proto
+from services.registry.convert import InvalidField, origin, values_from_proto
 from services.registry.runs import convert
 from services.registry.runs.model import RunState
 from services.registry.runs.runs import Runs

@@ -1,12 +1,11 @@
 """What must be remembered of runs and their metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from headwater.names import RunName
-from services.registry.events import Event
-from services.registry.runs.model import MetricBatch, MetricPoint, Run
-from services.registry.values import Json
+from services.registry.metrics.model import MetricPoint
+from services.registry.runs.model import Run
 
 
 class RunStore(Protocol):
@@ -32,17 +31,3 @@ class RunStore(Protocol):
 
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """Points of one metric after ``(step, time_us)``, by step, then time."""
-
-
-class MetricSink(Protocol):
-    """Where metric points go: the hot path, a transaction of its own."""
-
-    async def record(self, run: RunName, batch: MetricBatch, parameters: Mapping[str, Json], event: Event) -> int:
-        """Add points and parameters, and ``event`` if that changed anything. Returns how many points were new.
-
-        The latest value of a metric is the one with the highest step, of those the latest in time.
-
-        Raises:
-            RunNotFound, RunFinished
-            ParameterConflict, TooManyParameters: nothing is stored.
-        """

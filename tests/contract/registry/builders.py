@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from headwater.names import ArtifactName, ModelName, ProjectName, RunName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.lineage.model import Node, NodeKind
-from services.registry.models.model import NewVersion
+from services.registry.metrics.model import MetricBatch
 from services.registry.origin import Origin
-from services.registry.runs.model import MetricBatch
+from services.registry.versions.model import NewVersion
 
 DEFAULT = ProjectName("default")
 DIGITS = ModelName("default", "digits")

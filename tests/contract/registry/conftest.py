@@ -12,15 +12,15 @@ from headwater.names import ProjectName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.lineage.lineage import Lineages
 from services.registry.memory import MemoryStore
-from services.registry.models.inspection import Inspector
 from services.registry.models.models import Models
-from services.registry.models.stages import Stages
-from services.registry.models.versions import Versions
 from services.registry.origin import Origin
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.runs.runs import Runs
 from services.registry.store import Store
+from services.registry.versions.inspection import Inspector
+from services.registry.versions.stages import Stages
+from services.registry.versions.versions import Versions
 
 DEFAULT = ProjectName("default")
 

@@ -10,10 +10,10 @@ from services.registry.artifacts.artifacts import Artifacts
 from services.registry.lineage.errors import ArtifactDigestConflict, LineageNodeNotFound
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.model import Connections, Direction, NewEdge, Role
-from services.registry.models.versions import Versions
 from services.registry.origin import Origin
 from services.registry.runs.model import NewRun, Run
 from services.registry.runs.runs import Runs
+from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, dataset_node, pipeline_node, upload, version_of
 
 

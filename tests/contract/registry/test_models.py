@@ -7,19 +7,13 @@ import pytest
 from chassis.etags import EtagMismatch, etag_of
 from headwater.names import ModelName, ProjectName
 from services.registry.artifacts.artifacts import Artifacts
-from services.registry.models.errors import (
-    AliasNotFound,
-    InvalidAlias,
-    ModelAlreadyExists,
-    ModelNotFound,
-    ModelVersionNotFound,
-    ObjectiveAlreadyExists,
-)
+from services.registry.models.errors import InvalidAlias, ModelAlreadyExists, ModelNotFound, ObjectiveAlreadyExists
 from services.registry.models.model import Comparison, NewObjective, Stage
 from services.registry.models.models import Models
-from services.registry.models.versions import Versions
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
+from services.registry.versions.errors import AliasNotFound, ModelVersionNotFound
+from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, upload, version_of
 
 ACCURATE = NewObjective("accurate", Stage.PRODUCTION, "test/accuracy", Comparison.AT_LEAST, 0.95)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from chassis.ids import new_id
 from chassis.paging import InvalidPageToken
 from headwater.names import ProjectName, RunName
+from services.registry.metrics.model import MetricBatch
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
 from services.registry.runs.errors import ParameterConflict, RunFinished, RunNotFound, TooManyParameters
-from services.registry.runs.model import MetricBatch, NewRun, RunState
+from services.registry.runs.model import NewRun, RunState
 from services.registry.runs.runs import Runs
 
 DEFAULT = ProjectName("default")

@@ -7,14 +7,14 @@ import pytest
 
 from chassis.etags import EtagMismatch, etag_of
 from services.registry.artifacts.artifacts import Artifacts
-from services.registry.models.errors import ModelVersionNotFound, ObjectiveNotMet, StageIsEmpty
 from services.registry.models.model import Comparison, NewObjective, Stage
 from services.registry.models.models import Models
-from services.registry.models.stages import Stages
-from services.registry.models.versions import Versions
 from services.registry.origin import Origin
 from services.registry.runs.model import NewRun
 from services.registry.runs.runs import Runs
+from services.registry.versions.errors import ModelVersionNotFound, ObjectiveNotMet, StageIsEmpty
+from services.registry.versions.stages import Stages
+from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, metrics, upload, version_of
 
 

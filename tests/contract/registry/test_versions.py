@@ -11,14 +11,15 @@ from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.formats import Format, InvalidModelFile
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.model import Connections, Direction, NewEdge, Role
-from services.registry.models.errors import InvalidFiles, ModelAlreadyExists, ModelNotFound, ModelVersionNotFound
+from services.registry.models.errors import ModelAlreadyExists, ModelNotFound
 from services.registry.models.model import Stage
 from services.registry.models.models import Models
-from services.registry.models.versions import Versions
 from services.registry.origin import Origin
 from services.registry.runs.errors import ParameterConflict, RunNotFound
 from services.registry.runs.model import NewRun, Run
 from services.registry.runs.runs import Runs
+from services.registry.versions.errors import InvalidFiles, ModelVersionNotFound
+from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import (
     DEFAULT,
     DIGITS,

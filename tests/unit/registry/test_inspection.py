@@ -10,8 +10,8 @@ from chassis.blobs import MemoryBlobs
 from chassis.testing import ManualClock
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import Format
-from services.registry.models.errors import InvalidFiles
-from services.registry.models.inspection import Facts, Inspector, model_files, parameter_count, primary_path
+from services.registry.versions.errors import InvalidFiles
+from services.registry.versions.inspection import Facts, Inspector, model_files, parameter_count, primary_path
 from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
 from tests.unit.registry.safetensors_files import safetensors
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from services.registry.models.model import Comparison, Objective, Stage
-from services.registry.models.objectives import is_met
+from services.registry.versions.objectives import is_met
 
 _TIME = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

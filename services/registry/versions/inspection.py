@@ -9,8 +9,8 @@ from chassis.blobs import Blobs
 from headwater.names import ArtifactName
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import MAX_TENSORS, FileFacts, Format, inspect
-from services.registry.models.errors import InvalidFiles
-from services.registry.models.model import ModelFile
+from services.registry.versions.errors import InvalidFiles
+from services.registry.versions.model import ModelFile
 
 _MAX_DESCRIBED_BYTES = 16 * 2**20
 _EXTENSIONS = {".safetensors": Format.SAFETENSORS, ".onnx": Format.ONNX}

@@ -7,10 +7,11 @@ from chassis.etags import check, etag_of
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import ModelName
 from services.registry.events import event
-from services.registry.models.model import EXCLUSIVE, Model, ModelVersion, Stage, Transition
-from services.registry.models.objectives import require
+from services.registry.models.model import EXCLUSIVE, Model, Stage
 from services.registry.origin import Origin
 from services.registry.store import Store, Transaction
+from services.registry.versions.model import ModelVersion, Transition
+from services.registry.versions.objectives import require
 
 
 class Stages:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.registry.models.errors import ObjectiveNotMet
 from services.registry.models.model import Comparison, Objective
+from services.registry.versions.errors import ObjectiveNotMet
 
 _WORDS = {Comparison.AT_LEAST: "at least", Comparison.AT_MOST: "at most"}
 

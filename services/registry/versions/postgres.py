@@ -9,9 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName, ModelVersionName
 from services.registry.formats import Format, Tensor
-from services.registry.models.errors import ModelVersionNotFound
-from services.registry.models.model import Model, ModelFile, ModelVersion, Stage, Transition
-from services.registry.models.store import VersionStore
+from services.registry.models.model import Model, Stage
 from services.registry.tables import (
     model_files,
     model_version_metrics,
@@ -20,6 +18,9 @@ from services.registry.tables import (
     projects,
     stage_transitions,
 )
+from services.registry.versions.errors import ModelVersionNotFound
+from services.registry.versions.model import ModelFile, ModelVersion, Transition
+from services.registry.versions.store import VersionStore
 
 
 class PostgresVersions(VersionStore):

@@ -11,8 +11,15 @@ from services.registry.artifacts.model import Artifact
 from services.registry.events import event
 from services.registry.lineage.inputs import dataset_versions, pipeline_versions
 from services.registry.lineage.model import Edge, Role
-from services.registry.models.errors import AliasNotFound, StageIsEmpty
-from services.registry.models.inspection import (
+from services.registry.models.model import Model, Stage
+from services.registry.models.models import ensure_model
+from services.registry.origin import Origin, once
+from services.registry.pages import weighed_page
+from services.registry.runs.model import Run
+from services.registry.runs.parameters import merged
+from services.registry.store import Store, Transaction
+from services.registry.versions.errors import AliasNotFound, StageIsEmpty
+from services.registry.versions.inspection import (
     Facts,
     Inspector,
     check_paths,
@@ -20,13 +27,7 @@ from services.registry.models.inspection import (
     parameter_count,
     primary_path,
 )
-from services.registry.models.model import Model, ModelVersion, NewVersion, Stage, digest_over
-from services.registry.models.models import ensure_model
-from services.registry.origin import Origin, once
-from services.registry.pages import weighed_page
-from services.registry.runs.model import Run
-from services.registry.runs.parameters import merged
-from services.registry.store import Store, Transaction
+from services.registry.versions.model import ModelVersion, NewVersion, digest_over
 
 
 class Versions:

@@ -11,10 +11,11 @@ from chassis.db.engine import Database
 from headwater.names import RunName
 from services.registry.events import Event
 from services.registry.ids import is_id
+from services.registry.metrics.model import MetricBatch
+from services.registry.metrics.store import MetricSink
 from services.registry.runs.errors import RunFinished, RunNotFound
-from services.registry.runs.model import MetricBatch, RunState
+from services.registry.runs.model import RunState
 from services.registry.runs.parameters import merged
-from services.registry.runs.store import MetricSink
 from services.registry.values import Json
 
 # Everything that a call of LogMetrics does, in one round trip. The run is locked for sharing, so that it cannot be

@@ -1,0 +1,1 @@
+"""Metric points: the hot path."""
