@@ -61,6 +61,12 @@ class CheckpointBeingCollected(Unavailable):
     text = "The same bytes are being removed at this moment; try again."
 
 
+class WorkspaceUnusable(FailedPrecondition):
+    """The scheduler's disk does not take the job's files."""
+
+    reason = "WORKSPACE_UNUSABLE"
+
+
 class InvalidResult(InvalidArgument):
     """The result names files that no model version can have."""
 

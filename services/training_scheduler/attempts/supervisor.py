@@ -87,9 +87,6 @@ class Supervisor:
             raise
         except HeadwaterError as error:
             return End(State.FAILED, Failure(error.reason, tail(error.message)))
-        except OSError as error:
-            text = f"The scheduler could not lay out the job's files: {error.strerror}."
-            return End(State.FAILED, Failure("WORKSPACE_UNUSABLE", text))
 
     async def _prepare(self, hold: Hold, workspace: Workspace) -> None:
         run = await patiently(lambda: self._tracking.begin(hold.job))

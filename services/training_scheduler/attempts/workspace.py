@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import hashlib
 import shutil
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
 
 from headwater import code
 from headwater.errors import DataLoss
+from services.training_scheduler.errors import WorkspaceUnusable
 
 _TAIL_BYTES = 64 * 1024
 
@@ -24,13 +25,15 @@ class Workspace:
 
         Raises:
             DataLoss: the bytes have another digest.
+            WorkspaceUnusable
         """
-        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with self._archive.open("wb") as file:
-            async for chunk in chunks:
-                digest.update(chunk)
-                await asyncio.to_thread(file.write, chunk)
+        with _disk_errors():
+            await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+            with self._archive.open("wb") as file:
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
         if digest.hexdigest() != digest_hex:
             raise DataLoss("The code that came from the registry has another digest than its name says.")
 
@@ -39,9 +42,11 @@ class Workspace:
 
         Raises:
             InvalidCode: the archive is not one of plain files and directories.
+            WorkspaceUnusable
         """
         folder = self._directory / str(fencing_token)
-        await asyncio.to_thread(self._unpack, folder)
+        with _disk_errors():
+            await asyncio.to_thread(self._unpack, folder)
         return folder
 
     def log(self, fencing_token: int) -> Path:
@@ -79,3 +84,11 @@ class Workspace:
         folder.mkdir(parents=True)
         with self._archive.open("rb") as file:
             code.extract(file, folder)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceUnusable(f"The scheduler's disk does not take the job's files: {error.strerror}.") from error

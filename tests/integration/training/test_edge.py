@@ -21,7 +21,8 @@ from headwater.errors import (
     PermissionDenied,
 )
 from headwater.training.v1 import jobs_pb2, jobs_pb2_grpc, workers_pb2, workers_pb2_grpc
-from tests.integration.training.conftest import Folder, Platform
+from tests.integration.training.conftest import Folder
+from tests.integration.training.platform import Platform
 
 NOWHERE = f"projects/default/artifacts/{'0' * 64}"
 
@@ -64,7 +65,7 @@ async def code(platform: Platform, folder: Folder) -> str:
 
 
 def create(platform: Platform, known: str, **changes: Any) -> jobs_pb2.CreateTrainingJobRequest:
-    possible = {
+    possible: dict[str, Any] = {
         "dataset_version": platform.dataset_version,
         "code": known,
         "command": ["train.py"],
@@ -137,7 +138,7 @@ async def test_a_job_is_found_only_under_its_own_name(platform: Platform, code: 
 
 async def test_a_reader_may_look_and_nothing_else(platform: Platform, code: str, connect: Connect) -> None:
     job = await platform.jobs.CreateTrainingJob(create(platform, code))
-    reader: Any = jobs_pb2_grpc.TrainingJobServiceStub(connect(platform.scheduler.address, Role.READER))
+    reader: Any = jobs_pb2_grpc.TrainingJobServiceStub(connect(platform.connection.endpoints.training, Role.READER))
     assert (await reader.GetTrainingJob(jobs_pb2.GetTrainingJobRequest(name=job.name))).name == job.name
     with pytest.raises(PermissionDenied):
         await reader.CancelTrainingJob(jobs_pb2.CancelTrainingJobRequest(name=job.name))
@@ -149,7 +150,7 @@ async def test_only_a_job_s_own_present_workers_report_for_it(platform: Platform
     """Promise 6: an administrator's call passes the door here, so that the fence itself is tried."""
     job = await platform.jobs.CreateTrainingJob(create(platform, code))
     await platform.end(job.name)
-    calls = [
+    calls: list[tuple[str, Any, dict[str, Any]]] = [
         ("GetAssignment", workers_pb2.GetAssignmentRequest, {}),
         ("ReportProgress", workers_pb2.ReportProgressRequest, {"progress": jobs_pb2.Progress(epoch=99)}),
         ("ReportResult", workers_pb2.ReportResultRequest, {"result": a_result()}),
@@ -158,7 +159,7 @@ async def test_only_a_job_s_own_present_workers_report_for_it(platform: Platform
         ((Role.WRITER,), PermissionDenied, "PERMISSION_DENIED"),
         ((Role.ADMIN,), Aborted, "STALE_ATTEMPT"),
     ):
-        channel = connect(platform.scheduler.address, *roles)
+        channel = connect(platform.connection.endpoints.training, *roles)
         worker = workers_pb2.WorkerIdentity(job=job.name, fencing_token=1)
         stub: Any = workers_pb2_grpc.TrainingWorkerServiceStub(channel)
         for method, request, fields in calls:

@@ -13,7 +13,8 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc, models_pb2, models_pb2_grpc, runs_pb2, runs_pb2_grpc
 from headwater.training import checkpoint
 from headwater.training.v1 import jobs_pb2
-from tests.integration.training.conftest import Folder, Platform, workers_of
+from tests.integration.training.conftest import Folder
+from tests.integration.training.platform import Platform, workers_of
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "digits"
 EPOCHS = 6

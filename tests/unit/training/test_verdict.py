@@ -1,6 +1,7 @@
 """What follows when workers are gone."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.unit.training.jobs import job, spec
 RESULT = TrainingResult((ResultFile("model.onnx", f"projects/default/artifacts/{'0' * 64}"),))
 
 
-def running(**changes: object) -> TrainingJob:
+def running(**changes: Any) -> TrainingJob:
     return dataclasses.replace(job(spec=spec(max_restarts=2)), state=State.RUNNING, **changes)
 
 
