@@ -11,8 +11,9 @@ from rich.table import Table
 
 from deploy.demo.job import MainJob, Outcome
 from deploy.demo.shell import CommandFailed, Shell
+from deploy.local.errors import StackError
 from deploy.local.programs import standard_ports
-from deploy.local.stack import Stack, StackError
+from deploy.local.stack import Stack
 from deploy.local.state import default_home
 from headwater.client import Connection
 from headwater.errors import HeadwaterError

@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from deploy.local.errors import StackError
 from deploy.local.programs import free_ports, standard_ports
 from deploy.local.screen import table
-from deploy.local.stack import Stack, StackError
+from deploy.local.stack import Stack
 from deploy.local.state import default_home
 from headwater.errors import HeadwaterError
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chassis.settings import ServiceSettings
+from deploy.local.errors import StackError
 from deploy.local.programs import PROGRAMS, Ports, Program, addresses
 from deploy.ports import HOST
 
@@ -18,17 +19,17 @@ def check_user_settings(environment: Mapping[str, str] = os.environ) -> None:
     """Refuses what would be ignored: a setting that no service has, and one that the stack decides itself.
 
     Raises:
-        SystemExit: naming each of them.
+        StackError: naming each of them.
     """
     given = {name for name in environment if name.startswith(PREFIX)} - OURS
     unknown = given.difference(*(_known(program) for program in PROGRAMS))
     if unknown:
-        raise SystemExit(f"No service has the setting {_listed(unknown)}: correct the name, or unset it.")
+        raise StackError(f"No service has the setting {_listed(unknown)}: correct the name, or unset it.")
     decided = given & {
         _variable(setting) for program in PROGRAMS for setting in ("host", *program.ports, *program.told_as)
     }
     if decided:
-        raise SystemExit(f"The local stack itself decides {_listed(decided)}: unset it.")
+        raise StackError(f"The local stack itself decides {_listed(decided)}: unset it.")
 
 
 def environment_of(

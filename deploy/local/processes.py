@@ -1,5 +1,6 @@
 """Detached processes that are found again: by a record of their id and start time, so that a reused id is not ours."""
 
+import contextlib
 import json
 import os
 import time
@@ -43,10 +44,10 @@ class Processes:
         try:
             record = json.loads((self._run / f"{name}.json").read_text())
             process = psutil.Process(record["pid"])
-            ours = process.create_time() == record["started_s"] and process.status() != psutil.STATUS_ZOMBIE
+            ours = process.create_time() == record["started_s"]
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
-        return process if ours else None
+        return process if ours and runs(process) else None
 
     def stop(self, names: Sequence[str], grace_s: float) -> list[str]:
         """Asks all of them to end at once, waits at most `grace_s` for the whole; returns those that had to be killed.
@@ -100,9 +101,20 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _ended(process: psutil.Process, timeout_s: float) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """Whether the process still does something. A zombie does not: where process 1 reaps nobody, it stays for ever."""
     try:
-        process.wait(timeout_s)
-    except psutil.TimeoutExpired:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
+
+
+def _ended(process: psutil.Process, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while runs(process):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(0)  # a child of our own is reaped
     return True

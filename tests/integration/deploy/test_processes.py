@@ -3,13 +3,13 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from deploy.local.processes import Processes, resident_bytes
+from deploy.local.processes import Processes, resident_bytes, runs
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
@@ -60,7 +60,7 @@ def test_a_process_that_got_the_id_of_ours_is_left_alone(processes: Processes, t
 def test_stopping_asks_first(processes: Processes, tmp_path: Path) -> None:
     process = processes.start("one", SLEEP, {})
     assert processes.stop(["one"], grace_s=30) == []
-    assert not psutil.pid_exists(process.pid)
+    assert not runs(process)
     assert processes.find("one") is None
 
 
@@ -77,12 +77,16 @@ def test_what_a_process_has_started_ends_with_it(processes: Processes, tmp_path:
     processes.start("parent", WITH_CHILD, {})
     child = psutil.Process(int(_wait_for_word(processes, "parent")))
     processes.stop(["parent"], grace_s=30)
-    assert psutil.wait_procs([child], timeout=10)[1] == []
+    _wait_until(lambda: not runs(child))
 
 
 def _wait_for_word(processes: Processes, name: str) -> str:
+    _wait_until(lambda: processes.last_words(name) != "")
+    return processes.last_words(name)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while not (word := processes.last_words(name)):
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return word
