@@ -101,8 +101,8 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     service.add_check("records", recorder.check)
     service.add_background("serving", serving.run)
     service.add_background("records", recorder.run)
-    service.on_close(recorder.flush)
-    service.on_close(serving.close)  # before the flush: it answers what was accepted
+    service.on_close(recorder.close)
+    service.on_close(serving.close)  # comes first: it answers what was accepted
 
 
 def _model_cache(service: Service, settings: Settings, models: ModelSource) -> ModelCache:

@@ -5,7 +5,7 @@ the records to the store, every ``flush_interval_s``. What this means:
 
 - A record can be read at once: the buffer is looked into before the store.
 - A record is durable about one flush interval after its answer. A process that is killed (not stopped) loses what was
-  answered since the last flush; a stop flushes.
+  answered since the last flush; a process that is stopped writes everything first.
 - While the store is away the buffer fills, and readiness says so. When it is full (``max_records``, or ``max_bytes`` of
   tensors not yet hashed) predictions are refused with RECORDS_BEHIND, because none may go unrecorded.
 """
@@ -23,6 +23,7 @@ from services.inference.records.model import Answered, Record
 from services.inference.records.store import RecordStore
 
 _FLUSH_RECORDS = 5_000  # in one statement
+_CLOSE_S = 5.0
 _HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for the interval
 
 _log = structlog.get_logger("inference.recorder")
@@ -127,6 +128,18 @@ class Recorder:
             except HeadwaterError as error:
                 _log.warning("records cannot be written", buffered=self.buffered, reason=error.reason)
                 await asyncio.sleep(self._flush_interval_s)
+
+    async def close(self) -> None:
+        """Write what is left. Gives up, and says how much is lost, when the store stays away for some seconds."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                while True:
+                    try:
+                        return await self.flush()
+                    except HeadwaterError:
+                        await asyncio.sleep(self._flush_interval_s)
+        except TimeoutError:
+            _log.error("records are lost: the store was away until the end", lost=self.buffered)
 
     async def check(self) -> None:
         """Return while records can be written; for readiness.

@@ -175,3 +175,17 @@ async def test_what_is_added_during_a_flush_is_kept_for_the_next() -> None:
     assert (await buffer.find(late.record.name)).request_id == late.record.request_id
     await buffer.flush()
     assert buffer.written == 51
+
+
+async def test_closing_writes_what_is_left() -> None:
+    store = MemoryRecords()
+    buffer = recorder(store)
+    store.away = True
+    new = answered()
+    buffer.add(new)
+    closing = asyncio.create_task(buffer.close())
+    await asyncio.sleep(0.05)
+    store.away = False
+    await closing
+
+    assert (await store.get(new.record.name)).rows == 2
