@@ -61,10 +61,8 @@ def test_up_starts_everything_then_only_what_is_missing_and_down_leaves_nothing(
     assert shown.count(" ready ") == len(PROGRAMS) + 2
     assert token not in shown
 
-    servers = [
-        psutil.Process(EmbeddedPostgres(home / "postgres").pid),
-        psutil.Process(EmbeddedValkey(home / "valkey").pid),
-    ]
+    pids = [EmbeddedPostgres(home / "postgres").pid, EmbeddedValkey(home / "valkey").pid]
+    before = [*now.values(), *(psutil.Process(pid) for pid in pids)]
     Stack(home, report=said.append).down()
     assert not any(runs(process) for process in before if process)
     assert said[-1].startswith("stopped: registry, dataset")
