@@ -43,12 +43,13 @@ lint: .dev proto-check ## check style, types, imports and protos
 	@$(VENV)/mypy $(SOURCES)
 	@$(VENV)/lint-imports --no-logo
 	@$(VENV)/buf lint
+	@$(VENV)/buf format --exit-code --diff --path protos/headwater
 	@$(VENV)/python deploy/breaking.py $(AGAINST)
 
 format: .dev ## put code and protos into the one format
 	@$(VENV)/ruff check --fix $(SOURCES)
 	@$(VENV)/ruff format $(SOURCES)
-	@$(VENV)/buf format --write --exclude-path protos/third_party
+	@$(VENV)/buf format --write --path protos/headwater
 
 proto: .tools ## generate the Python stubs in libs/ from protos/
 	@.tools/bin/python deploy/stubs.py
