@@ -23,6 +23,7 @@ from headwater.registry.v1 import (
 )
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.servicer import ArtifactServicer
+from services.registry.collector import Collector
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.servicer import LineageServicer
 from services.registry.models.models import Models
@@ -70,6 +71,7 @@ async def build(settings: RegistrySettings) -> Service:
     service.add_preparation("migrations", functools.partial(migrate, settings.database_url, _SCHEMA, _MIGRATIONS))
     service.add_check("database", database.check)
     service.add_check("blobs", blobs.check)
+    service.add_background("collector", Collector(store, blobs, interval_s=settings.collect_interval_s).run)
     service.on_close(database.close)
     service.on_close(blobs.close)
     return service

@@ -133,6 +133,9 @@ class MemoryTransaction(StoreTransaction):
         """See Answers."""
         await self._requests.remember(None, origin.method, origin.request_id, origin.body_digest, answer)
 
+    async def forget_old_answers(self) -> None:
+        """See Answers. Nothing is remembered for longer than the process lives."""
+
 
 class MemoryEvents(EventStore):
     """See EventStore."""

@@ -32,6 +32,9 @@ class Answers(Protocol):
     async def remember(self, origin: Origin, answer: str) -> None:
         """Note the answer; takes effect with the transaction."""
 
+    async def forget_old_answers(self) -> None:
+        """Remove answers past their time: a week after the first request."""
+
 
 async def once(answers: Answers, origin: Origin, work: Callable[[], Awaitable[str]]) -> str:
     """Do ``work`` unless this request was answered before; return its answer (a resource name), now or then."""

@@ -90,6 +90,10 @@ class PostgresTransaction(Transaction):
         """See Answers."""
         await self._requests.remember(self._connection, origin.method, origin.request_id, origin.body_digest, answer)
 
+    async def forget_old_answers(self) -> None:
+        """See Answers."""
+        await self._requests.forget_expired(self._connection)
+
 
 class PostgresEvents(EventStore):
     """See EventStore."""

@@ -18,5 +18,7 @@ class RegistrySettings(ServiceSettings):
     """How long an upload may pause between two messages, in seconds, before it is given up."""
     max_artifact_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
     """The largest artifact that is taken, in bytes."""
+    collect_interval_s: Annotated[float, Field(gt=0)] = 3600.0
+    """How often forgotten requests and interrupted uploads are removed, in seconds."""
     concurrent_inspections: Annotated[int, Field(ge=1, le=64)] = 2
     """How many model files are read for their metadata at once; each may need up to 300 MB for a moment."""
