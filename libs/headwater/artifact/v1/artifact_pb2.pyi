@@ -864,7 +864,7 @@ class ModelMetadata(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """The metrics that its objectives are judged by, as of its run's end."""
+        """The metrics that its objectives are judged by, as of its registration."""
 
     def __init__(
         self,
