@@ -14,7 +14,11 @@ TESTS ?=
 # `make up PORTS=free` lets every service take a free port instead of the documented one.
 PORTS ?= standard
 
-.PHONY: help demo test up down status bench lint format proto proto-check compose-up compose-down compose-test clean
+# Whose token `make token` makes, and what it allows: reader, writer, approver or admin.
+ROLE ?= reader
+SUBJECT ?= $(shell id -un)
+
+.PHONY: help demo test up down status token bench lint format proto proto-check compose-up compose-down compose-test clean
 
 help: ## print every command
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -33,6 +37,9 @@ down: .local ## stop them; the data stays in .headwater/
 
 status: .local ## show what runs, where, since when and with how much memory
 	@$(VENV)/python -m deploy.local status
+
+token: .local ## print a token for somebody else, as in `make token ROLE=reader SUBJECT=ada`
+	@$(VENV)/python -m deploy.local.token --role $(ROLE) --subject $(SUBJECT)
 
 bench: .dev ## measure Flight reads, inference and metric logging against a bare implementation
 	@$(VENV)/python -m tests.bench

@@ -52,8 +52,15 @@ class State:
             write_secret(self.key_file, secrets.token_hex(32))
             self.token_file.unlink(missing_ok=True)
         if not self.token_file.exists():
-            authenticator = Authenticator.from_key_file(self.key_file)
-            write_secret(self.token_file, authenticator.mint("admin", [Role.ADMIN], TOKEN_TTL_S))
+            write_secret(self.token_file, self.mint("admin", Role.ADMIN, TOKEN_TTL_S))
+
+    def mint(self, subject: str, role: Role, ttl_s: float) -> str:
+        """A token of this installation.
+
+        Raises:
+            StartupError: it has no key yet, because it was never started.
+        """
+        return Authenticator.from_key_file(self.key_file).mint(subject, [role], ttl_s)
 
     def ports(self) -> dict[str, dict[str, int]] | None:
         """The ports of the stack that was started last."""
