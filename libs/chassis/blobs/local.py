@@ -65,7 +65,7 @@ class LocalBlobs(Blobs):
     async def local_path(self, digest: str) -> Path:
         """See Blobs. The file in the store itself; it is verified once for as long as it does not change."""
         status = await self._stat(digest)
-        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        seen = (status.st_ino, status.st_size, status.st_ctime_ns)  # which no user can set back
         if self._verified.get(digest) != seen:
             async for _ in self.open(digest):
                 pass
