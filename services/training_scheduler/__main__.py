@@ -46,7 +46,7 @@ async def build(settings: Settings) -> Service:
     launchers = _launchers(settings)
     store, clock, changes = PostgresStore(database), SystemClock(), Changes(settings.redis_url)
     tracking = RegistryTracking(registry, datasets, auth)
-    tokens = JobTokens(auth, settings.job_token_ttl_s)
+    tokens = JobTokens(auth, settings.job_credentials_ttl_s)
     checkpoints = Checkpoints(
         store, blobs, changes, clock, keep=settings.checkpoints_kept, max_bytes=settings.max_checkpoint_bytes
     )

@@ -42,7 +42,7 @@ class Settings(ServiceSettings):
     """What workers have between SIGTERM and SIGKILL, in seconds."""
     log_max_bytes: Annotated[int, Field(ge=64 * 1024)] = 64 * 2**20
     """The size past which the log of one attempt is cut, in bytes."""
-    job_token_ttl_s: Annotated[float, Field(ge=10, le=86_400)] = 3600.0
+    job_credentials_ttl_s: Annotated[float, Field(ge=10, le=86_400)] = 3600.0
     """How long the token of a job's workers is valid, in seconds; it is renewed at half of it."""
     checkpoints_kept: Annotated[int, Field(ge=1, le=1000)] = 3
     """The newest checkpoints of a job that are kept."""

@@ -58,7 +58,7 @@ class Supervisor:
             keep.cancel()
             work.cancel()
             worked, kept = await asyncio.gather(work, keep, return_exceptions=True)
-            if worked is None or isinstance(worked, asyncio.CancelledError):
+            if not isinstance(worked, Exception) and not isinstance(kept, Exception):
                 with contextlib.suppress(HeadwaterError):
                     await hold.release()
         for result in (worked, kept):

@@ -88,7 +88,10 @@ class Checkpoints:
             yield chunk
 
     async def collect(self) -> int:
-        """Remove the bytes of checkpoints that nobody needs; returns how many digests that were."""
+        """Remove the bytes of checkpoints that nobody needs, and what interrupted uploads left; returns how many
+        digests that were.
+        """
+        await self._blobs.collect_leftovers()
         async with self._store.transaction() as tx:
             await tx.checkpoints.drop_abandoned()
             digests = await tx.checkpoints.condemn(_COLLECTED_AT_ONCE)

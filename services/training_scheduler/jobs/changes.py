@@ -6,6 +6,7 @@ never wrong (promise 7).
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 
 import redis.asyncio
@@ -46,17 +47,17 @@ class Changes:
     def __init__(self, redis_url: str = "") -> None:
         self._listeners: dict[str, set[Listener]] = {}
         self._redis = _connect(redis_url) if redis_url else None
-        self._away = False
+        self._away_until = 0.0
 
     async def tell(self, topic: str) -> None:
         """There is word for listeners everywhere."""
         self.wake(topic)
-        if self._redis is None or self._away:
+        if self._redis is None or time.monotonic() < self._away_until:
             return
         try:
             await self._redis.publish(_CHANNEL, topic)
         except (RedisError, OSError) as error:
-            self._away = True  # until relay() reaches it again, so that no change waits for a server that is gone
+            self._away_until = time.monotonic() + _RETRY_S  # so that not every change waits for a server that is gone
             _log.warning("word of changes goes no further than this process", error=str(error))
 
     def wake(self, topic: str) -> None:
@@ -82,7 +83,6 @@ class Changes:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(_CHANNEL)
-                    self._away = False
                     while True:
                         message = await subscription.get_message(timeout=60)
                         if message is not None:

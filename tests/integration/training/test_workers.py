@@ -21,7 +21,7 @@ from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.testing import Connect, StartService, TokenFor
 from headwater import digests
-from headwater.errors import Aborted, HeadwaterError, InvalidArgument, NotFound, PermissionDenied
+from headwater.errors import Aborted, HeadwaterError, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from headwater.training.v1 import jobs_pb2, jobs_pb2_grpc, workers_pb2, workers_pb2_grpc
 from services.training_scheduler.__main__ import build
 from services.training_scheduler.jobs.model import LauncherKind, State, TrainingJob
@@ -266,6 +266,18 @@ async def test_without_redis_who_watches_still_sees_every_end(worker: Worker) ->
         assert (await watching).state == jobs_pb2.TrainingJob.STATE_FAILED
 
 
+async def test_who_watches_is_told_when_the_scheduler_stops(worker: Worker) -> None:
+    """Promise 10: a stream without an end does not use up the grace time."""
+    watch = worker.jobs.WatchTrainingJob(jobs_pb2.WatchTrainingJobRequest(name=NAME))
+    await watch.read()
+    stopping = asyncio.create_task(worker.scheduler.stop())
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable) as told:
+            await watch.read()
+    assert told.value.reason == "SCHEDULER_STOPPING"
+    await stopping
+
+
 async def test_nobody_but_the_job_s_own_workers_may_report(worker: Worker, connect: Connect) -> None:
     stranger: Any = workers_pb2_grpc.TrainingWorkerServiceStub(connect(worker.scheduler.address, Role.WRITER))
     with pytest.raises(PermissionDenied):
@@ -307,5 +319,5 @@ async def test_a_result_that_no_model_version_can_be_is_refused_at_once(
 async def until(count: Callable[[], int], expected: int) -> None:
     """Wait until ``count()`` is ``expected``, as it will be when the collector has been round."""
     async with asyncio.timeout(10):
-        while await asyncio.to_thread(count) != expected:  # noqa: ASYNC110 - the disk tells nobody
+        while await asyncio.to_thread(count) != expected:
             await asyncio.sleep(0.05)
