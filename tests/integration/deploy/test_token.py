@@ -20,7 +20,7 @@ def test_a_token_opens_what_its_role_allows(
     State(tmp_path).ensure_credentials()
     assert run(monkeypatch, tmp_path, "--role", "writer", "--subject", "ada") == 0
     principal = Authenticator.from_key_file(tmp_path / "auth.key").authenticate(capsys.readouterr().out.strip())
-    assert (principal.subject, principal.roles) == ("ada", {Role.READER, Role.WRITER})
+    assert (principal.subject, principal.roles) == ("ada", frozenset({Role.READER, Role.WRITER}))
 
 
 @pytest.mark.parametrize("subject", ["", "a b", "../x"])
