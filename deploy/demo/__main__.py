@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from deploy.demo.job import MainJob, Outcome
 from deploy.demo.shell import CommandFailed, Shell
@@ -52,7 +52,8 @@ def _answers(home: Path) -> bool:
 
 
 def _report(home: Path, outcome: Outcome, ready_s: float, total_s: float) -> None:
-    table = Table("what ran", "seconds", "outcome", box=None, pad_edge=False, header_style="bold")
+    outcomes = Column("outcome", overflow="fold")  # a name is never cut
+    table = Table("what ran", "seconds", outcomes, box=None, pad_edge=False, header_style="bold")
     table.add_row("start the stack, or find it", f"{ready_s:.1f}", "ready")
     for step in outcome.steps:
         table.add_row(step.title, f"{step.seconds:.1f}", step.outcome)

@@ -156,7 +156,8 @@ class MainJob:
 
     def _promote(self) -> None:
         with self._step("promote version 2 to production") as done:
-            done(self._shell.headwater("model", "promote", f"{self._model}@2", "--stage", "production").splitlines()[1])
+            promoted = self._shell.headwater("model", "promote", f"{self._model}@2", "--stage", "production")
+            done(facts(promoted)["stage"])
         with self._step("serve it by its stage") as done:
             created = self._shell.headwater(
                 "deployment", "create", self._model, "--model", self._model, "--stage", "production"
