@@ -2,16 +2,14 @@
 
 import asyncio
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.errors import DeadlineExceeded, HeadwaterError
-from services.inference.batcher import Computed
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.serving import Serving
-from services.inference.records.model import Answered, Record
+from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
 from services.inference.tensors.model import Tensor
 
@@ -85,26 +83,20 @@ class Predictor:
             for index in chosen
             for spec in (signature.outputs[index],)
         ]
-        return self._record(question, loaded, computed, outputs)
-
-    def _record(self, question: Question, loaded: Loaded, computed: Computed, outputs: Sequence[Tensor]) -> Prediction:
         now = self._clock.now()
-        taken_s = self._clock.monotonic() - question.arrived
-        record = Record(
-            request_id=new_id(),
-            project=loaded.deployment.name.project,
-            deployment=loaded.deployment.name.deployment,
-            model_version=str(loaded.version.name),
-            model_digest=loaded.version.digest,
-            request_digest="",
-            response_digest="",
-            caller=question.caller,
-            request_time=now - datetime.timedelta(seconds=taken_s),
-            latency_ms=taken_s * 1000,
-            batch_rows=computed.batch_rows,
-            rows=computed.rows,
-            client_request_id=question.client_request_id,
+        latency_s = self._clock.monotonic() - question.arrived
+        answered = Answered(
+            new_id(),
+            loaded.served,
+            question.caller,
+            question.client_request_id,
+            now,
+            latency_s,
+            computed.batch_rows,
+            computed.rows,
+            question.inputs.values(),
+            outputs,
         )
-        self._recorder.add(Answered(record, tuple(question.inputs.values()), outputs))
-        loaded.requests.succeed(taken_s, int(now.timestamp() * 1000))
-        return Prediction(record.request_id, loaded, outputs)
+        self._recorder.add(answered)
+        loaded.requests.succeed(latency_s, int(now.timestamp() * 1000))
+        return Prediction(answered.request_id, loaded, outputs)

@@ -3,9 +3,10 @@
 import bisect
 import dataclasses
 
-from services.inference.batcher import Batcher
+from services.inference.batching.batcher import Batcher
 from services.inference.deployments.model import Deployment
 from services.inference.models.source import ModelFile, ModelVersion
+from services.inference.records.model import Served
 from services.inference.tensors.model import Signature
 
 LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -47,6 +48,13 @@ class Loaded:
     file: ModelFile
     batcher: Batcher
     requests: RequestCounts = dataclasses.field(default_factory=RequestCounts)
+    served: Served = dataclasses.field(init=False)
+    """What the records of its answers say of it; put together once, not for each of them."""
+
+    def __post_init__(self) -> None:
+        name = self.deployment.name
+        served = Served(name.project, name.deployment, str(self.version.name), self.version.digest)
+        object.__setattr__(self, "served", served)
 
     @property
     def signature(self) -> Signature:

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from services.inference.batcher import Batcher, Limits
+from services.inference.batching.batcher import Batcher
+from services.inference.batching.queue import Limits
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Batching, Deployment
 from services.inference.engines.loader import Engines

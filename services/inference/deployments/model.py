@@ -13,7 +13,7 @@ DEFAULT_MAX_QUEUE_REQUESTS = 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batching:
-    """How requests are batched (see batcher.Limits)."""
+    """How requests are batched (see batching.queue.Limits)."""
 
     max_batch_rows: int = DEFAULT_MAX_BATCH_ROWS
     max_queue_requests: int = DEFAULT_MAX_QUEUE_REQUESTS

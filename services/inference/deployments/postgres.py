@@ -1,5 +1,6 @@
 """Deployments in PostgreSQL."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from services.inference.deployments.store import DeploymentStore, DeploymentTx
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployments
 
+_FORGET_INTERVAL_S = 3600
+
 
 class PostgresDeployments(DeploymentStore):
     """See DeploymentStore."""
@@ -31,10 +34,12 @@ class PostgresDeployments(DeploymentStore):
         async with self._database.transaction() as connection:
             yield _PostgresTx(connection, self._requests)
 
-    async def forget_expired_requests(self) -> None:
-        """Remove answers that are past their retention (see chassis.db.requests)."""
-        async with self._database.transaction() as connection:
-            await self._requests.forget_expired(connection)
+    async def forget_requests(self) -> None:
+        """Remove, for ever, request ids that are past their retention (see chassis.db.requests)."""
+        while True:
+            async with self._database.transaction() as connection:
+                await self._requests.forget_expired(connection)
+            await asyncio.sleep(_FORGET_INTERVAL_S)
 
 
 class _PostgresTx(DeploymentTx):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from headwater.errors import NotFound
 from headwater.names import InferenceRecordName
@@ -43,20 +43,49 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answered:
-    """A record to be: it holds the tensors until somebody has time to hash them."""
+class Served:
+    """Who answered: the deployment and, as resource name and digest, the model version."""
 
-    record: Record
-    inputs: Sequence[Tensor]
-    outputs: Sequence[Tensor]
+    project: str
+    deployment: str
+    model_version: str
+    model_digest: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answered:
+    """A record to be: what is known when the answer is given. The rest is worked out when somebody has time for it."""
+
+    request_id: str
+    served: Served
+    caller: str
+    client_request_id: str
+    answer_time: datetime.datetime
+    latency_s: float
+    batch_rows: int
+    rows: int
+    inputs: Collection[Tensor]
+    outputs: Collection[Tensor]
 
     @property
     def size_bytes(self) -> int:
         """The memory that the tensors keep."""
         return sum(tensor.array.nbytes for tensors in (self.inputs, self.outputs) for tensor in tensors)
 
-    def digested(self) -> Record:
-        """The record with the digests of the tensors. Takes about 0.6 ms per MB."""
-        return dataclasses.replace(
-            self.record, request_digest=digest(self.inputs), response_digest=digest(self.outputs)
+    def to_record(self) -> Record:
+        """The record, with the digests of the tensors. Takes about 0.6 ms per MB."""
+        return Record(
+            request_id=self.request_id,
+            project=self.served.project,
+            deployment=self.served.deployment,
+            model_version=self.served.model_version,
+            model_digest=self.served.model_digest,
+            request_digest=digest(self.inputs),
+            response_digest=digest(self.outputs),
+            caller=self.caller,
+            request_time=self.answer_time - datetime.timedelta(seconds=self.latency_s),
+            latency_ms=self.latency_s * 1000,
+            batch_rows=self.batch_rows,
+            rows=self.rows,
+            client_request_id=self.client_request_id,
         )

@@ -74,7 +74,7 @@ class Recorder:
 
     def add(self, answered: Answered) -> None:
         """Record this answer; it can be found from now on."""
-        self._answered[answered.record.request_id] = answered
+        self._answered[answered.request_id] = answered
         self._bytes += answered.size_bytes
         if self._bytes > self._max_bytes * _HASH_EARLY:
             self._wake.set()
@@ -82,8 +82,8 @@ class Recorder:
     async def find(self, name: InferenceRecordName) -> Record:
         """The record, from the buffer or the store; raises RecordNotFound."""
         answered = self._answered.get(name.record)
-        if answered is not None and answered.record.project == name.project:
-            return await asyncio.to_thread(answered.digested)
+        if answered is not None and answered.served.project == name.project:
+            return await asyncio.to_thread(answered.to_record)
         record = self._records.get(name.record)
         if record is not None and record.project == name.project:
             return record
@@ -159,7 +159,7 @@ class Recorder:
         batch = list(self._answered.values())
         if not batch:
             return
-        records = await asyncio.to_thread(lambda: [answered.digested() for answered in batch])
+        records = await asyncio.to_thread(lambda: [answered.to_record() for answered in batch])
         for answered, record in zip(batch, records, strict=True):
             del self._answered[record.request_id]
             self._records[record.request_id] = record

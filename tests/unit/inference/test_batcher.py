@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headwater.errors import HeadwaterError
-from services.inference.batcher import Batcher, Computed, Limits
+from services.inference.batching.batcher import Batcher
+from services.inference.batching.queue import Computed, Limits
 from services.inference.engines.engine import Engine, EngineFailed, EngineTimedOut
 from services.inference.engines.onnx import OnnxEngine
 from services.inference.errors import ModelNotReady, QueueFull

@@ -11,7 +11,7 @@ from headwater.errors import Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
 from services.inference.records.memory import MemoryRecords
-from services.inference.records.model import Answered, Record, RecordNotFound
+from services.inference.records.model import Answered, RecordNotFound, Served
 from services.inference.records.recorder import NotRecording, Recorder
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
@@ -23,22 +23,12 @@ OUTPUT = Tensor("y", "FP32", np.zeros((2, 4), np.float32))
 
 
 def answered(project: str = "p") -> Answered:
-    record = Record(
-        request_id=new_id(),
-        project=project,
-        deployment="digits",
-        model_version=f"projects/{project}/models/digits/versions/3",
-        model_digest="sha256:" + "0" * 64,
-        request_digest="",
-        response_digest="",
-        caller="tester",
-        request_time=NOW,
-        latency_ms=1.5,
-        batch_rows=4,
-        rows=2,
-        client_request_id="mine",
-    )
-    return Answered(record, (INPUT,), (OUTPUT,))
+    served = Served(project, "digits", f"projects/{project}/models/digits/versions/3", "sha256:" + "0" * 64)
+    return Answered(new_id(), served, "tester", "mine", NOW, 0.0015, 4, 2, [INPUT], [OUTPUT])
+
+
+def name_of(new: Answered) -> InferenceRecordName:
+    return InferenceRecordName(new.served.project, new.request_id)
 
 
 def recorder(store: MemoryRecords, **changes: float) -> Recorder:
@@ -56,7 +46,7 @@ async def test_a_record_can_be_read_before_it_is_written() -> None:
     new = answered()
     buffer.add(new)
 
-    found = await buffer.find(new.record.name)
+    found = await buffer.find(name_of(new))
 
     assert found.request_digest == digest([INPUT])
     assert found.response_digest == digest([OUTPUT])
@@ -71,8 +61,8 @@ async def test_a_record_is_written_within_the_interval() -> None:
     buffer.add(new)
     await eventually(lambda: buffer.buffered == 0)
 
-    assert (await store.get(new.record.name)).response_digest == digest([OUTPUT])
-    assert await buffer.find(new.record.name) == await store.get(new.record.name)
+    assert (await store.get(name_of(new))).response_digest == digest([OUTPUT])
+    assert await buffer.find(name_of(new)) == await store.get(name_of(new))
     assert (buffer.written, buffer.buffered_bytes) == (1, 0)
     task.cancel()
 
@@ -84,7 +74,7 @@ async def test_a_record_of_another_project_is_not_found_in_the_buffer() -> None:
 
     for _ in range(2):
         with pytest.raises(RecordNotFound):
-            await buffer.find(InferenceRecordName("q", new.record.request_id))
+            await buffer.find(InferenceRecordName("q", new.request_id))
         await buffer.flush()
 
 
@@ -97,7 +87,7 @@ async def test_what_was_answered_is_listed_at_once() -> None:
 
     page = await buffer.page("p", "", None, 10)
 
-    assert [record.request_id for record in page] == [new.record.request_id for new in reversed(news)]
+    assert [record.request_id for record in page] == [new.request_id for new in reversed(news)]
 
 
 async def test_while_the_store_is_away_nothing_is_lost_and_readiness_says_so() -> None:
@@ -114,13 +104,13 @@ async def test_while_the_store_is_away_nothing_is_lost_and_readiness_says_so() -
     with pytest.raises(NotRecording):
         await buffer.check()
     buffer.admit()
-    assert (await buffer.find(new.record.name)).request_id == new.record.request_id
+    assert (await buffer.find(name_of(new))).request_id == new.request_id
     assert buffer.buffered_bytes == 0, "the tensors are hashed all the same"
 
     store.away = False
     await buffer.flush()
     await buffer.check()
-    assert (await store.get(new.record.name)).rows == 2
+    assert (await store.get(name_of(new))).rows == 2
 
 
 async def test_a_full_buffer_refuses_further_answers_until_the_store_is_back() -> None:
@@ -172,7 +162,7 @@ async def test_what_is_added_during_a_flush_is_kept_for_the_next() -> None:
     buffer.add(late)
     await flush
 
-    assert (await buffer.find(late.record.name)).request_id == late.record.request_id
+    assert (await buffer.find(name_of(late))).request_id == late.request_id
     await buffer.flush()
     assert buffer.written == 51
 
@@ -188,4 +178,4 @@ async def test_closing_writes_what_is_left() -> None:
     store.away = False
     await closing
 
-    assert (await store.get(new.record.name)).rows == 2
+    assert (await store.get(name_of(new))).rows == 2
