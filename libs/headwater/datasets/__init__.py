@@ -17,7 +17,7 @@ from headwater.datasets.catalog import (
     list_versions,
     resolve,
 )
-from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push
+from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push, put
 from headwater.datasets.read import pull, reader, schema, verify
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "list_versions",
     "pull",
     "push",
+    "put",
     "reader",
     "resolve",
     "schema",

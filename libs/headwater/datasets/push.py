@@ -119,7 +119,7 @@ def push(
         datasets_pb2.CreateUploadRequest(parent=str(parent), request_id=str(uuid.uuid4()))
     ).name
     try:
-        put = _put_all(connection, upload, source, on_progress)
+        results = put(connection, upload, source, on_progress=on_progress)
         for files in _groups(source.source_files(), _FILES_PER_CALL):
             named = [datasets_pb2.SourceFile(**dataclasses.asdict(file)) for file in files]
             service.AddSourceFiles(datasets_pb2.AddSourceFilesRequest(name=upload, source_files=named))
@@ -137,13 +137,26 @@ def push(
         with contextlib.suppress(HeadwaterError):
             service.AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
         raise
-    chunk_count, new = sum(each.chunk_count for each in put), sum(each.new_chunk_count for each in put)
-    return Pushed(committed.dataset_version, committed.created, chunk_count, new)
+    return Pushed(
+        committed.dataset_version,
+        committed.created,
+        chunk_count=sum(result.chunk_count for result in results),
+        new_chunk_count=sum(result.new_chunk_count for result in results),
+    )
 
 
-def _put_all(
-    connection: Connection, upload: str, source: RowSource, on_progress: Callable[[Progress], None] | None
+def put(
+    connection: Connection,
+    upload: str,
+    source: RowSource,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> list[flight_pb2.PutResult]:
+    """Put all splits of ``source`` into an open upload; what is returned is durable. A split put again is replaced.
+
+    Raises:
+        HeadwaterError: what the server says, or what reading the rows raises.
+    """
     rows = size_bytes = 0
     results = []
     for split in source.splits:

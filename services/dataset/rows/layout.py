@@ -87,9 +87,16 @@ def _plain_nested(kind: Any) -> Any:
 def _check_names(field: pa.Field) -> None:
     if _CONTROL.search(field.name):
         raise InvalidColumnName(column=repr(field.name))
-    kind = field.type
-    while not _is.is_struct(kind) and hasattr(kind, "value_type"):
-        kind = kind.value_type
+    for inner in _inner_fields(field.type):
+        _check_names(inner)
+
+
+def _inner_fields(kind: Any) -> list[pa.Field]:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _inner_fields(kind.storage_type)
     if _is.is_struct(kind):
-        for inner in kind:
-            _check_names(inner)
+        return list(kind)
+    if _is.is_map(kind):
+        return [kind.key_field, kind.item_field]
+    # Of the types that rows can have only lists are left; a dictionary's values are never nested.
+    return [kind.value_field] if hasattr(kind, "value_field") else []

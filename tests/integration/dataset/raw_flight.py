@@ -64,7 +64,7 @@ def _requests(upload: str, split: str, messages: Iterable[Message]) -> Iterator[
 
 
 def _call(channel: grpc.Channel, token: str, requests: Iterator[bytes]) -> Any:
-    method = channel.stream_stream("/arrow.flight.protocol.FlightService/DoPut")
+    method: Any = channel.stream_stream("/arrow.flight.protocol.FlightService/DoPut")
     return method(requests, timeout=30, metadata=[("authorization", f"Bearer {token}")])
 
 
@@ -75,7 +75,7 @@ def patched(message: Message, old: int, new: int) -> Message:
     return header.replace(struct.pack("<q", old), struct.pack("<q", new)), body
 
 
-def _told(error: grpc.RpcError) -> HeadwaterError:
+def _told(error: Any) -> HeadwaterError:
     for key, value in error.trailing_metadata() or ():
         if key in (DETAILS_KEY, "x-arrow-status-detail-bin"):
             with contextlib.suppress(Exception):

@@ -17,7 +17,6 @@ from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
 from headwater.datasets.catalog import stub
-from headwater.datasets.push import _put_all
 from headwater.errors import HeadwaterError
 from services.dataset.__main__ import build
 from services.dataset.collector import Collector
@@ -50,7 +49,7 @@ async def collect(postgres_url: str, blobs_dir: Path) -> int:
 def put(connection: Connection, table: pa.Table) -> str:
     request = datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d")
     upload = stub(connection).CreateUpload(request).name
-    _put_all(connection, upload, datasets.Tables({"train": table}), None)
+    datasets.put(connection, upload, datasets.Tables({"train": table}))
     return upload
 
 
@@ -150,7 +149,7 @@ async def test_one_stream_too_many_is_refused_with_a_hint_when_to_come_back(
             refused.append(refusal.value)
 
         slow = pa.RecordBatchReader.from_batches(table.schema, batches())
-        (result,) = _put_all(connection, opened.name, datasets.Tables({"train": slow}), None)
+        (result,) = datasets.put(connection, opened.name, datasets.Tables({"train": slow}))
         assert result.row_count == table.num_rows
         assert refused[0].reason == "TOO_MANY_PUTS"
         assert refused[0].retry_after_ms == 1000

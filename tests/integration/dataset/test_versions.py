@@ -1,7 +1,9 @@
 """Commits: how versions are numbered, refused, retried and raced for."""
 
 import asyncio
+import functools
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -10,11 +12,10 @@ import pytest
 from chassis.auth import Role
 from chassis.service import Service
 from chassis.testing import StartService
-from headwater import datasets
+from headwater import datasets, tree
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
 from headwater.datasets.catalog import stub
-from headwater.datasets.push import _put_all
 from headwater.errors import HeadwaterError, NotFound
 from headwater.references import NoVersionYet
 from services.dataset.__main__ import build
@@ -34,7 +35,7 @@ def version_of(pushed: datasets.Pushed) -> str:
 
 def filled_upload(connection: Connection, source: datasets.RowSource, parent: str = PARENT) -> str:
     upload = stub(connection).CreateUpload(datasets_pb2.CreateUploadRequest(parent=parent)).name
-    _put_all(connection, upload, source, None)
+    datasets.put(connection, upload, source)
     return upload
 
 
@@ -115,7 +116,7 @@ async def test_a_retry_with_the_same_request_id_gets_the_first_answer_also_after
         stub(connection).CreateDataset(dataset)
         upload = stub(connection).CreateUpload(create)
         assert stub(connection).CreateUpload(create).name == upload.name
-        _put_all(connection, upload.name, numbers(1), None)
+        datasets.put(connection, upload.name, numbers(1))
         commit = datasets_pb2.CommitUploadRequest(name=upload.name, request_id=str(uuid.uuid4()))
         answer = stub(connection).CommitUpload(commit)
         assert stub(connection).CommitUpload(commit) == answer
@@ -128,7 +129,11 @@ async def test_a_retry_with_the_same_request_id_gets_the_first_answer_also_after
     def second() -> None:
         assert stub(connection).CommitUpload(commit) == answer
         assert stub(connection).CreateDataset(dataset).name == "projects/default/datasets/other"
-        for request, call in ((commit, stub(connection).CommitUpload), (dataset, stub(connection).CreateDataset)):
+        calls: list[tuple[Any, Any]] = [
+            (commit, stub(connection).CommitUpload),
+            (dataset, stub(connection).CreateDataset),
+        ]
+        for request, call in calls:
             changed = type(request).FromString(request.SerializeToString())
             if isinstance(changed, datasets_pb2.CommitUploadRequest):
                 changed.message = "another body"
@@ -151,12 +156,12 @@ async def test_an_upload_takes_nothing_after_its_end(connection: Connection) -> 
         assert stub(connection).AbortUpload(datasets_pb2.AbortUploadRequest(name=aborted)) == aborting
         file = datasets_pb2.SourceFile(path="a", digest="sha256:" + "0" * 64)
         for upload in (committed, aborted):
-            attempts = [
-                lambda name=upload: _put_all(connection, name, numbers(3), None),
-                lambda name=upload: stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=name)),
-                lambda name=upload: stub(connection).AddSourceFiles(
-                    datasets_pb2.AddSourceFilesRequest(name=name, source_files=[file])
-                ),
+            commit = datasets_pb2.CommitUploadRequest(name=upload)
+            add = datasets_pb2.AddSourceFilesRequest(name=upload, source_files=[file])
+            attempts: list[Callable[[], object]] = [
+                functools.partial(datasets.put, connection, upload, numbers(3)),
+                functools.partial(stub(connection).CommitUpload, commit),
+                functools.partial(stub(connection).AddSourceFiles, add),
             ]
             for attempt in attempts:
                 with pytest.raises(HeadwaterError) as refusal:
@@ -172,12 +177,12 @@ async def test_an_upload_takes_nothing_after_its_end(connection: Connection) -> 
 async def test_splits_with_other_columns_make_no_version(connection: Connection) -> None:
     def story() -> None:
         upload = filled_upload(connection, numbers(1))
-        _put_all(connection, upload, datasets.Tables({"test": pa.table({"b": [1]})}), None)
+        datasets.put(connection, upload, datasets.Tables({"test": pa.table({"b": [1]})}))
         with pytest.raises(HeadwaterError) as refusal:
             stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload))
         assert refusal.value.reason == "SPLIT_SCHEMAS_DIFFER"
         # Putting a split again replaces it.
-        _put_all(connection, upload, datasets.Tables({"test": pa.table({"a": [5]})}), None)
+        datasets.put(connection, upload, datasets.Tables({"test": pa.table({"a": [5]})}))
         answer = stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload))
         assert [split.name for split in answer.dataset_version.splits] == ["test", "train"]
 
@@ -251,12 +256,12 @@ async def test_lists_are_paged(connection: Connection) -> None:
             versions.page_token = page.next_page_token
         assert seen == [["v1.4.0", "v1.3.0"], ["v1.2.0", "v1.1.0"], ["v1.0.0"]]
         names = datasets_pb2.ListDatasetsRequest(parent="projects/default", page_size=4)
-        page = service.ListDatasets(names)
-        assert [each.name.rpartition("/")[2] for each in page.datasets] == ["d", "e0", "e1", "e2"]
-        names.page_token = page.next_page_token
+        listed = service.ListDatasets(names)
+        assert [each.name.rpartition("/")[2] for each in listed.datasets] == ["d", "e0", "e1", "e2"]
+        names.page_token = listed.next_page_token
         assert [each.name.rpartition("/")[2] for each in service.ListDatasets(names).datasets] == ["e3", "e4"]
         # A token of one list is no token of another.
-        versions.page_token = page.next_page_token
+        versions.page_token = listed.next_page_token
         with pytest.raises(HeadwaterError) as refusal:
             service.ListDatasetVersions(versions)
         assert refusal.value.reason == "INVALID_PAGE_TOKEN"
@@ -266,8 +271,6 @@ async def test_lists_are_paged(connection: Connection) -> None:
 
 async def test_chunks_are_paged_in_row_order_and_make_the_root(connection: Connection) -> None:
     def story() -> None:
-        from headwater import tree
-
         table = pa.table({"a": pa.array(range(300_000)), "b": pa.array([f"{row:032}" for row in range(300_000)])})
         version = datasets.push(connection, "d", datasets.Tables({"train": table})).version
         (split,) = version.splits
@@ -307,7 +310,7 @@ async def test_names_are_names(connection: Connection) -> None:
             assert refusal.value.reason == "INVALID_NAME", name
             upload = filled_upload(connection, numbers(1))
             with pytest.raises(HeadwaterError) as refusal:
-                _put_all(connection, upload, datasets.Tables({name: pa.table({"a": [1]})}), None)
+                datasets.put(connection, upload, datasets.Tables({name: pa.table({"a": [1]})}))
             assert refusal.value.reason in ("INVALID_NAME", "INVALID_FIELDS"), name
         with pytest.raises(HeadwaterError) as refusal:
             service.CreateDataset(datasets_pb2.CreateDatasetRequest(parent="projects/default", dataset_id="a\0b"))
@@ -359,7 +362,7 @@ async def test_a_reader_writes_nothing(service: Service, connection_to: ConnectT
         writer = connection_to(service)
         upload = filled_upload(writer, numbers(1))
         with pytest.raises(HeadwaterError) as refusal:
-            _put_all(reader, upload, numbers(2), None)
+            datasets.put(reader, upload, numbers(2))
         assert refusal.value.reason == "PERMISSION_DENIED"
         stub(writer).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload))
         rows = datasets.reader(reader, f"{PARENT}/versions/v1.0.0", "train").read_all()
