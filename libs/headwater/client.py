@@ -64,7 +64,7 @@ def _variable(endpoint: str) -> str:
 class Connection:
     """Channels to the services, opened on first use. Close it, or use it as a context manager.
 
-    ``token`` may be a function, asked at each call: for tokens that are renewed, or that are the caller's of the moment.
+    ``token`` may be a function, asked at each call: for tokens that change while the connection lives.
     """
 
     def __init__(self, endpoints: Endpoints, token: str | Callable[[], str] = "") -> None:

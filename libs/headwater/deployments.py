@@ -4,7 +4,7 @@ import time
 import uuid
 
 from headwater.client import Connection
-from headwater.errors import DeadlineExceeded, FailedPrecondition
+from headwater.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.models import Stage
 from headwater.names import DeploymentName, ModelName, ProjectName
@@ -28,14 +28,19 @@ def create(
     version: str | None = None,
     max_batch_size: int = 0,
 ) -> deployments_pb2.Deployment:
-    """Serve ``model`` as ``name``, by exactly one of its stage, an alias or a version number."""
+    """Serve ``model`` as ``name``, by exactly one of its stage, an alias or a version number.
+
+    Raises:
+        InvalidArgument: unless exactly one of the three is given.
+    """
     deployment = deployments_pb2.Deployment(
-        model=str(model),
-        stage=stage,
-        alias=alias,
-        version=version,
-        batching=deployments_pb2.Batching(max_batch_size=max_batch_size),
+        model=str(model), batching=deployments_pb2.Batching(max_batch_size=max_batch_size)
     )
+    selectors = {key: value for key, value in (("stage", stage), ("alias", alias), ("version", version)) if value}
+    if len(selectors) != 1:
+        raise InvalidArgument("Give exactly one of stage, alias and version.", field="selector")
+    for field, value in selectors.items():
+        setattr(deployment, field, value)
     request = deployments_pb2.CreateDeploymentRequest(
         parent=str(ProjectName(name.project)),
         deployment_id=name.deployment,
