@@ -99,7 +99,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         deployments_pb2.DESCRIPTOR.services_by_name["InferenceRecordService"],
     )
     service.metrics.registry.register(InferenceCollector(serving, recorder))
-    service.add_check("registry", serving.check)
+    service.add_check("registry", outside.models.check)
     service.add_check("records", recorder.check)
     service.add_background("serving", serving.run)
     service.add_background("records", recorder.run)

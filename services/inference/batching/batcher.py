@@ -25,7 +25,7 @@ import structlog
 from services.inference.batching.queue import Computed, Limits, RequestQueue, Waiting
 from services.inference.engines.engine import Engine, EngineFailed, EngineTimedOut
 from services.inference.errors import ModelNotReady, QueueFull
-from services.inference.tensors.model import Array
+from services.inference.tensors.model import Array, size_bytes
 
 _MIN_RETRY_MS, _MAX_RETRY_MS = 10, 5_000
 _SMOOTHING = 0.2  # the weight of the newest batch in the average batch time
@@ -116,7 +116,7 @@ class Batcher:
             inputs,
             inputs[0].shape[0] if self._batchable else 1,
             tuple([array.shape[1:] for array in inputs]),
-            sum([array.nbytes for array in inputs]),
+            sum([size_bytes(array) for array in inputs]),
             self._loop.create_future(),
             time.monotonic(),
         )

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import structlog
 
-from headwater.errors import HeadwaterError, Unavailable
+from headwater.errors import DeadlineExceeded, HeadwaterError, ResourceExhausted, Unavailable
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.model import WAITING, Deployment, State, Status
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion
 
+_TRANSIENT = (Unavailable, DeadlineExceeded)
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 
 _log = structlog.get_logger("inference.deployments")
@@ -29,8 +30,6 @@ class Follower:
     ) -> None:
         self.deployment = deployment
         self.loaded: Loaded | None = None
-        self.source_failure = ""
-        """Why the source could not be asked the last time; empty if it could."""
         self._source = source
         self._loading = loading
         self._retire = retire
@@ -72,17 +71,17 @@ class Follower:
     async def _advance(self, deployment: Deployment) -> None:
         try:
             version = await self._source.resolve(deployment.model, deployment.selector)
-            self.source_failure = ""
-            await self._serve(deployment, version)
         except NoSuchVersion:
             # The source has spoken: what was taken out of its stage is not to be served any longer.
-            self.source_failure = self._failure = ""
+            self._failure = ""
             self._replace(None)
-        except Unavailable as error:
-            self.source_failure = error.reason
+        except (*_TRANSIENT, ResourceExhausted) as error:
+            # What is loaded goes on answering, and readiness tells of it.
+            _log.debug("the models cannot be asked", deployment=str(deployment.name), exc_info=error)
         except Exception as error:
-            self.source_failure = "INTERNAL"
-            _log.error("a deployment cannot be followed", deployment=str(deployment.name), exc_info=error)
+            self._fail(str(deployment.model), error)
+        else:
+            await self._serve(deployment, version)
 
     async def _serve(self, deployment: Deployment, version: ModelVersion) -> None:
         if self.loaded is not None and self.loaded.version.digest == version.digest:
@@ -94,24 +93,28 @@ class Follower:
             return
         try:
             loaded = await self._loading.load(deployment, version)
-        except Unavailable:
-            raise
+        except _TRANSIENT as error:
+            _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
         except Exception as error:
-            self._note_failure(version, error)
-            return
-        self._failure, self._failed_digest, self._retry_s = "", "", _FIRST_RETRY_S
-        self._replace(loaded)
-        _log.info("a version is served", deployment=str(deployment.name), version=str(version.name))
+            self._fail(str(version.name), error)
+            self._try_later(version.digest)
+        else:
+            self._failure, self._failed_digest = "", ""
+            self._replace(loaded)
+            _log.info("a version is served", deployment=str(deployment.name), version=str(version.name))
 
-    def _note_failure(self, version: ModelVersion, error: Exception) -> None:
-        _log.warning("a version cannot be loaded", version=str(version.name), exc_info=error)
-        reason = error.message if isinstance(error, HeadwaterError) else "It cannot be loaded; the log says why."
-        self._failure = f"{version.name}: {reason}"
-        # It is tried again, but seldom: the cause may have been a full disk or too little memory.
-        if version.digest != self._failed_digest:
-            self._failed_digest, self._retry_s = version.digest, _FIRST_RETRY_S
+    def _fail(self, what: str, error: Exception) -> None:
+        reason = error.message if isinstance(error, HeadwaterError) else "it cannot be served; the log says why."
+        failure = f"{what}: {reason}"
+        if failure != self._failure:
+            _log.warning("a deployment fails", deployment=str(self.deployment.name), failure=failure, exc_info=error)
+        self._failure = failure
+
+    def _try_later(self, digest: str) -> None:
+        # Seldom, but again: the cause may have been a full disk or too little memory.
+        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S) if digest == self._failed_digest else _FIRST_RETRY_S
+        self._failed_digest = digest
         self._next_attempt = time.monotonic() + self._retry_s
-        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
 
     def _replace(self, new: Loaded | None) -> None:
         old, self.loaded = self.loaded, new

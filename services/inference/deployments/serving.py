@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from headwater.errors import HeadwaterError, Unavailable
+from headwater.errors import HeadwaterError
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
@@ -23,13 +23,6 @@ from services.inference.models.source import ModelSource
 _CLOSE_S = 5.0  # an engine that hangs does not hold up the end of the process for longer
 
 _log = structlog.get_logger("inference.deployments")
-
-
-class SourceAway(Unavailable):
-    """The registry could not be asked for the current versions."""
-
-    reason = "REGISTRY_UNAVAILABLE"
-    text = "The registry cannot be reached; what is loaded goes on answering."
 
 
 class Serving:
@@ -109,12 +102,6 @@ class Serving:
         """Wait for everything that the last :meth:`step` has started."""
         for follower in list(self._by_uid.values()):
             await follower.settle()
-
-    async def check(self) -> None:
-        """Return while the registry can be asked for versions; for readiness. Raises SourceAway."""
-        failures = [follower.source_failure for follower in self._by_uid.values() if follower.source_failure]
-        if failures:
-            raise SourceAway(cause=failures[0])
 
     async def close(self) -> None:
         """Answer what was accepted, then free every engine."""

@@ -4,9 +4,17 @@ import dataclasses
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
-from headwater.errors import NotFound, Unavailable
+from headwater.errors import NotFound
 from headwater.names import ModelName, ModelVersionName
-from services.inference.models.source import ModelFile, ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
+from services.inference.models.source import (
+    ModelFile,
+    ModelSource,
+    ModelVersion,
+    NoSuchVersion,
+    Selector,
+    SelectorKind,
+    SourceAway,
+)
 
 _CHUNK = 1 << 20
 
@@ -76,6 +84,10 @@ class MemoryModels(ModelSource):
         for start in range(0, len(content), _CHUNK):
             yield content[start : start + _CHUNK]
 
+    async def check(self) -> None:
+        """See ModelSource."""
+        self._reach()
+
     def _reach(self) -> None:
         if self.away:
-            raise Unavailable("The models cannot be reached.")
+            raise SourceAway

@@ -1,15 +1,26 @@
 """Model versions from the registry, over gRPC."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import NotFound
 from headwater.names import ArtifactName, ModelName, ModelVersionName
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc, models_pb2, models_pb2_grpc
-from services.inference.models.source import ModelFile, ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
+from services.inference.models.source import (
+    ModelFile,
+    ModelSource,
+    ModelVersion,
+    NoSuchVersion,
+    Selector,
+    SelectorKind,
+    SourceAway,
+)
 
+_CHECK_TIMEOUT_S = 1.5
 _RESOLVE_TIMEOUT_S = 5.0
 _DOWNLOAD_TIMEOUT_S = 600.0
 _Format = artifact_pb2.ModelFile.Format
@@ -22,6 +33,7 @@ class RegistryModels(ModelSource):
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._models = models_pb2_grpc.ModelServiceStub(channel)
         self._artifacts = artifacts_pb2_grpc.ArtifactServiceStub(channel)
+        self._health: Any = health_pb2_grpc.HealthStub(channel)
 
     async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
         """See ModelSource."""
@@ -37,6 +49,12 @@ class RegistryModels(ModelSource):
         request = artifacts_pb2.DownloadArtifactRequest(name=str(name))
         async for part in self._artifacts.DownloadArtifact(request, timeout=_DOWNLOAD_TIMEOUT_S):
             yield part.data
+
+    async def check(self) -> None:
+        """See ModelSource."""
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=_CHECK_TIMEOUT_S)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise SourceAway
 
     async def _resolve(self, model: ModelName, selector: Selector) -> artifact_pb2.ModelMetadata:
         if selector.kind is SelectorKind.VERSION:

@@ -5,7 +5,7 @@ import enum
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from headwater.errors import FailedPrecondition, NotFound
+from headwater.errors import FailedPrecondition, NotFound, Unavailable
 from headwater.names import ModelName, ModelVersionName
 
 
@@ -14,6 +14,13 @@ class NoSuchVersion(NotFound):
 
     reason = "NO_SUCH_VERSION"
     text = "No version of the model is there."
+
+
+class SourceAway(Unavailable):
+    """The source of models does not answer; what is loaded goes on answering."""
+
+    reason = "MODELS_UNAVAILABLE"
+    text = "The models cannot be reached; what is loaded goes on answering."
 
 
 class NothingToServe(FailedPrecondition):
@@ -93,3 +100,6 @@ class ModelSource(Protocol):
             NotFound: there are no such bytes.
             Unavailable: the source cannot be asked.
         """
+
+    async def check(self) -> None:
+        """Return when the source can be asked; raise Unavailable when it cannot."""

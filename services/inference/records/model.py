@@ -7,7 +7,7 @@ from collections.abc import Collection
 from headwater.errors import NotFound
 from headwater.names import InferenceRecordName
 from services.inference.tensors.digest import digest
-from services.inference.tensors.model import Tensor
+from services.inference.tensors.model import Tensor, size_bytes
 
 
 class RecordNotFound(NotFound):
@@ -70,7 +70,7 @@ class Answered:
     @property
     def size_bytes(self) -> int:
         """The memory that the tensors keep."""
-        return sum(tensor.array.nbytes for tensors in (self.inputs, self.outputs) for tensor in tensors)
+        return sum(size_bytes(tensor.array) for tensors in (self.inputs, self.outputs) for tensor in tensors)
 
     def to_record(self) -> Record:
         """The record, with the digests of the tensors. Takes about 0.6 ms per MB."""

@@ -11,6 +11,11 @@ from services.inference.tensors.errors import SignatureMismatch, shown
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
+def size_bytes(array: Array) -> int:
+    """The memory that an array keeps, that of its byte strings included."""
+    return array.nbytes + sum(map(len, array.flat)) if array.dtype.hasobject else array.nbytes
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tensor:
     """A named array. ``datatype`` is in the protocol's notation and decides how ``array`` is read (see datatypes)."""

@@ -101,6 +101,10 @@ async def test_a_version_is_found_by_number_stage_and_alias(shelf: Shelf) -> Non
     assert (file.path, file.digest, file.size_bytes, file.format) == ("model.onnx", DIGEST, len(CONTENT), "onnx")
 
 
+async def test_a_source_that_is_there_says_so(shelf: Shelf) -> None:
+    await shelf.source.check()
+
+
 async def test_a_stage_is_followed_as_it_moves(shelf: Shelf) -> None:
     for content in (CONTENT, onnx_models.scaled(3)):
         await shelf.point(PRODUCTION, await shelf.add(content))
@@ -135,6 +139,8 @@ async def test_a_source_that_is_away_is_unavailable(connect: Connect) -> None:
     memory = MemoryModels()
     memory.away = True
     for source in (memory, RegistryModels(connect("127.0.0.1:1", Role.READER))):
+        with pytest.raises(Unavailable):
+            await source.check()
         with pytest.raises(Unavailable):
             await source.resolve(MODEL, PRODUCTION)
         with pytest.raises(Unavailable):

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import secrets
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -13,9 +15,10 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from chassis import Service
-from chassis.auth import Role
+from chassis.auth import Authenticator, Role
 from chassis.embedded import EmbeddedPostgres
 from chassis.testing.services import Connect, StartService, TokenFor
+from headwater import rpc
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
@@ -276,3 +279,17 @@ async def test_a_deployment_is_changed_and_archived(install: Install) -> None:
     await eventually(gone)
     listed = await world.deployments.ListDeployments(deployments_pb2.ListDeploymentsRequest(parent="projects/default"))
     assert not listed.deployments
+
+
+async def test_a_registry_that_refuses_us_is_told_of(install: Install, tmp_path: Path) -> None:
+    """Two installations with different keys: nothing can be served, and the deployment says why."""
+    other_key = tmp_path / "other.key"
+    other_key.touch(mode=0o600)
+    other_key.write_text(secrets.token_hex(32))
+    world = await install(auth_key_file=str(other_key))
+    token = Authenticator.from_key_file(other_key).mint("tester", [Role.ADMIN], 3600)
+    async with rpc.aio_channel(world.inference.address, token=token) as channel:
+        mine = dataclasses.replace(world, deployments=deployments_pb2_grpc.DeploymentServiceStub(channel))
+        await mine.create()
+        await mine.until(State.STATE_FAILED)
+        assert "Valid credentials are needed" in (await mine.get()).failure

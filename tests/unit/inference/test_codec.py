@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.inference.tensors.codec import from_raw, from_values, to_raw
 from services.inference.tensors.datatypes import NUMPY_TYPES
 from services.inference.tensors.errors import InvalidTensor
-from services.inference.tensors.model import Tensor
+from services.inference.tensors.model import Tensor, size_bytes
 
 NUMBERS = sorted(set(NUMPY_TYPES) - {"BYTES", "BOOL"})
 shapes = st.lists(st.integers(0, 4), max_size=3).map(tuple)
@@ -113,3 +113,8 @@ def test_a_scalar_has_one_element() -> None:
 def test_an_array_in_another_order_is_sent_row_by_row() -> None:
     array = np.asfortranarray(np.arange(6, dtype="<i4").reshape(2, 3))
     assert to_raw(Tensor("x", "INT32", array)) == np.arange(6, dtype="<i4").tobytes()
+
+
+def test_byte_strings_count_as_memory() -> None:
+    assert size_bytes(from_values("x", "BYTES", [2], [b"a" * 1000, b"b" * 500]).array) >= 1500
+    assert size_bytes(from_values("x", "INT64", [2], [1, 2]).array) == 16
