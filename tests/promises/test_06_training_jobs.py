@@ -36,9 +36,10 @@ import headwater.training
 with headwater.training.session() as session:
     model = torch.nn.Linear(1, 1)
     restored = session.load_checkpoint(model)
+    token = int(os.environ["HEADWATER_FENCING_TOKEN"])
     for epoch in range(restored.epoch if restored else 0, {EPOCHS}):
-        time.sleep(0.3)
-        session.log_metrics({{"token": float(os.environ["HEADWATER_FENCING_TOKEN"])}}, step=epoch)
+        time.sleep(60 if token == 1 and epoch == 3 else 0.2)  # the first attempt does not come to its end
+        session.log_metrics({{"token": token}}, step=epoch)
         session.report_progress(epoch=epoch, epoch_count={EPOCHS}, step=epoch)
         session.save_checkpoint(model, epoch=epoch + 1, step=epoch + 1)
 """
