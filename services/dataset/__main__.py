@@ -12,6 +12,7 @@ from services.dataset.collector import Collector
 from services.dataset.datasets import Datasets
 from services.dataset.flight import DatasetFlight, FlightParts
 from services.dataset.postgres import MIGRATIONS, SCHEMA, PostgresStore
+from services.dataset.reads import Reads
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.put import PutLimits
 from services.dataset.servicer import DatasetServicer
@@ -23,7 +24,7 @@ from services.dataset.uploads import Uploads
 async def build(settings: Settings) -> Service:
     """The service on PostgreSQL and the blobs that the settings name, not yet started."""
     database = Database(settings.database_url, SCHEMA, settings.database_pool_size)
-    blobs = blobs_from_url(settings.blobs_url)
+    blobs = blobs_from_url(settings.blobs_url, SCHEMA)
     service = wire(settings, PostgresStore(database), blobs)
     service.add_preparation("migrations", functools.partial(migrate, settings.database_url, SCHEMA, MIGRATIONS))
     service.add_check("postgresql", database.check)
@@ -41,6 +42,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     )
     parts = FlightParts(
         datasets=datasets,
+        reads=Reads(store),
         uploads=uploads,
         store=store,
         blobs=blobs,

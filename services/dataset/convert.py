@@ -8,8 +8,8 @@ from chassis.etags import etag_of
 from headwater.dataset.v1 import datasets_pb2, flight_pb2
 from headwater.names import DatasetVersionName, check_segment
 from headwater.tree import digest_text, parse_digest
-from services.dataset.datasets import ReadRequest, Selection
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState, Version
+from services.dataset.reads import ReadRequest, Selection
 from services.dataset.rows.put import PutResult
 
 _STATES = {

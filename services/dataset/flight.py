@@ -15,9 +15,10 @@ from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
 from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
-from services.dataset.datasets import Datasets, ReadRequest, Selection, read_schema
+from services.dataset.datasets import Datasets, read_schema
 from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
 from services.dataset.model import Version
+from services.dataset.reads import ReadRequest, Reads, Selection
 from services.dataset.rows.get import read
 from services.dataset.rows.layout import Layout
 from services.dataset.rows.mapped import MappedPacks
@@ -35,6 +36,7 @@ class FlightParts:
     """What the Flight methods work with."""
 
     datasets: Datasets
+    reads: Reads
     uploads: Uploads
     store: Store
     blobs: Blobs
@@ -62,7 +64,7 @@ class DatasetFlight(FlightEdge):
 
     def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """One endpoint for each shard; its ticket is the caller's alone, for a while."""
-        found = call.run(self._parts.datasets.select(_request(descriptor)))
+        found = call.run(self._parts.reads.select(_request(descriptor)))
         # No location: the endpoint is where the caller got it from.
         endpoints = [flight.FlightEndpoint(self._ticket(call, shard), []) for shard in found.shards]
         return flight.FlightInfo(found.schema, descriptor, endpoints, found.row_count, found.size_bytes, ordered=True)
@@ -70,7 +72,7 @@ class DatasetFlight(FlightEdge):
     def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
         """The rows that the ticket names."""
         selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(payload))
-        plan = call.run(self._parts.datasets.plan(selection))
+        plan = call.run(self._parts.reads.plan(selection))
         rows = read(plan, self._parts.packs, call.run)
         return flight.RecordBatchStream(rows) if isinstance(rows, pa.Table) else call.stream(plan.schema, rows)
 

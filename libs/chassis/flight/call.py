@@ -43,8 +43,11 @@ class FlightCall:
         """Run ``work`` on the event loop, in the caller's name, and wait for it.
 
         Raises:
-            Cancelled: the client went away; ``work`` is cancelled too.
+            Cancelled: the client went away; ``work`` is cancelled too, or was not begun.
         """
+        if self.context.is_cancelled():
+            work.close()
+            raise Cancelled()
         try:
             future = asyncio.run_coroutine_threadsafe(work, self.loop)
         except RuntimeError:  # the loop has ended, and with it the service
@@ -88,7 +91,9 @@ class GuardedStream(flight.GeneratorStream):  # type: ignore[misc]
     """A generator stream made by ``FlightCall.stream``; any other would leak what its generator raises."""
 
 
-def received(reader: flight.MetadataRecordBatchReader, max_batch_bytes: int) -> Iterator[pa.RecordBatch]:
+def received(
+    reader: flight.MetadataRecordBatchReader, context: flight.ServerCallContext, max_batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
     """The batches that a client sends, each fully validated before anybody looks into its buffers.
 
     Raises:
@@ -99,6 +104,9 @@ def received(reader: flight.MetadataRecordBatchReader, max_batch_bytes: int) -> 
     while True:
         batch = reading(lambda: _next(reader))
         if batch is None:
+            # A client that goes away ends the stream as one that has sent everything does; only this tells them apart.
+            if context.is_cancelled():
+                raise Cancelled()
             return
         # First of all: even nbytes follows offsets, and crashes where they point outside their buffer.
         reading(functools.partial(batch.validate, full=True))

@@ -137,7 +137,7 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         """Flight's DoPut; see ``put``."""
 
         def put(call: FlightCall) -> None:
-            batches = received(reader, self._wiring.max_batch_bytes)
+            batches = received(reader, context, self._wiring.max_batch_bytes)
             result = self.put(call, descriptor, batches, reading(lambda: reader.schema))
             if result is not None:
                 writer.write(pa.py_buffer(result))

@@ -8,7 +8,6 @@ Before that nothing lists the split; what a put that ends early leaves behind, t
 """
 
 import asyncio
-import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -70,22 +69,16 @@ class PutStore:
         """Begin to store a pack, when the one before it is stored."""
         await self.wait()
         self._writing = asyncio.create_task(self._write(pack))
+        # When the stream ends early nobody waits for it any more: it ends by itself, and its failure is no news.
+        self._writing.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def wait(self) -> None:
         """Return when nothing is being stored any more."""
         if self._writing is not None:
             await self._writing
 
-    async def abandon(self) -> None:
-        """Stop storing."""
-        if self._writing is not None:
-            self._writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await self._writing
-
     async def record(self, split: Split, chunks: list[NewChunk]) -> None:
         """Make the rows the upload's."""
-        await self.wait()
         async with self._store.transaction() as tx:
             await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
             await tx.record_split(self._upload_uid, split, chunks)
@@ -130,19 +123,17 @@ class PutStream:
             MalformedRows, SchemaChanged, RowTooLarge: from the tree.
             UploadNotOpen, Collected
         """
-        try:
-            for batch in batches:
-                for piece in _bounded(batch):
-                    self._take(self._chunks.push(piece))
-            self._take(self._chunks.finish())
-            self._flush()
-            if last := self._packs.finish():
-                self._run(self._store.write(last))
-            split = Split(name, self._tree(), self._layout.served_bytes)
-            self._run(self._store.record(split, self._all))
-        except BaseException:
-            self._run(self._store.abandon())
-            raise
+        for batch in batches:
+            for piece in _bounded(batch):
+                self._take(self._chunks.push(piece))
+        self._take(self._chunks.finish())
+        self._flush()
+        if last := self._packs.finish():
+            self._run(self._store.write(last))
+        self._run(self._store.wait())
+        split = Split(name, self._tree(), self._layout.served_bytes)
+        # ``run`` begins nothing for a client that went away, whose stream ended early and looked complete.
+        self._run(self._store.record(split, self._all))
         return PutResult(split.tree, self._new)
 
     def _take(self, chunks: list[tree.Chunk]) -> None:

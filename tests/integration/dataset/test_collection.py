@@ -34,13 +34,15 @@ def rows(*seeds: int) -> pa.Table:
 
 
 def packs_in(blobs_dir: Path) -> set[str]:
-    return {file.name for file in (blobs_dir / "sha256").rglob("*") if file.is_file()}
+    return {file.name for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file()}
 
 
 async def collect(postgres_url: str, blobs_dir: Path) -> int:
     database = Database(postgres_url, SCHEMA)
     try:
-        collector = Collector(PostgresStore(database), LocalBlobs(blobs_dir), interval_s=60, write_timeout_s=600)
+        collector = Collector(
+            PostgresStore(database), LocalBlobs(blobs_dir / "dataset"), interval_s=60, write_timeout_s=600
+        )
         return await collector.collect()
     finally:
         await database.close()

@@ -136,29 +136,28 @@ async def test_random_damage_is_refused_or_is_no_damage(service: Service, connec
     await asyncio.to_thread(story)
 
 
-@pytest.mark.parametrize(
-    ("schema", "reason"),
-    [
-        (pa.schema([("a", pa.int64()), ("a", pa.int64())]), "INVALID_SCHEMA"),
-        (pa.schema([("a\0b", pa.int64())]), "INVALID_COLUMN_NAME"),
-        (pa.schema([("s", pa.struct([("a\0b", pa.int64())]))]), "INVALID_COLUMN_NAME"),
-        (pa.schema([("l", pa.list_(pa.struct([("a\nb", pa.int64())])))]), "INVALID_COLUMN_NAME"),
-        (pa.schema([("", pa.int64())]), "INVALID_SCHEMA"),
-        (pa.schema([]), "INVALID_SCHEMA"),
-        (pa.schema([("u", pa.dense_union([pa.field("a", pa.int64())]))]), "UNSUPPORTED_COLUMN_TYPE"),
-        (pa.schema([("a", pa.int64())], {"k": "v" * (1 << 20)}), "SCHEMA_TOO_LARGE"),
-    ],
-)
-async def test_a_schema_that_no_dataset_can_have_is_refused(
-    connection: Connection, schema: pa.Schema, reason: str
-) -> None:
+SCHEMAS = [
+    (pa.schema([("a", pa.int64()), ("a", pa.int64())]), "INVALID_SCHEMA"),
+    (pa.schema([("a\0b", pa.int64())]), "INVALID_COLUMN_NAME"),
+    (pa.schema([("s", pa.struct([("a\0b", pa.int64())]))]), "INVALID_COLUMN_NAME"),
+    (pa.schema([("l", pa.list_(pa.struct([("a\nb", pa.int64())])))]), "INVALID_COLUMN_NAME"),
+    (pa.schema([("", pa.int64())]), "INVALID_SCHEMA"),
+    (pa.schema([]), "INVALID_SCHEMA"),
+    (pa.schema([("u", pa.dense_union([pa.field("a", pa.int64())]))]), "UNSUPPORTED_COLUMN_TYPE"),
+    (pa.schema([("a", pa.int64())], {"k": "v" * (1 << 20)}), "SCHEMA_TOO_LARGE"),
+]
+
+
+async def test_a_schema_that_no_dataset_can_have_is_refused(connection: Connection) -> None:
     def story() -> None:
-        upload = stub(connection).CreateUpload(datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d"))
-        command = flight_pb2.PutCommand(upload=upload.name, split="train").SerializeToString()
-        with pytest.raises(HeadwaterError) as refusal:
-            _put_nothing(connection, command, schema)
-        assert refusal.value.reason == reason
-        assert not stub(connection).GetUpload(datasets_pb2.GetUploadRequest(name=upload.name)).splits
+        for schema, reason in SCHEMAS:
+            request = datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d")
+            upload = stub(connection).CreateUpload(request)
+            command = flight_pb2.PutCommand(upload=upload.name, split="train").SerializeToString()
+            with pytest.raises(HeadwaterError) as refusal:
+                _put_nothing(connection, command, schema)
+            assert refusal.value.reason == reason
+            assert not stub(connection).GetUpload(datasets_pb2.GetUploadRequest(name=upload.name)).splits
 
     await asyncio.to_thread(story)
 
@@ -168,7 +167,7 @@ async def test_a_stream_whose_client_goes_away_leaves_nothing_listed(service: Se
 
     def story() -> None:
         upload = stub(connection).CreateUpload(datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d"))
-        for batches in (1, 50, 99):
+        for batches in (1, 50, 99) * 10:
             messages = messages_of(SCHEMA, [BATCH] * batches)
             put_and_vanish(f"127.0.0.1:{service.flight_port}", connection.token, upload.name, "train", messages)
         with pytest.raises(HeadwaterError) as empty:

@@ -36,7 +36,7 @@ def floats(rows: int = ROWS, width: int = 32, seed: int = 1) -> pa.Table:
 
 
 def stored_bytes(directory: Path) -> int:
-    return sum(file.stat().st_size for file in (directory / "sha256").rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in (directory / "dataset" / "sha256").rglob("*") if file.is_file())
 
 
 async def test_what_was_pushed_is_read_back(connection: Connection) -> None:
@@ -189,34 +189,33 @@ async def test_a_split_without_rows_can_be_pushed_and_read(connection: Connectio
     await asyncio.to_thread(story)
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array(["a", None, "b"], pa.large_string()),
-        pa.array(["a", None, "b"], pa.string_view()),
-        pa.array(["a", None, "b"]).dictionary_encode(),
-        pa.array([[1, 2], None, []], pa.large_list(pa.int32())),
-        pa.array([[["x"]], None, [[], ["y", None]]], pa.list_(pa.large_list(pa.dictionary(pa.int8(), pa.string())))),
-        pa.array([{"a": "x", "b": [1]}, None, {"a": None, "b": None}]),
-        pa.array([[("k", 1)], None, []], pa.map_(pa.large_string(), pa.int64())),
-        pa.array([b"\0\1", None, b""], pa.binary_view()),
-        pa.array([1, None, 3], pa.timestamp("ms", "UTC")),
-        pa.array([True, None, False]),
-        pa.array([1.5, None, float("nan")], pa.float16()),
-        pa.array([None, "1.25", "-3.50"]).cast(pa.decimal128(20, 2)),
-        pa.ExtensionArray.from_storage(
-            pa.fixed_shape_tensor(pa.float32(), [2, 2]), pa.array([[1, 2, 3, 4]] * 3, pa.list_(pa.float32(), 4))
-        ),
-    ],
-    ids=lambda column: str(column.type)[:40],
-)
-async def test_every_type_comes_back_with_its_values_and_its_digest(connection: Connection, column: pa.Array) -> None:
+COLUMNS = [
+    pa.array(["a", None, "b"], pa.large_string()),
+    pa.array(["a", None, "b"], pa.string_view()),
+    pa.array(["a", None, "b"]).dictionary_encode(),
+    pa.array([[1, 2], None, []], pa.large_list(pa.int32())),
+    pa.array([[["x"]], None, [[], ["y", None]]], pa.list_(pa.large_list(pa.dictionary(pa.int8(), pa.string())))),
+    pa.array([{"a": "x", "b": [1]}, None, {"a": None, "b": None}]),
+    pa.array([[("k", 1)], None, []], pa.map_(pa.large_string(), pa.int64())),
+    pa.array([b"\0\1", None, b""], pa.binary_view()),
+    pa.array([1, None, 3], pa.timestamp("ms", "UTC")),
+    pa.array([True, None, False]),
+    pa.array([1.5, None, float("nan")], pa.float16()),
+    pa.array([None, "1.25", "-3.50"]).cast(pa.decimal128(20, 2)),
+    pa.ExtensionArray.from_storage(
+        pa.fixed_shape_tensor(pa.float32(), [2, 2]), pa.array([[1, 2, 3, 4]] * 3, pa.list_(pa.float32(), 4))
+    ),
+]
+
+
+async def test_every_type_comes_back_with_its_values_and_its_digest(connection: Connection) -> None:
     def story() -> None:
-        table = pa.table({"row": pa.array([0, 1, 2]), "column": column})
-        version = datasets.push(connection, "types", datasets.Tables({"train": table})).version
-        got = datasets.reader(connection, version.name, "train").read_all()
-        assert str(got["column"].to_pylist()) == str(table["column"].to_pylist())
-        datasets.verify(connection, version.name)
+        for column in COLUMNS:
+            table = pa.table({"row": pa.array([0, 1, 2]), "column": column})
+            version = datasets.push(connection, "types", datasets.Tables({"train": table})).version
+            got = datasets.reader(connection, version.name, "train").read_all()
+            assert str(got["column"].to_pylist()) == str(table["column"].to_pylist()), column.type
+            datasets.verify(connection, version.name)
 
     await asyncio.to_thread(story)
 
@@ -291,14 +290,12 @@ READS: list[tuple[str, Callable[[Connection, str], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "read"), READS, ids=[f"{i}-{reason}" for i, (reason, _) in enumerate(READS)])
-async def test_a_read_of_what_is_not_there_says_so(
-    connection: Connection, reason: str, read: Callable[[Connection, str], Any]
-) -> None:
+async def test_a_read_of_what_is_not_there_says_so(connection: Connection) -> None:
     def story() -> None:
         version = datasets.push(connection, "digits", datasets.Tables({"train": floats(10)})).version.name
-        with pytest.raises(HeadwaterError) as refusal:
-            read(connection, version)
-        assert refusal.value.reason == reason
+        for reason, read in READS:
+            with pytest.raises(HeadwaterError) as refusal:
+                read(connection, version)
+            assert refusal.value.reason == reason
 
     await asyncio.to_thread(story)

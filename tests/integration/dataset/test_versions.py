@@ -58,21 +58,22 @@ async def test_versions_count_minor_for_rows_and_major_for_columns(connection: C
     await asyncio.to_thread(story)
 
 
-@pytest.mark.parametrize(
-    ("version", "reason"),
-    [("v1.1.0", "VERSION_NOT_GREATER"), ("v1.0.9", "VERSION_NOT_GREATER"), ("1.2.0", "INVALID_VERSION"),
-     ("v1.2", "INVALID_VERSION"), ("v01.2.3", "INVALID_VERSION"), ("latest", "INVALID_VERSION")],
-)  # fmt: skip
-async def test_a_version_that_is_not_greater_or_is_none_is_refused(
-    connection: Connection, version: str, reason: str
-) -> None:
+async def test_a_version_that_is_not_greater_or_is_none_is_refused(connection: Connection) -> None:
     def story() -> None:
         datasets.push(connection, "d", numbers(1))
         datasets.push(connection, "d", numbers(2))
-        with pytest.raises(HeadwaterError) as refusal:
-            datasets.push(connection, "d", numbers(3), version=version)
-        assert refusal.value.reason == reason
-        assert datasets.get(connection, "d").latest_version == "v1.1.0"
+        for version, reason in (
+            ("v1.1.0", "VERSION_NOT_GREATER"),
+            ("v1.0.9", "VERSION_NOT_GREATER"),
+            ("1.2.0", "INVALID_VERSION"),
+            ("v1.2", "INVALID_VERSION"),
+            ("v01.2.3", "INVALID_VERSION"),
+            ("latest", "INVALID_VERSION"),
+        ):
+            with pytest.raises(HeadwaterError) as refusal:
+                datasets.push(connection, "d", numbers(3), version=version)
+            assert refusal.value.reason == reason
+            assert datasets.get(connection, "d").latest_version == "v1.1.0"
 
     await asyncio.to_thread(story)
 
