@@ -40,7 +40,7 @@ def environment_of(
         "host": HOST,
         "database_url": database_url,
         "redis_url": redis_url,
-        "blobs_url": (home / "blobs" / program.name).as_uri(),
+        "blobs_url": (home / "blobs").as_uri(),
         "model_cache_dir": str(home / "models"),
         "training_dir": str(home / "training"),
         "auth_key_file": str(key_file),

@@ -47,7 +47,7 @@ async def build(settings: RegistrySettings) -> Service:
     clock = SystemClock()
     database = Database(settings.database_url, _SCHEMA, settings.database_pool_size)
     store = PostgresStore(database)
-    blobs = blobs_from_url(settings.blobs_url)
+    blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
 
     projects = ProjectServicer(Projects(store, clock))
     runs = RunServicer(Runs(store, clock), clock)

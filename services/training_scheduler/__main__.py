@@ -39,8 +39,7 @@ async def build(settings: Settings) -> Service:
     auth = Authenticator.from_settings(settings.auth_key_file)
     service = Service("training_scheduler", settings, auth=auth)
     database = Database(settings.database_url, _SCHEMA, settings.database_pool_size)
-    # A prefix of our own, because we collect: no other service's bytes may be under it.
-    blobs = blobs_from_url(f"{settings.blobs_url.rstrip('/')}/training")
+    blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
     registry = channel(settings.registry_address, token=current_token, settings=settings)
     datasets = channel(settings.dataset_address, token=current_token, settings=settings)
     launchers = _launchers(settings)

@@ -10,6 +10,8 @@ import pytest
 from deploy.demo.job import OBJECTIVE, MainJob, Outcome
 from deploy.demo.shell import Shell
 from headwater.client import Connection
+from headwater.preprocessing.v1 import jobs_pb2 as preprocessing_pb2
+from headwater.preprocessing.v1 import jobs_pb2_grpc as preprocessing_pb2_grpc
 from headwater.training.v1 import jobs_pb2, jobs_pb2_grpc
 
 
@@ -22,6 +24,9 @@ def outcome(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         _wait_for_a_checkpoint(stack.connection, job)
         _workers_of(job)[0].kill()
 
+    # Other tests on this stack may have prepared the same rows.
+    cache = preprocessing_pb2_grpc.CacheServiceStub(stack.connection.channel("preprocessing"))
+    cache.ClearCache(preprocessing_pb2.ClearCacheRequest())
     return MainJob(shell, tmp_path_factory.mktemp("digits"), "e2e", kill_a_worker).run()
 
 

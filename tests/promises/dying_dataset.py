@@ -98,7 +98,7 @@ async def build(settings: Settings) -> Service:
     """The service; its database is there already."""
     death = Death(*(sys.argv[1].split() if len(sys.argv) > 1 else ("", "")))
     store = DyingStore(PostgresStore(Database(settings.database_url, SCHEMA)), death)
-    return wire(settings, store, DyingBlobs(blobs_from_url(settings.blobs_url), death))
+    return wire(settings, store, DyingBlobs(blobs_from_url(settings.blobs_url, "dataset"), death))
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ async def test_a_process_that_dies_at_a_step_loses_nothing_acknowledged_and_list
 
 async def _collect(postgres_url: str, blobs_dir: Path) -> bool:
     """Let the dead upload expire and collect; whether the files that are left are those that the catalogue has."""
-    database, blobs = Database(postgres_url, SCHEMA), LocalBlobs(blobs_dir)
+    database, blobs = Database(postgres_url, SCHEMA), LocalBlobs(blobs_dir / "dataset")
     async with database.transaction() as tx:
         await tx.execute(sqlalchemy.text("UPDATE uploads SET expire_time = now() WHERE state = 'open'"))
     await Collector(PostgresStore(database), blobs, interval_s=60, write_timeout_s=0).collect()
@@ -157,7 +157,7 @@ async def _collect(postgres_url: str, blobs_dir: Path) -> bool:
         unknown = await tx.execute(sqlalchemy.text("SELECT count(*) FROM packs WHERE state <> 'stored'"))
         pending = unknown.scalar_one()
     await database.close()
-    files = {file.name for file in (blobs_dir / "sha256").rglob("*") if file.is_file()}
+    files = {file.name for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file()}
     return files == known and pending == 0
 
 
@@ -192,7 +192,7 @@ async def test_one_flipped_bit_at_rest_is_data_loss_and_never_an_answer(
     def story() -> None:
         table = rows(1)
         version = datasets.push(connection, "d", datasets.Tables({"train": table})).version.name
-        packs = sorted(file for file in (blobs_dir / "sha256").rglob("*") if file.is_file())
+        packs = sorted(file for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file())
         assert len(packs) > 3
         if read_before:
             datasets.reader(connection, version, "train").read_all()

@@ -20,9 +20,10 @@ class InvalidBlobsUrl(InvalidArgument):
     text = "HEADWATER_BLOBS_URL must look like file:///absolute/directory, s3://bucket/prefix, gs://… or az://…"
 
 
-def blobs_from_url(url: str) -> Blobs:
+def blobs_from_url(url: str, folder: str) -> Blobs:
     """The store that ``url`` names: ``file:///absolute/directory``, ``s3://bucket/prefix``, ``gs://…``, ``az://…``.
 
+    ``folder`` is the service's own part of it: who collects what nobody needs must not come upon another's bytes.
     ``memory://`` is one that ends with the process. Credentials for object stores come from their usual environment
     variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, ...).
 
@@ -32,11 +33,11 @@ def blobs_from_url(url: str) -> Blobs:
     try:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
-            return LocalBlobs(Path(urllib.parse.unquote(parts.path)))
+            return LocalBlobs(Path(urllib.parse.unquote(parts.path)) / folder)
         if parts.scheme == "memory":
             return MemoryBlobs()
         if parts.scheme in ("s3", "gs", "az") and parts.netloc:
-            return ObjectStoreBlobs(from_url(url))
+            return ObjectStoreBlobs(from_url(f"{url.rstrip('/')}/{folder}"))
     except (ValueError, BaseError) as error:
         raise InvalidBlobsUrl from error
     raise InvalidBlobsUrl

@@ -347,13 +347,13 @@ async def test_the_copies_of_a_killed_process_are_removed_and_those_of_a_living_
 
 
 async def test_the_url_of_a_directory_names_a_local_store(blobs_dir: Path) -> None:
-    blobs = blobs_from_url((blobs_dir / "with a space").as_uri())
+    blobs = blobs_from_url((blobs_dir / "with a space").as_uri(), "registry")
     await blobs.put(_chunks(DATA))
-    assert await _read(LocalBlobs(blobs_dir / "with a space"), DIGEST) == DATA
+    assert await _read(LocalBlobs(blobs_dir / "with a space" / "registry"), DIGEST) == DATA
 
 
 async def test_the_url_of_memory_names_a_store_that_ends_with_its_object() -> None:
-    first, second = blobs_from_url("memory://"), MemoryBlobs()
+    first, second = blobs_from_url("memory://", "registry"), MemoryBlobs()
     await first.put(_chunks(DATA))
     assert await _read(first, DIGEST) == DATA
     assert not await second.exists(DIGEST)
@@ -362,7 +362,7 @@ async def test_the_url_of_memory_names_a_store_that_ends_with_its_object() -> No
 @pytest.mark.parametrize("url", ["", "/srv/blobs", "file://host/srv", "file:///", "http://example.com/x", "s3://", "x"])
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(InvalidBlobsUrl):
-        blobs_from_url(url)
+        blobs_from_url(url, "registry")
 
 
 async def _chunks(data: bytes, size: int = 2**18) -> AsyncIterator[bytes]:

@@ -116,7 +116,7 @@ async def test_bytes_changed_at_rest_are_never_given_out_as_whole(client: Client
 
 async def test_bytes_that_are_gone_are_told_as_lost(client: Client, blobs_dir: Path) -> None:
     stored = await client.upload(b"some bytes")
-    await LocalBlobs(blobs_dir).delete(stored.digest)
+    await LocalBlobs(blobs_dir / "registry").delete(stored.digest)
     with pytest.raises(DataLoss) as lost:
         await client.download(stored.name)
     assert lost.value.reason == "ARTIFACT_LOST"

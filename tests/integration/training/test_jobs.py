@@ -94,7 +94,7 @@ async def test_a_killed_worker_costs_an_attempt_and_not_a_bit_of_the_result(
     assert set(steps) == set(range(1, STEPS // EPOCHS * epochs + 1))
     assert steps == sorted(steps)
     undisturbed = await platform.end(undisturbed.name)
-    blobs = blobs_from_url(f"{blobs_dir.as_uri()}/training")
+    blobs = blobs_from_url(blobs_dir.as_uri(), "training_scheduler")
     left, right = [checkpoint.load(await blobs.local_path(job.checkpoint.digest)) for job in (ended, undisturbed)]
     for part in ("model", "optimizer"):
         torch.testing.assert_close(left[part], right[part], rtol=0, atol=0)

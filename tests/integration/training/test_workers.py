@@ -152,7 +152,7 @@ async def test_the_newest_are_kept_and_the_rest_is_collected(worker: Worker, blo
         await worker.upload(tensors(number), epoch=number, step=number)
     await until(lambda: stored_files(blobs_dir), 3)
     assert await worker.download() == tensors(5)
-    blobs = blobs_from_url(f"{blobs_dir.as_uri()}/training")
+    blobs = blobs_from_url(blobs_dir.as_uri(), "training_scheduler")
     for number in range(6):
         assert await blobs.exists(digests.of_bytes(tensors(number))) == (number > 2)
 
