@@ -21,9 +21,6 @@ from services.dataset.store import NewChunk, PlacedChunk
 
 BLOCK_TARGET_BYTES = 2 << 20
 _BLOCK_MAX_BYTES = 4 << 20
-# Of the IPC file format: magic, schema and footer; and what the footer has for each block.
-_OVERHEAD_BYTES = 8 << 10
-_FOOTER_BYTES_PER_BLOCK = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,91 +41,58 @@ class Pack:
 
 
 class PackBuilder:
-    """Lays chunks into packs of at most ``max_bytes``; a block that is larger by itself has a pack to itself.
-
-    Two buffers take turns, so that no memory is fetched from the system, and cleared, for each pack: a pack's data is
-    good until the second one after it is begun.
-    """
+    """Lays chunks into packs. Holds one pack, at most ``max_bytes`` and one block, in memory."""
 
     def __init__(self, layout: Layout, max_bytes: int) -> None:
         self._layout = layout
         self._max_bytes = max_bytes
-        self._buffers: list[pa.Buffer] = []
-        self._open: _OpenPack | None = None
+        self._begin()
+
+    def add(self, chunk: tree.Chunk) -> Pack | None:
+        """Lay down the next chunk; returns the pack before it if that is full now."""
+        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
+        size_bytes = sum(batch.nbytes for batch in batches)
+        full = None
+        if self._sink.tell() + self._waiting_bytes + size_bytes > self._max_bytes and self._chunks_so_far:
+            full = self.finish()
+        if self._waiting and self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES:
+            self._write_block()
+        self._waiting.append((NewChunk(chunk.digest, chunk.row_count, chunk.size_bytes), batches))
+        self._waiting_bytes += size_bytes
+        if self._waiting_bytes >= BLOCK_TARGET_BYTES:
+            self._write_block()
+        return full
+
+    def finish(self) -> Pack | None:
+        """The pack that is under way, if it has any chunks."""
+        if not self._chunks_so_far:
+            return None
+        self._write_block()
+        self._writer.close()
+        pack = Pack(self._sink.getvalue(), tuple(self._places))
+        self._begin()
+        return pack
+
+    @property
+    def _chunks_so_far(self) -> bool:
+        return bool(self._places or self._waiting)
+
+    def _begin(self) -> None:
+        self._sink = pa.BufferOutputStream()
+        schema = self._layout.stored.with_metadata({"headwater.pack": new_id()})
+        self._writer = pa.ipc.new_file(self._sink, schema)
+        self._blocks = 0
+        self._places: list[tuple[NewChunk, int, int]] = []
         self._waiting: list[tuple[NewChunk, list[pa.RecordBatch]]] = []
         self._waiting_bytes = 0
 
-    def add(self, chunk: tree.Chunk) -> list[Pack]:
-        """Lay down the next chunk; returns the packs that are full now."""
-        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
-        size_bytes = sum(batch.nbytes for batch in batches)
-        full = self._write_block() if self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES else []
-        self._waiting.append((NewChunk(chunk.digest, chunk.row_count, chunk.size_bytes), batches))
-        self._waiting_bytes += size_bytes
-        return full + (self._write_block() if self._waiting_bytes >= BLOCK_TARGET_BYTES else [])
-
-    def finish(self) -> list[Pack]:
-        """The packs that were not full yet."""
-        return self._write_block() + self._close()
-
-    def _write_block(self) -> list[Pack]:
+    def _write_block(self) -> None:
         if not self._waiting:
-            return []
-        block = pa.concat_batches([batch for _, batches in self._waiting for batch in batches])
-        chunks = [chunk for chunk, _ in self._waiting]
-        self._waiting, self._waiting_bytes = [], 0
-        full: list[Pack] = []
-        if self._open is not None and not self._open.has_room_for(block):
-            full = self._close()
-        if self._open is None:
-            self._open = _OpenPack(self._layout, self._buffer(block))
-        self._open.write(block, chunks)
-        return full
-
-    def _close(self) -> list[Pack]:
-        if self._open is None:
-            return []
-        closed, self._open = self._open.close(), None
-        return [closed]
-
-    def _buffer(self, block: pa.RecordBatch) -> pa.Buffer:
-        size_bytes = max(self._max_bytes, pa.ipc.get_record_batch_size(block) + _OVERHEAD_BYTES)
-        if len(self._buffers) < 2:
-            self._buffers.append(pa.allocate_buffer(size_bytes))
-        elif self._buffers[0].size < size_bytes:
-            self._buffers[0] = pa.allocate_buffer(size_bytes)
-            self._buffers.reverse()
-        else:
-            self._buffers.reverse()
-        return self._buffers[-1]
-
-
-class _OpenPack:
-    """A pack that is being filled."""
-
-    def __init__(self, layout: Layout, buffer: pa.Buffer) -> None:
-        self._buffer = buffer
-        self._sink = pa.FixedSizeBufferWriter(buffer)
-        schema = layout.stored.with_metadata({"headwater.pack": new_id()})
-        self._writer = pa.ipc.new_file(self._sink, schema)
-        self._overhead_bytes = _OVERHEAD_BYTES + schema.serialize().size
-        self._blocks = 0
-        self._places: list[tuple[NewChunk, int, int]] = []
-
-    def has_room_for(self, block: pa.RecordBatch) -> bool:
-        footer_bytes = self._overhead_bytes + _FOOTER_BYTES_PER_BLOCK * self._blocks
-        return bool(self._sink.tell() + pa.ipc.get_record_batch_size(block) + footer_bytes <= self._buffer.size)
-
-    def write(self, block: pa.RecordBatch, chunks: list[NewChunk]) -> None:
+            return
         row = 0
-        for chunk in chunks:
+        for chunk, _ in self._waiting:
             self._places.append((chunk, self._blocks, row))
             row += chunk.row_count
-        self._writer.write_batch(block)
+        self._writer.write_batch(pa.concat_batches([batch for _, batches in self._waiting for batch in batches]))
         self._blocks += 1
-
-    def close(self) -> Pack:
-        self._writer.close()
-        size_bytes = self._sink.tell()
-        self._sink.close()
-        return Pack(self._buffer.slice(0, size_bytes), tuple(self._places))
+        self._waiting, self._waiting_bytes = [], 0

@@ -66,7 +66,7 @@ class PutStore:
             return await tx.find_chunks(self._upload_uid, self._layout.digest, digests)
 
     async def write(self, pack: Pack) -> None:
-        """Begin to store a pack, when the one before it is stored: its buffer is then free (see PackBuilder)."""
+        """Begin to store a pack, when the one before it is stored."""
         await self.wait()
         self._writing = asyncio.create_task(self._write(pack))
         # When the stream ends early nobody waits for it any more: it ends by itself, and its failure is no news.
@@ -128,8 +128,8 @@ class PutStream:
                 self._take(self._chunks.push(piece))
         self._take(self._chunks.finish())
         self._flush()
-        for pack in self._packs.finish():
-            self._run(self._store.write(pack))
+        if last := self._packs.finish():
+            self._run(self._store.write(last))
         self._run(self._store.wait())
         split = Split(name, self._tree(), self._layout.served_bytes)
         # ``run`` begins nothing for a client that went away, whose stream ended early and looked complete.
@@ -153,7 +153,7 @@ class PutStream:
             if chunk.digest in new:
                 new -= {chunk.digest}
                 self._new += 1
-                for full in self._packs.add(chunk):
+                if full := self._packs.add(chunk):
                     self._run(self._store.write(full))
         self._waiting, self._waiting_bytes = [], 0
 

@@ -34,8 +34,9 @@ def chunks_of(rows: pa.Table) -> list[tree.Chunk]:
 
 def packed(chunks: Sequence[tree.Chunk], max_bytes: int) -> list[Pack]:
     builder = PackBuilder(Layout.of(SCHEMA), max_bytes)
-    packs = [pack for chunk in chunks for pack in builder.add(chunk)] + builder.finish()
-    return [Pack(pa.py_buffer(pack.data.to_pybytes()), pack.places) for pack in packs]
+    packs = [pack for chunk in chunks if (pack := builder.add(chunk)) is not None]
+    last = builder.finish()
+    return [*packs, last] if last else packs
 
 
 @pytest.mark.parametrize("max_bytes", [1 << 20, 4 << 20, 64 << 20])
