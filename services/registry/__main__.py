@@ -33,7 +33,7 @@ from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
 from services.registry.runs.runs import Runs
 from services.registry.runs.servicer import RunServicer
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings
 from services.registry.versions.inspection import Inspector
 from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
@@ -42,7 +42,7 @@ _SCHEMA = "registry"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def build(settings: RegistrySettings) -> Service:
+async def build(settings: Settings) -> Service:
     """The registry, ready to start."""
     clock = SystemClock()
     database = Database(settings.database_url, _SCHEMA, settings.database_pool_size)
@@ -78,4 +78,4 @@ async def build(settings: RegistrySettings) -> Service:
 
 
 if __name__ == "__main__":
-    run(build, RegistrySettings)
+    run(build, Settings)

@@ -7,7 +7,7 @@ from pydantic import Field
 from chassis.settings import Port, Seconds, ServiceSettings
 
 
-class RegistrySettings(ServiceSettings):
+class Settings(ServiceSettings):
     """What the registry can be told, by ``HEADWATER_*`` variables."""
 
     port: Port = 50051

@@ -17,7 +17,7 @@ from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.models.registry import RegistryModels
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
 from services.registry.__main__ import build
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings as RegistrySettings
 from tests.integration.registry.client import Client
 from tests.unit.inference import onnx_models
 

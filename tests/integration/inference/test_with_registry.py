@@ -26,7 +26,7 @@ from headwater.registry.v1 import models_pb2
 from services.inference.__main__ import build
 from services.inference.settings import Settings
 from services.registry.__main__ import build as build_registry
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings as RegistrySettings
 from tests.integration.registry.client import DIGITS, Client
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually

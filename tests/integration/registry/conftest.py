@@ -9,7 +9,7 @@ from chassis import Service
 from chassis.auth import Role
 from chassis.testing import Connect, StartService
 from services.registry.__main__ import build
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings
 from tests.integration.registry.client import Client
 
 
@@ -17,7 +17,7 @@ from tests.integration.registry.client import Client
 async def registry(start_service: StartService) -> Service:
     """A running registry that takes artifacts of a mebibyte and waits a moment for the next message."""
     return await start_service(
-        build, RegistrySettings, redis_url="", max_artifact_bytes=2**20, upload_idle_s=0.3, log_level="ERROR"
+        build, Settings, redis_url="", max_artifact_bytes=2**20, upload_idle_s=0.3, log_level="ERROR"
     )
 
 

@@ -12,7 +12,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from headwater.registry.v1 import lineage_pb2, models_pb2, projects_pb2, runs_pb2
 from services.registry.__main__ import build
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings
 from tests.integration.registry.client import DEFAULT, DIGITS, Client
 from tests.unit.registry.onnx_files import linear_model
 from tests.unit.registry.safetensors_files import safetensors
@@ -156,7 +156,7 @@ async def test_a_retry_after_a_restart_returns_the_first_result(
     start_service: StartService, client_of: Callable[..., Client]
 ) -> None:
     """Promise 4, for every create."""
-    first = await start_service(build, RegistrySettings, redis_url="")
+    first = await start_service(build, Settings, redis_url="")
     client = client_of(first)
     artifact = await client.upload(b"weights")
     file = models_pb2.ModelFileReference(path="model.bin", artifact=artifact.name)
@@ -189,7 +189,7 @@ async def test_a_retry_after_a_restart_returns_the_first_result(
 
     made = await create_all(client)
     await first.stop()
-    again = client_of(await start_service(build, RegistrySettings, redis_url=""))
+    again = client_of(await start_service(build, Settings, redis_url=""))
     repeated = await create_all(again)
     made[2] = repeated[2]  # the model itself has changed since: it has a version
     assert repeated == made

@@ -23,7 +23,7 @@ from headwater.training.v1 import jobs_pb2, jobs_pb2_grpc
 from services.dataset.__main__ import build as build_dataset
 from services.dataset.settings import Settings as DatasetSettings
 from services.registry.__main__ import build as build_registry
-from services.registry.settings import RegistrySettings
+from services.registry.settings import Settings as RegistrySettings
 
 ENDED = {
     jobs_pb2.TrainingJob.STATE_SUCCEEDED,
