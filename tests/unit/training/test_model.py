@@ -76,7 +76,7 @@ def test_a_start_counts_the_attempt_keeps_the_first_time_and_forgets_the_former_
     assert (again.attempt_count, again.start_time, again.result) == (2, NOW, None)
 
 
-@pytest.mark.parametrize("state", [State.FINISHING, *ENDS])
+@pytest.mark.parametrize("state", [State.FINISHING, *sorted(ENDS, key=lambda state: state.value)])
 def test_what_is_decided_is_not_started_again(state: State) -> None:
     with pytest.raises(IllegalTransition):
         dataclasses.replace(job(), state=state).started(NOW)
