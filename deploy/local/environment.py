@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from chassis.settings import ServiceSettings
 from deploy.local.errors import StackError
 from deploy.local.programs import PROGRAMS, Ports, Program, addresses
 from deploy.ports import HOST
@@ -56,9 +55,7 @@ def environment_of(
 
 def _known(program: Program) -> set[str]:
     """The environment variables that this service understands."""
-    module = importlib.import_module(f"{program.module}.settings")
-    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
-    (settings,) = (kind for kind in own if issubclass(kind, ServiceSettings))
+    settings = importlib.import_module(f"{program.module}.settings").Settings
     return {_variable(setting) for setting in settings.model_fields}
 
 
