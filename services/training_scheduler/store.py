@@ -66,7 +66,7 @@ class CheckpointStore(Protocol):
         """Make it the job's newest, and drop all but the newest ``keep``."""
 
     async def drop(self, stored: StoredCheckpoint) -> None:
-        """Give it up."""
+        """Give it up. What was collected and forgotten already is noted again: its bytes may have come after that."""
 
     async def drop_abandoned(self) -> int:
         """Drop what was announced by attempts that are over; returns how many."""

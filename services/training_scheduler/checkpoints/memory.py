@@ -38,7 +38,7 @@ class MemoryCheckpoints(CheckpointStore):
 
     async def drop(self, stored: StoredCheckpoint) -> None:
         """See CheckpointStore."""
-        self._set(stored.sequence, CheckpointState.DROPPED)
+        self._rows[stored.sequence] = dataclasses.replace(stored, state=CheckpointState.DROPPED)
 
     async def drop_abandoned(self) -> int:
         """See CheckpointStore."""

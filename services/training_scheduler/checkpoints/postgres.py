@@ -30,11 +30,7 @@ class PostgresCheckpoints(CheckpointStore):
         collecting = and_(checkpoints.c.digest == digest, checkpoints.c.state == CheckpointState.COLLECTING)
         if (await self._connection.execute(select(exists().where(collecting)))).scalar_one():
             raise CheckpointBeingCollected(retry_after_ms=500, digest=digest)
-        values = dataclasses.asdict(stored.checkpoint) | {
-            "job_id": stored.job_id,
-            "fencing_token": stored.fencing_token,
-            "state": CheckpointState.UPLOADING,
-        }
+        values = _values(stored, CheckpointState.UPLOADING)
         added = insert(checkpoints).values(values).returning(checkpoints.c.sequence)
         return dataclasses.replace(stored, sequence=(await self._connection.execute(added)).scalar_one())
 
@@ -48,7 +44,8 @@ class PostgresCheckpoints(CheckpointStore):
 
     async def drop(self, stored: StoredCheckpoint) -> None:
         """See CheckpointStore."""
-        await self._set(stored, CheckpointState.DROPPED)
+        if await self._set(stored, CheckpointState.DROPPED) == 0:
+            await self._connection.execute(insert(checkpoints).values(_values(stored, CheckpointState.DROPPED)))
 
     async def drop_abandoned(self) -> int:
         """See CheckpointStore."""
@@ -79,9 +76,17 @@ class PostgresCheckpoints(CheckpointStore):
         gone = and_(checkpoints.c.digest == digest, checkpoints.c.state == CheckpointState.COLLECTING)
         await self._connection.execute(delete(checkpoints).where(gone))
 
-    async def _set(self, stored: StoredCheckpoint, state: CheckpointState) -> None:
-        change: Any = update(checkpoints).where(checkpoints.c.sequence == stored.sequence).values(state=state)
-        await self._connection.execute(change)
+    async def _set(self, stored: StoredCheckpoint, state: CheckpointState) -> int:
+        change = update(checkpoints).where(checkpoints.c.sequence == stored.sequence).values(state=state)
+        return (await self._connection.execute(change)).rowcount
 
     async def _lock(self, digest: str) -> None:
         await self._connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(digest, 0))))
+
+
+def _values(stored: StoredCheckpoint, state: CheckpointState) -> dict[str, Any]:
+    return dataclasses.asdict(stored.checkpoint) | {
+        "job_id": stored.job_id,
+        "fencing_token": stored.fencing_token,
+        "state": state,
+    }

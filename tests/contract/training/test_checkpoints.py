@@ -124,3 +124,17 @@ async def test_announcing_and_collecting_at_once_never_loses_bytes(store: Store)
         announced |= any(await asyncio.gather(*(try_to_announce(1) for _ in range(3))))
         condemned |= digest(1) in await removal
         assert not (announced and condemned)
+
+
+async def test_bytes_that_came_after_their_collection_are_collected_too(store: Store) -> None:
+    """A stale worker's upload may still be under way while the collector drops, removes and forgets it."""
+    announced = await announce(store, stored(1))
+    async with store.transaction() as tx:
+        await tx.checkpoints.drop(announced)
+    await condemn(store)
+    await forget(store, digest(1))
+    async with store.transaction() as tx:
+        await tx.checkpoints.drop(announced)
+    assert await condemn(store) == [digest(1)]
+    await forget(store, digest(1))
+    assert await condemn(store) == []
