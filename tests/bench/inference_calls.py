@@ -6,7 +6,6 @@ import queue
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -53,19 +52,30 @@ def run(running: Running) -> Iterator[Result]:
             return float(CALLS)
 
         def together() -> float:
-            done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            for started in range(CALLS):
-                if started >= IN_FLIGHT:
-                    _checked(done.get(timeout=60))
-                client.async_infer(name.deployment, [tensor], lambda _result, error: done.put(error), headers=headers)
-            for _ in range(min(CALLS, IN_FLIGHT)):
-                _checked(done.get(timeout=60))
-            return float(CALLS)
+            return _in_flight(client, name.deployment, tensor, headers)
 
         peer = "the ONNX session in a loop, no network"
         servers = running.processes("inference", "postgres")
         for title, work in (("one after another", sequential), (f"{IN_FLIGHT} in flight", together)):
             yield measure(f"ModelInfer, {title}", work, loop, unit="calls/s", peer=peer, servers=servers)
+
+
+def _in_flight(
+    client: triton.InferenceServerClient, name: str, tensor: triton.InferInput, headers: dict[str, str]
+) -> float:
+    done: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def callback(result: object, error: Exception | None) -> None:
+        del result  # tritonclient passes both by name
+        done.put(error)
+
+    for started in range(CALLS):
+        if started >= IN_FLIGHT:
+            _checked(done.get(timeout=60))
+        client.async_infer(name, [tensor], callback, headers=headers)
+    for _ in range(min(CALLS, IN_FLIGHT)):
+        _checked(done.get(timeout=60))
+    return float(CALLS)
 
 
 def _untrained_model(directory: Path) -> dict[str, Path]:
