@@ -9,6 +9,7 @@ directory and adds a user.
     directory/postgres.log
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -92,10 +93,12 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Stop the server if it runs: open transactions roll back, clients are cut. Returns when it is gone."""
-        if not self.running:
+        lines = self._pid_file()  # read before it is asked, since it may be ending by itself
+        if not lines or not self.running:
             return
-        pid = self.pid
-        os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast shutdown"
+        pid = int(lines[0])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast shutdown"
         if not wait_until(lambda: self._gone(pid), timeout_s=30):
             os.kill(pid, signal.SIGQUIT)  # gives up at once; recovery happens at the next start
             wait_until(lambda: self._gone(pid), timeout_s=10)
