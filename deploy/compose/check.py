@@ -1,5 +1,6 @@
 """`make compose-test`: builds the images, looks into them, runs the main job against them, and removes them again."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -33,8 +34,11 @@ def check() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the containers go then too
     with tempfile.TemporaryDirectory(prefix="headwater-compose-") as home:
         ports = dict(zip(STANDARD_PORTS, free(len(STANDARD_PORTS)), strict=True))
-        project = Project("headwater-test", Path(home), ports, report=lambda line: print(line, flush=True))
+        # Two checkouts on one machine do not meet; what an earlier run of this one has left goes first.
+        name = f"headwater-test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+        project = Project(name, Path(home), ports, report=lambda line: print(line, flush=True))
         project.build()
+        project.down(volumes=True)
         for service in SERVICES:
             look_into(service)
         try:

@@ -32,6 +32,7 @@ class Running:
 def running() -> Iterator[Running]:
     """A stack of its own, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as home:
+        Path(home).chmod(0o711)  # as root, PostgreSQL's own user must be able to enter; else its data go elsewhere
         stack = Stack(Path(home), report=lambda line: print(line, flush=True))
         stack.up(free_ports())
         try:
