@@ -27,7 +27,7 @@ demo: .local ## run the platform's main job on real data, on a stack that it sta
 	@$(VENV)/python -m deploy.demo
 
 test: .dev ## run every test with a real PostgreSQL, Valkey, Ray and all services; under 10 minutes
-	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 up: .local ## start what is not running of PostgreSQL, Valkey and the six services
 	@$(VENV)/python -m deploy.local up --ports $(PORTS)
