@@ -8,8 +8,6 @@ Does nothing when the environment already is what pyproject.toml and deploy/cons
 is told in one sentence with the remedy. Written so that an old Python can read it too, and say that it is too old.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -51,7 +49,8 @@ def use_a_supported_python() -> None:
         return
     for name in ("python3.14", "python3.13", "python3.12", "python3.11"):
         found = shutil.which(name)
-        if found:
+        # What is found may be a stand-in that runs nothing, as pyenv's are.
+        if found and subprocess.call([found, "-c", ""], stderr=subprocess.DEVNULL) == 0:
             os.execv(found, [found, *sys.argv])
     version = sys.version.split()[0]
     fail(f"Headwater needs Python 3.11 or later and this is {version}: name one, as in `make demo PYTHON=python3.12`.")
@@ -95,7 +94,7 @@ def create(environment: Path) -> None:
         fail(f"Creating {environment} failed: {(made.stderr or made.stdout).strip().splitlines()[-1]}")
 
 
-def steps(wanted: str) -> list[tuple[str, list[str]]]:
+def steps(wanted: str) -> "list[tuple[str, list[str]]]":
     """What pip is asked to do, in order, each with the words shown meanwhile."""
     if wanted == "tools":
         return [("the stub generator", ["-r", str(ROOT / "deploy" / "tools.txt")])]
@@ -107,7 +106,7 @@ def steps(wanted: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-def pip(environment: Path, what: str, arguments: list[str]) -> None:
+def pip(environment: Path, what: str, arguments: "list[str]") -> None:
     """Runs pip install, showing how far it is; its own words go to install.log in the environment."""
     log = environment / "install.log"
     python = str(environment / "bin" / "python")
@@ -131,7 +130,7 @@ def pip(environment: Path, what: str, arguments: list[str]) -> None:
         explain(lines, what, log)
 
 
-def explain(lines: list[str], what: str, log: Path) -> None:
+def explain(lines: "list[str]", what: str, log: Path) -> None:
     """Ends with the sentence that fits how pip failed."""
     text = "\n".join(lines)
     if "No space left on device" in text:
