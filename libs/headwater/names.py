@@ -118,6 +118,78 @@ class UploadName(ResourceName):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CommitName(ResourceName):
+    """One commit of a dataset."""
+
+    pattern = "projects/{project}/datasets/{dataset}/commits/{commit}"
+    project: str
+    dataset: str
+    commit: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BranchName(ResourceName):
+    """A line of commits of a dataset."""
+
+    pattern = "projects/{project}/datasets/{dataset}/branches/{branch}"
+    project: str
+    dataset: str
+    branch: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TagName(ResourceName):
+    """A name of a commit that does not move."""
+
+    pattern = "projects/{project}/datasets/{dataset}/tags/{tag}"
+    project: str
+    dataset: str
+    tag: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ViewName(ResourceName):
+    """A filter on a dataset version."""
+
+    pattern = "projects/{project}/datasets/{dataset}/versions/{version}/views/{view}"
+    project: str
+    dataset: str
+    version: str
+    view: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProfileName(ResourceName):
+    """A profile of a dataset version."""
+
+    pattern = "projects/{project}/datasets/{dataset}/versions/{version}/profiles/{profile}"
+    project: str
+    dataset: str
+    version: str
+    profile: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckpointName(ResourceName):
+    """A dataset version at one point in time."""
+
+    pattern = "projects/{project}/datasets/{dataset}/versions/{version}/checkpoints/{checkpoint}"
+    project: str
+    dataset: str
+    version: str
+    checkpoint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatastoreName(ResourceName):
+    """A place outside Headwater that rows are read from."""
+
+    pattern = "projects/{project}/datastores/{datastore}"
+    project: str
+    datastore: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PipelineName(ResourceName):
     """A preprocessing pipeline."""
 

@@ -5,10 +5,13 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from headwater.dataset.v1 import definitions_pb2 as _definitions_pb2
+from headwater.dataset.v1 import history_pb2 as _history_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,6 +29,26 @@ class Dataset(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
@@ -34,6 +57,9 @@ class Dataset(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    KEY_COLUMNS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}`."""
     uid: _builtins.str
@@ -48,9 +74,19 @@ class Dataset(_message.Message):
     """Who created it."""
     etag: _builtins.str
     """Changes whenever the dataset changes."""
+    hidden: _builtins.bool
+    """Not listed unless asked for."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def key_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The columns whose values name a row, for differences and merges by key; none: rows are known by their place."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Words of the user's choice."""
 
     def __init__(
         self,
@@ -63,10 +99,13 @@ class Dataset(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
+        key_columns: _abc.Iterable[_builtins.str] | None = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "latest_version", b"latest_version", "name", b"name", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "hidden", b"hidden", "key_columns", b"key_columns", "latest_version", b"latest_version", "name", b"name", "tags", b"tags", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -74,9 +113,36 @@ Global___Dataset: _TypeAlias = Dataset  # noqa: Y015
 
 @_typing.final
 class DatasetVersion(_message.Message):
-    """One immutable version."""
+    """One immutable version: a commit that has a semantic version."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DatasetVersion._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: DatasetVersion._State.ValueType  # 0
+        """Not known."""
+        STATE_ACTIVE: DatasetVersion._State.ValueType  # 1
+        """May be used."""
+        STATE_DEPRECATED: DatasetVersion._State.ValueType  # 2
+        """May be used, with a warning."""
+        STATE_ARCHIVED: DatasetVersion._State.ValueType  # 3
+        """May not be used."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether it may be used."""
+
+    STATE_UNSPECIFIED: DatasetVersion.State.ValueType  # 0
+    """Not known."""
+    STATE_ACTIVE: DatasetVersion.State.ValueType  # 1
+    """May be used."""
+    STATE_DEPRECATED: DatasetVersion.State.ValueType  # 2
+    """May be used, with a warning."""
+    STATE_ARCHIVED: DatasetVersion.State.ValueType  # 3
+    """May not be used."""
 
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
@@ -92,6 +158,14 @@ class DatasetVersion(_message.Message):
     DERIVED_FROM_FIELD_NUMBER: _builtins.int
     SOURCE_FILE_COUNT_FIELD_NUMBER: _builtins.int
     SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_MESSAGE_FIELD_NUMBER: _builtins.int
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    DECLARED_STATISTICS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}`."""
     uid: _builtins.str
@@ -116,8 +190,18 @@ class DatasetVersion(_message.Message):
     """How many files it was made from; ListSourceFiles lists them."""
     source_digest: _builtins.str
     """SHA-256 of the sorted `path NUL digest LF` lines of those files; empty when there are none."""
+    commit: _builtins.str
+    """The commit that it names, `projects/{project}/datasets/{dataset}/commits/{commit}`."""
+    state: Global___DatasetVersion.State.ValueType
+    """Whether it may be used."""
+    state_message: _builtins.str
+    """Why it is deprecated or archived, and what to use instead."""
+    description: _builtins.str
+    """About this version, at most 32 KiB."""
+    etag: _builtins.str
+    """Changes whenever what is said about the version changes."""
     @_builtins.property
-    def splits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Split]:
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[_definitions_pb2.Split]:
         """The splits, by name."""
 
     @_builtins.property
@@ -128,6 +212,18 @@ class DatasetVersion(_message.Message):
     def derived_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Resource names of the dataset and pipeline versions that it was derived from; empty for rows pushed from outside."""
 
+    @_builtins.property
+    def definition(self) -> _definitions_pb2.Definition:
+        """What its rows are."""
+
+    @_builtins.property
+    def provenance(self) -> _definitions_pb2.DataProvenance:
+        """Where the data comes from."""
+
+    @_builtins.property
+    def declared_statistics(self) -> _definitions_pb2.DeclaredStatistics:
+        """What is said about the rows and cannot be counted from them."""
+
     def __init__(
         self,
         *,
@@ -135,7 +231,7 @@ class DatasetVersion(_message.Message):
         uid: _builtins.str = ...,
         digest: _builtins.str = ...,
         arrow_schema: _builtins.bytes = ...,
-        splits: _abc.Iterable[Global___Split] | None = ...,
+        splits: _abc.Iterable[_definitions_pb2.Split] | None = ...,
         row_count: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         parent_version: _builtins.str = ...,
@@ -145,52 +241,22 @@ class DatasetVersion(_message.Message):
         derived_from: _abc.Iterable[_builtins.str] | None = ...,
         source_file_count: _builtins.int = ...,
         source_digest: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        state: Global___DatasetVersion.State.ValueType = ...,
+        state_message: _builtins.str = ...,
+        definition: _definitions_pb2.Definition | None = ...,
+        description: _builtins.str = ...,
+        provenance: _definitions_pb2.DataProvenance | None = ...,
+        declared_statistics: _definitions_pb2.DeclaredStatistics | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "declared_statistics", b"declared_statistics", "definition", b"definition", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "author", b"author", "create_time", b"create_time", "derived_from", b"derived_from", "digest", b"digest", "message", b"message", "name", b"name", "parent_version", b"parent_version", "row_count", b"row_count", "size_bytes", b"size_bytes", "source_digest", b"source_digest", "source_file_count", b"source_file_count", "splits", b"splits", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "author", b"author", "commit", b"commit", "create_time", b"create_time", "declared_statistics", b"declared_statistics", "definition", b"definition", "derived_from", b"derived_from", "description", b"description", "digest", b"digest", "etag", b"etag", "message", b"message", "name", b"name", "parent_version", b"parent_version", "provenance", b"provenance", "row_count", b"row_count", "size_bytes", b"size_bytes", "source_digest", b"source_digest", "source_file_count", b"source_file_count", "splits", b"splits", "state", b"state", "state_message", b"state_message", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DatasetVersion: _TypeAlias = DatasetVersion  # noqa: Y015
-
-@_typing.final
-class Split(_message.Message):
-    """A named part of a version."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    ROOT_FIELD_NUMBER: _builtins.int
-    ROW_COUNT_FIELD_NUMBER: _builtins.int
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """For example `train`."""
-    root: _builtins.str
-    """The root of the split's Merkle tree, `sha256:` and 64 hex digits."""
-    row_count: _builtins.int
-    """Rows."""
-    size_bytes: _builtins.int
-    """Bytes of the rows in their canonical encoding."""
-    chunk_count: _builtins.int
-    """Chunks."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        root: _builtins.str = ...,
-        row_count: _builtins.int = ...,
-        size_bytes: _builtins.int = ...,
-        chunk_count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "name", b"name", "root", b"root", "row_count", b"row_count", "size_bytes", b"size_bytes"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Split: _TypeAlias = Split  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):
@@ -294,12 +360,21 @@ class Upload(_message.Message):
     SPLITS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    INHERIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
     state: Global___Upload.State.ValueType
     """How far it has come."""
+    branch: _builtins.str
+    """The branch that it will be committed to."""
+    base_commit: _builtins.str
+    """The head of that branch when the upload was opened or last rebased; empty when there was none."""
+    inherit: _builtins.bool
+    """Splits that nothing is put into stay as they are in the base."""
     @_builtins.property
-    def splits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Split]:
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[_definitions_pb2.Split]:
         """The splits that are complete so far."""
 
     @_builtins.property
@@ -315,13 +390,16 @@ class Upload(_message.Message):
         *,
         name: _builtins.str = ...,
         state: Global___Upload.State.ValueType = ...,
-        splits: _abc.Iterable[Global___Split] | None = ...,
+        splits: _abc.Iterable[_definitions_pb2.Split] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        branch: _builtins.str = ...,
+        base_commit: _builtins.str = ...,
+        inherit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "name", b"name", "splits", b"splits", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "branch", b"branch", "create_time", b"create_time", "expire_time", b"expire_time", "inherit", b"inherit", "name", b"name", "splits", b"splits", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -394,22 +472,26 @@ class ListDatasetsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SHOW_HIDDEN_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     page_size: _builtins.int
     """At most this many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    show_hidden: _builtins.bool
+    """With the hidden ones."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        show_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_hidden", b"show_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -651,19 +733,29 @@ class CreateUploadRequest(_message.Message):
 
     PARENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    INHERIT_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}/datasets/{dataset}`; the dataset is created when it is new."""
     request_id: _builtins.str
     """Makes a retry safe."""
+    branch: _builtins.str
+    """The branch to commit to; empty means `main`. Must exist, unless it is `main`."""
+    inherit: _builtins.bool
+    """True: splits that nothing is put into stay as they are in the branch's head, and EditCommand may change them.
+    False: the commit has the splits that are put, and no others.
+    """
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        inherit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "inherit", b"inherit", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,19 +844,37 @@ class CommitUploadRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     DERIVED_FROM_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DATAFLOW_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    DECLARED_STATISTICS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
     version: _builtins.str
-    """The version to make, `v1.2.3`: must be greater than every version so far. Empty: v1.0.0 for the first, then the next
-    minor version, or the next major version when the schema changed.
+    """The version to make, `v1.2.3`: must be greater than every version so far. Empty: on branch `main` v1.0.0 for the first,
+    then the next minor version, or the next major version when the schema changed; on other branches none.
     """
     message: _builtins.str
     """Why, for people."""
     request_id: _builtins.str
     """Makes a retry safe."""
+    description: _builtins.str
+    """About this version, at most 32 KiB."""
     @_builtins.property
     def derived_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Resource names of the dataset and pipeline versions that the rows were derived from."""
+
+    @_builtins.property
+    def dataflow(self) -> _definitions_pb2.Dataflow:
+        """The transformation that made the rows; unset: they were pushed."""
+
+    @_builtins.property
+    def provenance(self) -> _definitions_pb2.DataProvenance:
+        """Where the data comes from."""
+
+    @_builtins.property
+    def declared_statistics(self) -> _definitions_pb2.DeclaredStatistics:
+        """What is said about the rows and cannot be counted from them."""
 
     def __init__(
         self,
@@ -774,10 +884,14 @@ class CommitUploadRequest(_message.Message):
         message: _builtins.str = ...,
         derived_from: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        dataflow: _definitions_pb2.Dataflow | None = ...,
+        description: _builtins.str = ...,
+        provenance: _definitions_pb2.DataProvenance | None = ...,
+        declared_statistics: _definitions_pb2.DeclaredStatistics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataflow", b"dataflow", "declared_statistics", b"declared_statistics", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["derived_from", b"derived_from", "message", b"message", "name", b"name", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataflow", b"dataflow", "declared_statistics", b"declared_statistics", "derived_from", b"derived_from", "description", b"description", "message", b"message", "name", b"name", "provenance", b"provenance", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -785,31 +899,367 @@ Global___CommitUploadRequest: _TypeAlias = CommitUploadRequest  # noqa: Y015
 
 @_typing.final
 class CommitUploadResponse(_message.Message):
-    """The version that was made or found."""
+    """The commit that was made or found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DATASET_VERSION_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
-    """False when the latest version has these very rows already."""
+    """False when the branch's head has these very rows already."""
     @_builtins.property
     def dataset_version(self) -> Global___DatasetVersion:
-        """The version."""
+        """Its version; unset when it has none."""
+
+    @_builtins.property
+    def commit(self) -> _history_pb2.Commit:
+        """The commit."""
 
     def __init__(
         self,
         *,
         dataset_version: Global___DatasetVersion | None = ...,
         created: _builtins.bool = ...,
+        commit: _history_pb2.Commit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "dataset_version", b"dataset_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "dataset_version", b"dataset_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "created", b"created", "dataset_version", b"dataset_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommitUploadResponse: _TypeAlias = CommitUploadResponse  # noqa: Y015
+
+@_typing.final
+class RebaseUploadRequest(_message.Message):
+    """Asks to put an upload onto the present head of its branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebaseUploadRequest: _TypeAlias = RebaseUploadRequest  # noqa: Y015
+
+@_typing.final
+class RebaseUploadResponse(_message.Message):
+    """Where the upload stands now, or why it could not be put there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> Global___Upload:
+        """The upload, on its new base."""
+
+    def __init__(
+        self,
+        *,
+        upload: Global___Upload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebaseUploadResponse: _TypeAlias = RebaseUploadResponse  # noqa: Y015
+
+@_typing.final
+class CommitDataPathRequest(_message.Message):
+    """Asks to commit a place that rows are in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    DATA_PATH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/datasets/{dataset}`; the dataset is created when it is new."""
+    branch: _builtins.str
+    """The branch to commit to; empty means `main`."""
+    version: _builtins.str
+    """As in CommitUploadRequest."""
+    message: _builtins.str
+    """Why, for people."""
+    base_commit: _builtins.str
+    """The head that the caller has seen; another one is ABORTED with reason BRANCH_MOVED. Empty: whatever the head is."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    @_builtins.property
+    def data_path(self) -> _definitions_pb2.DataPath:
+        """Where the rows are."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        data_path: _definitions_pb2.DataPath | None = ...,
+        version: _builtins.str = ...,
+        message: _builtins.str = ...,
+        base_commit: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_path", b"data_path"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "branch", b"branch", "data_path", b"data_path", "message", b"message", "parent", b"parent", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitDataPathRequest: _TypeAlias = CommitDataPathRequest  # noqa: Y015
+
+@_typing.final
+class FindMissingChunksRequest(_message.Message):
+    """Asks which chunks have to be sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
+    arrow_schema: _builtins.bytes
+    """The schema that the rows will be put with, as an Arrow IPC schema message."""
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Chunk digests, 32 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        arrow_schema: _builtins.bytes = ...,
+        digests: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "digests", b"digests", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingChunksRequest: _TypeAlias = FindMissingChunksRequest  # noqa: Y015
+
+@_typing.final
+class FindMissingChunksResponse(_message.Message):
+    """The chunks that have to be sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MISSING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Positions in the request's list."""
+
+    def __init__(
+        self,
+        *,
+        missing: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing", b"missing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingChunksResponse: _TypeAlias = FindMissingChunksResponse  # noqa: Y015
+
+@_typing.final
+class UpdateDatasetRequest(_message.Message):
+    """Asks to change a dataset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dataset(self) -> Global___Dataset:
+        """The dataset; its etag, where given, must be the present one."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Among `display_name`, `description`, `key_columns`, `tags` and `hidden`."""
+
+    def __init__(
+        self,
+        *,
+        dataset: Global___Dataset | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDatasetRequest: _TypeAlias = UpdateDatasetRequest  # noqa: Y015
+
+@_typing.final
+class CreateDatasetVersionRequest(_message.Message):
+    """Asks to name a commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/datasets/{dataset}`."""
+    commit: _builtins.str
+    """The commit: the name of a commit, a branch or a tag of this dataset."""
+    version: _builtins.str
+    """`v1.2.3`, greater than every version so far; empty: as CommitUpload chooses on `main`."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        version: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "parent", b"parent", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateDatasetVersionRequest: _TypeAlias = CreateDatasetVersionRequest  # noqa: Y015
+
+@_typing.final
+class UpdateDatasetVersionRequest(_message.Message):
+    """Asks to change what is said about a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_VERSION_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dataset_version(self) -> Global___DatasetVersion:
+        """The version; its etag, where given, must be the present one."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Among `description`, `provenance` and `declared_statistics`."""
+
+    def __init__(
+        self,
+        *,
+        dataset_version: Global___DatasetVersion | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDatasetVersionRequest: _TypeAlias = UpdateDatasetVersionRequest  # noqa: Y015
+
+@_typing.final
+class DeprecateDatasetVersionRequest(_message.Message):
+    """Asks to deprecate a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/versions/{version}`."""
+    message: _builtins.str
+    """Why, and what to use instead."""
+    etag: _builtins.str
+    """Must be the present one, where given."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        message: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "message", b"message", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeprecateDatasetVersionRequest: _TypeAlias = DeprecateDatasetVersionRequest  # noqa: Y015
+
+@_typing.final
+class ArchiveDatasetVersionRequest(_message.Message):
+    """Asks to archive a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/versions/{version}`."""
+    message: _builtins.str
+    """Why, and what to use instead."""
+    etag: _builtins.str
+    """Must be the present one, where given."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        message: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "message", b"message", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveDatasetVersionRequest: _TypeAlias = ArchiveDatasetVersionRequest  # noqa: Y015
+
+@_typing.final
+class ReactivateDatasetVersionRequest(_message.Message):
+    """Asks to put a version back into use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/versions/{version}`."""
+    etag: _builtins.str
+    """Must be the present one, where given."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReactivateDatasetVersionRequest: _TypeAlias = ReactivateDatasetVersionRequest  # noqa: Y015
 
 @_typing.final
 class AbortUploadRequest(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class DatasetServiceStub:
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto.
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
     """
 
     def __init__(self, channel):
@@ -50,6 +51,11 @@ class DatasetServiceStub:
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetsResponse.FromString,
                 _registered_method=True)
+        self.UpdateDataset = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/UpdateDataset',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Dataset.FromString,
+                _registered_method=True)
         self.GetDatasetVersion = channel.unary_unary(
                 '/headwater.dataset.v1.DatasetService/GetDatasetVersion',
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.GetDatasetVersionRequest.SerializeToString,
@@ -59,6 +65,31 @@ class DatasetServiceStub:
                 '/headwater.dataset.v1.DatasetService/ListDatasetVersions',
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsRequest.SerializeToString,
                 response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsResponse.FromString,
+                _registered_method=True)
+        self.CreateDatasetVersion = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/CreateDatasetVersion',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CreateDatasetVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.UpdateDatasetVersion = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/UpdateDatasetVersion',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.DeprecateDatasetVersion = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/DeprecateDatasetVersion',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DeprecateDatasetVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.ArchiveDatasetVersion = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/ArchiveDatasetVersion',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ArchiveDatasetVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.ReactivateDatasetVersion = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/ReactivateDatasetVersion',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ReactivateDatasetVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
                 _registered_method=True)
         self.ListChunks = channel.unary_unary(
                 '/headwater.dataset.v1.DatasetService/ListChunks',
@@ -80,6 +111,11 @@ class DatasetServiceStub:
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.GetUploadRequest.SerializeToString,
                 response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Upload.FromString,
                 _registered_method=True)
+        self.FindMissingChunks = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/FindMissingChunks',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksResponse.FromString,
+                _registered_method=True)
         self.AddSourceFiles = channel.unary_unary(
                 '/headwater.dataset.v1.DatasetService/AddSourceFiles',
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.AddSourceFilesRequest.SerializeToString,
@@ -90,15 +126,26 @@ class DatasetServiceStub:
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadRequest.SerializeToString,
                 response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadResponse.FromString,
                 _registered_method=True)
+        self.RebaseUpload = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/RebaseUpload',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadResponse.FromString,
+                _registered_method=True)
         self.AbortUpload = channel.unary_unary(
                 '/headwater.dataset.v1.DatasetService/AbortUpload',
                 request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.AbortUploadRequest.SerializeToString,
                 response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Upload.FromString,
                 _registered_method=True)
+        self.CommitDataPath = channel.unary_unary(
+                '/headwater.dataset.v1.DatasetService/CommitDataPath',
+                request_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitDataPathRequest.SerializeToString,
+                response_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadResponse.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer:
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto.
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
     """
 
     def CreateDataset(self, request, context):
@@ -122,6 +169,13 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateDataset(self, request, context):
+        """Changes a dataset's display name, description, key columns, tags or whether it is hidden.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDatasetVersion(self, request, context):
         """Returns one version. The version `latest` is not a version: use Dataset.latest_version.
         """
@@ -131,6 +185,41 @@ class DatasetServiceServicer:
 
     def ListDatasetVersions(self, request, context):
         """Lists the versions of a dataset, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDatasetVersion(self, request, context):
+        """Gives a commit the next semantic version, or the one asked for. A version that was given out is never given again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateDatasetVersion(self, request, context):
+        """Changes what is said about a version: its description, provenance and statistics that cannot be counted. Never its rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeprecateDatasetVersion(self, request, context):
+        """Says that a version should not be used any more: who uses it is warned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveDatasetVersion(self, request, context):
+        """Takes a version out of use: reading it, and starting work on it, is refused. What refers to it stays, and so do its rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReactivateDatasetVersion(self, request, context):
+        """Puts a deprecated or archived version back into use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,6 +253,13 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindMissingChunks(self, request, context):
+        """Which of these chunks are not stored yet: what a client has to send. Those that are stored stay so for this upload.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AddSourceFiles(self, request, context):
         """Names files that the uploaded rows were made from. May be called many times before the commit.
         """
@@ -172,8 +268,17 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CommitUpload(self, request, context):
-        """Makes a version of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
-        equal those of the latest version, no version is made and the latest is returned with `created` false.
+        """Makes a commit of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
+        equal those of the branch's head, no commit is made and the head is returned with `created` false. ABORTED with reason
+        BRANCH_MOVED when somebody else has committed to the branch since the upload was opened: RebaseUpload, and commit again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebaseUpload(self, request, context):
+        """Puts an upload's changes onto the present head of its branch by a three-way merge. FAILED_PRECONDITION with reason
+        MERGE_CONFLICT when both changed the same row; nothing has changed then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +286,13 @@ class DatasetServiceServicer:
 
     def AbortUpload(self, request, context):
         """Gives an upload up. What it stored is collected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitDataPath(self, request, context):
+        """Commits a place that rows are in instead of rows: the version is read from there, until a checkpoint holds a copy of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +316,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetsRequest.FromString,
                     response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetsResponse.SerializeToString,
             ),
+            'UpdateDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDataset,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Dataset.SerializeToString,
+            ),
             'GetDatasetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDatasetVersion,
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.GetDatasetVersionRequest.FromString,
@@ -213,6 +330,31 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.ListDatasetVersions,
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsRequest.FromString,
                     response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsResponse.SerializeToString,
+            ),
+            'CreateDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDatasetVersion,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CreateDatasetVersionRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.SerializeToString,
+            ),
+            'UpdateDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDatasetVersion,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetVersionRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.SerializeToString,
+            ),
+            'DeprecateDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeprecateDatasetVersion,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DeprecateDatasetVersionRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.SerializeToString,
+            ),
+            'ArchiveDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveDatasetVersion,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ArchiveDatasetVersionRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.SerializeToString,
+            ),
+            'ReactivateDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReactivateDatasetVersion,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.ReactivateDatasetVersionRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.SerializeToString,
             ),
             'ListChunks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChunks,
@@ -234,6 +376,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.GetUploadRequest.FromString,
                     response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Upload.SerializeToString,
             ),
+            'FindMissingChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMissingChunks,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksResponse.SerializeToString,
+            ),
             'AddSourceFiles': grpc.unary_unary_rpc_method_handler(
                     servicer.AddSourceFiles,
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.AddSourceFilesRequest.FromString,
@@ -244,10 +391,20 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadRequest.FromString,
                     response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadResponse.SerializeToString,
             ),
+            'RebaseUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebaseUpload,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadResponse.SerializeToString,
+            ),
             'AbortUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.AbortUpload,
                     request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.AbortUploadRequest.FromString,
                     response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.Upload.SerializeToString,
+            ),
+            'CommitDataPath': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitDataPath,
+                    request_deserializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitDataPathRequest.FromString,
+                    response_serializer=headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -258,7 +415,8 @@ def add_DatasetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DatasetService:
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto.
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
     """
 
     @staticmethod
@@ -343,6 +501,33 @@ class DatasetService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/UpdateDataset',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.Dataset.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetDatasetVersion(request,
             target,
             options=(),
@@ -386,6 +571,141 @@ class DatasetService:
             '/headwater.dataset.v1.DatasetService/ListDatasetVersions',
             headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsRequest.SerializeToString,
             headwater_dot_dataset_dot_v1_dot_datasets__pb2.ListDatasetVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/CreateDatasetVersion',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.CreateDatasetVersionRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/UpdateDatasetVersion',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.UpdateDatasetVersionRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeprecateDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/DeprecateDatasetVersion',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DeprecateDatasetVersionRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/ArchiveDatasetVersion',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.ArchiveDatasetVersionRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReactivateDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/ReactivateDatasetVersion',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.ReactivateDatasetVersionRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.DatasetVersion.FromString,
             options,
             channel_credentials,
             insecure,
@@ -505,6 +825,33 @@ class DatasetService:
             _registered_method=True)
 
     @staticmethod
+    def FindMissingChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/FindMissingChunks',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.FindMissingChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AddSourceFiles(request,
             target,
             options=(),
@@ -559,6 +906,33 @@ class DatasetService:
             _registered_method=True)
 
     @staticmethod
+    def RebaseUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/RebaseUpload',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.RebaseUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AbortUpload(request,
             target,
             options=(),
@@ -575,6 +949,33 @@ class DatasetService:
             '/headwater.dataset.v1.DatasetService/AbortUpload',
             headwater_dot_dataset_dot_v1_dot_datasets__pb2.AbortUploadRequest.SerializeToString,
             headwater_dot_dataset_dot_v1_dot_datasets__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitDataPath(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.dataset.v1.DatasetService/CommitDataPath',
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitDataPathRequest.SerializeToString,
+            headwater_dot_dataset_dot_v1_dot_datasets__pb2.CommitUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

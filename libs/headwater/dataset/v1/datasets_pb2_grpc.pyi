@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DatasetServiceStub:
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto."""
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,10 +41,22 @@ class DatasetServiceStub:
     """Returns one dataset."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ListDatasetsRequest, _datasets_pb2.ListDatasetsResponse]
     """Lists the datasets of a project by name."""
+    UpdateDataset: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.UpdateDatasetRequest, _datasets_pb2.Dataset]
+    """Changes a dataset's display name, description, key columns, tags or whether it is hidden."""
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.GetDatasetVersionRequest, _datasets_pb2.DatasetVersion]
     """Returns one version. The version `latest` is not a version: use Dataset.latest_version."""
     ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ListDatasetVersionsRequest, _datasets_pb2.ListDatasetVersionsResponse]
     """Lists the versions of a dataset, newest first."""
+    CreateDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.CreateDatasetVersionRequest, _datasets_pb2.DatasetVersion]
+    """Gives a commit the next semantic version, or the one asked for. A version that was given out is never given again."""
+    UpdateDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.UpdateDatasetVersionRequest, _datasets_pb2.DatasetVersion]
+    """Changes what is said about a version: its description, provenance and statistics that cannot be counted. Never its rows."""
+    DeprecateDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.DeprecateDatasetVersionRequest, _datasets_pb2.DatasetVersion]
+    """Says that a version should not be used any more: who uses it is warned."""
+    ArchiveDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ArchiveDatasetVersionRequest, _datasets_pb2.DatasetVersion]
+    """Takes a version out of use: reading it, and starting work on it, is refused. What refers to it stays, and so do its rows."""
+    ReactivateDatasetVersion: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ReactivateDatasetVersionRequest, _datasets_pb2.DatasetVersion]
+    """Puts a deprecated or archived version back into use."""
     ListChunks: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ListChunksRequest, _datasets_pb2.ListChunksResponse]
     """Lists the chunks of one split in row order, with their digests: what a cache by content needs to know."""
     ListSourceFiles: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.ListSourceFilesRequest, _datasets_pb2.ListSourceFilesResponse]
@@ -51,18 +65,29 @@ class DatasetServiceStub:
     """Opens an upload: rows are then put into it by Flight DoPut, one stream a split, and become a version by CommitUpload."""
     GetUpload: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.GetUploadRequest, _datasets_pb2.Upload]
     """Returns one upload."""
+    FindMissingChunks: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.FindMissingChunksRequest, _datasets_pb2.FindMissingChunksResponse]
+    """Which of these chunks are not stored yet: what a client has to send. Those that are stored stay so for this upload."""
     AddSourceFiles: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.AddSourceFilesRequest, _datasets_pb2.AddSourceFilesResponse]
     """Names files that the uploaded rows were made from. May be called many times before the commit."""
     CommitUpload: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.CommitUploadRequest, _datasets_pb2.CommitUploadResponse]
-    """Makes a version of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
-    equal those of the latest version, no version is made and the latest is returned with `created` false.
+    """Makes a commit of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
+    equal those of the branch's head, no commit is made and the head is returned with `created` false. ABORTED with reason
+    BRANCH_MOVED when somebody else has committed to the branch since the upload was opened: RebaseUpload, and commit again.
+    """
+    RebaseUpload: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.RebaseUploadRequest, _datasets_pb2.RebaseUploadResponse]
+    """Puts an upload's changes onto the present head of its branch by a three-way merge. FAILED_PRECONDITION with reason
+    MERGE_CONFLICT when both changed the same row; nothing has changed then.
     """
     AbortUpload: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.AbortUploadRequest, _datasets_pb2.Upload]
     """Gives an upload up. What it stored is collected."""
+    CommitDataPath: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.CommitDataPathRequest, _datasets_pb2.CommitUploadResponse]
+    """Commits a place that rows are in instead of rows: the version is read from there, until a checkpoint holds a copy of it."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto."""
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDataset: _aio.UnaryUnaryMultiCallable[_datasets_pb2.CreateDatasetRequest, _datasets_pb2.Dataset]  # type: ignore[assignment]
@@ -71,10 +96,22 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Returns one dataset."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ListDatasetsRequest, _datasets_pb2.ListDatasetsResponse]  # type: ignore[assignment]
     """Lists the datasets of a project by name."""
+    UpdateDataset: _aio.UnaryUnaryMultiCallable[_datasets_pb2.UpdateDatasetRequest, _datasets_pb2.Dataset]  # type: ignore[assignment]
+    """Changes a dataset's display name, description, key columns, tags or whether it is hidden."""
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.GetDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
     """Returns one version. The version `latest` is not a version: use Dataset.latest_version."""
     ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ListDatasetVersionsRequest, _datasets_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a dataset, newest first."""
+    CreateDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.CreateDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Gives a commit the next semantic version, or the one asked for. A version that was given out is never given again."""
+    UpdateDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.UpdateDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Changes what is said about a version: its description, provenance and statistics that cannot be counted. Never its rows."""
+    DeprecateDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.DeprecateDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Says that a version should not be used any more: who uses it is warned."""
+    ArchiveDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ArchiveDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Takes a version out of use: reading it, and starting work on it, is refused. What refers to it stays, and so do its rows."""
+    ReactivateDatasetVersion: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ReactivateDatasetVersionRequest, _datasets_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Puts a deprecated or archived version back into use."""
     ListChunks: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ListChunksRequest, _datasets_pb2.ListChunksResponse]  # type: ignore[assignment]
     """Lists the chunks of one split in row order, with their digests: what a cache by content needs to know."""
     ListSourceFiles: _aio.UnaryUnaryMultiCallable[_datasets_pb2.ListSourceFilesRequest, _datasets_pb2.ListSourceFilesResponse]  # type: ignore[assignment]
@@ -83,17 +120,28 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Opens an upload: rows are then put into it by Flight DoPut, one stream a split, and become a version by CommitUpload."""
     GetUpload: _aio.UnaryUnaryMultiCallable[_datasets_pb2.GetUploadRequest, _datasets_pb2.Upload]  # type: ignore[assignment]
     """Returns one upload."""
+    FindMissingChunks: _aio.UnaryUnaryMultiCallable[_datasets_pb2.FindMissingChunksRequest, _datasets_pb2.FindMissingChunksResponse]  # type: ignore[assignment]
+    """Which of these chunks are not stored yet: what a client has to send. Those that are stored stay so for this upload."""
     AddSourceFiles: _aio.UnaryUnaryMultiCallable[_datasets_pb2.AddSourceFilesRequest, _datasets_pb2.AddSourceFilesResponse]  # type: ignore[assignment]
     """Names files that the uploaded rows were made from. May be called many times before the commit."""
     CommitUpload: _aio.UnaryUnaryMultiCallable[_datasets_pb2.CommitUploadRequest, _datasets_pb2.CommitUploadResponse]  # type: ignore[assignment]
-    """Makes a version of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
-    equal those of the latest version, no version is made and the latest is returned with `created` false.
+    """Makes a commit of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
+    equal those of the branch's head, no commit is made and the head is returned with `created` false. ABORTED with reason
+    BRANCH_MOVED when somebody else has committed to the branch since the upload was opened: RebaseUpload, and commit again.
+    """
+    RebaseUpload: _aio.UnaryUnaryMultiCallable[_datasets_pb2.RebaseUploadRequest, _datasets_pb2.RebaseUploadResponse]  # type: ignore[assignment]
+    """Puts an upload's changes onto the present head of its branch by a three-way merge. FAILED_PRECONDITION with reason
+    MERGE_CONFLICT when both changed the same row; nothing has changed then.
     """
     AbortUpload: _aio.UnaryUnaryMultiCallable[_datasets_pb2.AbortUploadRequest, _datasets_pb2.Upload]  # type: ignore[assignment]
     """Gives an upload up. What it stored is collected."""
+    CommitDataPath: _aio.UnaryUnaryMultiCallable[_datasets_pb2.CommitDataPathRequest, _datasets_pb2.CommitUploadResponse]  # type: ignore[assignment]
+    """Commits a place that rows are in instead of rows: the version is read from there, until a checkpoint holds a copy of it."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto."""
+    """Datasets and their immutable versions. The rows themselves travel by Arrow Flight: see flight.proto; branches, tags and
+    what lies between the versions: see history.proto.
+    """
 
     @_abc_1.abstractmethod
     def CreateDataset(
@@ -120,6 +168,14 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the datasets of a project by name."""
 
     @_abc_1.abstractmethod
+    def UpdateDataset(
+        self,
+        request: _datasets_pb2.UpdateDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.Dataset, _abc.Awaitable[_datasets_pb2.Dataset]]:
+        """Changes a dataset's display name, description, key columns, tags or whether it is hidden."""
+
+    @_abc_1.abstractmethod
     def GetDatasetVersion(
         self,
         request: _datasets_pb2.GetDatasetVersionRequest,
@@ -134,6 +190,46 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_datasets_pb2.ListDatasetVersionsResponse, _abc.Awaitable[_datasets_pb2.ListDatasetVersionsResponse]]:
         """Lists the versions of a dataset, newest first."""
+
+    @_abc_1.abstractmethod
+    def CreateDatasetVersion(
+        self,
+        request: _datasets_pb2.CreateDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.DatasetVersion, _abc.Awaitable[_datasets_pb2.DatasetVersion]]:
+        """Gives a commit the next semantic version, or the one asked for. A version that was given out is never given again."""
+
+    @_abc_1.abstractmethod
+    def UpdateDatasetVersion(
+        self,
+        request: _datasets_pb2.UpdateDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.DatasetVersion, _abc.Awaitable[_datasets_pb2.DatasetVersion]]:
+        """Changes what is said about a version: its description, provenance and statistics that cannot be counted. Never its rows."""
+
+    @_abc_1.abstractmethod
+    def DeprecateDatasetVersion(
+        self,
+        request: _datasets_pb2.DeprecateDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.DatasetVersion, _abc.Awaitable[_datasets_pb2.DatasetVersion]]:
+        """Says that a version should not be used any more: who uses it is warned."""
+
+    @_abc_1.abstractmethod
+    def ArchiveDatasetVersion(
+        self,
+        request: _datasets_pb2.ArchiveDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.DatasetVersion, _abc.Awaitable[_datasets_pb2.DatasetVersion]]:
+        """Takes a version out of use: reading it, and starting work on it, is refused. What refers to it stays, and so do its rows."""
+
+    @_abc_1.abstractmethod
+    def ReactivateDatasetVersion(
+        self,
+        request: _datasets_pb2.ReactivateDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.DatasetVersion, _abc.Awaitable[_datasets_pb2.DatasetVersion]]:
+        """Puts a deprecated or archived version back into use."""
 
     @_abc_1.abstractmethod
     def ListChunks(
@@ -168,6 +264,14 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one upload."""
 
     @_abc_1.abstractmethod
+    def FindMissingChunks(
+        self,
+        request: _datasets_pb2.FindMissingChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.FindMissingChunksResponse, _abc.Awaitable[_datasets_pb2.FindMissingChunksResponse]]:
+        """Which of these chunks are not stored yet: what a client has to send. Those that are stored stay so for this upload."""
+
+    @_abc_1.abstractmethod
     def AddSourceFiles(
         self,
         request: _datasets_pb2.AddSourceFilesRequest,
@@ -181,8 +285,19 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _datasets_pb2.CommitUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_datasets_pb2.CommitUploadResponse, _abc.Awaitable[_datasets_pb2.CommitUploadResponse]]:
-        """Makes a version of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
-        equal those of the latest version, no version is made and the latest is returned with `created` false.
+        """Makes a commit of an upload, in one step: before it nothing is visible, after it everything is durable. When the rows
+        equal those of the branch's head, no commit is made and the head is returned with `created` false. ABORTED with reason
+        BRANCH_MOVED when somebody else has committed to the branch since the upload was opened: RebaseUpload, and commit again.
+        """
+
+    @_abc_1.abstractmethod
+    def RebaseUpload(
+        self,
+        request: _datasets_pb2.RebaseUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.RebaseUploadResponse, _abc.Awaitable[_datasets_pb2.RebaseUploadResponse]]:
+        """Puts an upload's changes onto the present head of its branch by a three-way merge. FAILED_PRECONDITION with reason
+        MERGE_CONFLICT when both changed the same row; nothing has changed then.
         """
 
     @_abc_1.abstractmethod
@@ -192,5 +307,13 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_datasets_pb2.Upload, _abc.Awaitable[_datasets_pb2.Upload]]:
         """Gives an upload up. What it stored is collected."""
+
+    @_abc_1.abstractmethod
+    def CommitDataPath(
+        self,
+        request: _datasets_pb2.CommitDataPathRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_datasets_pb2.CommitUploadResponse, _abc.Awaitable[_datasets_pb2.CommitUploadResponse]]:
+        """Commits a place that rows are in instead of rows: the version is read from there, until a checkpoint holds a copy of it."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headwater/dataset/v1/flight.proto\x12\x14headwater.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\"A\n\nPutCommand\x12\x18\n\x06upload\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\"Z\n\tPutResult\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x03\x12\x17\n\x0fnew_chunk_count\x18\x04 \x01(\x03\"\xea\x01\n\nGetCommand\x12\x19\n\x07version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x1a\n\x07\x63olumns\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x1f\n\x0bshard_count\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x00\x12!\n\x0bshard_index\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12\x1a\n\tfirst_row\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\trow_limit\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x42\x0e\n\x0c_shard_index\"f\n\rTicketPayload\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x11\n\tfirst_row\x18\x04 \x01(\x03\x12\x11\n\trow_count\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headwater/dataset/v1/flight.proto\x12\x14headwater.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\"\xb4\x01\n\x0cWriteCommand\x12/\n\x03put\x18\x01 \x01(\x0b\x32 .headwater.dataset.v1.PutCommandH\x00\x12\x31\n\x04\x65\x64it\x18\x02 \x01(\x0b\x32!.headwater.dataset.v1.EditCommandH\x00\x12\x35\n\x06upsert\x18\x03 \x01(\x0b\x32#.headwater.dataset.v1.UpsertCommandH\x00\x42\t\n\x07\x63ommand\"A\n\nPutCommand\x12\x18\n\x06upload\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\"7\n\nPutMessage\x12\x15\n\rstored_chunks\x18\x01 \x01(\x0c\x12\x12\n\nends_chunk\x18\x02 \x01(\x08\"}\n\x0b\x45\x64itCommand\x12\x18\n\x06upload\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x1a\n\tfirst_row\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\x0c\x64\x65lete_count\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"T\n\rUpsertCommand\x12\x18\n\x06upload\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x0e\n\x06\x64\x65lete\x18\x03 \x01(\x08\"Z\n\tPutResult\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x03\x12\x17\n\x0fnew_chunk_count\x18\x04 \x01(\x03\"\x8f\x03\n\nGetCommand\x12\x19\n\x07version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x05split\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x1a\n\x07\x63olumns\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x1f\n\x0bshard_count\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x00\x12!\n\x0bshard_index\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12\x1a\n\tfirst_row\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\trow_limit\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x19\n\x06\x66ilter\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\x16\n\x04view\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1c\n\ncheckpoint\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12.\n\x07shuffle\x18\x0b \x01(\x0b\x32\x1d.headwater.dataset.v1.Shuffle\x12\"\n\x11global_batch_rows\x18\x0c \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x42\x0e\n\x0c_shard_index\"&\n\x07Shuffle\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"`\n\nLocalFiles\x12\x14\n\x0c\x61rrow_schema\x18\x01 \x01(\x0c\x12\r\n\x05paths\x18\x02 \x03(\t\x12-\n\x04rows\x18\x03 \x03(\x0b\x32\x1f.headwater.dataset.v1.LocalRows\"N\n\tLocalRows\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x05\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x05\x12\x11\n\tfirst_row\x18\x03 \x01(\x03\x12\x11\n\trow_count\x18\x04 \x01(\x03\"B\n\x0c\x43heckCommand\x12\x19\n\x07version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x05split\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"G\n\x0b\x43heckResult\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x15\n\rproblem_count\x18\x03 \x01(\x03\"\x8d\x02\n\rTicketPayload\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x11\n\tfirst_row\x18\x04 \x01(\x03\x12\x11\n\trow_count\x18\x05 \x01(\x03\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x0c\n\x04view\x18\x07 \x01(\t\x12\x12\n\ncheckpoint\x18\x08 \x01(\t\x12.\n\x07shuffle\x18\t \x01(\x0b\x32\x1d.headwater.dataset.v1.Shuffle\x12\x19\n\x11global_batch_rows\x18\n \x01(\x03\x12\x13\n\x0bshard_index\x18\x0b \x01(\x05\x12\x13\n\x0bshard_count\x18\x0c \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTCOMMAND'].fields_by_name['upload']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_PUTCOMMAND'].fields_by_name['split']._loaded_options = None
   _globals['_PUTCOMMAND'].fields_by_name['split']._serialized_options = b'\272H\007r\005\020\001\030\377\001'
+  _globals['_EDITCOMMAND'].fields_by_name['upload']._loaded_options = None
+  _globals['_EDITCOMMAND'].fields_by_name['upload']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_EDITCOMMAND'].fields_by_name['split']._loaded_options = None
+  _globals['_EDITCOMMAND'].fields_by_name['split']._serialized_options = b'\272H\007r\005\020\001\030\377\001'
+  _globals['_EDITCOMMAND'].fields_by_name['first_row']._loaded_options = None
+  _globals['_EDITCOMMAND'].fields_by_name['first_row']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_EDITCOMMAND'].fields_by_name['delete_count']._loaded_options = None
+  _globals['_EDITCOMMAND'].fields_by_name['delete_count']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_UPSERTCOMMAND'].fields_by_name['upload']._loaded_options = None
+  _globals['_UPSERTCOMMAND'].fields_by_name['upload']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_UPSERTCOMMAND'].fields_by_name['split']._loaded_options = None
+  _globals['_UPSERTCOMMAND'].fields_by_name['split']._serialized_options = b'\272H\007r\005\020\001\030\377\001'
   _globals['_GETCOMMAND'].fields_by_name['version']._loaded_options = None
   _globals['_GETCOMMAND'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_GETCOMMAND'].fields_by_name['split']._loaded_options = None
@@ -50,12 +62,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCOMMAND'].fields_by_name['first_row']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETCOMMAND'].fields_by_name['row_limit']._loaded_options = None
   _globals['_GETCOMMAND'].fields_by_name['row_limit']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_PUTCOMMAND']._serialized_start=88
-  _globals['_PUTCOMMAND']._serialized_end=153
-  _globals['_PUTRESULT']._serialized_start=155
-  _globals['_PUTRESULT']._serialized_end=245
-  _globals['_GETCOMMAND']._serialized_start=248
-  _globals['_GETCOMMAND']._serialized_end=482
-  _globals['_TICKETPAYLOAD']._serialized_start=484
-  _globals['_TICKETPAYLOAD']._serialized_end=586
+  _globals['_GETCOMMAND'].fields_by_name['filter']._loaded_options = None
+  _globals['_GETCOMMAND'].fields_by_name['filter']._serialized_options = b'\272H\006r\004\030\200\200\001'
+  _globals['_GETCOMMAND'].fields_by_name['view']._loaded_options = None
+  _globals['_GETCOMMAND'].fields_by_name['view']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_GETCOMMAND'].fields_by_name['checkpoint']._loaded_options = None
+  _globals['_GETCOMMAND'].fields_by_name['checkpoint']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_GETCOMMAND'].fields_by_name['global_batch_rows']._loaded_options = None
+  _globals['_GETCOMMAND'].fields_by_name['global_batch_rows']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_CHECKCOMMAND'].fields_by_name['version']._loaded_options = None
+  _globals['_CHECKCOMMAND'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_CHECKCOMMAND'].fields_by_name['split']._loaded_options = None
+  _globals['_CHECKCOMMAND'].fields_by_name['split']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_WRITECOMMAND']._serialized_start=89
+  _globals['_WRITECOMMAND']._serialized_end=269
+  _globals['_PUTCOMMAND']._serialized_start=271
+  _globals['_PUTCOMMAND']._serialized_end=336
+  _globals['_PUTMESSAGE']._serialized_start=338
+  _globals['_PUTMESSAGE']._serialized_end=393
+  _globals['_EDITCOMMAND']._serialized_start=395
+  _globals['_EDITCOMMAND']._serialized_end=520
+  _globals['_UPSERTCOMMAND']._serialized_start=522
+  _globals['_UPSERTCOMMAND']._serialized_end=606
+  _globals['_PUTRESULT']._serialized_start=608
+  _globals['_PUTRESULT']._serialized_end=698
+  _globals['_GETCOMMAND']._serialized_start=701
+  _globals['_GETCOMMAND']._serialized_end=1100
+  _globals['_SHUFFLE']._serialized_start=1102
+  _globals['_SHUFFLE']._serialized_end=1140
+  _globals['_LOCALFILES']._serialized_start=1142
+  _globals['_LOCALFILES']._serialized_end=1238
+  _globals['_LOCALROWS']._serialized_start=1240
+  _globals['_LOCALROWS']._serialized_end=1318
+  _globals['_CHECKCOMMAND']._serialized_start=1320
+  _globals['_CHECKCOMMAND']._serialized_end=1386
+  _globals['_CHECKRESULT']._serialized_start=1388
+  _globals['_CHECKRESULT']._serialized_end=1459
+  _globals['_TICKETPAYLOAD']._serialized_start=1462
+  _globals['_TICKETPAYLOAD']._serialized_end=1731
 # @@protoc_insertion_point(module_scope)

@@ -23,8 +23,50 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class WriteCommand(_message.Message):
+    """FlightDescriptor.cmd of DoPut, of which one is set. A serialized PutCommand is also taken as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUT_FIELD_NUMBER: _builtins.int
+    EDIT_FIELD_NUMBER: _builtins.int
+    UPSERT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def put(self) -> Global___PutCommand:
+        """Put them into a split."""
+
+    @_builtins.property
+    def edit(self) -> Global___EditCommand:
+        """Change some rows of a split by their place."""
+
+    @_builtins.property
+    def upsert(self) -> Global___UpsertCommand:
+        """Change some rows of a split by their key."""
+
+    def __init__(
+        self,
+        *,
+        put: Global___PutCommand | None = ...,
+        edit: Global___EditCommand | None = ...,
+        upsert: Global___UpsertCommand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "edit", b"edit", "put", b"put", "upsert", b"upsert"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "edit", b"edit", "put", b"put", "upsert", b"upsert"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["put", "edit", "upsert"]  # noqa: Y015
+    _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
+
+Global___WriteCommand: _TypeAlias = WriteCommand  # noqa: Y015
+
+@_typing.final
 class PutCommand(_message.Message):
-    """FlightDescriptor.cmd of DoPut: puts the stream's rows into one split of an open upload. Putting a split again replaces it."""
+    """Puts the stream's rows into one split of an open upload. Putting a split again replaces it.
+
+    A client that knows the dataset tree sends only the chunks that FindMissingChunks names: each message of the stream then
+    has a PutMessage as its metadata. A client that knows only Arrow sends all rows, without metadata.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -47,6 +89,102 @@ class PutCommand(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutCommand: _TypeAlias = PutCommand  # noqa: Y015
+
+@_typing.final
+class PutMessage(_message.Message):
+    """The metadata of one message of a put that sends chunks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORED_CHUNKS_FIELD_NUMBER: _builtins.int
+    ENDS_CHUNK_FIELD_NUMBER: _builtins.int
+    stored_chunks: _builtins.bytes
+    """Chunks, in order, that are stored already and come next in the split; 32 bytes each, one after the other. A message
+    without rows carries only these.
+    """
+    ends_chunk: _builtins.bool
+    """True when the rows of this message end a chunk."""
+    def __init__(
+        self,
+        *,
+        stored_chunks: _builtins.bytes = ...,
+        ends_chunk: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_chunk", b"ends_chunk", "stored_chunks", b"stored_chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutMessage: _TypeAlias = PutMessage  # noqa: Y015
+
+@_typing.final
+class EditCommand(_message.Message):
+    """Replaces rows of a split of an upload that was opened with `inherit`, by the rows of the stream. Edits of one upload are
+    made one after the other, each on what the ones before it left.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    DELETE_COUNT_FIELD_NUMBER: _builtins.int
+    upload: _builtins.str
+    """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
+    split: _builtins.str
+    """The split."""
+    first_row: _builtins.int
+    """The number of the first row that goes, and before which the stream's rows come."""
+    delete_count: _builtins.int
+    """How many rows go."""
+    def __init__(
+        self,
+        *,
+        upload: _builtins.str = ...,
+        split: _builtins.str = ...,
+        first_row: _builtins.int = ...,
+        delete_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_count", b"delete_count", "first_row", b"first_row", "split", b"split", "upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditCommand: _TypeAlias = EditCommand  # noqa: Y015
+
+@_typing.final
+class UpsertCommand(_message.Message):
+    """Replaces, adds or deletes rows by key, in a split of an upload that was opened with `inherit`. The dataset must have key
+    columns. Rows whose key is new are added at the end.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    upload: _builtins.str
+    """`projects/{project}/datasets/{dataset}/uploads/{upload}`."""
+    split: _builtins.str
+    """The split."""
+    delete: _builtins.bool
+    """True: the stream has only the key columns, and rows with these keys go."""
+    def __init__(
+        self,
+        *,
+        upload: _builtins.str = ...,
+        split: _builtins.str = ...,
+        delete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "split", b"split", "upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpsertCommand: _TypeAlias = UpsertCommand  # noqa: Y015
 
 @_typing.final
 class PutResult(_message.Message):
@@ -95,8 +233,13 @@ class GetCommand(_message.Message):
     SHARD_INDEX_FIELD_NUMBER: _builtins.int
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     ROW_LIMIT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    SHUFFLE_FIELD_NUMBER: _builtins.int
+    GLOBAL_BATCH_ROWS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """`projects/{project}/datasets/{dataset}/versions/{version}`."""
+    """The name of a version, commit, branch or tag."""
     split: _builtins.str
     """The split."""
     shard_count: _builtins.int
@@ -107,9 +250,27 @@ class GetCommand(_message.Message):
     """Only the rows from this one on, counted within the split. Shards divide what remains."""
     row_limit: _builtins.int
     """At most this many rows; 0 means all that remain."""
+    filter: _builtins.str
+    """Only rows that satisfy this: a SQL condition over the columns, such as `label = 3 AND split_key IS NOT NULL`, of
+    comparisons, IN, BETWEEN, LIKE, IS NULL, AND, OR, NOT, arithmetic, literals and the functions that
+    docs/reference/filters.md lists. Chunks whose statistics show that no row can satisfy it are not read.
+    """
+    view: _builtins.str
+    """Only rows of this view of the version, the last segment of its name; together with `filter`, rows of both."""
+    checkpoint: _builtins.str
+    """The copy that this checkpoint of the version holds, the last segment of its name."""
+    global_batch_rows: _builtins.int
+    """Shards of batches instead of contiguous ones: of each so many consecutive rows, counted from row 0 of the order, shard
+    i of n gets the i-th of n contiguous parts. So readers with one global batch see the same batches however many they
+    are, and `first_row`, rows that all readers together have consumed, is all that a checkpoint must hold. 0: contiguous.
+    """
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The columns, in this order; none means all."""
+
+    @_builtins.property
+    def shuffle(self) -> Global___Shuffle:
+        """A shuffled order; unset: the rows' own. Positions, and so `first_row` and shards, are then those in the order."""
 
     def __init__(
         self,
@@ -121,16 +282,178 @@ class GetCommand(_message.Message):
         shard_index: _builtins.int | None = ...,
         first_row: _builtins.int = ...,
         row_limit: _builtins.int = ...,
+        filter: _builtins.str = ...,
+        view: _builtins.str = ...,
+        checkpoint: _builtins.str = ...,
+        shuffle: Global___Shuffle | None = ...,
+        global_batch_rows: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_shard_index", b"_shard_index", "shard_index", b"shard_index"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shard_index", b"_shard_index", "shard_index", b"shard_index", "shuffle", b"shuffle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shard_index", b"_shard_index", "columns", b"columns", "first_row", b"first_row", "row_limit", b"row_limit", "shard_count", b"shard_count", "shard_index", b"shard_index", "split", b"split", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shard_index", b"_shard_index", "checkpoint", b"checkpoint", "columns", b"columns", "filter", b"filter", "first_row", b"first_row", "global_batch_rows", b"global_batch_rows", "row_limit", b"row_limit", "shard_count", b"shard_count", "shard_index", b"shard_index", "shuffle", b"shuffle", "split", b"split", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shard_index: _TypeAlias = _typing.Literal["shard_index"]  # noqa: Y015
     _WhichOneofArgType__shard_index: _TypeAlias = _typing.Literal["_shard_index", b"_shard_index"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__shard_index) -> _WhichOneofReturnType__shard_index | None: ...
 
 Global___GetCommand: _TypeAlias = GetCommand  # noqa: Y015
+
+@_typing.final
+class Shuffle(_message.Message):
+    """An order of rows that is a pure function of the rows and these numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    seed: _builtins.int
+    """Chooses the order."""
+    epoch: _builtins.int
+    """Chooses one order for each pass over the rows."""
+    def __init__(
+        self,
+        *,
+        seed: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shuffle: _TypeAlias = Shuffle  # noqa: Y015
+
+@_typing.final
+class LocalFiles(_message.Message):
+    """The body of the action `local_files` is a ticket; its answer tells a client on the same host which files hold the rows,
+    to be mapped into memory. Refused, with reason NOT_LOCAL, to clients that are not on the same host.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    arrow_schema: _builtins.bytes
+    """The schema of the rows, as an Arrow IPC schema message; the files may hold more columns."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The files, Arrow IPC."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocalRows]:
+        """Where the rows are, in order."""
+
+    def __init__(
+        self,
+        *,
+        arrow_schema: _builtins.bytes = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        rows: _abc.Iterable[Global___LocalRows] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "paths", b"paths", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalFiles: _TypeAlias = LocalFiles  # noqa: Y015
+
+@_typing.final
+class LocalRows(_message.Message):
+    """Consecutive rows in a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    file: _builtins.int
+    """The position of the file in `paths`."""
+    batch: _builtins.int
+    """The record batch."""
+    first_row: _builtins.int
+    """The first row within the record batch."""
+    row_count: _builtins.int
+    """Rows."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.int = ...,
+        batch: _builtins.int = ...,
+        first_row: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "file", b"file", "first_row", b"first_row", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalRows: _TypeAlias = LocalRows  # noqa: Y015
+
+@_typing.final
+class CheckCommand(_message.Message):
+    """FlightDescriptor.cmd of DoExchange: checks rows without storing them. For each batch that is sent there comes one with a
+    column `row_digest` (fixed_size_binary[32]) and a column `problem` (string, null for a row that could be stored); the
+    last message's metadata is a CheckResult.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version whose schema the rows should have; empty: any schema."""
+    split: _builtins.str
+    """The split that the rows would be, for the digest; empty means `train`."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        split: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["split", b"split", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCommand: _TypeAlias = CheckCommand  # noqa: Y015
+
+@_typing.final
+class CheckResult(_message.Message):
+    """What the rows would be as a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_COUNT_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """The content digest of a version with these rows as its one split, `sha256:` and 64 hex digits; empty when there were
+    problems.
+    """
+    row_count: _builtins.int
+    """Rows."""
+    problem_count: _builtins.int
+    """Rows with problems."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        problem_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "problem_count", b"problem_count", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckResult: _TypeAlias = CheckResult  # noqa: Y015
 
 @_typing.final
 class TicketPayload(_message.Message):
@@ -143,17 +466,40 @@ class TicketPayload(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    SHUFFLE_FIELD_NUMBER: _builtins.int
+    GLOBAL_BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    SHARD_INDEX_FIELD_NUMBER: _builtins.int
+    SHARD_COUNT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """`projects/{project}/datasets/{dataset}/versions/{version}`."""
+    """The name of a version or commit."""
     split: _builtins.str
     """The split."""
     first_row: _builtins.int
-    """First row, counted within the split."""
+    """First row, counted within the order."""
     row_count: _builtins.int
-    """Rows."""
+    """Rows, before any filter unless there is an order or batches; -1: all that remain."""
+    filter: _builtins.str
+    """As in GetCommand."""
+    view: _builtins.str
+    """As in GetCommand."""
+    checkpoint: _builtins.str
+    """As in GetCommand."""
+    global_batch_rows: _builtins.int
+    """As in GetCommand."""
+    shard_index: _builtins.int
+    """The shard of each batch."""
+    shard_count: _builtins.int
+    """How many there are."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The columns, in this order; none means all."""
+
+    @_builtins.property
+    def shuffle(self) -> Global___Shuffle:
+        """As in GetCommand."""
 
     def __init__(
         self,
@@ -163,10 +509,17 @@ class TicketPayload(_message.Message):
         columns: _abc.Iterable[_builtins.str] | None = ...,
         first_row: _builtins.int = ...,
         row_count: _builtins.int = ...,
+        filter: _builtins.str = ...,
+        view: _builtins.str = ...,
+        checkpoint: _builtins.str = ...,
+        shuffle: Global___Shuffle | None = ...,
+        global_batch_rows: _builtins.int = ...,
+        shard_index: _builtins.int = ...,
+        shard_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shuffle", b"shuffle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "first_row", b"first_row", "row_count", b"row_count", "split", b"split", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "columns", b"columns", "filter", b"filter", "first_row", b"first_row", "global_batch_rows", b"global_batch_rows", "row_count", b"row_count", "shard_count", b"shard_count", "shard_index", b"shard_index", "shuffle", b"shuffle", "split", b"split", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

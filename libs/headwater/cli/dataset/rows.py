@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import cyclopts
-
 from headwater import datasets, files, tree
+from headwater.cli.dataset.app import app
 from headwater.cli.render import facts, output, progress, table
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
 from headwater.names import DEFAULT_PROJECT
-
-app = cyclopts.App(name="dataset", help="Datasets: versioned rows with a digest.")
 
 
 @app.command
