@@ -30,12 +30,16 @@ class Split:
 
 def chunk_root(row_digests: bytes) -> bytes:
     """The Merkle root of at least one row digest (32 bytes each), with a fan-out of 64."""
-    level, step = row_digests, fmt.CHUNK_FANOUT * fmt.DIGEST_BYTES
-    while True:
-        starts = range(0, len(level), step)
-        level = b"".join([hashlib.sha256(fmt.CHUNK_NODE + level[at : at + step]).digest() for at in starts])
-        if len(level) == fmt.DIGEST_BYTES:
-            return level
+    return chunk_levels(row_digests)[-1]
+
+
+def chunk_levels(row_digests: bytes) -> list[bytes]:
+    """The levels of a chunk's tree, each as its digests one after the other: from its rows up to the one root."""
+    levels, step = [row_digests], fmt.CHUNK_FANOUT * fmt.DIGEST_BYTES
+    while len(levels) == 1 or len(levels[-1]) > fmt.DIGEST_BYTES:
+        level, starts = levels[-1], range(0, len(levels[-1]), step)
+        levels.append(b"".join([hashlib.sha256(fmt.CHUNK_NODE + level[at : at + step]).digest() for at in starts]))
+    return levels
 
 
 def split_levels(chunks: Iterable[Node]) -> list[list[Node]]:
@@ -46,7 +50,7 @@ def split_levels(chunks: Iterable[Node]) -> list[list[Node]]:
     """
     levels = [list(chunks)]
     while len(levels) == 1 or len(levels[-1]) > 1:
-        levels.append([_split_node(group) for group in _groups(levels[-1])])
+        levels.append([split_node(group) for group in groups(levels[-1])])
     return levels
 
 
@@ -61,31 +65,38 @@ def version_digest(schema: pa.Schema, splits: Iterable[Split]) -> bytes:
     Raises:
         InvalidSplits: no splits, a name twice, an empty name.
     """
+    return version_digest_of(schema_digest(schema), splits)
+
+
+def version_digest_of(schema: bytes, splits: Iterable[Split]) -> bytes:
+    """``version_digest``, for who has no schema but its digest."""
     given = list(splits)
     named = {split.name.encode(): split for split in given}
     if not given or len(named) < len(given) or b"" in named:
         raise InvalidSplits(splits=", ".join(sorted(split.name for split in given)))
-    preimage = fmt.VERSION + schema_digest(schema) + len(named).to_bytes(4, "little")
+    preimage = fmt.VERSION + schema + len(named).to_bytes(4, "little")
     for name, split in sorted(named.items()):
         preimage += len(name).to_bytes(4, "little") + name + split.row_count.to_bytes(8, "little") + split.root
     return hashlib.sha256(preimage).digest()
 
 
-def _groups(nodes: Sequence[Node]) -> list[Sequence[Node]]:
-    groups: list[Sequence[Node]] = []
+def groups(nodes: Sequence[Node]) -> list[Sequence[Node]]:
+    """The children of each node that stands above ``nodes``."""
+    found: list[Sequence[Node]] = []
     start = 0
     for end, node in enumerate(nodes, 1):
         size = end - start
         is_last = int.from_bytes(node.digest[:8], "big") >> (64 - fmt.SPLIT_FANOUT_BITS) == 0
         # At least two children, so that each level is at most about half of the one below and the tree must end.
         if size >= fmt.SPLIT_FANOUT_MIN and (is_last or size == fmt.SPLIT_FANOUT_MAX):
-            groups.append(nodes[start:end])
+            found.append(nodes[start:end])
             start = end
     if start < len(nodes) or not nodes:
-        groups.append(nodes[start:])
-    return groups
+        found.append(nodes[start:])
+    return found
 
 
-def _split_node(children: Sequence[Node]) -> Node:
+def split_node(children: Sequence[Node]) -> Node:
+    """What stands above ``children``."""
     preimage = fmt.SPLIT_NODE + b"".join(child.digest + child.row_count.to_bytes(8, "little") for child in children)
     return Node(hashlib.sha256(preimage).digest(), sum(child.row_count for child in children))
