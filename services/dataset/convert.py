@@ -5,7 +5,7 @@ import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
-from headwater.dataset.v1 import datasets_pb2, flight_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
 from headwater.names import DatasetVersionName, check_segment
 from headwater.tree import digest_text, parse_digest
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState, Version
@@ -53,9 +53,9 @@ def version_to_proto(version: Version) -> datasets_pb2.DatasetVersion:
     )
 
 
-def split_to_proto(split: Split) -> datasets_pb2.Split:
+def split_to_proto(split: Split) -> definitions_pb2.Split:
     """A split."""
-    return datasets_pb2.Split(
+    return definitions_pb2.Split(
         name=split.name,
         root=digest_text(split.tree.root),
         row_count=split.tree.row_count,
