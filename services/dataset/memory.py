@@ -5,7 +5,7 @@ import contextlib
 import copy
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from chassis.clock import Clock
 from chassis.db.requests import MemoryRequests
@@ -177,9 +177,16 @@ class MemoryTransaction:
 
     async def find_chunks(self, upload_uid: str, layout: bytes, digests: Sequence[bytes]) -> frozenset[bytes]:
         """See Rows."""
-        found = frozenset(digest for digest in digests if (digest, layout) in self._state.chunks)
-        self._state.pins |= {(upload_uid, self._state.chunks[digest, layout].placement.pack) for digest in found}
-        return found
+        return frozenset(await self.describe_chunks(upload_uid, layout, digests))
+
+    async def describe_chunks(
+        self, upload_uid: str, layout: bytes, digests: Sequence[bytes]
+    ) -> Mapping[bytes, NewChunk]:
+        """See Rows."""
+        stored = [self._state.chunks[digest, layout] for digest in digests if (digest, layout) in self._state.chunks]
+        found = [placed for placed in stored if placed.chunk.first_row_bytes]
+        self._state.pins |= {(upload_uid, placed.placement.pack) for placed in found}
+        return {placed.chunk.digest: dataclasses.replace(placed.chunk, statistics=b"") for placed in found}
 
     async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
         """See Rows."""
@@ -192,7 +199,10 @@ class MemoryTransaction:
             raise Collected(upload=upload_uid)
         self._state.packs[pack].state = "stored"
         for placed in chunks:
-            self._state.chunks.setdefault((placed.chunk.digest, layout), placed)
+            key = (placed.chunk.digest, layout)
+            known = self._state.chunks.setdefault(key, placed)
+            if not known.chunk.first_row_bytes:
+                self._state.chunks[key] = dataclasses.replace(known, chunk=placed.chunk)
         await self.find_chunks(upload_uid, layout, [placed.chunk.digest for placed in chunks])
 
     async def record_split(self, upload_uid: str, split: Split, chunks: Sequence[NewChunk]) -> None:
@@ -208,15 +218,28 @@ class MemoryTransaction:
             self._state.trees[key] = tuple(links)
         self._state.puts.append((upload_uid, split))
 
-    async def list_chunks(self, tree: Tree, first_row: int, end_row: int, limit: int | None) -> Sequence[Chunk]:
+    async def list_chunks(
+        self, tree: Tree, first_row: int, end_row: int, limit: int | None, *, with_statistics: bool = False
+    ) -> Sequence[Chunk]:
         """See Rows."""
         chunks = [self._chunk(row, digest, tree.layout) for row, digest in self._state.trees[tree.root, tree.layout]]
         wanted = [c for c in chunks if c.first_row + c.row_count > first_row and c.first_row < end_row]
+        if not with_statistics:
+            wanted = [dataclasses.replace(chunk, statistics=b"") for chunk in wanted]
         return wanted[:limit]
 
     def _chunk(self, first_row: int, digest: bytes, layout: bytes) -> Chunk:
         placed = self._state.chunks[digest, layout]
-        return Chunk(digest, first_row, placed.chunk.row_count, placed.chunk.size_bytes, placed.placement)
+        return Chunk(
+            digest=digest,
+            first_row=first_row,
+            row_count=placed.chunk.row_count,
+            size_bytes=placed.chunk.size_bytes,
+            placement=placed.placement,
+            ends_naturally=placed.chunk.ends_naturally,
+            first_row_bytes=placed.chunk.first_row_bytes,
+            statistics=placed.chunk.statistics,
+        )
 
     async def expire_uploads(self) -> None:
         """See Collector."""

@@ -178,6 +178,12 @@ class Chunk:
     row_count: int
     size_bytes: int
     placement: Placement
+    ends_naturally: bool = False
+    """As in ``tree.Chunk``; False where it is not known."""
+    first_row_bytes: int = 0
+    """As in ``tree.Chunk``; 0 where it is not known."""
+    statistics: bytes = b""
+    """What ``rows.statistics.parse`` reads; empty unless asked for, and where it is not known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

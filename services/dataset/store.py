@@ -6,7 +6,7 @@ the two never run at the same instant (``postgres/rows.py``).
 """
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -32,6 +32,12 @@ class NewChunk:
     digest: bytes
     row_count: int
     size_bytes: int
+    ends_naturally: bool = False
+    """As in ``tree.Chunk``; False where it is not known."""
+    first_row_bytes: int = 0
+    """As in ``tree.Chunk``; 0 where it is not known."""
+    statistics: bytes = b""
+    """What ``rows.statistics.collect`` makes of its rows; empty where they are not at hand."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +136,17 @@ class Rows(Protocol):
     """Chunks, packs and the trees of splits."""
 
     async def find_chunks(self, upload_uid: str, layout: bytes, digests: Sequence[bytes]) -> frozenset[bytes]:
-        """Those of the chunks that are stored, which from now on stay for this upload."""
+        """Those of the chunks that are stored, which from now on stay for this upload.
+
+        A chunk whose details are not known (an older release stored it) counts as one that is not stored, so that it
+        comes again, and ``finish_pack`` learns them.
+        """
+        ...
+
+    async def describe_chunks(
+        self, upload_uid: str, layout: bytes, digests: Sequence[bytes]
+    ) -> Mapping[bytes, NewChunk]:
+        """As ``find_chunks``, with what is known of each chunk but its statistics."""
         ...
 
     async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
@@ -152,7 +168,9 @@ class Rows(Protocol):
         """
         ...
 
-    async def list_chunks(self, tree: Tree, first_row: int, end_row: int, limit: int | None) -> Sequence[Chunk]:
+    async def list_chunks(
+        self, tree: Tree, first_row: int, end_row: int, limit: int | None, *, with_statistics: bool = False
+    ) -> Sequence[Chunk]:
         """The chunks that hold rows from ``first_row`` up to but not including ``end_row``, in row order."""
         ...
 

@@ -25,6 +25,10 @@ class Chunk:
     row_count: int
     size_bytes: int
     """The sum of the rows' canonical encodings; their Arrow form has about the same size."""
+    ends_naturally: bool
+    """Whether its last row ends a chunk whatever follows; else the next row was too much for it, or there was none."""
+    first_row_bytes: int
+    """The size of its first row: what decides whether a chunk before it that does not end naturally had to end."""
 
     @property
     def node(self) -> Node:
@@ -63,7 +67,7 @@ class ChunkBuilder:
 
     def finish(self) -> list[Chunk]:
         """The last chunk, if there are rows that no chunk has yet."""
-        return [self._close()] if self._batches else []
+        return [self._close(ends_naturally=False)] if self._batches else []
 
     def _cut(self, piece: RowDigests, chunks: list[Chunk]) -> None:
         ends, before = _natural_ends(piece), ends_of(piece.sizes)
@@ -76,19 +80,22 @@ class ChunkBuilder:
             end = min(natural, fits)
             self._take(piece, start, end, int(before[end] - before[start]))
             if end == natural or end < piece.rows.num_rows:
-                chunks.append(self._close())
+                chunks.append(self._close(ends_naturally=end == natural))
             start = end
 
     def _take(self, piece: RowDigests, start: int, end: int, size_bytes: int) -> None:
         if end > start:
+            if not self._batches:
+                self._first_row_bytes = int(piece.sizes[start])
             self._batches.append(piece.rows.slice(start, end - start))
             self._digests.append(piece.digests[start * DIGEST_BYTES : end * DIGEST_BYTES])
             self._size_bytes += size_bytes
 
-    def _close(self) -> Chunk:
+    def _close(self, *, ends_naturally: bool) -> Chunk:
         digests = b"".join(self._digests)
         rows = len(digests) // DIGEST_BYTES
-        chunk = Chunk(tuple(self._batches), chunk_root(digests), digests, rows, self._size_bytes)
+        root, first_row_bytes = chunk_root(digests), self._first_row_bytes
+        chunk = Chunk(tuple(self._batches), root, digests, rows, self._size_bytes, ends_naturally, first_row_bytes)
         self._reset()
         return chunk
 
@@ -96,6 +103,7 @@ class ChunkBuilder:
         self._batches: list[pa.RecordBatch] = []
         self._digests: list[bytes] = []
         self._size_bytes = 0
+        self._first_row_bytes = 0
 
 
 def digest_split(name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Split:

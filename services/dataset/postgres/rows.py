@@ -5,7 +5,7 @@ holds it exclusively while it decides what nobody relies on. A row lock would no
 pins that are not committed yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,10 +29,16 @@ class PostgresRows:
 
     async def find_chunks(self, upload_uid: str, layout: bytes, digests: Sequence[bytes]) -> frozenset[bytes]:
         """See Rows."""
+        return frozenset(await self.describe_chunks(upload_uid, layout, digests))
+
+    async def describe_chunks(
+        self, upload_uid: str, layout: bytes, digests: Sequence[bytes]
+    ) -> Mapping[bytes, NewChunk]:
+        """See Rows."""
         await self._share()
         values = {"upload": upload_uid, "layout": layout, "digests": list(digests)}
-        found = await self._tx.execute(sa.text(_FIND), values)
-        return frozenset(bytes(row.digest) for row in found)
+        found = [_new_chunk(row) for row in await self._tx.execute(sa.text(_FIND), values)]
+        return {chunk.digest: chunk for chunk in found}
 
     async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
         """See Rows."""
@@ -54,6 +60,9 @@ class PostgresRows:
             "digests": [placed.chunk.digest for placed in chunks],
             "row_counts": [placed.chunk.row_count for placed in chunks],
             "sizes": [placed.chunk.size_bytes for placed in chunks],
+            "natural": [placed.chunk.ends_naturally for placed in chunks],
+            "first_rows": [placed.chunk.first_row_bytes for placed in chunks],
+            "statistics": [placed.chunk.statistics for placed in chunks],
             "blocks": [placed.placement.block for placed in chunks],
             "block_rows": [placed.placement.block_row for placed in chunks],
         }
@@ -68,10 +77,12 @@ class PostgresRows:
         values = {"upload_uid": upload_uid, "name": split.name, "tree_id": tree_id}
         await self._tx.execute(UPLOAD_SPLITS.insert().values(**values, arrow_schema=split.arrow_schema))
 
-    async def list_chunks(self, tree: Tree, first_row: int, end_row: int, limit: int | None) -> Sequence[Chunk]:
+    async def list_chunks(
+        self, tree: Tree, first_row: int, end_row: int, limit: int | None, *, with_statistics: bool = False
+    ) -> Sequence[Chunk]:
         """See Rows."""
         values = {"root": tree.root, "layout": tree.layout, "first_row": first_row, "end_row": end_row, "limit": limit}
-        rows = await self._tx.execute(sa.text(_LIST_CHUNKS), values)
+        rows = await self._tx.execute(sa.text(_LIST_CHUNKS), values | {"with_statistics": with_statistics})
         return [_chunk(row) for row in rows]
 
     async def _tree(self, tree: Tree) -> int | None:
@@ -115,29 +126,51 @@ class PostgresRows:
 
 def _chunk(row: Any) -> Chunk:
     placement = Placement(digest_text(bytes(row.pack)), row.block, row.block_row)
-    return Chunk(bytes(row.digest), row.first_row, row.row_count, row.size_bytes, placement)
+    return Chunk(
+        digest=bytes(row.digest),
+        first_row=row.first_row,
+        row_count=row.row_count,
+        size_bytes=row.size_bytes,
+        placement=placement,
+        ends_naturally=row.ends_naturally,
+        first_row_bytes=row.first_row_bytes,
+        statistics=bytes(row.statistics),
+    )
 
 
+def _new_chunk(row: Any) -> NewChunk:
+    return NewChunk(bytes(row.digest), row.row_count, row.size_bytes, row.ends_naturally, row.first_row_bytes)
+
+
+# A row has at least one byte, so 0 is a chunk whose details are not known.
 _FIND = """
 WITH found AS (
-    SELECT digest, pack_id FROM chunks WHERE layout = :layout AND digest = ANY(CAST(:digests AS bytea[]))
+    SELECT digest, row_count, size_bytes, ends_naturally, first_row_bytes, pack_id FROM chunks
+    WHERE layout = :layout AND digest = ANY(CAST(:digests AS bytea[])) AND first_row_bytes > 0
 ), pinned AS (
     INSERT INTO pins (upload_uid, pack_id) SELECT DISTINCT CAST(:upload AS text), pack_id FROM found ORDER BY pack_id
     ON CONFLICT DO NOTHING
 )
-SELECT digest FROM found
+SELECT digest, row_count, size_bytes, ends_naturally, first_row_bytes FROM found
 """
 
 # In the order of digests, so that two uploads with chunks in common wait for each other in one direction only.
 _ADD_CHUNKS = """
-INSERT INTO chunks (digest, layout, row_count, size_bytes, pack_id, block, block_row)
-SELECT digest, CAST(:layout AS bytea), row_count, size_bytes, CAST(:pack_id AS bigint), block, block_row
+INSERT INTO chunks (
+    digest, layout, row_count, size_bytes, pack_id, block, block_row, ends_naturally, first_row_bytes, statistics
+)
+SELECT digest, CAST(:layout AS bytea), row_count, size_bytes, CAST(:pack_id AS bigint), block, block_row,
+       ends_naturally, first_row_bytes, statistics
 FROM unnest(
     CAST(:digests AS bytea[]), CAST(:row_counts AS bigint[]), CAST(:sizes AS bigint[]),
-    CAST(:blocks AS integer[]), CAST(:block_rows AS bigint[])
-) AS given (digest, row_count, size_bytes, block, block_row)
+    CAST(:blocks AS integer[]), CAST(:block_rows AS bigint[]),
+    CAST(:natural AS boolean[]), CAST(:first_rows AS bigint[]), CAST(:statistics AS bytea[])
+) AS given (digest, row_count, size_bytes, block, block_row, ends_naturally, first_row_bytes, statistics)
 ORDER BY digest
-ON CONFLICT (digest, layout) DO NOTHING
+ON CONFLICT (digest, layout) DO UPDATE
+SET ends_naturally = excluded.ends_naturally, first_row_bytes = excluded.first_row_bytes,
+    statistics = excluded.statistics
+WHERE chunks.first_row_bytes = 0
 """
 
 _LINK_CHUNKS = """
@@ -151,7 +184,8 @@ JOIN chunks ON chunks.digest = given.digest AND chunks.layout = :layout
 _LIST_CHUNKS = """
 WITH tree AS (SELECT id FROM trees WHERE root = :root AND layout = :layout)
 SELECT tree_chunks.first_row, chunks.digest, chunks.row_count, chunks.size_bytes, chunks.block, chunks.block_row,
-       packs.digest AS pack
+       chunks.ends_naturally, chunks.first_row_bytes,
+       CASE WHEN :with_statistics THEN chunks.statistics ELSE '' END AS statistics, packs.digest AS pack
 FROM tree_chunks JOIN chunks ON chunks.id = tree_chunks.chunk_id JOIN packs ON packs.id = chunks.pack_id
 WHERE tree_chunks.tree_id = (SELECT id FROM tree)
   AND tree_chunks.first_row >= coalesce((

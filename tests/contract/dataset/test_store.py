@@ -90,7 +90,7 @@ def pack_named(text: str) -> str:
 
 
 def chunks_named(*names: str) -> list[NewChunk]:
-    return [NewChunk(digest(name), 10, 100) for name in names]
+    return [NewChunk(digest(name), 10, 100, ends_naturally=True, first_row_bytes=9) for name in names]
 
 
 def split_of(*names: str, name: str = "train") -> Split:
