@@ -74,7 +74,7 @@ async def build(settings: Settings) -> Service:
     )
     service.add_servicer(
         jobs_pb2_grpc.add_PreprocessingJobServiceServicer_to_server,
-        PreprocessingJobServicer(Jobs(job_store, requests, pipelines, clock)),
+        PreprocessingJobServicer(Jobs(job_store, requests, pipelines, datasets, clock)),
         jobs_pb2.DESCRIPTOR.services_by_name["PreprocessingJobService"],
     )
     service.add_servicer(

@@ -67,6 +67,7 @@ def job_to_proto(job: Job) -> jobs_pb2.PreprocessingJob:
         start_time=_timestamp(job.started_at),
         end_time=_timestamp(job.ended_at),
         created_by=job.created_by,
+        warnings=job.warnings,
     )
 
 

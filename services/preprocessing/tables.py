@@ -1,6 +1,6 @@
 """The tables of this service, as its queries see them; migrations/ makes them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -49,4 +49,5 @@ jobs = Table(
     Column("started_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
     Column("created_by", Text, nullable=False),
+    Column("warnings", ARRAY(Text), nullable=False),
 )

@@ -1,6 +1,6 @@
 """The tables of this service, as its queries see them; migrations/ makes them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, MetaData, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, Identity, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -31,6 +31,7 @@ jobs = Table(
     Column("failure", JSONB(none_as_null=True)),
     Column("start_time", DateTime(timezone=True)),
     Column("end_time", DateTime(timezone=True)),
+    Column("warnings", ARRAY(Text), nullable=False),
 )
 
 checkpoints = Table(

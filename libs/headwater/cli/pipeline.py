@@ -6,7 +6,7 @@ from pathlib import Path
 import cyclopts
 
 from headwater import datasets, pipelines, references
-from headwater.cli.render import errors, facts, output, progress
+from headwater.cli.render import errors, facts, output, progress, warn
 from headwater.client import Connection
 from headwater.errors import FailedPrecondition, InvalidArgument
 from headwater.names import DEFAULT_PROJECT
@@ -71,6 +71,7 @@ def apply(pipeline: str, *, dataset: str, output_dataset: str, project: str = DE
             datasets.resolve(connection, dataset, project=project),
             references.dataset(output_dataset, project),
         )
+        warn(job.warnings)
         job = _follow(connection, job)
         if job.state != jobs_pb2.PreprocessingJob.STATE_SUCCEEDED:
             raise PreprocessingFailed(job.failure or "The job was cancelled.", job=job.name, reason=job.failure_reason)

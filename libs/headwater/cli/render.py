@@ -26,6 +26,12 @@ def progress(unit: str) -> Progress:
     )
 
 
+def warn(warnings: Iterable[str]) -> None:
+    """Print what the user should know, without stopping anything."""
+    for warning in warnings:
+        errors.print(f"[yellow]warning:[/] {escape(warning)}")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under headings. What is too long for its column goes on in the next line; nothing is cut."""
     grid = Table(box=None, pad_edge=False, header_style="bold")

@@ -6,7 +6,7 @@ from typing import Annotated
 import cyclopts
 
 from headwater import code, datasets, jobs, references
-from headwater.cli.render import errors, facts, progress, table
+from headwater.cli.render import errors, facts, progress, table, warn
 from headwater.client import Connection
 from headwater.errors import FailedPrecondition, InvalidArgument
 from headwater.names import DEFAULT_PROJECT, ProjectName
@@ -74,6 +74,7 @@ def submit(
             display_name=folder.resolve().name,
             project=project,
         )
+        warn(job.warnings)
         if watch:
             job = _follow(connection, job.name)
     _report(job)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, flight_pb2
+from headwater.datasets.states import check_usable
 from headwater.flight import flight_errors
 
 _PAGE = 1000
@@ -35,6 +36,10 @@ class Datasets:
             NotFound: there is none of that name.
         """
         return await self._stub.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=name))
+
+    async def check_usable(self, version: str) -> tuple[str, ...]:
+        """See ``jobs.Inputs``."""
+        return check_usable(await self.version(version))
 
     async def chunks(self, version: str, split: str) -> AsyncIterator[Sequence[datasets_pb2.Chunk]]:
         """The chunks of a split in row order, a page at a time."""

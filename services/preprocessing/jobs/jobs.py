@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from chassis.clock import Clock
 from chassis.db.requests import Requests
@@ -17,13 +18,27 @@ from services.preprocessing.pipelines.pipelines import Pipelines
 _WATCH_INTERVAL_S = 0.2
 
 
+class Inputs(Protocol):
+    """What the dataset service knows of a job's input."""
+
+    async def check_usable(self, version: str) -> tuple[str, ...]:
+        """Return if the dataset version may be used, with what to warn of.
+
+        Raises:
+            NotFound: there is none of that name.
+            FailedPrecondition: it is archived.
+            Unavailable: the dataset service is away.
+        """
+
+
 class Jobs:
     """The use cases of PreprocessingJobService."""
 
-    def __init__(self, store: JobStore, requests: Requests, pipelines: Pipelines, clock: Clock) -> None:
+    def __init__(self, store: JobStore, requests: Requests, pipelines: Pipelines, inputs: Inputs, clock: Clock) -> None:
         self._store = store
         self._requests = requests
         self._pipelines = pipelines
+        self._inputs = inputs
         self._clock = clock
 
     async def create(
@@ -40,17 +55,21 @@ class Jobs:
 
         Raises:
             PipelineNotFound: there is no such pipeline version.
+            NotFound: there is no such dataset version.
+            FailedPrecondition: the dataset version is archived.
             InvalidArgument: the result would go where the rows come from.
         """
         if (output_dataset.project, output_dataset.dataset) == (dataset_version.project, dataset_version.dataset):
             raise InvalidArgument("The result must go to another dataset than it is made from.", field="output_dataset")
         pipeline = await self._pipelines.get_version(pipeline_version)
+        warnings = await self._inputs.check_usable(str(dataset_version))
         async with self._store.transaction() as tx:
             first = await self._requests.first_result(tx, "CreatePreprocessingJob", request_id, body_digest)
             if first is not None:
                 return _found(await self._store.get(tx, PreprocessingJobName.parse(first)), first)
             name = PreprocessingJobName(project.project, new_id())
-            job = Job(name, pipeline.name, dataset_version, output_dataset, self._clock.now(), author)
+            now = self._clock.now()
+            job = Job(name, pipeline.name, dataset_version, output_dataset, now, author, warnings=warnings)
             await self._store.add(tx, job)
             await self._requests.remember(tx, "CreatePreprocessingJob", request_id, body_digest, str(name))
         return job

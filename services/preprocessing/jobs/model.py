@@ -65,6 +65,8 @@ class Job:
     run: str = ""
     started_at: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
+    warnings: tuple[str, ...] = ()
+    """What who created it should know."""
 
     def moved(self, state: State, **changes: object) -> "Job":
         """This job in another state.

@@ -80,6 +80,7 @@ def _values(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "created_by": job.created_by,
+        "warnings": list(job.warnings),
     }
 
 
@@ -101,4 +102,5 @@ def _job(row: Row[Any]) -> Job:
         run=row.run,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        warnings=tuple(row.warnings),
     )

@@ -14,6 +14,7 @@ import structlog
 from chassis.clock import Clock
 from chassis.db.lease import LeaseLost, Leases
 from headwater.dataset.v1 import datasets_pb2
+from headwater.datasets.states import check_usable
 from headwater.errors import Aborted, Code, HeadwaterError, Internal
 from services.preprocessing.jobs.datasets import Datasets
 from services.preprocessing.jobs.execution import Execution
@@ -137,6 +138,7 @@ class Runner:
             pipeline = await self._pipelines.get_version(job.pipeline_version)
             run = await self._lineage.start(job, pipeline)
             source = await self._datasets.version(str(job.dataset_version))
+            check_usable(source)
             await self._change(job, token, run=run)
             committed = await self._execute(job, token, pipeline, source)
             await self._lineage.connect(job, run, pipeline, source, committed.dataset_version)

@@ -7,6 +7,7 @@ import grpc.aio
 from chassis.auth import Authenticator, Principal, Role, set_caller
 from headwater.artifact.v1 import artifact_pb2
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
+from headwater.datasets.states import check_usable
 from headwater.names import DatasetVersionName, ProjectName
 from headwater.registry.v1 import (
     artifacts_pb2,
@@ -44,15 +45,17 @@ class RegistryTracking(Tracking, Catalog):
         self._datasets = datasets_pb2_grpc.DatasetServiceStub(datasets)
         self._authenticator = authenticator
 
-    async def check_inputs(self, spec: TrainingSpec) -> None:
+    async def check_inputs(self, spec: TrainingSpec) -> tuple[str, ...]:
         """See Catalog."""
-        await self._dataset_version(spec)
+        warnings = check_usable(await self._dataset_version(spec))
         await self._artifacts.GetArtifact(artifacts_pb2.GetArtifactRequest(name=spec.code))
+        return warnings
 
     async def begin(self, job: TrainingJob) -> str:
         """See Tracking."""
         self._act_for(job)
         version = await self._dataset_version(job.spec)
+        check_usable(version)
         code = await self._artifacts.GetArtifact(artifacts_pb2.GetArtifactRequest(name=job.spec.code))
         run = artifact_pb2.Run(
             display_name=job.display_name, parameters=parameters_to_proto(job.spec.parameters), job=job.name

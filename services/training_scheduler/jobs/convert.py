@@ -106,6 +106,7 @@ def job_to_proto(job: TrainingJob) -> jobs_pb2.TrainingJob:
         start_time=_time(job.start_time),
         end_time=_time(job.end_time),
         created_by=job.created_by,
+        warnings=job.warnings,
     )
 
 

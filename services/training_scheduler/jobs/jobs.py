@@ -20,11 +20,12 @@ from services.training_scheduler.store import Store
 class Catalog(Protocol):
     """What other services know of a job's inputs."""
 
-    async def check_inputs(self, spec: TrainingSpec) -> None:
-        """Return if the caller can see the dataset version and the code.
+    async def check_inputs(self, spec: TrainingSpec) -> tuple[str, ...]:
+        """Return if the caller can see the dataset version and the code, with what to warn of.
 
         Raises:
             NotFound: naming what is missing.
+            FailedPrecondition: the dataset version is archived.
             Unavailable: the service that knows is away.
         """
 
@@ -69,10 +70,11 @@ class Jobs:
         Raises:
             InvalidSpec, ResourcesImpossible, LauncherNotConfigured: it could never run.
             NotFound: its dataset version or code does not exist.
+            FailedPrecondition: its dataset version is archived.
         """
         specs.check(new.spec, new.project.project)
         check_possible(new.spec, self._capacities)
-        await self._catalog.check_inputs(new.spec)
+        warnings = await self._catalog.check_inputs(new.spec)
         method = "CreateTrainingJob"
         async with self._store.transaction() as tx:
             first = await tx.requests.first_result(method, new.request_id, new.body_digest)
@@ -86,6 +88,7 @@ class Jobs:
                     created_by=new.created_by,
                     create_time=self._clock.now(),
                     display_name=new.display_name,
+                    warnings=warnings,
                 )
             )
             await tx.requests.remember(method, new.request_id, new.body_digest, job.id)

@@ -151,6 +151,8 @@ class TrainingJob:
     failure: Failure | None = None
     start_time: datetime.datetime | None = None
     end_time: datetime.datetime | None = None
+    warnings: tuple[str, ...] = ()
+    """What who created it should know."""
 
     @property
     def name(self) -> str:

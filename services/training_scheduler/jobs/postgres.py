@@ -76,6 +76,7 @@ def _values(job: TrainingJob) -> dict[str, Any]:
         "checkpoint": _checkpoint_to_json(job.checkpoint),
         "result": None if job.result is None else dataclasses.asdict(job.result),
         "failure": None if job.failure is None else dataclasses.asdict(job.failure),
+        "warnings": list(job.warnings),
     }
 
 
@@ -91,6 +92,7 @@ def _job(row: Row[Any]) -> TrainingJob:
             "checkpoint": None if row.checkpoint is None else _checkpoint(row.checkpoint),
             "result": None if row.result is None else _result(row.result),
             "failure": None if row.failure is None else Failure(**row.failure),
+            "warnings": tuple(row.warnings),
         }
     )
 

@@ -142,10 +142,10 @@ async def test_a_row_that_is_no_image_fails_the_job_and_names_the_row(connection
     assert refusal.value.reason in ("NO_VERSION_YET", "DATASET_NOT_FOUND")
 
 
-async def test_a_dataset_version_that_is_not_there_fails_the_job(connection: Connection) -> None:
-    job = await asyncio.to_thread(apply, connection, "projects/default/datasets/none/versions/v1.0.0")
-    assert State.Name(job.state) == "STATE_FAILED"
-    assert "NOT_FOUND" in job.failure_reason
+async def test_a_job_on_a_dataset_version_that_is_not_there_is_not_accepted(connection: Connection) -> None:
+    with pytest.raises(HeadwaterError) as refusal:
+        await asyncio.to_thread(apply, connection, "projects/default/datasets/none/versions/v1.0.0")
+    assert refusal.value.reason == "DATASET_NOT_FOUND"
 
 
 async def test_a_pipeline_version_is_immutable(connection: Connection) -> None:

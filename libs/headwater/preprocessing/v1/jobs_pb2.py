@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headwater/preprocessing/v1/jobs.proto\x12\x1aheadwater.preprocessing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\x9d\x05\n\x10PreprocessingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10pipeline_version\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x03 \x01(\t\x12\x16\n\x0eoutput_dataset\x18\x04 \x01(\t\x12\x41\n\x05state\x18\x05 \x01(\x0e\x32\x32.headwater.preprocessing.v1.PreprocessingJob.State\x12\x16\n\x0eoutput_version\x18\x06 \x01(\t\x12\x16\n\x0eoutput_created\x18\x07 \x01(\x08\x12\x13\n\x0b\x63hunk_count\x18\x08 \x01(\x03\x12\x18\n\x10\x64one_chunk_count\x18\t \x01(\x03\x12\x1a\n\x12\x63\x61\x63hed_chunk_count\x18\n \x01(\x03\x12\x16\n\x0e\x64one_row_count\x18\x0b \x01(\x03\x12\x16\n\x0e\x66\x61ilure_reason\x18\x0c \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x0b\n\x03run\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x12 \x01(\t\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\xbf\x01\n\x1d\x43reatePreprocessingJobRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\"\n\x10pipeline_version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\x0f\x64\x61taset_version\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12 \n\x0eoutput_dataset\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"4\n\x1aGetPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"r\n\x1cListPreprocessingJobsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\x82\x01\n\x1dListPreprocessingJobsResponse\x12H\n\x12preprocessing_jobs\x18\x01 \x03(\x0b\x32,.headwater.preprocessing.v1.PreprocessingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x1cWatchPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"7\n\x1d\x43\x61ncelPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x16\n\x14GetCacheStatsRequest\"\x8d\x01\n\nCacheStats\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x16\n\x0emax_size_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cobject_count\x18\x03 \x01(\x03\x12\x11\n\thit_count\x18\x04 \x01(\x03\x12\x12\n\nmiss_count\x18\x05 \x01(\x03\x12\x16\n\x0e\x65viction_count\x18\x06 \x01(\x03\"\x13\n\x11\x43learCacheRequest2\xd0\x05\n\x17PreprocessingJobService\x12\x87\x01\n\x16\x43reatePreprocessingJob\x12\x39.headwater.preprocessing.v1.CreatePreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x02\x12\x81\x01\n\x13GetPreprocessingJob\x12\x36.headwater.preprocessing.v1.GetPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x01\x12\x92\x01\n\x15ListPreprocessingJobs\x12\x38.headwater.preprocessing.v1.ListPreprocessingJobsRequest\x1a\x39.headwater.preprocessing.v1.ListPreprocessingJobsResponse\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x15WatchPreprocessingJob\x12\x38.headwater.preprocessing.v1.WatchPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x01\x30\x01\x12\x87\x01\n\x16\x43\x61ncelPreprocessingJob\x12\x39.headwater.preprocessing.v1.CancelPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x02\x32\xea\x01\n\x0c\x43\x61\x63heService\x12o\n\rGetCacheStats\x12\x30.headwater.preprocessing.v1.GetCacheStatsRequest\x1a&.headwater.preprocessing.v1.CacheStats\"\x04\xa8\xd4\x18\x01\x12i\n\nClearCache\x12-.headwater.preprocessing.v1.ClearCacheRequest\x1a&.headwater.preprocessing.v1.CacheStats\"\x04\xa8\xd4\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headwater/preprocessing/v1/jobs.proto\x12\x1aheadwater.preprocessing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xaf\x05\n\x10PreprocessingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10pipeline_version\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x03 \x01(\t\x12\x16\n\x0eoutput_dataset\x18\x04 \x01(\t\x12\x41\n\x05state\x18\x05 \x01(\x0e\x32\x32.headwater.preprocessing.v1.PreprocessingJob.State\x12\x16\n\x0eoutput_version\x18\x06 \x01(\t\x12\x16\n\x0eoutput_created\x18\x07 \x01(\x08\x12\x13\n\x0b\x63hunk_count\x18\x08 \x01(\x03\x12\x18\n\x10\x64one_chunk_count\x18\t \x01(\x03\x12\x1a\n\x12\x63\x61\x63hed_chunk_count\x18\n \x01(\x03\x12\x16\n\x0e\x64one_row_count\x18\x0b \x01(\x03\x12\x16\n\x0e\x66\x61ilure_reason\x18\x0c \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x0b\n\x03run\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x12 \x01(\t\x12\x10\n\x08warnings\x18\x13 \x03(\t\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\xbf\x01\n\x1d\x43reatePreprocessingJobRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\"\n\x10pipeline_version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\x0f\x64\x61taset_version\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12 \n\x0eoutput_dataset\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"4\n\x1aGetPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"r\n\x1cListPreprocessingJobsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\x82\x01\n\x1dListPreprocessingJobsResponse\x12H\n\x12preprocessing_jobs\x18\x01 \x03(\x0b\x32,.headwater.preprocessing.v1.PreprocessingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x1cWatchPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"7\n\x1d\x43\x61ncelPreprocessingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x16\n\x14GetCacheStatsRequest\"\x8d\x01\n\nCacheStats\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x16\n\x0emax_size_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cobject_count\x18\x03 \x01(\x03\x12\x11\n\thit_count\x18\x04 \x01(\x03\x12\x12\n\nmiss_count\x18\x05 \x01(\x03\x12\x16\n\x0e\x65viction_count\x18\x06 \x01(\x03\"\x13\n\x11\x43learCacheRequest2\xd0\x05\n\x17PreprocessingJobService\x12\x87\x01\n\x16\x43reatePreprocessingJob\x12\x39.headwater.preprocessing.v1.CreatePreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x02\x12\x81\x01\n\x13GetPreprocessingJob\x12\x36.headwater.preprocessing.v1.GetPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x01\x12\x92\x01\n\x15ListPreprocessingJobs\x12\x38.headwater.preprocessing.v1.ListPreprocessingJobsRequest\x1a\x39.headwater.preprocessing.v1.ListPreprocessingJobsResponse\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x15WatchPreprocessingJob\x12\x38.headwater.preprocessing.v1.WatchPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x01\x30\x01\x12\x87\x01\n\x16\x43\x61ncelPreprocessingJob\x12\x39.headwater.preprocessing.v1.CancelPreprocessingJobRequest\x1a,.headwater.preprocessing.v1.PreprocessingJob\"\x04\xa8\xd4\x18\x02\x32\xea\x01\n\x0c\x43\x61\x63heService\x12o\n\rGetCacheStats\x12\x30.headwater.preprocessing.v1.GetCacheStatsRequest\x1a&.headwater.preprocessing.v1.CacheStats\"\x04\xa8\xd4\x18\x01\x12i\n\nClearCache\x12-.headwater.preprocessing.v1.ClearCacheRequest\x1a&.headwater.preprocessing.v1.CacheStats\"\x04\xa8\xd4\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -71,29 +71,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CACHESERVICE'].methods_by_name['ClearCache']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['ClearCache']._serialized_options = b'\250\324\030\004'
   _globals['_PREPROCESSINGJOB']._serialized_start=162
-  _globals['_PREPROCESSINGJOB']._serialized_end=831
-  _globals['_PREPROCESSINGJOB_STATE']._serialized_start=703
-  _globals['_PREPROCESSINGJOB_STATE']._serialized_end=831
-  _globals['_CREATEPREPROCESSINGJOBREQUEST']._serialized_start=834
-  _globals['_CREATEPREPROCESSINGJOBREQUEST']._serialized_end=1025
-  _globals['_GETPREPROCESSINGJOBREQUEST']._serialized_start=1027
-  _globals['_GETPREPROCESSINGJOBREQUEST']._serialized_end=1079
-  _globals['_LISTPREPROCESSINGJOBSREQUEST']._serialized_start=1081
-  _globals['_LISTPREPROCESSINGJOBSREQUEST']._serialized_end=1195
-  _globals['_LISTPREPROCESSINGJOBSRESPONSE']._serialized_start=1198
-  _globals['_LISTPREPROCESSINGJOBSRESPONSE']._serialized_end=1328
-  _globals['_WATCHPREPROCESSINGJOBREQUEST']._serialized_start=1330
-  _globals['_WATCHPREPROCESSINGJOBREQUEST']._serialized_end=1384
-  _globals['_CANCELPREPROCESSINGJOBREQUEST']._serialized_start=1386
-  _globals['_CANCELPREPROCESSINGJOBREQUEST']._serialized_end=1441
-  _globals['_GETCACHESTATSREQUEST']._serialized_start=1443
-  _globals['_GETCACHESTATSREQUEST']._serialized_end=1465
-  _globals['_CACHESTATS']._serialized_start=1468
-  _globals['_CACHESTATS']._serialized_end=1609
-  _globals['_CLEARCACHEREQUEST']._serialized_start=1611
-  _globals['_CLEARCACHEREQUEST']._serialized_end=1630
-  _globals['_PREPROCESSINGJOBSERVICE']._serialized_start=1633
-  _globals['_PREPROCESSINGJOBSERVICE']._serialized_end=2353
-  _globals['_CACHESERVICE']._serialized_start=2356
-  _globals['_CACHESERVICE']._serialized_end=2590
+  _globals['_PREPROCESSINGJOB']._serialized_end=849
+  _globals['_PREPROCESSINGJOB_STATE']._serialized_start=721
+  _globals['_PREPROCESSINGJOB_STATE']._serialized_end=849
+  _globals['_CREATEPREPROCESSINGJOBREQUEST']._serialized_start=852
+  _globals['_CREATEPREPROCESSINGJOBREQUEST']._serialized_end=1043
+  _globals['_GETPREPROCESSINGJOBREQUEST']._serialized_start=1045
+  _globals['_GETPREPROCESSINGJOBREQUEST']._serialized_end=1097
+  _globals['_LISTPREPROCESSINGJOBSREQUEST']._serialized_start=1099
+  _globals['_LISTPREPROCESSINGJOBSREQUEST']._serialized_end=1213
+  _globals['_LISTPREPROCESSINGJOBSRESPONSE']._serialized_start=1216
+  _globals['_LISTPREPROCESSINGJOBSRESPONSE']._serialized_end=1346
+  _globals['_WATCHPREPROCESSINGJOBREQUEST']._serialized_start=1348
+  _globals['_WATCHPREPROCESSINGJOBREQUEST']._serialized_end=1402
+  _globals['_CANCELPREPROCESSINGJOBREQUEST']._serialized_start=1404
+  _globals['_CANCELPREPROCESSINGJOBREQUEST']._serialized_end=1459
+  _globals['_GETCACHESTATSREQUEST']._serialized_start=1461
+  _globals['_GETCACHESTATSREQUEST']._serialized_end=1483
+  _globals['_CACHESTATS']._serialized_start=1486
+  _globals['_CACHESTATS']._serialized_end=1627
+  _globals['_CLEARCACHEREQUEST']._serialized_start=1629
+  _globals['_CLEARCACHEREQUEST']._serialized_end=1648
+  _globals['_PREPROCESSINGJOBSERVICE']._serialized_start=1651
+  _globals['_PREPROCESSINGJOBSERVICE']._serialized_end=2371
+  _globals['_CACHESERVICE']._serialized_start=2374
+  _globals['_CACHESERVICE']._serialized_end=2608
 # @@protoc_insertion_point(module_scope)

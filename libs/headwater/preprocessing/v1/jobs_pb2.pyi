@@ -79,6 +79,7 @@ class PreprocessingJob(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/preprocessingJobs/{job}`."""
     pipeline_version: _builtins.str
@@ -121,6 +122,10 @@ class PreprocessingJob(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What whoever created it should know, for example that the dataset version is deprecated."""
+
     def __init__(
         self,
         *,
@@ -142,10 +147,11 @@ class PreprocessingJob(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_chunk_count", b"cached_chunk_count", "chunk_count", b"chunk_count", "create_time", b"create_time", "created_by", b"created_by", "dataset_version", b"dataset_version", "done_chunk_count", b"done_chunk_count", "done_row_count", b"done_row_count", "end_time", b"end_time", "failure", b"failure", "failure_reason", b"failure_reason", "name", b"name", "output_created", b"output_created", "output_dataset", b"output_dataset", "output_version", b"output_version", "pipeline_version", b"pipeline_version", "run", b"run", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_chunk_count", b"cached_chunk_count", "chunk_count", b"chunk_count", "create_time", b"create_time", "created_by", b"created_by", "dataset_version", b"dataset_version", "done_chunk_count", b"done_chunk_count", "done_row_count", b"done_row_count", "end_time", b"end_time", "failure", b"failure", "failure_reason", b"failure_reason", "name", b"name", "output_created", b"output_created", "output_dataset", b"output_dataset", "output_version", b"output_version", "pipeline_version", b"pipeline_version", "run", b"run", "start_time", b"start_time", "state", b"state", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
