@@ -14,10 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from headwater.tree import schema_digest
+from headwater import tree
 from services.dataset.errors import InvalidColumnName, SchemaTooLarge
 
 MAX_SCHEMA_BYTES = 1 << 20
+ROW_DIGEST = "headwater.row_digest"
+"""The last column of every pack: the rows' digests. It is never served, and no user's column can have its name."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _is = pa.types
 
@@ -27,7 +29,7 @@ class Layout:
     """How the rows of one stream are stored."""
 
     stored: pa.Schema
-    """What packs hold: plain types, no metadata."""
+    """The columns as packs hold them: plain types, no metadata."""
     served: pa.Schema
     """What readers get: the same with the metadata that came with the rows."""
     digest: bytes
@@ -41,9 +43,11 @@ class Layout:
             InvalidSchema, UnsupportedType: the tree cannot have such rows.
             InvalidColumnName, SchemaTooLarge
         """
-        schema_digest(schema)
+        tree.schema_digest(schema)
         for field in schema:
             _check_names(field)
+        if ROW_DIGEST in schema.names:
+            raise InvalidColumnName(f"The name {ROW_DIGEST} is Headwater's own.", column=ROW_DIGEST)
         fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
         stored = pa.schema(fields)
         served = pa.schema(
@@ -52,6 +56,11 @@ class Layout:
         if served.serialize().size > MAX_SCHEMA_BYTES:
             raise SchemaTooLarge(limit_bytes=MAX_SCHEMA_BYTES)
         return cls(stored, served, hashlib.sha256(stored.serialize()).digest())
+
+    @property
+    def packed(self) -> pa.Schema:
+        """What packs hold: ``stored``, and each row's digest."""
+        return self.stored.append(pa.field(ROW_DIGEST, pa.binary(tree.DIGEST_BYTES), nullable=False))
 
     @property
     def served_bytes(self) -> bytes:

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from chassis.blobs import BlobNotFound, Blobs
 from headwater.errors import DataLoss
+from headwater.tree import DIGEST_BYTES, RowHasher
 from services.dataset.errors import PackCorrupt
+from services.dataset.rows.layout import ROW_DIGEST
 
 
 class MappedPack:
@@ -25,9 +27,13 @@ class MappedPack:
         self.digest = digest
         try:
             reader = pa.ipc.open_file(source)
-            self._blocks = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            blocks = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         except (pa.ArrowInvalid, OSError) as error:
             raise PackCorrupt(pack=digest) from error
+        # Packs of an older release have no digests in them.
+        has_digests = ROW_DIGEST in reader.schema.names
+        self._blocks = [block.drop_columns([ROW_DIGEST]) if has_digests else block for block in blocks]
+        self._digests = [block.column(ROW_DIGEST) for block in blocks] if has_digests else None
 
     def rows(self, block: int, first: int, count: int) -> pa.RecordBatch:
         """Rows of a block, without copying them.
@@ -38,6 +44,19 @@ class MappedPack:
         if block >= len(self._blocks) or first + count > self._blocks[block].num_rows:
             raise PackCorrupt(pack=self.digest)
         return self._blocks[block].slice(first, count)
+
+    def row_digests(self, block: int, first: int, count: int) -> bytes:
+        """The digests of rows of a block, 32 bytes each.
+
+        Raises:
+            PackCorrupt: the pack has no such rows.
+        """
+        rows = self.rows(block, first, count)
+        if self._digests is None:
+            return b"".join(piece.digests for piece in RowHasher(rows.schema).hash(rows))
+        column = self._digests[block]
+        start = (column.offset + first) * DIGEST_BYTES
+        return bytes(memoryview(column.buffers()[1])[start : start + count * DIGEST_BYTES])
 
 
 class MappedPacks:

@@ -15,7 +15,7 @@ from services.dataset.model import Chunk, Placement, RowRange
 from services.dataset.rows.get import Slice, project, slices_of
 from services.dataset.rows.layout import Layout, plain_type
 from services.dataset.rows.mapped import MappedPack
-from services.dataset.rows.packs import Pack, PackBuilder
+from services.dataset.rows.packs import Pack, PackBuilder, describe
 
 SCHEMA = pa.schema([("x", pa.list_(pa.float32(), 16)), ("s", pa.dictionary(pa.int32(), pa.large_string()))])
 
@@ -52,6 +52,42 @@ def test_chunks_lie_in_packs_as_the_places_say(max_bytes: int) -> None:
         parts += [mapped.rows(block, row, chunk.row_count) for chunk, block, row in pack.places]
     assert pa.Table.from_batches(parts, layout.stored).equals(rows.cast(layout.stored))
     assert [chunk.digest for pack in packs for chunk, _, _ in pack.places] == [chunk.digest for chunk in chunks]
+
+
+def test_a_pack_knows_the_digest_of_each_row_and_serves_it_to_nobody() -> None:
+    """Also one that was written when packs had no digests in them."""
+    rows = table(20_000)
+    chunks = chunks_of(rows)
+    (pack,) = packed(chunks, 64 << 20)
+    older = pa.BufferOutputStream()
+    reader = pa.ipc.open_file(pack.data)
+    plain = Layout.of(SCHEMA).stored
+    with pa.ipc.new_file(older, plain) as writer:
+        for index in range(reader.num_record_batches):
+            writer.write_batch(reader.get_batch(index).select(plain.names))
+    for data in (pack.data, older.getvalue()):
+        mapped = MappedPack(pack.digest(), pa.BufferReader(data))
+        for (chunk, block, row), cut in zip(pack.places, chunks, strict=True):
+            assert mapped.rows(block, row, chunk.row_count).schema.equals(plain)
+            assert mapped.row_digests(block, row, chunk.row_count) == cut.row_digests
+            assert mapped.row_digests(block, row + 1, 1) == cut.row_digests[32:64]
+
+
+def test_the_catalogue_learns_how_a_chunk_ends_and_begins() -> None:
+    assert {chunk.ends_naturally for chunk in chunks_of(table(150_000))[:-1]} == {True}
+    # Rows of 500 KB, none of which ends a chunk: the chunks end because they are full.
+    schema, row_bytes = pa.schema([("b", pa.binary())]), 500_000
+    hasher, random, rows = tree.RowHasher(schema), np.random.default_rng(0), []
+    while len(rows) < 40:
+        row = pa.record_batch([pa.array([random.bytes(row_bytes - 5)])], schema)
+        (hashed,) = hasher.hash(row)
+        if int.from_bytes(hashed.digests[:8], "big") >> 44 >= row_bytes:
+            rows.append(row)
+    builder = tree.ChunkBuilder(schema)
+    chunks = [chunk for row in rows for chunk in builder.push(row)] + builder.finish()
+    described = [describe(chunk, chunk.batches) for chunk in chunks]
+    assert [chunk.row_count for chunk in described] == [16, 16, 8]
+    assert {(chunk.ends_naturally, chunk.first_row_bytes) for chunk in described} == {(False, row_bytes)}
 
 
 def test_blocks_are_what_flight_sends_fastest() -> None:
@@ -148,6 +184,12 @@ def test_control_characters_in_names_of_columns_are_refused_however_deep(name: s
             Layout.of(pa.schema([("a", kind)]))
     with pytest.raises(InvalidColumnName):
         Layout.of(pa.schema([("m", pa.map_(pa.string(), inner))]))
+
+
+def test_the_name_of_the_column_of_digests_is_ours_alone() -> None:
+    with pytest.raises(InvalidColumnName):
+        Layout.of(pa.schema([("headwater.row_digest", pa.binary(32)), ("a", pa.int64())]))
+    Layout.of(pa.schema([("headwater", pa.struct([("row_digest", pa.binary(32))]))]))
 
 
 def test_a_schema_of_more_than_a_mebibyte_is_refused() -> None:
