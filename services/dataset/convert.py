@@ -6,9 +6,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
-from headwater.names import DatasetVersionName, check_segment
+from headwater.names import CommitName, DatasetVersionName, check_segment
 from headwater.tree import digest_text, parse_digest
-from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState, Version
+from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState
 from services.dataset.reads import ReadRequest, Selection
 from services.dataset.rows.put import PutResult
 
@@ -27,29 +27,12 @@ def dataset_to_proto(dataset: Dataset) -> datasets_pb2.Dataset:
         display_name=dataset.display_name,
         description=dataset.description,
         latest_version=str(dataset.latest or ""),
-        create_time=_timestamp(dataset.create_time),
+        create_time=timestamp(dataset.create_time),
         created_by=dataset.created_by,
         etag=etag_of(dataset.revision),
-    )
-
-
-def version_to_proto(version: Version) -> datasets_pb2.DatasetVersion:
-    """A version."""
-    return datasets_pb2.DatasetVersion(
-        name=str(version.name),
-        uid=version.uid,
-        digest=digest_text(version.digest),
-        arrow_schema=version.arrow_schema,
-        splits=[split_to_proto(split) for split in version.splits],
-        row_count=version.row_count,
-        size_bytes=version.size_bytes,
-        parent_version=str(version.parent or ""),
-        message=version.message,
-        author=version.author,
-        create_time=_timestamp(version.create_time),
-        derived_from=version.derived_from,
-        source_file_count=version.source_file_count,
-        source_digest=digest_text(version.source_digest) if version.source_digest else "",
+        key_columns=dataset.key_columns,
+        tags=dataset.tags,
+        hidden=dataset.hidden,
     )
 
 
@@ -90,8 +73,11 @@ def upload_to_proto(upload: Upload) -> datasets_pb2.Upload:
         name=str(upload.name),
         state=_STATES[upload.state],
         splits=[split_to_proto(split) for split in upload.splits],
-        create_time=_timestamp(upload.create_time),
-        expire_time=_timestamp(upload.expire_time),
+        create_time=timestamp(upload.create_time),
+        expire_time=timestamp(upload.expire_time),
+        branch=upload.target.branch,
+        base_commit=_base_name(upload),
+        inherit=upload.target.inherit,
     )
 
 
@@ -139,7 +125,14 @@ def selection_from_proto(payload: flight_pb2.TicketPayload) -> Selection:
     )
 
 
-def _timestamp(time: datetime.datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
+def timestamp(time: datetime.datetime) -> Timestamp:
+    """A time."""
+    converted = Timestamp()
+    converted.FromDatetime(time)
+    return converted
+
+
+def _base_name(upload: Upload) -> str:
+    if not upload.target.base:
+        return ""
+    return str(CommitName(upload.dataset.project, upload.dataset.dataset, upload.target.base.hex()))

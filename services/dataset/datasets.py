@@ -9,7 +9,8 @@ from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetName, DatasetVersionName, ProjectName
 from services.dataset.errors import SplitNotFound
-from services.dataset.model import Chunk, Dataset, SemVer, SourceFile, Split, Version
+from services.dataset.history.model import Commit, Version
+from services.dataset.model import Chunk, Dataset, SemVer, SourceFile, Split
 from services.dataset.store import Store, Transaction
 
 
@@ -39,12 +40,12 @@ class Datasets:
         async with self._store.transaction() as tx:
             return await tx.get_dataset(name)
 
-    async def list(self, project: ProjectName, size: int, token: str) -> Page[Dataset]:
-        """Datasets of a project by name."""
-        limit, query = page_size(size), query_digest("datasets", project)
+    async def list(self, project: ProjectName, size: int, token: str, *, hidden: bool = False) -> Page[Dataset]:
+        """Datasets of a project by name; with the hidden ones, if ``hidden``."""
+        limit, query = page_size(size), query_digest("datasets", project, hidden)
         after = decode_token(token, query, (str,))
         async with self._store.transaction() as tx:
-            rows = await tx.list_datasets(project.project, str(after[0]) if after else "", limit + 1)
+            rows = await tx.list_datasets(project.project, str(after[0]) if after else "", limit + 1, hidden=hidden)
         return page_of(rows, limit, key=lambda dataset: (dataset.name.dataset,), query=query)
 
     async def get_version(self, name: DatasetVersionName) -> Version:
@@ -57,6 +58,7 @@ class Datasets:
         limit, query = page_size(size), query_digest("versions", dataset)
         below = decode_token(token, query, (int, int, int))
         async with self._store.transaction() as tx:
+            await tx.get_dataset(dataset)
             rows = await tx.list_versions(dataset, SemVer(*map(int, below)) if below else None, limit + 1)
         return page_of(rows, limit, key=lambda version: dataclasses.astuple(version.version), query=query)
 
@@ -65,7 +67,7 @@ class Datasets:
         limit, query = page_size(size), query_digest("chunks", version, split)
         after = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
-            tree = split_named(await version_named(tx, version), split).tree
+            tree = split_named((await version_named(tx, version)).commit, split).tree
             # The token is the first row of a chunk, so the next chunk is the second of those from it on.
             first, skip = (int(after[0]), 1) if after else (0, 0)
             rows = await tx.list_chunks(tree, first, tree.row_count, limit + 1 + skip)
@@ -76,7 +78,7 @@ class Datasets:
         limit, query = page_size(size), query_digest("files", version)
         after = decode_token(token, query, (str,))
         async with self._store.transaction() as tx:
-            upload_uid = (await version_named(tx, version)).upload_uid
+            upload_uid = (await version_named(tx, version)).commit.upload_uid
             rows = await tx.list_source_files(upload_uid, str(after[0]) if after else "", limit + 1)
         return page_of(rows, limit, key=lambda file: (file.path,), query=query)
 
@@ -96,9 +98,9 @@ def read_schema(split: Split) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(split.arrow_schema))
 
 
-def split_named(version: Version, name: str) -> Split:
-    """The version's split of that name, or SplitNotFound."""
-    for split in version.splits:
+def split_named(commit: Commit, name: str) -> Split:
+    """The commit's split of that name, or SplitNotFound."""
+    for split in commit.splits:
         if split.name == name:
             return split
-    raise SplitNotFound(split=name, splits=", ".join(split.name for split in version.splits))
+    raise SplitNotFound(split=name, splits=", ".join(split.name for split in commit.splits))

@@ -17,7 +17,7 @@ from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, Pr
 from services.dataset import convert
 from services.dataset.datasets import Datasets, read_schema
 from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
-from services.dataset.model import Version
+from services.dataset.history.model import Version
 from services.dataset.reads import ReadRequest, Reads, Selection
 from services.dataset.rows.get import read
 from services.dataset.rows.layout import Layout

@@ -17,18 +17,18 @@ from services.dataset.errors import (
     SourceFileConflict,
     UploadNotFound,
     UploadNotOpen,
-    VersionNotFound,
 )
+from services.dataset.history.memory import HistoryState, MemoryHistory
 from services.dataset.model import (
+    TO_MAIN,
     Chunk,
     Dataset,
-    SemVer,
     SourceFile,
     Split,
     Tree,
     Upload,
     UploadState,
-    Version,
+    UploadTarget,
 )
 from services.dataset.store import NewChunk, PlacedChunk
 
@@ -45,7 +45,7 @@ class _Pack:
 @dataclasses.dataclass
 class _State:
     datasets: dict[DatasetName, Dataset] = dataclasses.field(default_factory=dict)
-    versions: dict[DatasetName, list[Version]] = dataclasses.field(default_factory=dict)
+    history: HistoryState = dataclasses.field(default_factory=HistoryState)
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     released: set[str] = dataclasses.field(default_factory=set)
     files: dict[str, dict[str, SourceFile]] = dataclasses.field(default_factory=dict)
@@ -75,11 +75,12 @@ class MemoryStore:
             self._state = state
 
 
-class MemoryTransaction:
+class MemoryTransaction(MemoryHistory):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, state: _State, now: datetime.datetime) -> None:
         self._state = state
+        self._history = state.history
         self._now = now
 
     async def create_dataset(self, dataset: Dataset) -> Dataset:
@@ -89,7 +90,6 @@ class MemoryTransaction:
                 raise DatasetAlreadyExists(dataset=dataset.name)
         created = dataclasses.replace(dataset, latest=None, revision=1, create_time=self._now)
         self._state.datasets[dataset.name] = created
-        self._state.versions[dataset.name] = []
         return created
 
     async def get_dataset(self, name: DatasetName, *, lock: bool = False) -> Dataset:
@@ -98,39 +98,26 @@ class MemoryTransaction:
             raise DatasetNotFound(dataset=name)
         return self._state.datasets[name]
 
-    async def list_datasets(self, project: str, after: str, limit: int) -> Sequence[Dataset]:
+    async def list_datasets(self, project: str, after: str, limit: int, *, hidden: bool = False) -> Sequence[Dataset]:
         """See Catalog."""
         names = sorted(
-            name.dataset for name in self._state.datasets if name.project == project and name.dataset > after
+            name.dataset
+            for name, dataset in self._state.datasets.items()
+            if name.project == project and name.dataset > after and (hidden or not dataset.hidden)
         )
         return [self._state.datasets[DatasetName(project, name)] for name in names[:limit]]
 
-    async def add_version(self, version: Version) -> Version:
+    async def update_dataset(self, dataset: Dataset) -> Dataset:
         """See Catalog."""
-        added = dataclasses.replace(version, create_time=self._now)
-        dataset = await self.get_dataset(version.dataset)
-        self._state.versions[version.dataset].append(added)
-        moved = dataclasses.replace(dataset, latest=version.version, revision=dataset.revision + 1)
-        self._state.datasets[version.dataset] = moved
-        return added
+        before = await self.get_dataset(dataset.name)
+        self._state.datasets[dataset.name] = dataclasses.replace(dataset, revision=before.revision + 1)
+        return self._state.datasets[dataset.name]
 
-    async def get_version(self, dataset: DatasetName, version: SemVer) -> Version:
-        """See Catalog."""
-        await self.get_dataset(dataset)
-        for known in self._state.versions[dataset]:
-            if known.version == version:
-                return known
-        raise VersionNotFound(dataset=dataset, version=version)
-
-    async def list_versions(self, dataset: DatasetName, below: SemVer | None, limit: int) -> Sequence[Version]:
-        """See Catalog."""
-        await self.get_dataset(dataset)
-        versions = sorted(self._state.versions[dataset], key=lambda version: version.version, reverse=True)
-        return [version for version in versions if below is None or version.version < below][:limit]
-
-    async def create_upload(self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float) -> Upload:
+    async def create_upload(
+        self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float, target: UploadTarget = TO_MAIN
+    ) -> Upload:
         """See Uploads."""
-        upload = Upload(uid, dataset, UploadState.OPEN, (), self._now, self._after(ttl_s), created_by)
+        upload = Upload(uid, dataset, UploadState.OPEN, (), self._now, self._after(ttl_s), created_by, target)
         self._state.uploads[uid] = upload
         return upload
 
@@ -152,6 +139,11 @@ class MemoryTransaction:
         if upload.state is not UploadState.OPEN or upload.expire_time <= self._now:
             raise UploadNotOpen(upload=uid)
         self._state.uploads[uid] = dataclasses.replace(upload, expire_time=self._after(ttl_s))
+
+    async def set_base(self, uid: str, base: bytes) -> None:
+        """See Uploads."""
+        upload = self._state.uploads[uid]
+        self._state.uploads[uid] = dataclasses.replace(upload, target=dataclasses.replace(upload.target, base=base))
 
     async def close_upload(self, uid: str, state: UploadState) -> None:
         """See Uploads."""
@@ -243,7 +235,7 @@ class MemoryTransaction:
 
     async def expire_uploads(self) -> None:
         """See Collector."""
-        forgettable = self._state.released - {version.upload_uid for version in self._versions()}
+        forgettable = self._state.released - self._history.upload_uids()
         for upload in list(self._state.uploads.values()):
             if upload.state is UploadState.OPEN and upload.expire_time <= self._now:
                 await self.close_upload(upload.uid, UploadState.ABORTED)
@@ -267,23 +259,32 @@ class MemoryTransaction:
         state.released.add(uid)
         state.pins = {pin for pin in state.pins if pin[0] != uid}
         state.puts = [put for put in state.puts if put[0] != uid]
+        self._free(uid)
+
+    async def drop_unreachable_commit(self, ttl_s: float) -> bool:
+        """See Collector."""
+        uploads = [upload for upload in self._state.uploads.values() if upload.state is UploadState.OPEN]
+        dropped = self._history.drop_loose(self._after(-ttl_s), {upload.target.base for upload in uploads})
+        if dropped is not None:
+            self._free(dropped.upload_uid)
+        return dropped is not None
+
+    def _free(self, upload_uid: str) -> None:
+        """Drop what nobody refers to any more, and the source files of an upload that no commit is made of."""
+        state = self._state
         splits = [split for _, split in state.puts]
-        splits += [split for version in self._versions() for split in version.splits]
+        splits += [split for commit in self._history.commits.values() for split in commit.splits]
         used = {(split.tree.root, split.tree.layout) for split in splits}
         state.trees = {key: links for key, links in state.trees.items() if key in used}
         needed = {pack for _, pack in state.pins}
         for (_, layout), links in state.trees.items():
             needed |= {state.chunks[digest, layout].placement.pack for _, digest in links}
-        for pack in pinned - needed:
-            state.packs[pack].state = "condemned"
-        state.chunks = {
-            key: placed for key, placed in state.chunks.items() if placed.placement.pack not in pinned - needed
-        }
-        if uid not in {version.upload_uid for version in self._versions()}:
-            state.files.pop(uid, None)
-
-    def _versions(self) -> list[Version]:
-        return [version for versions in self._state.versions.values() for version in versions]
+        free = {digest for digest, pack in state.packs.items() if digest not in needed}
+        for digest in free:
+            state.packs[digest].state = "condemned"
+        state.chunks = {key: placed for key, placed in state.chunks.items() if placed.placement.pack not in free}
+        if upload_uid not in self._history.upload_uids():
+            state.files.pop(upload_uid, None)
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """See Collector."""

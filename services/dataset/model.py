@@ -5,10 +5,10 @@ import datetime
 import enum
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
-from headwater.names import DatasetName, DatasetVersionName, UploadName
+from headwater.names import DatasetName, UploadName
 from headwater.tree import digest_text
 from services.dataset.errors import InvalidSourcePath, InvalidVersion, VersionNotGreater
 
@@ -67,6 +67,12 @@ class Dataset:
     """Grows with every change."""
     create_time: datetime.datetime
     created_by: str
+    key_columns: tuple[str, ...] = ()
+    """The columns whose values name a row; none: rows are known by their place."""
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Words of the user's choice."""
+    hidden: bool = False
+    """Not listed unless asked for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,53 +97,26 @@ class Split:
     """The schema that readers get, as an Arrow IPC message."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Version:
-    """One immutable version. ``splits`` are ordered by name."""
-
-    uid: str
-    dataset: DatasetName
-    version: SemVer
-    digest: bytes
-    splits: tuple[Split, ...]
-    parent: SemVer | None
-    message: str
-    author: str
-    derived_from: tuple[str, ...]
-    source_file_count: int
-    source_digest: bytes
-    """Empty when no files were named."""
-    upload_uid: str
-    """The upload that it was made of, under which its source files are kept."""
-    create_time: datetime.datetime
-
-    @property
-    def name(self) -> DatasetVersionName:
-        """Its resource name."""
-        return DatasetVersionName(self.dataset.project, self.dataset.dataset, str(self.version))
-
-    @property
-    def row_count(self) -> int:
-        """Rows in all splits."""
-        return sum(split.tree.row_count for split in self.splits)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all rows in their canonical encoding."""
-        return sum(split.tree.size_bytes for split in self.splits)
-
-    @property
-    def arrow_schema(self) -> bytes:
-        """The schema of the first split; the others have the same columns."""
-        return self.splits[0].arrow_schema
-
-
 class UploadState(enum.Enum):
     """How far an upload has come. Both ends are final."""
 
     OPEN = "open"
     COMMITTED = "committed"
     ABORTED = "aborted"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UploadTarget:
+    """Where the rows of an upload are to go."""
+
+    branch: str
+    base: bytes = b""
+    """The head of the branch when the upload was opened or last rebased; empty when there was none."""
+    inherit: bool = False
+    """Splits that nothing is put into stay as they are in the base."""
+
+
+TO_MAIN = UploadTarget("main")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,6 +130,7 @@ class Upload:
     create_time: datetime.datetime
     expire_time: datetime.datetime
     created_by: str
+    target: UploadTarget = TO_MAIN
 
     @property
     def name(self) -> UploadName:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from headwater.names import DatasetVersionName
 from services.dataset.datasets import read_schema, split_named, version_named
 from services.dataset.errors import ShardOutOfRange
-from services.dataset.model import RowRange, Version, shards
+from services.dataset.history.model import Version
+from services.dataset.model import RowRange, shards
 from services.dataset.rows.get import ReadPlan, project, slices_of
 from services.dataset.store import Store
 
@@ -76,7 +77,7 @@ class Reads:
         """
         if request.shard_index is not None and request.shard_index >= request.shard_count:
             raise ShardOutOfRange(shard_index=request.shard_index, shard_count=request.shard_count)
-        split = split_named(await self._version(request.version), request.split)
+        split = split_named((await self._version(request.version)).commit, request.split)
         remaining = max(0, split.tree.row_count - request.first_row)
         count = min(remaining, request.row_limit or remaining)
         ranges = shards(RowRange(request.first_row, count), request.shard_count)
@@ -95,7 +96,7 @@ class Reads:
         known = self._plans.get(selection)
         if known is not None:
             return known
-        rows, split = selection.rows, split_named(await self._version(selection.version), selection.split)
+        rows, split = selection.rows, split_named((await self._version(selection.version)).commit, selection.split)
         async with self._store.transaction() as tx:
             chunks = await tx.list_chunks(split.tree, rows.first, rows.first + rows.count, None) if rows.count else ()
         plan = ReadPlan(tuple(slices_of(chunks, rows)), project(read_schema(split), selection.columns))

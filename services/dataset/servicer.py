@@ -11,8 +11,11 @@ from headwater.errors import InvalidArgument
 from headwater.names import DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
 from services.dataset.datasets import Datasets
+from services.dataset.history import convert as history
+from services.dataset.history.definition import Dataflow
+from services.dataset.history.model import MAIN
 from services.dataset.model import SemVer
-from services.dataset.uploads import Commit, Uploads
+from services.dataset.uploads import CommitRequest, Uploads
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -46,7 +49,7 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
         self, request: datasets_pb2.ListDatasetsRequest, context: Context
     ) -> datasets_pb2.ListDatasetsResponse:
         project = ProjectName.parse(request.parent, "parent")
-        page = await self._datasets.list(project, request.page_size, request.page_token)
+        page = await self._datasets.list(project, request.page_size, request.page_token, hidden=request.show_hidden)
         return datasets_pb2.ListDatasetsResponse(
             datasets=[convert.dataset_to_proto(dataset) for dataset in page.items], next_page_token=page.next_page_token
         )
@@ -54,7 +57,7 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def GetDatasetVersion(
         self, request: datasets_pb2.GetDatasetVersionRequest, context: Context
     ) -> datasets_pb2.DatasetVersion:
-        return convert.version_to_proto(await self._datasets.get_version(DatasetVersionName.parse(request.name)))
+        return history.version_to_proto(await self._datasets.get_version(DatasetVersionName.parse(request.name)))
 
     async def ListDatasetVersions(
         self, request: datasets_pb2.ListDatasetVersionsRequest, context: Context
@@ -62,7 +65,7 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
         dataset = DatasetName.parse(request.parent, "parent")
         page = await self._datasets.list_versions(dataset, request.page_size, request.page_token)
         return datasets_pb2.ListDatasetVersionsResponse(
-            dataset_versions=[convert.version_to_proto(version) for version in page.items],
+            dataset_versions=[history.version_to_proto(version) for version in page.items],
             next_page_token=page.next_page_token,
         )
 
@@ -92,6 +95,8 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
             author=current_principal().subject,
             request_id=request.request_id,
             body=body_digest(request),
+            branch=check_segment(request.branch, "branch") if request.branch else MAIN,
+            inherit=request.inherit,
         )
         return convert.upload_to_proto(upload)
 
@@ -108,7 +113,7 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def CommitUpload(
         self, request: datasets_pb2.CommitUploadRequest, context: Context
     ) -> datasets_pb2.CommitUploadResponse:
-        commit = Commit(
+        commit = CommitRequest(
             upload=UploadName.parse(request.name),
             version=SemVer.parse(request.version) if request.version else None,
             message=request.message,
@@ -116,9 +121,16 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
             author=current_principal().subject,
             request_id=request.request_id,
             body=body_digest(request),
+            dataflow=_dataflow(request),
+            about=history.about_from_proto(request),
         )
-        version, created = await self._uploads.commit(commit)
-        return datasets_pb2.CommitUploadResponse(dataset_version=convert.version_to_proto(version), created=created)
+        return history.appended_to_proto(await self._uploads.commit(commit))
 
     async def AbortUpload(self, request: datasets_pb2.AbortUploadRequest, context: Context) -> datasets_pb2.Upload:
         return convert.upload_to_proto(await self._uploads.abort(UploadName.parse(request.name)))
+
+
+def _dataflow(request: datasets_pb2.CommitUploadRequest) -> Dataflow | None:
+    if not request.HasField("dataflow"):
+        return None
+    return Dataflow(request.dataflow.spec_json, tuple(request.dataflow.inputs))

@@ -11,17 +11,18 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from headwater.names import DatasetName, UploadName
+from services.dataset.history.store import History
 from services.dataset.model import (
+    TO_MAIN,
     Chunk,
     Dataset,
     Placement,
-    SemVer,
     SourceFile,
     Split,
     Tree,
     Upload,
     UploadState,
-    Version,
+    UploadTarget,
 )
 
 
@@ -49,7 +50,7 @@ class PlacedChunk:
 
 
 class Catalog(Protocol):
-    """Datasets and versions."""
+    """Datasets."""
 
     async def create_dataset(self, dataset: Dataset) -> Dataset:
         """Add a dataset; its times are the store's.
@@ -67,31 +68,21 @@ class Catalog(Protocol):
         """
         ...
 
-    async def list_datasets(self, project: str, after: str, limit: int) -> Sequence[Dataset]:
-        """Datasets by name, from the one after ``after``."""
+    async def list_datasets(self, project: str, after: str, limit: int, *, hidden: bool = False) -> Sequence[Dataset]:
+        """Datasets by name, from the one after ``after``; with the hidden ones, if ``hidden``."""
         ...
 
-    async def add_version(self, version: Version) -> Version:
-        """Add a version and make it the dataset's latest; its create time is the store's."""
-        ...
-
-    async def get_version(self, dataset: DatasetName, version: SemVer) -> Version:
-        """One version.
-
-        Raises:
-            VersionNotFound
-        """
-        ...
-
-    async def list_versions(self, dataset: DatasetName, below: SemVer | None, limit: int) -> Sequence[Version]:
-        """Versions, newest first, from the one before ``below``."""
+    async def update_dataset(self, dataset: Dataset) -> Dataset:
+        """Set everything about the dataset that can change; its revision grows."""
         ...
 
 
 class Uploads(Protocol):
     """Uploads and the files that their rows were made from."""
 
-    async def create_upload(self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float) -> Upload:
+    async def create_upload(
+        self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float, target: UploadTarget = TO_MAIN
+    ) -> Upload:
         """Open an upload that expires in ``ttl_s`` unless it is used."""
         ...
 
@@ -109,6 +100,10 @@ class Uploads(Protocol):
         Raises:
             UploadNotOpen
         """
+        ...
+
+    async def set_base(self, uid: str, base: bytes) -> None:
+        """Let the upload build on another commit."""
         ...
 
     async def close_upload(self, uid: str, state: UploadState) -> None:
@@ -190,6 +185,12 @@ class Collector(Protocol):
         """
         ...
 
+    async def drop_unreachable_commit(self, ttl_s: float) -> bool:
+        """Drop one commit that no branch, tag, version or open upload has led to for ``ttl_s``, with what it alone
+        holds, and condemn the packs that nobody needs any more; false when there is no such commit.
+        """
+        ...
+
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """Packs whose bytes are to be removed."""
         ...
@@ -215,7 +216,7 @@ class Replays(Protocol):
         ...
 
 
-class Transaction(Catalog, Uploads, Rows, Collector, Replays, Protocol):
+class Transaction(Catalog, History, Uploads, Rows, Collector, Replays, Protocol):
     """One transaction: all of it happens or none."""
 
 

@@ -2,12 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 
 from chassis.ids import new_id
 from headwater import tree
 from headwater.errors import InvalidArgument
-from headwater.names import DatasetName, DatasetVersionName, InvalidName, PipelineVersionName, UploadName
+from headwater.names import BranchName, DatasetName, DatasetVersionName, InvalidName, PipelineVersionName, UploadName
 from services.dataset.datasets import new_dataset, read_schema, version_named
 from services.dataset.errors import (
     DatasetAlreadyExists,
@@ -16,17 +15,20 @@ from services.dataset.errors import (
     UploadEmpty,
     UploadNotOpen,
 )
+from services.dataset.history.append import Appended, append_commit, head_of
+from services.dataset.history.definition import Dataflow
+from services.dataset.history.errors import BaseHasNoRows
+from services.dataset.history.model import MAIN, About, Commit, Draft
+from services.dataset.history.resolve import check_usable, commit_named
 from services.dataset.model import (
-    FIRST_VERSION,
     SemVer,
     SourceDigest,
     SourceFile,
     Split,
     Upload,
     UploadState,
-    Version,
+    UploadTarget,
     check_source_path,
-    next_version,
 )
 from services.dataset.store import Store, Transaction
 
@@ -41,7 +43,7 @@ class InvalidDerivation(InvalidArgument):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Commit:
+class CommitRequest:
     """What CommitUpload asks for."""
 
     upload: UploadName
@@ -52,6 +54,9 @@ class Commit:
     request_id: str
     body: str
     """Digest of the request, for its replay."""
+    dataflow: Dataflow | None = None
+    """None: the rows were pushed."""
+    about: About | None = None
 
 
 class Uploads:
@@ -61,19 +66,37 @@ class Uploads:
         self._store = store
         self._ttl_s = ttl_s
 
-    async def create(self, dataset: DatasetName, *, author: str, request_id: str, body: str) -> Upload:
-        """Open an upload, and create the dataset if it is new.
+    async def create(
+        self,
+        dataset: DatasetName,
+        *,
+        author: str,
+        request_id: str,
+        body: str,
+        branch: str = MAIN,
+        inherit: bool = False,
+    ) -> Upload:
+        """Open an upload to a branch, and create the dataset if it is new.
 
         Raises:
             DatasetAlreadyExists: another dataset's name differs in case only.
+            BranchNotFound: and it is not ``main``.
+            VersionArchived, BaseHasNoRows: the branch's head, whose splits are to be inherited, cannot be used.
             RequestIdReused
         """
+        name = BranchName(dataset.project, dataset.dataset, branch)
         async with self._store.transaction() as tx:
             first = await tx.first_result("CreateUpload", request_id, body)
             if first is not None:
                 return await tx.get_upload(UploadName.parse(first))
             await _ensure_dataset(tx, dataset, author)
-            upload = await tx.create_upload(new_id(), dataset, author, self._ttl_s)
+            # Locked, so that the head is not dropped before the upload holds on to it.
+            await tx.get_dataset(dataset, lock=True)
+            base = await head_of(tx, name)
+            if inherit and base is not None:
+                await _inheritable(tx, dataset, base)
+            target = UploadTarget(branch, base or b"", inherit)
+            upload = await tx.create_upload(new_id(), dataset, author, self._ttl_s, target)
             await tx.remember("CreateUpload", request_id, body, str(upload.name))
             return upload
 
@@ -85,7 +108,7 @@ class Uploads:
     async def require_open(self, name: UploadName) -> Upload:
         """The upload if it takes rows, or UploadNotFound, UploadNotOpen."""
         async with self._store.transaction() as tx:
-            return _open(await tx.get_upload(name))
+            return open_upload(await tx.get_upload(name))
 
     async def add_source_files(self, name: UploadName, files: Sequence[SourceFile]) -> int:
         """Name files that the rows were made from; returns how many are named now.
@@ -96,7 +119,7 @@ class Uploads:
         for file in files:
             check_source_path(file.path)
         async with self._store.transaction() as tx:
-            upload = _open(await tx.get_upload(name, lock=True))
+            upload = open_upload(await tx.get_upload(name, lock=True))
             await tx.touch_upload(upload.uid, self._ttl_s)
             return await tx.add_source_files(upload.uid, files)
 
@@ -114,69 +137,90 @@ class Uploads:
             await tx.close_upload(upload.uid, UploadState.ABORTED)
             return await tx.get_upload(name)
 
-    async def commit(self, commit: Commit) -> tuple[Version, bool]:
-        """Make a version of the upload; False with it when the latest version has these rows already.
-
-        Commits to one dataset queue on the dataset's row, so both of two concurrent ones succeed, one after the other.
+    async def commit(self, request: CommitRequest) -> Appended:
+        """Make a commit of the upload, unless its branch's head has these rows and this definition already.
 
         Raises:
             UploadNotFound, UploadNotOpen, UploadEmpty, SplitSchemasDiffer, VersionNotGreater, RequestIdReused
+            BranchNotFound, BranchMoved: the branch is gone, or elsewhere than when the upload was opened or rebased.
+            VersionArchived: the upload inherits splits of a version that has been archived since.
             InvalidDerivation, VersionNotFound: what it is derived from does not exist.
         """
         async with self._store.transaction() as tx:
-            first = await tx.first_result("CommitUpload", commit.request_id, commit.body)
+            first = await tx.first_result("CommitUpload", request.request_id, request.body)
             if first is not None:
-                name, outcome = first.split()
-                return await version_named(tx, DatasetVersionName.parse(name)), outcome == _CREATED
-            upload = _open(await tx.get_upload(commit.upload, lock=True))
-            draft = await _draft(tx, upload, commit)
-            version, created = await _append(tx, draft, commit.version)
+                return await _replayed(tx, first)
+            upload = open_upload(await tx.get_upload(request.upload, lock=True))
+            branch = BranchName(upload.dataset.project, upload.dataset.dataset, upload.target.branch)
+            parents = [upload.target.base] if upload.target.base else []
+            draft = await _draft(tx, upload, request)
+            made = await append_commit(tx, branch, draft, parents, version=request.version, about=request.about)
             await tx.close_upload(upload.uid, UploadState.COMMITTED)
-            outcome = _CREATED if created else _FOUND
-            await tx.remember("CommitUpload", commit.request_id, commit.body, f"{version.name} {outcome}")
-        return version, created
+            outcome = f"{made.commit.name} {_CREATED if made.created else _FOUND}"
+            await tx.remember("CommitUpload", request.request_id, request.body, outcome)
+        return made
 
 
-async def _draft(tx: Transaction, upload: Upload, commit: Commit) -> Version:
-    """The version that the upload would be as the first of its dataset."""
-    if not upload.splits:
+def open_upload(upload: Upload) -> Upload:
+    """The upload if it takes rows, or UploadNotOpen."""
+    if upload.state is not UploadState.OPEN:
+        raise UploadNotOpen(upload=upload.name, state=upload.state.value)
+    return upload
+
+
+async def splits_of(tx: Transaction, upload: Upload) -> tuple[Split, ...]:
+    """The splits that a commit of the upload has: those that were put and, where it inherits, the others of its base.
+
+    Raises:
+        VersionArchived, BaseHasNoRows
+    """
+    splits = {split.name: split for split in upload.splits}
+    if upload.target.inherit and upload.target.base:
+        base = await _inheritable(tx, upload.dataset, upload.target.base)
+        splits = {split.name: split for split in base.splits} | splits
+    return tuple(splits[name] for name in sorted(splits))
+
+
+async def _inheritable(tx: Transaction, dataset: DatasetName, id_: bytes) -> Commit:
+    base = await tx.get_commit(dataset, id_)
+    check_usable(base)
+    if not base.splits:
+        raise BaseHasNoRows(commit=base.name)
+    return base
+
+
+async def _replayed(tx: Transaction, result: str) -> Appended:
+    name, outcome = result.split()
+    commit = await commit_named(tx, name, archived=True)
+    version = await tx.get_version(commit.dataset, commit.named.version) if commit.named else None
+    return Appended(commit, version, outcome == _CREATED)
+
+
+async def _draft(tx: Transaction, upload: Upload, request: CommitRequest) -> Draft:
+    """What the upload is as a commit."""
+    splits = await splits_of(tx, upload)
+    if not splits:
         raise UploadEmpty(upload=upload.name)
-    if len({_schema_digest(split) for split in upload.splits}) > 1:
-        raise SplitSchemasDiffer(splits=", ".join(split.name for split in upload.splits))
-    for name in commit.derived_from:
+    if len({_schema_digest(split) for split in splits}) > 1:
+        raise SplitSchemasDiffer(splits=", ".join(split.name for split in splits))
+    for name in request.derived_from:
         await _check_derivation(tx, name)
     files = SourceDigest()
     async for page in tx.all_source_files(upload.uid):
         files.update(page)
-    splits = [tree.Split(split.name, split.tree.root, split.tree.row_count) for split in upload.splits]
-    return Version(
-        uid=new_id(),
+    digests = [tree.Split(split.name, split.tree.root, split.tree.row_count) for split in splits]
+    return Draft(
         dataset=upload.dataset,
-        version=FIRST_VERSION,
-        digest=tree.version_digest(read_schema(upload.splits[0]), splits),
-        splits=upload.splits,
-        parent=None,
-        message=commit.message,
-        author=commit.author,
-        derived_from=commit.derived_from,
+        digest=tree.version_digest(read_schema(splits[0]), digests),
+        splits=splits,
+        message=request.message,
+        author=request.author,
+        definition=request.dataflow,
+        derived_from=request.derived_from,
         source_file_count=files.count,
         source_digest=files.digest(),
         upload_uid=upload.uid,
-        create_time=upload.create_time,
     )
-
-
-async def _append(tx: Transaction, draft: Version, requested: SemVer | None) -> tuple[Version, bool]:
-    """Add the draft after the dataset's latest version, unless that has the same content."""
-    dataset = await tx.get_dataset(draft.dataset, lock=True)
-    if dataset.latest is None:
-        return await tx.add_version(replace(draft, version=next_version(None, requested, schema_changed=False))), True
-    head = await tx.get_version(draft.dataset, dataset.latest)
-    if head.digest == draft.digest:
-        return head, False
-    schema_changed = _schema_digest(head.splits[0]) != _schema_digest(draft.splits[0])
-    number = next_version(head.version, requested, schema_changed=schema_changed)
-    return await tx.add_version(replace(draft, version=number, parent=head.version)), True
 
 
 async def _ensure_dataset(tx: Transaction, name: DatasetName, author: str) -> None:
@@ -203,12 +247,6 @@ async def _check_derivation(tx: Transaction, name: str) -> None:
             raise InvalidDerivation(name=name) from error
     else:
         await version_named(tx, dataset_version)
-
-
-def _open(upload: Upload) -> Upload:
-    if upload.state is not UploadState.OPEN:
-        raise UploadNotOpen(upload=upload.name, state=upload.state.value)
-    return upload
 
 
 def _schema_digest(split: Split) -> bytes:

@@ -31,12 +31,37 @@ class PostgresCollector:
             return False
         packs = await self._ids(_UNPIN, upload=uid)
         trees = await self._ids(_DROP_SPLITS, upload=uid)
-        await self._tx.execute(sa.text(_DROP_TREES), {"trees": trees})
-        condemned = await self._ids(_CONDEMN, packs=packs)
-        await self._tx.execute(sa.text(_DROP_CHUNKS), {"packs": condemned})
+        await self._free(trees, packs)
         await self._tx.execute(sa.text(_DROP_FILES), {"upload": uid})
         await self._tx.execute(UPLOADS.update().where(UPLOADS.c.uid == uid).values(released=True))
         return True
+
+    async def drop_unreachable_commit(self, ttl_s: float) -> bool:
+        """See Collector."""
+        await self._tx.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_KEY)))
+        loose = (await self._tx.execute(sa.text(_LOOSE), {"ttl_s": ttl_s})).scalar_one_or_none()
+        if loose is None:
+            return False
+        # The dataset is locked, so that no name and no child can come while we look, in a snapshot of its own.
+        commit = {"commit": loose}
+        if (await self._tx.execute(sa.text(_IS_NEEDED), commit)).scalar_one():
+            await self._tx.execute(sa.text(_TIGHTEN), commit)
+            return True
+        await self._tx.execute(sa.text(_LOOSEN_PARENTS), commit)
+        trees = await self._ids(_DROP_COMMIT_SPLITS, **commit)
+        for statement in (_DROP_PARENTS, _TIGHTEN):
+            await self._tx.execute(sa.text(statement), commit)
+        upload = (await self._tx.execute(sa.text(_DROP_COMMIT), commit)).scalar_one()
+        await self._tx.execute(sa.text(_DROP_FILES), {"upload": upload})
+        await self._free(trees, [])
+        return True
+
+    async def _free(self, trees: Sequence[int], packs: Sequence[int]) -> None:
+        """Drop those of the trees that nothing refers to; condemn those of the packs that nobody needs, and those that
+        nobody needs now that the trees are gone."""
+        freed = await self._ids(_DROP_TREES, trees=trees)
+        condemned = await self._ids(_CONDEMN, packs=[*packs, *freed])
+        await self._tx.execute(sa.text(_DROP_CHUNKS), {"packs": condemned})
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """See Collector."""
@@ -66,21 +91,26 @@ ORDER BY uid LIMIT 1 FOR UPDATE SKIP LOCKED
 _DROP_UPLOADS = """
 DELETE FROM uploads
 WHERE state <> 'open' AND released AND expire_time < now() - interval '7 days'
-  AND NOT EXISTS (SELECT FROM versions WHERE upload_uid = uploads.uid)
+  AND NOT EXISTS (SELECT FROM commits WHERE upload_uid = uploads.uid)
 """
 
 _UNPIN = "DELETE FROM pins WHERE upload_uid = :upload RETURNING pack_id"
 
 _DROP_SPLITS = "DELETE FROM upload_splits WHERE upload_uid = :upload RETURNING tree_id"
 
+# Gives the packs of the chunks that the trees had.
 _DROP_TREES = """
-DELETE FROM trees
-WHERE id = ANY(CAST(:trees AS bigint[]))
-  AND NOT EXISTS (SELECT FROM version_splits WHERE tree_id = trees.id)
-  AND NOT EXISTS (SELECT FROM upload_splits WHERE tree_id = trees.id)
+WITH dropped AS (
+    DELETE FROM trees
+    WHERE id = ANY(CAST(:trees AS bigint[]))
+      AND NOT EXISTS (SELECT FROM commit_splits WHERE tree_id = trees.id)
+      AND NOT EXISTS (SELECT FROM upload_splits WHERE tree_id = trees.id)
+    RETURNING id
+)
+SELECT DISTINCT chunks.pack_id FROM dropped
+JOIN tree_chunks ON tree_chunks.tree_id = dropped.id JOIN chunks ON chunks.id = tree_chunks.chunk_id
 """
 
-# Only packs that this upload had pinned can have become free now: what a committed version uses is never released.
 _CONDEMN = """
 UPDATE packs SET state = 'condemned'
 WHERE id = ANY(CAST(:packs AS bigint[]))
@@ -95,5 +125,40 @@ _DROP_CHUNKS = "DELETE FROM chunks WHERE pack_id = ANY(CAST(:packs AS bigint[]))
 
 _DROP_FILES = """
 DELETE FROM source_files
-WHERE upload_uid = :upload AND NOT EXISTS (SELECT FROM versions WHERE upload_uid = :upload)
+WHERE upload_uid = :upload AND NOT EXISTS (SELECT FROM commits WHERE upload_uid = :upload)
 """
+
+# Datasets that somebody is changing are left for later, so that nobody waits for anybody in a circle. Uploads hold on
+# to their bases as long as they are open.
+_LOOSE = """
+SELECT loose_commits.commit_id
+FROM loose_commits JOIN commits ON commits.id = loose_commits.commit_id
+JOIN datasets ON datasets.uid = commits.dataset_uid
+WHERE loose_commits.since <= now() - make_interval(secs => :ttl_s)
+  AND NOT EXISTS (SELECT FROM uploads WHERE base_commit = loose_commits.commit_id AND state = 'open')
+ORDER BY loose_commits.since LIMIT 1 FOR UPDATE OF datasets SKIP LOCKED
+"""
+
+_IS_NEEDED = """
+SELECT EXISTS (SELECT FROM branches WHERE head = :commit)
+    OR EXISTS (SELECT FROM tags WHERE target = :commit)
+    OR EXISTS (SELECT FROM versions WHERE commit_id = :commit)
+    OR EXISTS (SELECT FROM commit_parents WHERE parent_id = :commit)
+"""
+
+_TIGHTEN = "DELETE FROM loose_commits WHERE commit_id = :commit"
+
+# Whatever led to the parents, this commit did until now, so they have been unreachable at least as long as it has.
+_LOOSEN_PARENTS = """
+INSERT INTO loose_commits (commit_id, since)
+SELECT commit_parents.parent_id, loose_commits.since
+FROM loose_commits JOIN commit_parents ON commit_parents.commit_id = loose_commits.commit_id
+WHERE loose_commits.commit_id = :commit
+ON CONFLICT (commit_id) DO UPDATE SET since = greatest(loose_commits.since, excluded.since)
+"""
+
+_DROP_COMMIT_SPLITS = "DELETE FROM commit_splits WHERE commit_id = :commit RETURNING tree_id"
+
+_DROP_PARENTS = "DELETE FROM commit_parents WHERE commit_id = :commit"
+
+_DROP_COMMIT = "DELETE FROM commits WHERE id = :commit RETURNING upload_uid"

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
-from services.dataset.postgres.catalog import PostgresCatalog
+from services.dataset.history.postgres import PostgresHistory
 from services.dataset.postgres.collector import PostgresCollector
 from services.dataset.postgres.rows import PostgresRows
 from services.dataset.postgres.uploads import PostgresUploads
@@ -17,7 +17,7 @@ SCHEMA = "dataset"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-class PostgresTransaction(PostgresCatalog, PostgresUploads, PostgresRows, PostgresCollector):
+class PostgresTransaction(PostgresHistory, PostgresUploads, PostgresRows, PostgresCollector):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, connection: AsyncConnection) -> None:

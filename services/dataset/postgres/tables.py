@@ -7,12 +7,12 @@ from sqlalchemy import (
     Column,
     DateTime,
     FetchedValue,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 _metadata = MetaData()
 
@@ -29,34 +29,9 @@ DATASETS = Table(
     Column("revision", BigInteger, server_default=FetchedValue()),
     Column("created_by", Text),
     Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
-)
-
-VERSIONS = Table(
-    "versions",
-    _metadata,
-    Column("uid", Text, primary_key=True),
-    Column("dataset_uid", Text),
-    Column("major", Integer),
-    Column("minor", Integer),
-    Column("patch", Integer),
-    Column("digest", LargeBinary),
-    Column("parent", Text),
-    Column("message", Text),
-    Column("author", Text),
-    Column("derived_from", ARRAY(Text)),
-    Column("source_file_count", BigInteger),
-    Column("source_digest", LargeBinary),
-    Column("upload_uid", Text),
-    Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
-)
-
-VERSION_SPLITS = Table(
-    "version_splits",
-    _metadata,
-    Column("version_uid", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("tree_id", BigInteger),
-    Column("arrow_schema", LargeBinary),
+    Column("key_columns", ARRAY(Text)),
+    Column("tags", JSONB),
+    Column("hidden", Boolean),
 )
 
 UPLOADS = Table(
@@ -69,6 +44,9 @@ UPLOADS = Table(
     Column("created_by", Text),
     Column("create_time", DateTime(timezone=True), server_default=FetchedValue()),
     Column("expire_time", DateTime(timezone=True)),
+    Column("branch", Text),
+    Column("base_commit", LargeBinary),
+    Column("inherit", Boolean),
 )
 
 UPLOAD_SPLITS = Table(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import DatasetName, UploadName
 from services.dataset.errors import SourceFileConflict, UploadNotFound, UploadNotOpen
-from services.dataset.model import SourceFile, Split, Upload, UploadState
+from services.dataset.model import TO_MAIN, SourceFile, Split, Upload, UploadState, UploadTarget
 from services.dataset.postgres.catalog import is_named, split_of
 from services.dataset.postgres.tables import DATASETS, SOURCE_FILES, TREES, UPLOAD_SPLITS, UPLOADS
 
@@ -22,10 +22,19 @@ class PostgresUploads:
 
     _tx: AsyncConnection
 
-    async def create_upload(self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float) -> Upload:
+    async def create_upload(
+        self, uid: str, dataset: DatasetName, created_by: str, ttl_s: float, target: UploadTarget = TO_MAIN
+    ) -> Upload:
         """See Uploads."""
-        dataset_uid = sa.select(DATASETS.c.uid).where(is_named(dataset)).scalar_subquery()
-        values = {"uid": uid, "dataset_uid": dataset_uid, "state": _OPEN, "created_by": created_by}
+        values = {
+            "uid": uid,
+            "dataset_uid": sa.select(DATASETS.c.uid).where(is_named(dataset)).scalar_subquery(),
+            "state": _OPEN,
+            "created_by": created_by,
+            "branch": target.branch,
+            "base_commit": target.base or None,
+            "inherit": target.inherit,
+        }
         await self._tx.execute(UPLOADS.insert().values(**values, expire_time=_after(ttl_s)))
         return await self.get_upload(UploadName(dataset.project, dataset.dataset, uid))
 
@@ -41,7 +50,8 @@ class PostgresUploads:
             raise UploadNotFound(upload=name)
         state = UploadState(row.state) if row.alive else UploadState.ABORTED
         splits = await self._splits(row.uid) if state is UploadState.OPEN else ()
-        return Upload(row.uid, dataset, state, splits, row.create_time, row.expire_time, row.created_by)
+        target = UploadTarget(row.branch, bytes(row.base_commit or b""), row.inherit)
+        return Upload(row.uid, dataset, state, splits, row.create_time, row.expire_time, row.created_by, target)
 
     async def touch_upload(self, uid: str, ttl_s: float) -> None:
         """See Uploads."""
@@ -49,6 +59,10 @@ class PostgresUploads:
         touched = await self._tx.execute(UPLOADS.update().where(is_open).values(expire_time=_after(ttl_s)))
         if touched.rowcount == 0:
             raise UploadNotOpen(upload=uid)
+
+    async def set_base(self, uid: str, base: bytes) -> None:
+        """See Uploads."""
+        await self._tx.execute(UPLOADS.update().where(UPLOADS.c.uid == uid).values(base_commit=base))
 
     async def close_upload(self, uid: str, state: UploadState) -> None:
         """See Uploads."""

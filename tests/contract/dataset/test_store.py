@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 import sqlalchemy
 
-from chassis.clock import SystemClock
 from chassis.db.engine import Database
 from chassis.ids import new_id
 from chassis.testing import ManualClock
@@ -24,6 +23,7 @@ from services.dataset.errors import (
     UploadNotOpen,
     VersionNotFound,
 )
+from services.dataset.history.model import Draft, Version, commit_of
 from services.dataset.memory import MemoryStore
 from services.dataset.model import (
     Placement,
@@ -33,7 +33,6 @@ from services.dataset.model import (
     Tree,
     Upload,
     UploadState,
-    Version,
 )
 from services.dataset.postgres import PostgresStore
 from services.dataset.store import NewChunk, PlacedChunk, Store, Transaction
@@ -121,25 +120,19 @@ async def put_split(tx: Transaction, upload: Upload, *names: str, split: str = "
 
 
 async def commit(tx: Transaction, upload: Upload, version: SemVer, *splits: Split) -> Version:
-    added = await tx.add_version(
-        Version(
-            uid=new_id(),
-            dataset=DIGITS,
-            version=version,
-            digest=digest(str(version)),
-            splits=splits,
-            parent=None,
-            message="because",
-            author="ann",
-            derived_from=("projects/default/pipelines/prep/versions/1",),
-            source_file_count=0,
-            source_digest=b"",
-            upload_uid=upload.uid,
-            create_time=SystemClock().now(),
-        )
+    draft = Draft(
+        dataset=DIGITS,
+        digest=digest(str(version)),
+        splits=splits,
+        message="because",
+        author="ann",
+        derived_from=("projects/default/pipelines/prep/versions/1",),
+        upload_uid=upload.uid,
     )
+    dataset = await tx.get_dataset(DIGITS, lock=True)
+    added = await tx.add_commit(commit_of(draft, dataset.uid, [], await tx.now()))
     await tx.close_upload(upload.uid, UploadState.COMMITTED)
-    return added
+    return await tx.add_version(Version(new_id(), added, version, None))
 
 
 async def collect(store: Store) -> list[str]:
@@ -183,8 +176,6 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
             await tx.get_dataset(DIGITS)
         with pytest.raises(DatasetNotFound):
             await tx.get_version(DIGITS, SemVer(1, 0, 0))
-        with pytest.raises(DatasetNotFound):
-            await tx.list_versions(DIGITS, None, 10)
         upload = await begin_upload(tx)
         with pytest.raises(VersionNotFound):
             await tx.get_version(DIGITS, SemVer(1, 0, 0))
@@ -216,21 +207,17 @@ async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
         assert await tx.list_datasets("default", "", 10) == []
 
 
-async def test_a_version_becomes_the_latest_with_all_it_says(store: Store) -> None:
+async def test_a_version_is_found_with_all_it_says(store: Store) -> None:
     async with store.transaction() as tx:
         upload = await begin_upload(tx)
         await put_pack(tx, upload, "pack", "a", "b")
         test, train = await put_split(tx, upload, "b", split="test"), await put_split(tx, upload, "a", "b")
-        revision = (await tx.get_dataset(DIGITS)).revision
         added = await commit(tx, upload, SemVer(1, 0, 0), test, train)
     async with store.transaction() as tx:
         assert await tx.get_version(DIGITS, SemVer(1, 0, 0)) == added
-        dataset = await tx.get_dataset(DIGITS)
     assert added.splits == (test, train)
-    assert added.derived_from == ("projects/default/pipelines/prep/versions/1",)
-    assert (added.row_count, added.size_bytes) == (30, 300)
-    assert dataset.latest == SemVer(1, 0, 0)
-    assert dataset.revision > revision
+    assert added.commit.derived_from == ("projects/default/pipelines/prep/versions/1",)
+    assert (added.commit.row_count, added.commit.size_bytes) == (30, 300)
 
 
 async def test_versions_are_listed_newest_first_by_number_not_by_text(store: Store) -> None:

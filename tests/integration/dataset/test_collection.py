@@ -48,8 +48,8 @@ async def collect(postgres_url: str, blobs_dir: Path) -> int:
         await database.close()
 
 
-def put(connection: Connection, table: pa.Table) -> str:
-    request = datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d")
+def put(connection: Connection, table: pa.Table, dataset: str = "d") -> str:
+    request = datasets_pb2.CreateUploadRequest(parent=f"projects/default/datasets/{dataset}")
     upload = stub(connection).CreateUpload(request).name
     datasets.put(connection, upload, datasets.Tables({"train": table}))
     return upload
@@ -108,7 +108,7 @@ async def test_writers_and_the_collector_do_not_disturb_each_other(
 
     def write(writer: int) -> None:
         for turn in range(4):
-            upload = put(connection, rows(turn, turn + 1, 10 + writer))
+            upload = put(connection, rows(turn, turn + 1, 10 + writer), f"d{writer}")
             if (writer + turn) % 2:
                 stub(connection).AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
             else:
@@ -120,7 +120,7 @@ async def test_writers_and_the_collector_do_not_disturb_each_other(
     assert await collecting + await collect(postgres_url, blobs_dir) > 0
 
     def verify() -> None:
-        versions = list(datasets.list_versions(connection, "d"))
+        versions = [version for writer in range(3) for version in datasets.list_versions(connection, f"d{writer}")]
         assert len(versions) == 6
         for version in versions:
             datasets.verify(connection, version.name)

@@ -16,7 +16,7 @@ from headwater import datasets, tree
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
 from headwater.datasets.catalog import stub
-from headwater.errors import HeadwaterError, NotFound
+from headwater.errors import Code, HeadwaterError, NotFound
 from headwater.references import NoVersionYet
 from services.dataset.__main__ import build
 from services.dataset.settings import Settings
@@ -78,20 +78,26 @@ async def test_a_version_that_is_not_greater_or_is_none_is_refused(connection: C
     await asyncio.to_thread(story)
 
 
-async def test_commits_at_the_same_time_all_succeed_one_after_the_other(connection: Connection) -> None:
-    uploads = [await asyncio.to_thread(filled_upload, connection, numbers(row)) for row in range(8)]
+async def test_of_commits_at_the_same_time_to_one_branch_one_wins_and_the_others_are_told_the_head(
+    connection: Connection,
+) -> None:
+    """Promise 3: the branch is compared and set."""
+    uploads = [await asyncio.to_thread(filled_upload, connection, numbers(row)) for row in range(50)]
 
-    async def commit(upload: str) -> datasets_pb2.CommitUploadResponse:
+    async def commit(upload: str) -> datasets_pb2.CommitUploadResponse | HeadwaterError:
         request = datasets_pb2.CommitUploadRequest(name=upload)
-        return await asyncio.to_thread(stub(connection).CommitUpload, request)
+        try:
+            return await asyncio.to_thread(stub(connection).CommitUpload, request)
+        except HeadwaterError as error:
+            return error
 
-    committed = await asyncio.gather(*(commit(upload) for upload in uploads))
-    assert all(answer.created for answer in committed)
-    versions = {answer.dataset_version.name.rpartition("/")[2] for answer in committed}
-    assert versions == {f"v1.{minor}.0" for minor in range(8)}
-    # Each knows the one before it: the history is a line.
-    parents = {answer.dataset_version.parent_version for answer in committed}
-    assert parents == {"", *(f"v1.{minor}.0" for minor in range(7))}
+    answers = await asyncio.gather(*(commit(upload) for upload in uploads))
+    (won,) = [answer for answer in answers if isinstance(answer, datasets_pb2.CommitUploadResponse)]
+    lost = [answer for answer in answers if isinstance(answer, HeadwaterError)]
+    assert won.created
+    assert {(error.code, error.reason) for error in lost} == {(Code.ABORTED, "BRANCH_MOVED")}
+    assert {error.metadata["head"] for error in lost} == {won.commit.name.rpartition("/")[2]}
+    assert [version.commit for version in datasets.list_versions(connection, "d")] == [won.commit.name]
 
 
 async def test_the_same_rows_committed_at_the_same_time_make_one_version(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""Commits, versions, branches and tags."""
