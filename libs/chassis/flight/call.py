@@ -21,12 +21,21 @@ T = TypeVar("T")
 _POLL_S = 0.2
 """How soon a client that has gone away is noticed while the event loop works for it."""
 
+METADATA_MAX_BYTES = 1 << 20
+
 
 class BatchTooLarge(ResourceExhausted):
     """One record batch holds more bytes than the service takes at once."""
 
     reason = "BATCH_TOO_LARGE"
     text = "Send smaller record batches."
+
+
+class MetadataTooLarge(ResourceExhausted):
+    """One message's metadata holds more bytes than the service takes at once."""
+
+    reason = "METADATA_TOO_LARGE"
+    text = "Send less metadata with each message."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,28 +100,65 @@ class GuardedStream(flight.GeneratorStream):  # type: ignore[misc]
     """A generator stream made by ``FlightCall.stream``; any other would leak what its generator raises."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a client's stream: rows, or metadata, or both."""
+
+    batch: pa.RecordBatch | None
+    metadata: bytes
+    """Empty when there is none."""
+
+
+class Received(Iterator[pa.RecordBatch]):
+    """What a client sends. An iterator of its batches; ``messages`` has what they carry beside rows too."""
+
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._messages = messages
+
+    def __next__(self) -> pa.RecordBatch:
+        while True:
+            batch = next(self._messages).batch
+            if batch is not None:
+                return batch
+
+    def messages(self) -> Iterator[Message]:
+        """The messages that have not been read yet, in order."""
+        return self._messages
+
+
 def received(
     reader: flight.MetadataRecordBatchReader, context: flight.ServerCallContext, max_batch_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """The batches that a client sends, each fully validated before anybody looks into its buffers.
+) -> Received:
+    """The client's stream, whose batches are fully validated before anybody looks into their buffers.
 
-    Raises:
+    Reading it raises:
         MalformedStream: not Arrow IPC, or buffers that contradict the schema.
         BatchTooLarge: more than ``max_batch_bytes``.
+        MetadataTooLarge: more than ``METADATA_MAX_BYTES`` in one message.
         Cancelled: the client went away.
     """
+    return Received(_messages(reader, context, max_batch_bytes))
+
+
+def _messages(
+    reader: flight.MetadataRecordBatchReader, context: flight.ServerCallContext, max_batch_bytes: int
+) -> Iterator[Message]:
     while True:
-        batch = reading(lambda: _next(reader))
-        if batch is None:
+        chunk = reading(lambda: _next(reader))
+        if chunk is None:
             # A client that goes away ends the stream as one that has sent everything does; only this tells them apart.
             if context.is_cancelled():
                 raise Cancelled()
             return
-        # First of all: even nbytes follows offsets, and crashes where they point outside their buffer.
-        reading(functools.partial(batch.validate, full=True))
-        if batch.nbytes > max_batch_bytes:
-            raise BatchTooLarge(limit_bytes=max_batch_bytes)
-        yield batch
+        batch, metadata = chunk.data, chunk.app_metadata
+        if batch is not None:
+            # First of all: even nbytes follows offsets, and crashes where they point outside their buffer.
+            reading(functools.partial(batch.validate, full=True))
+            if batch.nbytes > max_batch_bytes:
+                raise BatchTooLarge(limit_bytes=max_batch_bytes)
+        if metadata is not None and metadata.size > METADATA_MAX_BYTES:
+            raise MetadataTooLarge(limit_bytes=METADATA_MAX_BYTES)
+        yield Message(batch, b"" if metadata is None else metadata.to_pybytes())
 
 
 def reading(step: Callable[[], T]) -> T:
@@ -123,11 +169,8 @@ def reading(step: Callable[[], T]) -> T:
         raise of_reading(error) or Internal() from error
 
 
-def _next(reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch | None:
-    while True:
-        try:
-            batch = reader.read_chunk().data
-        except StopIteration:
-            return None
-        if batch is not None:  # a message may carry metadata alone
-            return batch
+def _next(reader: flight.MetadataRecordBatchReader) -> flight.FlightStreamChunk | None:
+    try:
+        return reader.read_chunk()
+    except StopIteration:
+        return None

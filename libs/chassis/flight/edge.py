@@ -23,14 +23,14 @@ import asyncio
 import contextvars
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, final
 
 import pyarrow as pa
 from pyarrow import flight
 
 from chassis.auth import Authenticator, Role, set_caller
-from chassis.flight.call import FlightCall, GuardedStream, reading, received
+from chassis.flight.call import FlightCall, GuardedStream, Received, reading, received
 from chassis.flight.errors import to_flight_error
 from chassis.flight.middleware import CallerFactory
 from chassis.flight.tickets import Tickets
@@ -88,7 +88,7 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         self,
         call: FlightCall,
         descriptor: flight.FlightDescriptor,
-        batches: Iterator[pa.RecordBatch],
+        batches: Received,
         schema: pa.Schema,
     ) -> bytes | None:
         """Take the client's validated batches; the bytes returned are sent as the result of the put."""

@@ -14,7 +14,8 @@ from pyarrow import flight
 
 from chassis import Service, ServiceSettings
 from chassis.auth import Authenticator, Role, current_principal
-from chassis.flight import FlightCall, FlightEdge, FlightWiring
+from chassis.flight import FlightCall, FlightEdge, FlightWiring, Received
+from chassis.flight.call import METADATA_MAX_BYTES
 from chassis.flight.tickets import MAX_TICKET_BYTES
 from chassis.telemetry import current_trace_id
 from chassis.testing import StartService, TokenFor
@@ -74,6 +75,9 @@ class Numbers(FlightEdge):
     ) -> bytes | None:
         if descriptor.command == b"boom":
             raise ValueError(SECRET)
+        if descriptor.command == b"messages":
+            assert isinstance(batches, Received)
+            return repr([(m.batch and m.batch.num_rows, m.metadata) for m in batches.messages()]).encode()
         self.got = list(batches)
         return str(sum(batch.num_rows for batch in self.got)).encode()
 
@@ -293,6 +297,35 @@ async def test_a_batch_over_the_limit_is_refused(client: flight.FlightClient, op
     large = pa.table({"number": pa.array(range(20_000), pa.int64())})
     error = await refused(lambda: put(client, b"x", large, options()))
     assert error.reason == "BATCH_TOO_LARGE"
+
+
+async def test_metadata_arrives_with_its_rows_alone_or_not_at_all(
+    client: flight.FlightClient, options: Options
+) -> None:
+    def story() -> bytes:
+        batch = TABLE.to_batches()[0].slice(0, 3)
+        descriptor = flight.FlightDescriptor.for_command(b"messages")
+        writer, answers = client.do_put(descriptor, TABLE.schema, options())
+        with writer:
+            writer.write_with_metadata(batch, b"with rows")
+            writer.write_metadata(b"alone")
+            writer.write_batch(batch)
+            writer.done_writing()
+            return bytes(answers.read())
+
+    assert await asyncio.to_thread(story) == repr([(3, b"with rows"), (None, b"alone"), (3, b"")]).encode()
+
+
+async def test_metadata_over_the_limit_is_refused(client: flight.FlightClient, options: Options) -> None:
+    def put_much() -> None:
+        descriptor = flight.FlightDescriptor.for_command(b"x")
+        writer, answers = client.do_put(descriptor, TABLE.schema, options())
+        with writer:
+            writer.write_metadata(b"m" * (METADATA_MAX_BYTES + 1))
+            writer.done_writing()
+            answers.read()
+
+    assert (await refused(put_much)).reason == "METADATA_TOO_LARGE"
 
 
 async def test_buffers_that_contradict_their_type_are_refused(client: flight.FlightClient, options: Options) -> None:
