@@ -7,11 +7,13 @@ from chassis.auth import Authenticator
 from chassis.blobs import Blobs, blobs_from_url
 from chassis.db.engine import Database
 from chassis.db.migrate import migrate
-from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, proofs_pb2, proofs_pb2_grpc
 from services.dataset.collector import Collector
 from services.dataset.datasets import Datasets
 from services.dataset.flight import DatasetFlight, FlightParts
 from services.dataset.postgres import MIGRATIONS, SCHEMA, PostgresStore
+from services.dataset.proofs.proofs import RowProofs
+from services.dataset.proofs.servicer import RowProofServicer
 from services.dataset.reads import Reads
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.put import PutLimits
@@ -56,6 +58,11 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         datasets_pb2_grpc.add_DatasetServiceServicer_to_server,
         DatasetServicer(datasets, uploads),
         datasets_pb2.DESCRIPTOR.services_by_name["DatasetService"],
+    )
+    service.add_servicer(
+        proofs_pb2_grpc.add_RowProofServiceServicer_to_server,
+        RowProofServicer(RowProofs(store, parts.packs)),
+        proofs_pb2.DESCRIPTOR.services_by_name["RowProofService"],
     )
     service.add_flight(lambda wiring: DatasetFlight(wiring, parts), port=settings.flight_port)
     service.add_background("collector", collector.run)

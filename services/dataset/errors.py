@@ -53,6 +53,13 @@ class SplitNotFound(NotFound):
     text = "The version has no such split."
 
 
+class NoRowsStored(FailedPrecondition):
+    """The version says where its rows are, and no checkpoint holds a copy of them."""
+
+    reason = "NO_ROWS_STORED"
+    text = "No rows of the version are stored: make a checkpoint of it first."
+
+
 class ColumnNotFound(InvalidArgument):
     """The split has no such column."""
 

@@ -1,0 +1,1 @@
+"""Proofs that rows are in versions, or are not."""
