@@ -7,10 +7,20 @@ from chassis.auth import Authenticator
 from chassis.blobs import Blobs, blobs_from_url
 from chassis.db.engine import Database
 from chassis.db.migrate import migrate
-from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, proofs_pb2, proofs_pb2_grpc
+from headwater.dataset.v1 import (
+    datasets_pb2,
+    datasets_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
+    proofs_pb2,
+    proofs_pb2_grpc,
+)
 from services.dataset.collector import Collector
 from services.dataset.datasets import Datasets
 from services.dataset.flight import DatasetFlight, FlightParts
+from services.dataset.history.history import History
+from services.dataset.history.servicer import DatasetHistoryServicer
+from services.dataset.history.versions import Versions
 from services.dataset.postgres import MIGRATIONS, SCHEMA, PostgresStore
 from services.dataset.proofs.proofs import RowProofs
 from services.dataset.proofs.servicer import RowProofServicer
@@ -40,7 +50,11 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     """The service on a store and blobs of the caller's."""
     datasets, uploads = Datasets(store), Uploads(store, settings.upload_ttl_s)
     collector = Collector(
-        store, blobs, interval_s=settings.collect_interval_s, write_timeout_s=settings.pack_write_timeout_s
+        store,
+        blobs,
+        interval_s=settings.collect_interval_s,
+        write_timeout_s=settings.pack_write_timeout_s,
+        unreachable_ttl_s=settings.unreachable_commit_ttl_s,
     )
     parts = FlightParts(
         datasets=datasets,
@@ -56,8 +70,13 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     service = Service("dataset", settings, auth=Authenticator.from_settings(settings.auth_key_file))
     service.add_servicer(
         datasets_pb2_grpc.add_DatasetServiceServicer_to_server,
-        DatasetServicer(datasets, uploads),
+        DatasetServicer(datasets, Versions(store), uploads),
         datasets_pb2.DESCRIPTOR.services_by_name["DatasetService"],
+    )
+    service.add_servicer(
+        history_pb2_grpc.add_DatasetHistoryServiceServicer_to_server,
+        DatasetHistoryServicer(History(store)),
+        history_pb2.DESCRIPTOR.services_by_name["DatasetHistoryService"],
     )
     service.add_servicer(
         proofs_pb2_grpc.add_RowProofServiceServicer_to_server,

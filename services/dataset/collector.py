@@ -1,4 +1,7 @@
-"""Removing what aborted, expired and crashed uploads left behind. Any number of processes may do it at once."""
+"""Removing what aborted, expired and crashed uploads left behind, and commits that nothing leads to.
+
+Any number of processes may do it at once.
+"""
 
 import asyncio
 
@@ -13,18 +16,27 @@ _PACKS_AT_ONCE = 100
 class Collector:
     """Collects; the store decides what is dead (``store.Collector``)."""
 
-    def __init__(self, store: Store, blobs: Blobs, *, interval_s: float, write_timeout_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        *,
+        interval_s: float,
+        write_timeout_s: float,
+        unreachable_ttl_s: float,
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._interval_s = interval_s
         self._write_timeout_s = write_timeout_s
+        self._unreachable_ttl_s = unreachable_ttl_s
 
     async def run(self) -> None:
         """Collect for ever."""
         while True:
             removed = await self.collect()
             if removed:
-                structlog.get_logger().info("collected packs of dead uploads", packs=removed)
+                structlog.get_logger().info("collected packs that nothing needs", packs=removed)
             await asyncio.sleep(self._interval_s)
 
     async def collect(self) -> int:
@@ -34,12 +46,18 @@ class Collector:
             await tx.forget_requests()
         while await self._release_one():
             pass
+        while await self._drop_one():
+            pass
         await self._blobs.collect_leftovers()
         return await self._remove_packs()
 
     async def _release_one(self) -> bool:
         async with self._store.transaction() as tx:
             return await tx.release_dead_upload(self._write_timeout_s)
+
+    async def _drop_one(self) -> bool:
+        async with self._store.transaction() as tx:
+            return await tx.drop_unreachable_commit(self._unreachable_ttl_s)
 
     async def _remove_packs(self) -> int:
         removed = 0

@@ -1,13 +1,17 @@
 """Between protos and domain values; pure."""
 
 import datetime
+from collections.abc import Collection, Sequence
+from typing import Any
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
 from headwater.names import CommitName, DatasetVersionName, check_segment
 from headwater.tree import digest_text, parse_digest
+from services.dataset.errors import InvalidUpdateMask
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState
 from services.dataset.reads import ReadRequest, Selection
 from services.dataset.rows.put import PutResult
@@ -34,6 +38,22 @@ def dataset_to_proto(dataset: Dataset) -> datasets_pb2.Dataset:
         tags=dataset.tags,
         hidden=dataset.hidden,
     )
+
+
+def dataset_changes(message: datasets_pb2.Dataset, paths: Sequence[str]) -> dict[str, Any]:
+    """The fields that an update is about, with the values that they are to have.
+
+    Raises:
+        InvalidUpdateMask
+    """
+    given = {
+        "display_name": message.display_name,
+        "description": message.description,
+        "key_columns": tuple(message.key_columns),
+        "tags": dict(message.tags),
+        "hidden": message.hidden,
+    }
+    return {field: given[field] for field in masked(message, paths, given)}
 
 
 def split_to_proto(split: Split) -> definitions_pb2.Split:
@@ -136,3 +156,19 @@ def _base_name(upload: Upload) -> str:
     if not upload.target.base:
         return ""
     return str(CommitName(upload.dataset.project, upload.dataset.dataset, upload.target.base.hex()))
+
+
+def masked(message: Message, paths: Sequence[str], allowed: Collection[str]) -> list[str]:
+    """The fields to set from ``message`` (AIP-134): those of the mask; all for ``*``; without one, those not empty.
+
+    Raises:
+        InvalidUpdateMask: the mask has something beside ``allowed``.
+    """
+    if list(paths) == ["*"]:
+        return list(allowed)
+    if not paths:
+        return [field.name for field, _ in message.ListFields() if field.name in allowed]
+    for path in paths:
+        if path not in allowed:
+            raise InvalidUpdateMask(path=path, allowed=", ".join(sorted(allowed)))
+    return list(paths)

@@ -1,14 +1,16 @@
 """Use cases of datasets and their versions: create, look up, list."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from chassis import etags
 from chassis.clock import SystemClock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetName, DatasetVersionName, ProjectName
-from services.dataset.errors import SplitNotFound
+from services.dataset.errors import InvalidKeyColumns, SplitNotFound
 from services.dataset.history.model import Commit, Version
 from services.dataset.model import Chunk, Dataset, SemVer, SourceFile, Split
 from services.dataset.store import Store, Transaction
@@ -20,20 +22,33 @@ class Datasets:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def create(
-        self, name: DatasetName, display_name: str, description: str, *, author: str, request_id: str, body: str
-    ) -> Dataset:
+    async def create(self, dataset: Dataset, *, request_id: str, body: str) -> Dataset:
         """Create a dataset.
 
         Raises:
-            DatasetAlreadyExists, RequestIdReused
+            DatasetAlreadyExists, InvalidKeyColumns, RequestIdReused
         """
+        check_key_columns(dataset.key_columns)
         async with self._store.transaction() as tx:
             if await tx.first_result("CreateDataset", request_id, body) is not None:
-                return await tx.get_dataset(name)
-            dataset = await tx.create_dataset(new_dataset(name, author, display_name, description))
-            await tx.remember("CreateDataset", request_id, body, str(name))
-            return dataset
+                return await tx.get_dataset(dataset.name)
+            created = await tx.create_dataset(dataset)
+            await tx.remember("CreateDataset", request_id, body, str(dataset.name))
+            return created
+
+    async def update(self, name: DatasetName, change: Callable[[Dataset], Dataset], etag: str) -> Dataset:
+        """Change what is said about a dataset.
+
+        Raises:
+            DatasetNotFound, InvalidKeyColumns
+            EtagMismatch: it is not as the caller has seen it.
+        """
+        async with self._store.transaction() as tx:
+            before = await tx.get_dataset(name, lock=True)
+            etags.check(etag, etags.etag_of(before.revision))
+            changed = change(before)
+            check_key_columns(changed.key_columns)
+            return await tx.update_dataset(changed)
 
     async def get(self, name: DatasetName) -> Dataset:
         """One dataset, or DatasetNotFound."""
@@ -81,6 +96,12 @@ class Datasets:
             upload_uid = (await version_named(tx, version)).commit.upload_uid
             rows = await tx.list_source_files(upload_uid, str(after[0]) if after else "", limit + 1)
         return page_of(rows, limit, key=lambda file: (file.path,), query=query)
+
+
+def check_key_columns(columns: Sequence[str]) -> None:
+    """Go on if the columns could name a row together, or InvalidKeyColumns. Whether they exist, the rows will show."""
+    if "" in columns or len(set(columns)) < len(columns):
+        raise InvalidKeyColumns(columns=", ".join(columns))
 
 
 def new_dataset(name: DatasetName, author: str, display_name: str = "", description: str = "") -> Dataset:

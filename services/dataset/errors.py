@@ -25,6 +25,20 @@ class DatasetAlreadyExists(AlreadyExists):
     text = "A dataset has this name already."
 
 
+class InvalidKeyColumns(InvalidArgument):
+    """A column is named twice, or has no name."""
+
+    reason = "INVALID_KEY_COLUMNS"
+    text = "Key columns must have names, and each must come once."
+
+
+class InvalidUpdateMask(InvalidArgument):
+    """The mask names a field that cannot be changed, or does not exist."""
+
+    reason = "INVALID_UPDATE_MASK"
+    text = "The update mask names a field that cannot be changed."
+
+
 class VersionNotFound(NotFound):
     """The dataset has no such version."""
 

@@ -1,5 +1,6 @@
 """The RPCs: convert, call, convert."""
 
+import dataclasses
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -10,35 +11,42 @@ from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
 from headwater.errors import InvalidArgument
 from headwater.names import DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
-from services.dataset.datasets import Datasets
+from services.dataset.datasets import Datasets, new_dataset
 from services.dataset.history import convert as history
 from services.dataset.history.definition import Dataflow
-from services.dataset.history.model import MAIN
+from services.dataset.history.model import MAIN, VersionState
+from services.dataset.history.versions import Versions
 from services.dataset.model import SemVer
 from services.dataset.uploads import CommitRequest, Uploads
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_SETTABLE = ("display_name", "description", "key_columns", "tags", "hidden")
 
 
 class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     """``headwater.dataset.v1.DatasetService``; the protos say what each method does."""
 
-    def __init__(self, datasets: Datasets, uploads: Uploads) -> None:
+    def __init__(self, datasets: Datasets, versions: Versions, uploads: Uploads) -> None:
         self._datasets = datasets
+        self._versions = versions
         self._uploads = uploads
 
     async def CreateDataset(self, request: datasets_pb2.CreateDatasetRequest, context: Context) -> datasets_pb2.Dataset:
         project = ProjectName.parse(request.parent, "parent")
-        given = datasets_pb2.Dataset(display_name=request.dataset.display_name, description=request.dataset.description)
-        if given != request.dataset:
-            raise InvalidArgument("Only display_name and description of a new dataset can be set.", field="dataset")
+        changes = convert.dataset_changes(request.dataset, [])
+        if len(changes) < len(request.dataset.ListFields()):
+            raise InvalidArgument(f"Of a new dataset, only {', '.join(_SETTABLE)} can be set.", field="dataset")
+        new = new_dataset(DatasetName(project.project, request.dataset_id), current_principal().subject)
         dataset = await self._datasets.create(
-            DatasetName(project.project, request.dataset_id),
-            request.dataset.display_name,
-            request.dataset.description,
-            author=current_principal().subject,
-            request_id=request.request_id,
-            body=body_digest(request),
+            dataclasses.replace(new, **changes), request_id=request.request_id, body=body_digest(request)
+        )
+        return convert.dataset_to_proto(dataset)
+
+    async def UpdateDataset(self, request: datasets_pb2.UpdateDatasetRequest, context: Context) -> datasets_pb2.Dataset:
+        name = DatasetName.parse(request.dataset.name, "dataset.name")
+        changes = convert.dataset_changes(request.dataset, request.update_mask.paths)
+        dataset = await self._datasets.update(
+            name, lambda before: dataclasses.replace(before, **changes), request.dataset.etag
         )
         return convert.dataset_to_proto(dataset)
 
@@ -68,6 +76,44 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
             dataset_versions=[history.version_to_proto(version) for version in page.items],
             next_page_token=page.next_page_token,
         )
+
+    async def CreateDatasetVersion(
+        self, request: datasets_pb2.CreateDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        version = await self._versions.create(
+            DatasetName.parse(request.parent, "parent"),
+            request.commit,
+            SemVer.parse(request.version) if request.version else None,
+            request_id=request.request_id,
+            body=body_digest(request),
+        )
+        return history.version_to_proto(version)
+
+    async def UpdateDatasetVersion(
+        self, request: datasets_pb2.UpdateDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        wanted = request.dataset_version
+        name = DatasetVersionName.parse(wanted.name, "dataset_version.name")
+        changes = history.about_changes(wanted, request.update_mask.paths)
+        version = await self._versions.describe(
+            name, lambda before: dataclasses.replace(before, **changes), wanted.etag
+        )
+        return history.version_to_proto(version)
+
+    async def DeprecateDatasetVersion(
+        self, request: datasets_pb2.DeprecateDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        return await self._set_state(request.name, VersionState.DEPRECATED, request.message, request.etag)
+
+    async def ArchiveDatasetVersion(
+        self, request: datasets_pb2.ArchiveDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        return await self._set_state(request.name, VersionState.ARCHIVED, request.message, request.etag)
+
+    async def ReactivateDatasetVersion(
+        self, request: datasets_pb2.ReactivateDatasetVersionRequest, context: Context
+    ) -> datasets_pb2.DatasetVersion:
+        return await self._set_state(request.name, VersionState.ACTIVE, "", request.etag)
 
     async def ListChunks(
         self, request: datasets_pb2.ListChunksRequest, context: Context
@@ -128,6 +174,10 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
 
     async def AbortUpload(self, request: datasets_pb2.AbortUploadRequest, context: Context) -> datasets_pb2.Upload:
         return convert.upload_to_proto(await self._uploads.abort(UploadName.parse(request.name)))
+
+    async def _set_state(self, name: str, state: VersionState, message: str, etag: str) -> datasets_pb2.DatasetVersion:
+        version = await self._versions.set_state(DatasetVersionName.parse(name), state, message, etag)
+        return history.version_to_proto(version)
 
 
 def _dataflow(request: datasets_pb2.CommitUploadRequest) -> Dataflow | None:

@@ -18,6 +18,8 @@ class Settings(ServiceSettings):
     """An open upload into which nothing was put for so long is given up, in seconds."""
     collect_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     """How often what dead uploads left behind is collected, in seconds."""
+    unreachable_commit_ttl_s: Annotated[float, Field(ge=0)] = 14 * 86_400.0
+    """A commit that no branch, tag or version has led to for so long is dropped with its rows, in seconds."""
     pack_write_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 600.0
     """How long storing one pack may take, in seconds."""
     pack_max_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 2**20)] = 64 * 2**20

@@ -150,7 +150,10 @@ async def _collect(postgres_url: str, blobs_dir: Path) -> bool:
     database, blobs = Database(postgres_url, SCHEMA), LocalBlobs(blobs_dir / "dataset")
     async with database.transaction() as tx:
         await tx.execute(sqlalchemy.text("UPDATE uploads SET expire_time = now() WHERE state = 'open'"))
-    await Collector(PostgresStore(database), blobs, interval_s=60, write_timeout_s=0).collect()
+    collector = Collector(
+        PostgresStore(database), blobs, interval_s=60, write_timeout_s=0, unreachable_ttl_s=14 * 86_400
+    )
+    await collector.collect()
     async with database.transaction() as tx:
         packs = await tx.execute(sqlalchemy.text("SELECT encode(digest, 'hex') FROM packs WHERE state = 'stored'"))
         known = {row[0] for row in packs}

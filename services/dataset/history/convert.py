@@ -1,10 +1,13 @@
 """Between the history's protos and values; pure."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from chassis.etags import etag_of
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
 from headwater.names import CommitName
 from headwater.tree import digest_text
-from services.dataset.convert import split_to_proto, timestamp
+from services.dataset.convert import masked, split_to_proto, timestamp
 from services.dataset.history.append import Appended
 from services.dataset.history.definition import Dataflow, DataPath, Definition
 from services.dataset.history.model import (
@@ -126,6 +129,21 @@ def about_from_proto(
         Provenance(provenance.source, provenance.citation, provenance.license),
         DeclaredStatistics(tuple(statistics.image_size), statistics.num_classes),
     )
+
+
+def about_changes(message: datasets_pb2.DatasetVersion, paths: Sequence[str]) -> dict[str, Any]:
+    """The fields of About that an update is about, with the values that they are to have.
+
+    Raises:
+        InvalidUpdateMask
+    """
+    about = about_from_proto(message)
+    given = {
+        "description": ("description", about.description),
+        "provenance": ("provenance", about.provenance),
+        "declared_statistics": ("statistics", about.statistics),
+    }
+    return dict(given[path] for path in masked(message, paths, given))
 
 
 def _provenance_to_proto(provenance: Provenance) -> definitions_pb2.DataProvenance | None:

@@ -37,11 +37,15 @@ def packs_in(blobs_dir: Path) -> set[str]:
     return {file.name for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file()}
 
 
-async def collect(postgres_url: str, blobs_dir: Path) -> int:
+async def collect(postgres_url: str, blobs_dir: Path, unreachable_ttl_s: float = 14 * 86_400) -> int:
     database = Database(postgres_url, SCHEMA)
     try:
         collector = Collector(
-            PostgresStore(database), LocalBlobs(blobs_dir / "dataset"), interval_s=60, write_timeout_s=600
+            PostgresStore(database),
+            LocalBlobs(blobs_dir / "dataset"),
+            interval_s=60,
+            write_timeout_s=600,
+            unreachable_ttl_s=unreachable_ttl_s,
         )
         return await collector.collect()
     finally:

@@ -423,7 +423,7 @@ class CreateDatasetRequest(_message.Message):
     """Makes a retry safe."""
     @_builtins.property
     def dataset(self) -> Global___Dataset:
-        """Display name and description; every other field must be empty."""
+        """Display name, description, key columns, tags and whether it is hidden; every other field must be empty."""
 
     def __init__(
         self,
@@ -1095,7 +1095,7 @@ class UpdateDatasetRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Among `display_name`, `description`, `key_columns`, `tags` and `hidden`."""
+        """Among `display_name`, `description`, `key_columns`, `tags` and `hidden`; `*` is all of them, none those that are set."""
 
     def __init__(
         self,
@@ -1159,7 +1159,7 @@ class UpdateDatasetVersionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Among `description`, `provenance` and `declared_statistics`."""
+        """Among `description`, `provenance` and `declared_statistics`; `*` is all of them, none those that are set."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from headwater.names import DatasetName
 from services.dataset.errors import VersionNotFound
 from services.dataset.history.errors import CommitHasVersion
 from services.dataset.history.model import About, DeclaredStatistics, Provenance, Version, VersionState
-from services.dataset.history.postgres_commits import PostgresCommits, commits_with
+from services.dataset.history.postgres.commits import PostgresCommits, commits_with
 from services.dataset.history.tables import COMMITS, VERSIONS
 from services.dataset.model import SemVer
 from services.dataset.postgres.catalog import is_named

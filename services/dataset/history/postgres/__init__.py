@@ -1,7 +1,7 @@
 """The history in PostgreSQL."""
 
-from services.dataset.history.postgres_pointers import PostgresPointers
-from services.dataset.history.postgres_versions import PostgresVersions
+from services.dataset.history.postgres.pointers import PostgresPointers
+from services.dataset.history.postgres.versions import PostgresVersions
 
 
 class PostgresHistory(PostgresVersions, PostgresPointers):
