@@ -1,18 +1,8 @@
-"""What every store of the dataset service promises; run against each of them."""
-
-import datetime
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+"""What every store of the dataset service promises of datasets, uploads and rows; run against each of them."""
 
 import pytest
-import pytest_asyncio
-import sqlalchemy
 
-from chassis.db.engine import Database
-from chassis.ids import new_id
-from chassis.testing import ManualClock
 from headwater.names import DatasetName, UploadName
-from headwater.tree import digest_text
 from services.dataset.datasets import new_dataset
 from services.dataset.errors import (
     Collected,
@@ -23,130 +13,21 @@ from services.dataset.errors import (
     UploadNotOpen,
     VersionNotFound,
 )
-from services.dataset.history.model import Draft, Version, commit_of
-from services.dataset.memory import MemoryStore
-from services.dataset.model import (
-    Placement,
-    SemVer,
-    SourceFile,
-    Split,
-    Tree,
-    Upload,
-    UploadState,
+from services.dataset.model import Placement, SemVer, SourceFile, UploadState
+from services.dataset.store import Store
+from tests.contract.dataset.builders import (
+    DIGITS,
+    HOUR_S,
+    LAYOUT,
+    World,
+    begin_upload,
+    collect,
+    commit,
+    digest,
+    pack_named,
+    put_pack,
+    put_split,
 )
-from services.dataset.postgres import PostgresStore
-from services.dataset.store import NewChunk, PlacedChunk, Store, Transaction
-
-DIGITS = DatasetName("default", "digits")
-LAYOUT = b"l" * 32
-HOUR_S = 3600.0
-
-
-class World:
-    """A store and the means to let time pass in it."""
-
-    def __init__(self, store: Store, pass_time: Callable[[float], Awaitable[None]]) -> None:
-        self.store = store
-        self.pass_time = pass_time
-
-
-@pytest_asyncio.fixture(params=["memory", "postgres"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "memory":
-        clock = ManualClock()
-
-        async def advance(seconds: float) -> None:
-            clock.advance(seconds)
-
-        yield World(MemoryStore(clock), advance)
-        return
-    database = Database(request.getfixturevalue("postgres_url"), "dataset")
-
-    async def shift(seconds: float) -> None:
-        # The database's clock decides, and cannot be set: so what it is compared with moves back instead.
-        async with database.transaction() as tx:
-            past = {"past": datetime.timedelta(seconds=seconds)}
-            for table, column in (("uploads", "expire_time"), ("packs", "create_time")):
-                await tx.execute(
-                    sqlalchemy.text(f"UPDATE {table} SET {column} = {column} - CAST(:past AS interval)"), past
-                )
-
-    yield World(PostgresStore(database), shift)
-    await database.close()
-
-
-@pytest.fixture
-def store(world: World) -> Store:
-    return world.store
-
-
-def digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
-def pack_named(text: str) -> str:
-    return digest_text(digest(text))
-
-
-def chunks_named(*names: str) -> list[NewChunk]:
-    return [NewChunk(digest(name), 10, 100, ends_naturally=True, first_row_bytes=9) for name in names]
-
-
-def split_of(*names: str, name: str = "train") -> Split:
-    tree = Tree(digest("root of " + "+".join(names)), LAYOUT, 10 * len(names), 100 * len(names), len(names))
-    return Split(name, tree, b"schema")
-
-
-async def begin_upload(tx: Transaction, ttl_s: float = HOUR_S) -> Upload:
-    try:
-        await tx.get_dataset(DIGITS)
-    except DatasetNotFound:
-        await tx.create_dataset(new_dataset(DIGITS, "ann"))
-    return await tx.create_upload(new_id(), DIGITS, "ann", ttl_s)
-
-
-async def put_pack(tx: Transaction, upload: Upload, pack: str, *names: str) -> None:
-    await tx.begin_pack(upload.uid, pack_named(pack), 1000)
-    placed = [
-        PlacedChunk(chunk, Placement(pack_named(pack), 0, 10 * row)) for row, chunk in enumerate(chunks_named(*names))
-    ]
-    await tx.finish_pack(upload.uid, LAYOUT, pack_named(pack), placed)
-
-
-async def put_split(tx: Transaction, upload: Upload, *names: str, split: str = "train") -> Split:
-    put = split_of(*names, name=split)
-    await tx.record_split(upload.uid, put, chunks_named(*names))
-    return put
-
-
-async def commit(tx: Transaction, upload: Upload, version: SemVer, *splits: Split) -> Version:
-    draft = Draft(
-        dataset=DIGITS,
-        digest=digest(str(version)),
-        splits=splits,
-        message="because",
-        author="ann",
-        derived_from=("projects/default/pipelines/prep/versions/1",),
-        upload_uid=upload.uid,
-    )
-    dataset = await tx.get_dataset(DIGITS, lock=True)
-    added = await tx.add_commit(commit_of(draft, dataset.uid, [], await tx.now()))
-    await tx.close_upload(upload.uid, UploadState.COMMITTED)
-    return await tx.add_version(Version(new_id(), added, version, None))
-
-
-async def collect(store: Store) -> list[str]:
-    """Everything that is condemned once no dead upload is left."""
-    async with store.transaction() as tx:
-        await tx.expire_uploads()
-    released = True
-    while released:
-        async with store.transaction() as tx:
-            released = await tx.release_dead_upload(600)
-    async with store.transaction() as tx:
-        condemned = list(await tx.condemned_packs(100))
-        await tx.forget_packs(condemned)
-    return condemned
 
 
 async def test_a_dataset_is_found_by_its_name(store: Store) -> None:
