@@ -1,5 +1,6 @@
 """Immutable bytes by digest: one Protocol, local directory, object stores and memory."""
 
+from chassis.blobs.digests import InvalidDigest, Scheme, check_digest
 from chassis.blobs.local import LocalBlobs
 from chassis.blobs.memory import MemoryBlobs
 from chassis.blobs.objects import ObjectStoreBlobs
@@ -10,10 +11,9 @@ from chassis.blobs.protocol import (
     Blobs,
     BlobStoreFull,
     BlobStoreUnavailable,
+    BlobWriter,
     DigestMismatch,
-    InvalidDigest,
     RangeOutside,
-    check_digest,
 )
 from chassis.blobs.urls import InvalidBlobsUrl, blobs_from_url
 
@@ -23,6 +23,7 @@ __all__ = [
     "BlobNotFound",
     "BlobStoreFull",
     "BlobStoreUnavailable",
+    "BlobWriter",
     "Blobs",
     "DigestMismatch",
     "InvalidBlobsUrl",
@@ -31,6 +32,7 @@ __all__ = [
     "MemoryBlobs",
     "ObjectStoreBlobs",
     "RangeOutside",
+    "Scheme",
     "blobs_from_url",
     "check_digest",
 ]

@@ -1,6 +1,6 @@
 """Blobs as files of one directory.
 
-    root/sha256/ab/abcdef…    a blob, read-only; it appears by a rename and is never changed
+    root/sha256/ab/abcdef…    a blob, read-only; it appears by a rename and is never changed (and root/blake3/…)
     root/incoming/…           puts under way, and what interrupted ones left
 
 A put is acknowledged when the file is synced and renamed and its directory, and those above it that may be new, are
@@ -9,11 +9,12 @@ synced too (promise 1). A copy of ``root`` made at any moment is a consistent st
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from chassis.blobs.protocol import Blob, BlobNotFound, Blobs, BlobStoreUnavailable, check_digest, length_within
-from chassis.blobs.spool import full_disk_named, remove_older, spooled, verified
+from chassis.blobs.digests import Scheme, key_of
+from chassis.blobs.protocol import BlobNotFound, Blobs, BlobStoreUnavailable, BlobWriter, length_within
+from chassis.blobs.spool import SpooledWriter, full_disk_named, remove_older, verified
 
 _READ_BYTES = 2**20
 
@@ -27,16 +28,11 @@ class LocalBlobs(Blobs):
         self._synced: set[Path] = set()
         self._verified: dict[str, tuple[int, int, int]] = {}
 
-    async def put(self, chunks: AsyncIterable[bytes], *, expected_digest: str = "") -> Blob:
+    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
         """See Blobs."""
-        if expected_digest:
-            check_digest(expected_digest)
         with full_disk_named():
             await asyncio.to_thread(self._make_directory, self._incoming)
-        async with spooled(self._incoming, chunks, expected_digest=expected_digest) as file:
-            with full_disk_named():
-                await asyncio.to_thread(self._publish, file.path, self._path(file.digest))
-            return Blob(file.digest, file.size_bytes)
+        return await asyncio.to_thread(SpooledWriter, self._incoming, scheme, self._publish, durable=True)
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
         """See Blobs."""
@@ -95,8 +91,7 @@ class LocalBlobs(Blobs):
         """See Blobs."""
 
     def _path(self, digest: str) -> Path:
-        hexadecimal = check_digest(digest).removeprefix("sha256:")
-        return self._root / "sha256" / hexadecimal[:2] / hexadecimal
+        return self._root / key_of(digest)
 
     async def _stat(self, digest: str) -> os.stat_result:
         try:
@@ -113,10 +108,14 @@ class LocalBlobs(Blobs):
             while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
                 yield chunk
 
-    def _publish(self, temporary: Path, final: Path) -> None:
-        self._make_directory(final.parent)
-        temporary.replace(final)  # over an equal one, if there is one; that heals it if it was damaged
-        _sync(final.parent)
+    async def _publish(self, temporary: Path, digest: str) -> None:
+        def move() -> None:
+            final = self._path(digest)
+            self._make_directory(final.parent)
+            temporary.replace(final)  # over an equal one, if there is one; that heals it if it was damaged
+            _sync(final.parent)
+
+        await asyncio.to_thread(move)
 
     def _make_directory(self, directory: Path) -> None:
         """Make ``directory`` and sync all above it that may be new.

@@ -1,6 +1,6 @@
 """Blobs in an object store: S3, Google Cloud Storage, Azure, or any other that obstore speaks to.
 
-    sha256/ab/abcdef…    a blob; it appears when its upload is complete
+    sha256/ab/abcdef…    a blob; it appears when its upload is complete (and blake3/…)
 
 A put is spooled to this machine's disk first, because an object's name, its digest, is known only at the end. The
 uploads of interrupted puts are never visible; let a life-cycle rule of the bucket abort incomplete multipart uploads.
@@ -9,7 +9,7 @@ uploads of interrupted puts are never visible; let a life-cycle rule of the buck
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore
 
-from chassis.blobs.protocol import Blob, BlobNotFound, Blobs, BlobStoreUnavailable, check_digest, length_within
+from chassis.blobs.digests import Scheme, check_digest, key_of, scheme_of
+from chassis.blobs.protocol import BlobNotFound, Blobs, BlobStoreUnavailable, BlobWriter, length_within
 from chassis.blobs.scratch import Scratch
-from chassis.blobs.spool import full_disk_named, remove_older, spooled, verified
+from chassis.blobs.spool import SpooledWriter, remove_older, verified
 
 _READ_BYTES = 2**20
 _REMEMBERED_SIZES = 100_000
@@ -41,21 +42,13 @@ class ObjectStoreBlobs(Blobs):
         self._copies: collections.OrderedDict[str, int] = collections.OrderedDict()
         self._sizes: dict[str, int] = {}
 
-    async def put(self, chunks: AsyncIterable[bytes], *, expected_digest: str = "") -> Blob:
+    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
         """See Blobs."""
-        if expected_digest:
-            check_digest(expected_digest)
-        async with spooled(
-            self._own_folder("incoming"), chunks, expected_digest=expected_digest, durable=False
-        ) as file:
-            # Always uploaded, also over an equal one: that heals it if it was damaged.
-            with _errors(file.digest):
-                await obstore.put_async(self._store, _key(file.digest), file.path)
-            return Blob(file.digest, file.size_bytes)
+        return SpooledWriter(self._own_folder("incoming"), scheme, self._publish, durable=False)
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
         """See Blobs."""
-        return verified(digest, self._read(_key(digest), digest))
+        return verified(digest, self._read(key_of(digest), digest))
 
     async def read_range(self, digest: str, start: int, length: int) -> bytes:
         """See Blobs."""
@@ -63,7 +56,7 @@ class ObjectStoreBlobs(Blobs):
         if within == 0:  # object stores refuse an empty range
             return b""
         with _errors(digest):
-            return bytes(await obstore.get_range_async(self._store, _key(digest), start=start, length=within))
+            return bytes(await obstore.get_range_async(self._store, key_of(digest), start=start, length=within))
 
     async def exists(self, digest: str) -> bool:
         """See Blobs."""
@@ -84,23 +77,20 @@ class ObjectStoreBlobs(Blobs):
 
     async def local_path(self, digest: str) -> Path:
         """See Blobs. A copy in this process's own cache, removed on :meth:`close`."""
-        path = self._own_folder("copies") / check_digest(digest).removeprefix("sha256:")
+        path = self._copy(digest)
         if digest not in self._copies:
-            async with spooled(self._own_folder("incoming"), self.open(digest), durable=False) as file:
-                with full_disk_named():
-                    file.path.replace(path)
-                self._copies[digest] = file.size_bytes
+            self._copies[digest] = await self._download(digest, path)
         self._copies.move_to_end(digest)
         while len(self._copies) > 1 and sum(self._copies.values()) > self._cache_max_bytes:
             oldest, _ = self._copies.popitem(last=False)
-            path.with_name(oldest.removeprefix("sha256:")).unlink(missing_ok=True)
+            self._copy(oldest).unlink(missing_ok=True)
         return path
 
     async def delete(self, digest: str) -> None:
         """See Blobs."""
         self._sizes.pop(digest, None)
         with contextlib.suppress(BlobNotFound), _errors(digest):
-            await obstore.delete_async(self._store, _key(digest))
+            await obstore.delete_async(self._store, key_of(digest))
 
     async def collect_leftovers(self, older_than_s: float = 86_400) -> int:
         """See Blobs."""
@@ -117,6 +107,28 @@ class ObjectStoreBlobs(Blobs):
             await asyncio.to_thread(self._scratch.remove)
             self._scratch = None
 
+    async def _publish(self, file: Path, digest: str) -> None:
+        # Always uploaded, also over an equal one: that heals it if it was damaged.
+        with _errors(digest):
+            await obstore.put_async(self._store, key_of(digest), file)
+
+    async def _download(self, digest: str, path: Path) -> int:
+        async def move(file: Path, _digest: str) -> None:
+            await asyncio.to_thread(file.replace, path)
+
+        writer = SpooledWriter(self._own_folder("incoming"), scheme_of(digest), move, durable=False)
+        try:
+            async for chunk in self.open(digest):
+                await asyncio.to_thread(writer.write, chunk)
+            blob = await asyncio.to_thread(writer.seal)
+            await writer.publish()
+        finally:
+            writer.discard()
+        return blob.size_bytes
+
+    def _copy(self, digest: str) -> Path:
+        return self._own_folder("copies") / check_digest(digest).replace(":", "-")
+
     def _own_folder(self, name: str) -> Path:
         if self._scratch is None:
             self._scratch = Scratch()
@@ -124,18 +136,13 @@ class ObjectStoreBlobs(Blobs):
 
     async def _head(self, digest: str) -> Any:
         with _errors(digest):
-            return await obstore.head_async(self._store, _key(digest))
+            return await obstore.head_async(self._store, key_of(digest))
 
     async def _read(self, key: str, digest: str) -> AsyncIterator[bytes]:
         with _errors(digest):
             found = await obstore.get_async(self._store, key)
             async for chunk in found.stream(min_chunk_size=_READ_BYTES):
                 yield bytes(chunk)
-
-
-def _key(digest: str) -> str:
-    hexadecimal = check_digest(digest).removeprefix("sha256:")
-    return f"sha256/{hexadecimal[:2]}/{hexadecimal}"
 
 
 @contextlib.contextmanager

@@ -1,21 +1,15 @@
 """What every blob store promises; tests/contract/chassis/test_blobs.py holds each of them to it."""
 
+import asyncio
 import dataclasses
-import re
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from chassis.blobs.digests import BytesLike, Scheme, scheme_of
 from headwater.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unavailable
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-
-
-class InvalidDigest(InvalidArgument):
-    """Not a digest of the form ``sha256:<64 hex digits>``."""
-
-    reason = "INVALID_DIGEST"
-    text = "A digest must look like sha256:<64 lower-case hex digits>."
+_PUT_BYTES = 2**20
 
 
 class DigestMismatch(InvalidArgument):
@@ -59,13 +53,6 @@ class RangeOutside(OutOfRange):
     text = "The range does not begin within the stored bytes."
 
 
-def check_digest(digest: str) -> str:
-    """Return ``digest`` if it is well formed, or raise InvalidDigest."""
-    if not _DIGEST.fullmatch(digest):
-        raise InvalidDigest
-    return digest
-
-
 def length_within(start: int, length: int, size_bytes: int) -> int:
     """How much of a range lies within a blob of ``size_bytes``; raise RangeOutside if it does not begin there."""
     if start < 0 or length < 0 or start > size_bytes:
@@ -75,22 +62,63 @@ def length_within(start: int, length: int, size_bytes: int) -> int:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Blob:
-    """Stored bytes: ``digest`` is ``sha256:<hex>``."""
+    """Stored bytes: ``digest`` is ``sha256:<hex>``, or that of another scheme."""
 
     digest: str
     size_bytes: int
 
 
+class BlobWriter(Protocol):
+    """A blob on its way in. ``write``, ``seal`` and ``discard`` block: call them from a thread, one at a time."""
+
+    def write(self, data: BytesLike) -> None:
+        """Take the next bytes. They may be reused when this returns.
+
+        Raises:
+            BlobStoreFull: there is no room.
+        """
+
+    def seal(self) -> Blob:
+        """No more bytes come; returns what they are going to be. What takes long about keeping them is done here.
+
+        Raises:
+            BlobStoreFull: there is no room.
+        """
+
+    async def publish(self) -> None:
+        """Store the sealed bytes under their digest; when this returns they are durable there (promise 1)."""
+
+    def discard(self) -> None:
+        """Remove what was not published. Call it in the end, whatever happened; it may be called again."""
+
+
 class Blobs(Protocol):
-    """Immutable bytes by their SHA-256. A digest that is not well formed raises InvalidDigest everywhere."""
+    """Immutable bytes by their digest. A digest that is not well formed raises InvalidDigest everywhere."""
+
+    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
+        """Begin to store bytes that come one after the other. Bytes that are there may come again.
+
+        Raises:
+            BlobStoreFull: there is no room.
+        """
 
     async def put(self, chunks: AsyncIterable[bytes], *, expected_digest: str = "") -> Blob:
-        """Store the bytes; when this returns they are durable (promise 1). Bytes that are there may come again.
+        """Store the bytes; when this returns they are durable (promise 1).
 
         Raises:
             DigestMismatch: ``expected_digest`` is given and is not that of the bytes; nothing is stored.
             BlobStoreFull: there is no room.
         """
+        writer = await self.writer(scheme_of(expected_digest) if expected_digest else Scheme.SHA256)
+        try:
+            await _write_all(writer, chunks)
+            blob = await asyncio.to_thread(writer.seal)
+            if expected_digest and blob.digest != expected_digest:
+                raise DigestMismatch(declared=expected_digest, received=blob.digest)
+            await writer.publish()
+            return blob
+        finally:
+            writer.discard()
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
         """All bytes in order, in chunks of about 1 MiB; the last one only after the digest has been verified.
@@ -135,3 +163,20 @@ class Blobs(Protocol):
 
     async def close(self) -> None:
         """Release what is held."""
+
+
+async def _write_all(writer: BlobWriter, chunks: AsyncIterable[bytes]) -> None:
+    waiting: list[bytes] = []
+    waiting_bytes = 0
+
+    def write() -> None:
+        for chunk in waiting:
+            writer.write(chunk)
+
+    async for chunk in chunks:
+        waiting.append(chunk)
+        waiting_bytes += len(chunk)
+        if waiting_bytes >= _PUT_BYTES:  # one hop to a thread for many small chunks
+            await asyncio.to_thread(write)
+            waiting, waiting_bytes = [], 0
+    await asyncio.to_thread(write)

@@ -1,105 +1,97 @@
-"""Bytes on their way in: written to a file under a temporary name and hashed while they come."""
+"""Bytes on their way in: written to a file under a temporary name and digested while they come."""
 
 import asyncio
 import contextlib
-import dataclasses
 import errno
-import hashlib
 import os
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeAlias
 
-from chassis.blobs.protocol import BlobCorrupt, BlobStoreFull, DigestMismatch
+from chassis.blobs.digests import BytesLike, Scheme, hasher, scheme_of
+from chassis.blobs.protocol import Blob, BlobCorrupt, BlobStoreFull, BlobWriter
 
-_WRITE_BYTES = 2**20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Spooled:
-    """A complete temporary file."""
-
-    path: Path
-    digest: str
-    size_bytes: int
+_BUFFER_BYTES = 2**18
 
 
-@contextlib.asynccontextmanager
-async def spooled(
-    folder: Path, chunks: AsyncIterable[bytes], *, expected_digest: str = "", durable: bool = True
-) -> AsyncIterator[Spooled]:
-    """All of ``chunks`` in a new read-only file in ``folder``; it is removed after the block unless it was moved.
+Publish: TypeAlias = Callable[[Path, str], Awaitable[None]]
+"""Stores a complete file under its digest, by moving it or otherwise."""
 
-    ``durable``: the file's bytes are on the disk before the block begins.
 
-    Raises:
-        DigestMismatch: the bytes are not those of ``expected_digest``.
-        BlobStoreFull: the disk is.
+class SpooledWriter(BlobWriter):
+    """Writes into a new file in ``folder``, which ``publish`` gets when it is complete.
+
+    ``durable``: the file's bytes are on the disk when it is sealed.
     """
-    path = folder / uuid.uuid4().hex
-    try:
-        with full_disk_named(), await asyncio.to_thread(path.open, "xb") as file:
-            digest, size_bytes = await _write(file, chunks)
-            await asyncio.to_thread(_finish, file, durable)
-        if expected_digest and digest != expected_digest:
-            raise DigestMismatch(declared=expected_digest, received=digest)
-        yield Spooled(path, digest, size_bytes)
-    finally:
-        path.unlink(missing_ok=True)
 
+    def __init__(self, folder: Path, scheme: Scheme, publish: Publish, *, durable: bool) -> None:
+        self._path = folder / uuid.uuid4().hex
+        self._publish = publish
+        self._scheme = scheme
+        self._durable = durable
+        self._hasher = hasher(scheme)
+        self._size_bytes = 0
+        with full_disk_named():
+            # Buffered for what is small; what is larger than the buffer goes to the system without a copy.
+            self._file = self._path.open("xb", _BUFFER_BYTES)
 
-async def _write(file: BinaryIO, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
-    hasher = hashlib.sha256()
-    size_bytes = 0
-    waiting: list[bytes] = []
-    waiting_bytes = 0
+    def write(self, data: BytesLike) -> None:
+        """See BlobWriter."""
+        self._hasher.update(data)
+        with full_disk_named():
+            self._file.write(data)
+        self._size_bytes += len(data)
 
-    def write() -> None:
-        for chunk in waiting:
-            hasher.update(chunk)
-            file.write(chunk)
+    def seal(self) -> Blob:
+        """See BlobWriter."""
+        with full_disk_named():
+            self._file.flush()
+            os.fchmod(self._file.fileno(), 0o444)
+            if self._durable:
+                os.fsync(self._file.fileno())
+            self._file.close()
+        return Blob(self._digest(), self._size_bytes)
 
-    async for chunk in chunks:
-        waiting.append(chunk)
-        waiting_bytes += len(chunk)
-        if waiting_bytes >= _WRITE_BYTES:  # one hop to a thread for many small chunks
-            await asyncio.to_thread(write)
-            size_bytes += waiting_bytes
-            waiting, waiting_bytes = [], 0
-    await asyncio.to_thread(write)
-    return f"sha256:{hasher.hexdigest()}", size_bytes + waiting_bytes
+    async def publish(self) -> None:
+        """See BlobWriter."""
+        with full_disk_named():
+            await self._publish(self._path, self._digest())
 
+    def discard(self) -> None:
+        """See BlobWriter. The file is gone already if publishing has moved it."""
+        self._path.unlink(missing_ok=True)
+        # Closing writes what is in the buffer, for which there may be no room.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
-def _finish(file: BinaryIO, durable: bool) -> None:
-    file.flush()
-    os.fchmod(file.fileno(), 0o444)
-    if durable:
-        os.fsync(file.fileno())
+    def _digest(self) -> str:
+        return f"{self._scheme}:{self._hasher.hexdigest()}"
 
 
 @contextlib.contextmanager
 def full_disk_named() -> Iterator[None]:
-    """Turns the system's error for a full disk into BlobStoreFull."""
+    """Turns the system's error for a full disk, or a file that may not grow, into BlobStoreFull."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise BlobStoreFull from error
         raise
 
 
 async def verified(digest: str, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """``chunks``, the last of which is given only when all of them together have ``digest``; else BlobCorrupt."""
-    hasher = hashlib.sha256()
+    scheme = scheme_of(digest)
+    digested = hasher(scheme)
     last = b""
     async for chunk in chunks:
-        await asyncio.to_thread(hasher.update, chunk)
+        await asyncio.to_thread(digested.update, chunk)
         if last:
             yield last
         last = chunk
-    if f"sha256:{hasher.hexdigest()}" != digest:
+    if f"{scheme}:{digested.hexdigest()}" != digest:
         raise BlobCorrupt(digest=digest)
     if last:
         yield last

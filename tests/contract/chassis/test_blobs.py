@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import blake3
 import obstore
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from chassis.blobs import (
     MemoryBlobs,
     ObjectStoreBlobs,
     RangeOutside,
+    Scheme,
     blobs_from_url,
 )
 
@@ -43,6 +45,8 @@ BAD_DIGESTS = [
     "sha256:../../../../etc/passwd",
     "sha256:" + 63 * "0" + "\n",
     "sha256:" + 64 * "\u0661",  # digits, in another alphabet
+    "blake3:" + 63 * "0",
+    "blake2:" + 64 * "0",
 ]
 
 PUT_FOR_EVER = """
@@ -55,6 +59,22 @@ async def main():
     blobs = LocalBlobs(pathlib.Path(sys.argv[1]))
     while True:
         print((await blobs.put(chunks())).digest, flush=True)
+asyncio.run(main())
+"""
+PUT_WITH_NO_ROOM = """
+import asyncio, pathlib, resource, sys
+from chassis.blobs import BlobStoreFull, LocalBlobs
+async def chunks():
+    for _ in range(100):
+        yield bytes(10_000)
+async def main():
+    blobs = LocalBlobs(pathlib.Path(sys.argv[1]))
+    for share in (0.01, 0.5, 0.99):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(1_000_000 * share), resource.RLIM_INFINITY))
+        try:
+            await blobs.put(chunks())
+        except BlobStoreFull as error:
+            print(error.reason)
 asyncio.run(main())
 """
 COPY_AND_WAIT = """
@@ -86,7 +106,7 @@ async def case(request: pytest.FixtureRequest, blobs_dir: Path) -> AsyncIterator
         file.write_bytes(data)
 
     def files() -> list[Path]:
-        return [path for path in blobs_dir.rglob("*") if path.is_file()]
+        return _files(blobs_dir)
 
     if request.param == "local":
         case = Case(LocalBlobs(blobs_dir), overwrite_file, files)
@@ -133,6 +153,51 @@ async def test_declared_bytes_are_accepted_and_others_are_not_stored(case: Case)
     assert not await case.blobs.exists(DIGEST)
     assert not await case.blobs.exists(NOBODY_HAS)
     assert (await case.blobs.put(_chunks(DATA), expected_digest=DIGEST)).digest == DIGEST
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+async def test_bytes_that_come_one_after_the_other_appear_when_they_are_published(case: Case, scheme: Scheme) -> None:
+    writer = await case.blobs.writer(scheme)
+    reused = bytearray(1000)
+    for start in range(0, len(DATA), 1000):
+        piece = memoryview(reused)[: len(DATA[start : start + 1000])]
+        piece[:] = DATA[start : start + 1000]
+        writer.write(piece)
+    blob = await asyncio.to_thread(writer.seal)
+    digest = DIGEST if scheme is Scheme.SHA256 else f"blake3:{blake3.blake3(DATA).hexdigest()}"
+    assert blob == Blob(digest, len(DATA))
+    assert not await case.blobs.exists(digest)
+    await writer.publish()
+    writer.discard()
+    writer.discard()
+    assert await _read(case.blobs, digest) == DATA
+    assert (await case.blobs.local_path(digest)).read_bytes() == DATA
+    assert await case.blobs.read_range(digest, 5, 7) == DATA[5:12]
+    await case.blobs.delete(digest)
+    assert not await case.blobs.exists(digest)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_what_is_given_up_before_it_is_published_leaves_nothing(case: Case, sealed: bool) -> None:
+    """Promise 2."""
+    writer = await case.blobs.writer()
+    writer.write(DATA)
+    if sealed:
+        writer.seal()
+    writer.discard()
+    assert not await case.blobs.exists(DIGEST)
+    assert case.files() == []
+
+
+async def test_the_same_bytes_under_two_schemes_are_two_blobs(case: Case) -> None:
+    await case.blobs.put(_chunks(DATA))
+    fast = f"blake3:{blake3.blake3(DATA).hexdigest()}"
+    assert not await case.blobs.exists(fast)
+    assert (await case.blobs.put(_chunks(DATA), expected_digest=fast)).digest == fast
+    case.overwrite(fast, DATA[:-1])
+    with pytest.raises(BlobCorrupt):
+        await _read(case.blobs, fast)
+    assert await _read(case.blobs, DIGEST) == DATA
 
 
 async def test_a_range_is_read(case: Case) -> None:
@@ -297,6 +362,16 @@ async def test_a_put_is_acknowledged_only_when_everything_about_it_is_on_the_dis
         assert f"sync {directory}" in steps[:renamed]
 
 
+async def test_a_file_that_may_not_grow_is_a_full_store_and_nothing_is_left(blobs_dir: Path) -> None:
+    """RLIMIT_FSIZE stops a file at a size, as a full disk does; in a process of its own, for it cannot be undone."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PUT_WITH_NO_ROOM, str(blobs_dir), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    assert told.decode().split() == ["BLOB_STORE_FULL"] * 3
+    assert _files(blobs_dir) == []
+
+
 async def test_what_was_acknowledged_is_there_after_a_kill(blobs_dir: Path) -> None:
     """Promises 1 and 2: all that was acknowledged is there, and nothing by half."""
     process = await asyncio.create_subprocess_exec(
@@ -379,10 +454,14 @@ async def _read(blobs: Blobs, digest: str) -> bytes:
     return b"".join([chunk async for chunk in blobs.open(digest)])
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def _exist(*paths: Path) -> tuple[bool, ...]:
     return tuple(path.exists() for path in paths)
 
 
 def _key(digest: str) -> str:
-    hexadecimal = digest.removeprefix("sha256:")
-    return f"sha256/{hexadecimal[:2]}/{hexadecimal}"
+    scheme, _, hexadecimal = digest.partition(":")
+    return f"{scheme}/{hexadecimal[:2]}/{hexadecimal}"
