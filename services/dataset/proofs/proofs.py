@@ -95,7 +95,8 @@ class RowProofs:
 
     async def _datasets(self, parent: DatasetName | ProjectName, begin: str) -> AsyncIterator[DatasetName]:
         if isinstance(parent, DatasetName):
-            yield parent
+            async with self._store.transaction() as tx:
+                yield (await tx.get_dataset(parent)).name
             return
         if begin:
             yield DatasetName(parent.project, begin)
