@@ -31,6 +31,8 @@ class Result:
     cpu_ms: float
     """CPU time that our servers spent on one unit of work, in milliseconds, PostgreSQL included."""
     peer: str
+    must_be: str = ""
+    """What the ratio has to be, as "≥ 0.4"; empty where nothing was promised."""
 
     def row(self) -> Sequence[str]:
         """The result as cells of a table."""
@@ -39,6 +41,7 @@ class Result:
             f"{self.ours:,.0f} {self.unit}",
             f"{self.theirs:,.0f} {self.unit}",
             f"{self.ratio:.2f}",
+            self.must_be,
             f"{self.low:.2f} – {self.high:.2f}",
             f"{self.cpu_ms:.3f}",
             self.peer,
@@ -49,7 +52,7 @@ class Result:
         return dataclasses.asdict(self)
 
 
-HEADINGS = ("what", "Headwater", "peer", "ratio", "spread", "CPU ms a unit", "peer is")
+HEADINGS = ("what", "Headwater", "peer", "ratio", "must be", "spread", "CPU ms a unit", "peer is")
 
 
 def measure(
@@ -61,6 +64,7 @@ def measure(
     peer: str,
     servers: Sequence[psutil.Process],
     rounds: int = ROUNDS,
+    must_be: str = "",
 ) -> Result:
     """Run both, interleaved, after a warm-up. Each call does its work once and returns how much it was."""
     ours(), theirs()
@@ -87,6 +91,7 @@ def measure(
         high=ratios[-1],
         cpu_ms=busy / done * 1000,
         peer=peer,
+        must_be=must_be,
     )
 
 
