@@ -9,7 +9,33 @@ files = list(source.source_files())
 
 from headwater.files.export import export
 from headwater.files.manifest import SourceFile
-from headwater.files.source import Source
-from headwater.files.splits import ByDirectory, ByHash, SplitBy, Whole, split_by
+from headwater.files.source import KINDS, Source
+from headwater.files.splits import (
+    FORMS,
+    ByColumn,
+    ByDirectory,
+    ByGroup,
+    ByHash,
+    ByRatio,
+    ByStratum,
+    SplitBy,
+    Whole,
+    split_by,
+)
 
-__all__ = ["ByDirectory", "ByHash", "Source", "SourceFile", "SplitBy", "Whole", "export", "split_by"]
+__all__ = [
+    "FORMS",
+    "KINDS",
+    "ByColumn",
+    "ByDirectory",
+    "ByGroup",
+    "ByHash",
+    "ByRatio",
+    "ByStratum",
+    "Source",
+    "SourceFile",
+    "SplitBy",
+    "Whole",
+    "export",
+    "split_by",
+]

@@ -1,15 +1,16 @@
 """The file formats that hold tables, each as a function from a file to its schema and batches."""
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from headwater.files.json_lines import open_json_lines
+from headwater.files.numpy_files import open_npy, open_npz
+from headwater.files.opened import Opened, Opener
 from headwater.files.walk import Found
 
 _ROWS = 1 << 13
@@ -19,25 +20,21 @@ _CSV_BLOCK_BYTES = 16 << 20
 _PARQUET_BATCH_BYTES = 2 << 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Opened:
-    """A table in an open file."""
-
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
-
-
-Opener = Callable[[Found, pa.Schema | None], AbstractContextManager[Opened]]
-
-
 @contextlib.contextmanager
 def open_parquet(file: Found, _types: pa.Schema | None) -> Iterator[Opened]:
     """A Parquet file, read a part of a row group at a time."""
-    with pa.parquet.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20) as parquet:
+    with pa.parquet.ParquetFile(file.location, pre_buffer=False, buffer_size=1 << 20) as parquet:
         metadata = parquet.metadata
         size_bytes = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
         rows = max(1, min(1 << 16, _PARQUET_BATCH_BYTES * metadata.num_rows // max(1, size_bytes)))
-        yield Opened(parquet.schema_arrow, parquet.iter_batches(rows))
+
+        def look(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+            # A dot leads into a struct there, and would leave out a column that has one in its name.
+            wanted = None if any("." in name for name in columns) else list(columns)
+            batches: Iterator[pa.RecordBatch] = parquet.iter_batches(1 << 16, columns=wanted)
+            return batches
+
+        yield Opened(parquet.schema_arrow, parquet.iter_batches(rows), look)
 
 
 @contextlib.contextmanager
@@ -46,14 +43,14 @@ def open_csv(file: Found, types: pa.Schema | None) -> Iterator[Opened]:
     convert = pa.csv.ConvertOptions(column_types=types)
     read = pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
     parse = pa.csv.ParseOptions(newlines_in_values=True)
-    with pa.csv.open_csv(file.path, read_options=read, parse_options=parse, convert_options=convert) as reader:
+    with pa.csv.open_csv(file.location, read_options=read, parse_options=parse, convert_options=convert) as reader:
         yield Opened(reader.schema, iter(reader))
 
 
 @contextlib.contextmanager
 def open_arrow(file: Found, _types: pa.Schema | None) -> Iterator[Opened]:
     """An Arrow IPC file (also called Feather) or stream."""
-    with pa.OSFile(str(file.path)) as source:
+    with pa.OSFile(file.location) as source:
         is_file = source.read(6) == b"ARROW1"
         source.seek(0)
         if is_file:
@@ -71,11 +68,10 @@ def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 OPENERS: dict[str, Opener] = {
-    ".parquet": open_parquet,
-    ".pq": open_parquet,
-    ".csv": open_csv,
-    ".arrow": open_arrow,
-    ".arrows": open_arrow,
-    ".feather": open_arrow,
-    ".ipc": open_arrow,
+    "parquet": open_parquet,
+    "csv": open_csv,
+    "arrow": open_arrow,
+    "jsonl": open_json_lines,
+    "npy": open_npy,
+    "npz": open_npz,
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 
 from headwater import digests
@@ -24,23 +25,27 @@ class Manifest:
     """Remembers the digest of each file, so that none is read for it twice."""
 
     def __init__(self) -> None:
-        self._files: dict[str, SourceFile] = {}
+        self._digests: dict[str, bytes] = {}
 
     def read(self, file: Found) -> bytes:
         """The file's content, whose digest becomes its entry."""
-        with reading(file):
-            content = file.path.read_bytes()
-            file.check_unchanged()
-        self._files[file.name] = SourceFile(file.name, digests.of_bytes(content), len(content))
+        try:
+            content = file.read()
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        self._digests[file.name] = hashlib.sha256(content).digest()
         return content
 
     def entry(self, file: Found) -> SourceFile:
         """The file's entry; the file is read for it when it was not read before."""
-        if file.name not in self._files:
+        digest = self._digests.get(file.name)
+        if digest is None:
             with reading(file):
-                self._files[file.name] = SourceFile(file.name, digests.of_file(file.path), file.size_bytes)
+                text = digests.of_file(file.path)
                 file.check_unchanged()
-        return self._files[file.name]
+            self._digests[file.name] = bytes.fromhex(text.removeprefix("sha256:"))
+            return SourceFile(file.name, text, file.size_bytes)
+        return SourceFile(file.name, f"sha256:{digest.hex()}", file.size_bytes)
 
 
 @contextlib.contextmanager
@@ -49,4 +54,8 @@ def reading(file: Found) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceUnreadable(f"{file.path} cannot be read: {error.strerror or error}.", path=file.path) from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Found, error: OSError) -> SourceUnreadable:
+    return SourceUnreadable(f"{file.location} cannot be read: {error.strerror or error}.", path=file.location)

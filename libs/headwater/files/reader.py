@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from headwater.files.errors import InvalidSplitBy
-from headwater.files.splits import Selection
+from headwater.files.splits.rule import Choice
 from headwater.files.walk import Found
 
 
@@ -18,16 +18,20 @@ class Reader(Protocol):
         """The schema of every batch."""
         ...
 
-    def read(self, files: Sequence[Found], selection: Selection | None) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[Found], choice: Choice | None) -> Iterator[pa.RecordBatch]:
         """The chosen rows of these files, in the files' order and then in the order they have within a file."""
         ...
 
+    def look(self, files: Sequence[Found], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows in the same order, with these columns at least; no columns: only the number of rows counts."""
+        ...
 
-def select(rows: pa.RecordBatch, selection: Selection | None) -> pa.RecordBatch:
-    """The chosen ones of these rows."""
-    if selection is None:
-        return rows
-    try:
-        return rows.filter(pa.array(selection.mask(rows)))
-    except pa.ArrowNotImplementedError as error:
-        raise InvalidSplitBy(f"Rows of these types cannot be split by hash: {error}") from error
+
+def select(rows: pa.RecordBatch, choice: Choice | None) -> pa.RecordBatch:
+    """The chosen ones of the next rows."""
+    return rows if choice is None else rows.filter(pa.array(choice.mask(rows)))
+
+
+def select_files(files: Sequence[Found], named: pa.RecordBatch, choice: Choice) -> list[Found]:
+    """The chosen ones of files that are a row each; ``named`` holds what is known of them without reading them."""
+    return [files[at] for at in np.flatnonzero(choice.mask(named)).tolist()]

@@ -1,19 +1,28 @@
 """Files as rows, split by split."""
 
 import collections
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from headwater.files.errors import InvalidSplitBy, SourceUnsupported
 from headwater.files.formats import OPENERS
-from headwater.files.images import EXTENSIONS, ImageReader
+from headwater.files.images import ImageReader
 from headwater.files.manifest import Manifest, SourceFile
+from headwater.files.plain import FileReader
 from headwater.files.reader import Reader
-from headwater.files.splits import SplitBy, Whole
+from headwater.files.recognise import format_of
+from headwater.files.splits import Classes, Division, SplitBy, Whole
 from headwater.files.tables import TableReader
-from headwater.files.walk import Found, find_files
+from headwater.files.walk import Found, find_files, stamp
+
+KINDS = {
+    "": "what the files are themselves",
+    "files": "each file one row, whatever it is",
+}
+"""What files can be read as."""
 
 
 class Source:
@@ -22,23 +31,43 @@ class Source:
     The same files give the same rows in the same splits and order, everywhere and always.
     """
 
-    def __init__(self, path: Path, split_by: SplitBy | None = None, types: pa.Schema | None = None) -> None:
+    def __init__(
+        self, path: Path, split_by: SplitBy | None = None, types: pa.Schema | None = None, *, kind: str = ""
+    ) -> None:
         """Look at what is there.
 
         Args:
-            path: a Parquet, CSV or Arrow file, a folder of such files, or a folder of images with a folder per class.
-            split_by: which split a row belongs to; without it, all rows are in ``train``.
-            types: what to convert the columns of tables to; without it, files say (and CSV files are guessed at).
+            path: a file, or a folder of files of one kind, as docs/reference/formats.md lists them.
+            split_by: which split a row belongs to; without it, what the files say of splits, else all rows are in
+                ``train``.
+            types: what to convert columns of tables to; the others have the type that files say (or that is told from
+                CSV files and JSON lines).
+            kind: one of KINDS.
 
         Raises:
             SourceNotFound, SourceEmpty, SourceUnreadable, SourceOutside, SourceUnsupported, SourceMalformed: naming
                 the file.
+            InvalidSplitBy: the rule asks for what is not there.
         """
-        self._files = find_files(path)
-        self._split_by = split_by or Whole()
+        if kind not in KINDS:
+            raise SourceUnsupported(f"Files cannot be read as {kind!r}; only as {', '.join(filter(None, KINDS))}.")
+        self.notes: list[str] = []
+        """What the user should know: files whose content is not what their names say."""
+        self._files = find_files(path, empty_folders=kind == "files")
         self._manifest = Manifest()
-        self.splits: tuple[str, ...] = self._split_by.splits(self._files)
-        self._reader = self._make_reader(types)
+        self._split_by = split_by or Whole()
+        self._reader = self._make_reader(kind, types)
+        self._groups = self._split_by.group(self._files)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits' names. Rules that look at rows read them for it, once."""
+        return tuple(self._groups) if self._groups is not None else self._division.splits
+
+    @property
+    def classes(self) -> Classes:
+        """By split, how many rows each class has; only of a rule that looks at classes."""
+        return {} if self._groups is not None else self._division.classes
 
     @property
     def schema(self) -> pa.Schema:
@@ -48,39 +77,68 @@ class Source:
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
         """The split's rows in batches of 1 to 4 MiB (an only batch or the last may be smaller), at most two in memory.
 
-        Files are in the order of their names, rows in the order they have there. A split by hash of a table's column
-        reads each file once for every split.
+        Files are in the order of their names, rows in the order they have there. When rows have to be looked at to be
+        split, each file is read once for every split.
 
         Raises:
-            InvalidSplitBy: there is no such split, or no column that it is to be decided by.
+            InvalidSplitBy: there is no such split.
             SourceUnreadable, SourceMalformed, SourceChanged: naming the file.
         """
         if split not in self.splits:
             raise InvalidSplitBy(f"There is no split {split}; there are {', '.join(self.splits)}.", split=split)
-        files = self._split_by.files_of(split, self._files)
-        return self._reader.read(files, self._split_by.selection(split))
+        if self._groups is not None:
+            return self._reader.read(self._groups[split], None)
+        return self._reader.read(self._files, self._division.choice(split))
+
+    def look(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows of all splits, with these columns at least."""
+        return self._reader.look(self._files, columns)
 
     def source_files(self) -> Iterator[SourceFile]:
         """Every file with its digest, by name. Files are only read for it when their rows were not read before."""
         return (self._manifest.entry(file) for file in self._files)
 
-    def _make_reader(self, types: pa.Schema | None) -> Reader:
-        kind = _kind_of(self._files)
-        if kind == "table":
-            return TableReader(self._files, self._manifest, types)
-        if types is not None:
-            raise SourceUnsupported("Types of columns can be given for tables, not for a folder of images.")
+    def stamp(self) -> bytes:
+        """32 bytes that change when a file does, made without opening one: see ``headwater.files.walk.stamp``."""
+        return stamp(self._files)
+
+    @functools.cached_property
+    def _division(self) -> Division:
+        return self._split_by.divide(self)
+
+    def _make_reader(self, kind: str, types: pa.Schema | None) -> Reader:
+        if kind == "files":
+            _no_types(types, "files as they are")
+            return FileReader(self._files, self._manifest)
+        formats = {file.name: format_of(file, self.notes) for file in self._files}
+        family = _family_of(self._files, formats)
+        return _READERS[family](self, formats, types)
+
+    def _images(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
+        _no_types(types, "a folder of images")
         return ImageReader(self._files, self._manifest, self._split_by.depth)
 
+    def _tables(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
+        return TableReader(self._files, formats, self._manifest, types)
 
-def _kind_of(files: Sequence[Found]) -> str:
-    kinds: dict[str, list[Found]] = collections.defaultdict(list)
+
+_READERS: Mapping[str, Callable[[Source, Mapping[str, str], pa.Schema | None], Reader]] = {
+    "an image": Source._images,
+    "a table": Source._tables,
+}
+
+
+def _family_of(files: Sequence[Found], formats: Mapping[str, str]) -> str:
+    """What all the files are."""
+    families: dict[str, list[Found]] = collections.defaultdict(list)
     for file in files:
-        kinds["table" if file.extension in OPENERS else "image" if file.extension in EXTENSIONS else ""].append(file)
-    if odd := kinds.pop("", None):
-        known = ", ".join(sorted(OPENERS.keys() | EXTENSIONS))
-        raise SourceUnsupported(f"{odd[0].path} has none of the extensions that are read: {known}.", path=odd[0].path)
-    if len(kinds) > 1:
-        one, other = (found[0].path for found in kinds.values())
-        raise SourceUnsupported(f"{one} and {other} cannot be rows of one dataset: an image and a table.", path=other)
-    return next(iter(kinds))
+        families["a table" if formats[file.name] in OPENERS else "an image"].append(file)
+    if len(families) > 1:
+        (one, first), (other, second) = ((family, found[0].location) for family, found in families.items())
+        raise SourceUnsupported(f"{first} and {second} cannot be rows of one dataset: {one} and {other}.", path=second)
+    return next(iter(families))
+
+
+def _no_types(types: pa.Schema | None, what: str) -> None:
+    if types is not None:
+        raise SourceUnsupported(f"Types of columns can be given for tables, not for {what}.")

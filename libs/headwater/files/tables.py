@@ -1,83 +1,126 @@
-"""Parquet, CSV and Arrow files: their rows as they are, one file after the other."""
+"""Files that hold tables: their rows as they are, one file after the other."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from headwater.files.batches import bounded
 from headwater.files.errors import SourceChanged, SourceMalformed
-from headwater.files.formats import OPENERS, Opened
+from headwater.files.formats import OPENERS
 from headwater.files.manifest import Manifest, reading
+from headwater.files.opened import Opened
 from headwater.files.reader import select
-from headwater.files.splits import Selection
+from headwater.files.splits.rule import Choice
 from headwater.files.walk import Found
 from headwater.tree import schema_digest
+
+_CHECKED_WHILE_READ = frozenset({"jsonl"})
+"""Formats in which every row says its columns: the types are those of the first file, for all."""
 
 
 class TableReader:
     """Rows of files that all have the same columns and types."""
 
-    def __init__(self, files: Sequence[Found], manifest: Manifest, types: pa.Schema | None) -> None:
-        """Look at every file's schema; ``types``, when given, is what all columns are converted to.
+    def __init__(
+        self, files: Sequence[Found], formats: Mapping[str, str], manifest: Manifest, types: pa.Schema | None
+    ) -> None:
+        """Look at every file's schema.
+
+        Args:
+            formats: of each file, by its name.
+            types: what columns are converted to; the others keep the type that the file says.
 
         Raises:
             SourceMalformed, SourceUnreadable: naming the file.
             UnsupportedType, InvalidSchema: the rows cannot be those of a dataset.
         """
         self._manifest = manifest
+        self._formats = formats
         self._types = types
-        self.schema = types or _plain(self._schema_of(files[0]))
+        self.schema = self._merged(files[0])
         schema_digest(self.schema)
         for file in files:
-            self._check(file)
+            if formats[file.name] not in _CHECKED_WHILE_READ:
+                self._check(file)
 
-    def read(self, files: Sequence[Found], selection: Selection | None) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[Found], choice: Choice | None) -> Iterator[pa.RecordBatch]:
         """The chosen rows in batches of 1 to 4 MiB."""
-        return bounded(select(batch, selection) for file in files for batch in self._rows(file))
+        return bounded(select(batch, choice) for file in files for batch in self._rows(file))
+
+    def look(self, files: Sequence[Found], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """See Reader. Of Parquet files only these columns are read."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        for file in files:
+            with self._opened(file) as table:
+                batches = table.look(columns) if table.look else table.batches
+                for batch in batches:
+                    yield batch.select(columns).cast(schema) if columns else batch
 
     def _rows(self, file: Found) -> Iterator[pa.RecordBatch]:
         # The digest first: what is read after it is checked to be of the same file.
         self._manifest.entry(file)
-        with _opened(file, self._types) as table:
+        with self._opened(file) as table:
             for batch in table.batches:
                 yield batch.cast(self.schema)
             file.check_unchanged()
 
+    def _opened(self, file: Found) -> contextlib.AbstractContextManager[Opened]:
+        types = self.schema if self._formats[file.name] in _CHECKED_WHILE_READ else self._types
+        return self._open(file, types)
+
+    def _open(self, file: Found, types: pa.Schema | None) -> contextlib.AbstractContextManager[Opened]:
+        return opened(file, functools.partial(OPENERS[self._formats[file.name]], file, types))
+
     def _schema_of(self, file: Found) -> pa.Schema:
-        with _opened(file, self._types) as table:
+        types = None if self._formats[file.name] in _CHECKED_WHILE_READ else self._types
+        with self._open(file, types) as table:
             return table.schema
+
+    def _merged(self, file: Found) -> pa.Schema:
+        """The first file's columns, with the types that are given."""
+        schema = _plain(self._schema_of(file))
+        if self._types is None:
+            return schema
+        if set(schema.names) <= set(self._types.names):
+            return self._types
+        given = {field.name: field for field in self._types}
+        if unknown := given.keys() - set(schema.names):
+            raise SourceMalformed(f"{file.location} has no column {min(unknown)}.", path=file.location)
+        return pa.schema([given.get(field.name, field) for field in schema], schema.metadata)
 
     def _check(self, file: Found) -> None:
         schema = self._schema_of(file)
         if schema.names != self.schema.names:
             raise SourceMalformed(
-                f"{file.path} has the columns {', '.join(schema.names)} and not {', '.join(self.schema.names)}.",
-                path=file.path,
+                f"{file.location} has the columns {', '.join(schema.names)} and not {', '.join(self.schema.names)}.",
+                path=file.location,
             )
-        if self._types is not None:
-            return
+        given = set(self._types.names) if self._types else set()
         for field, wanted in zip(_plain(schema), self.schema, strict=True):
-            if schema_digest(pa.schema([field])) != schema_digest(pa.schema([wanted])):
+            same = schema_digest(pa.schema([field])) == schema_digest(pa.schema([wanted]))
+            if field.name not in given and not same:
                 raise SourceMalformed(
-                    f"Column {field.name} is {field.type} in {file.path} and {wanted.type} in the files before it.",
-                    path=file.path,
+                    f"Column {field.name} is {field.type} in {file.location} and {wanted.type} in the files before it.",
+                    path=file.location,
                     column=field.name,
                 )
 
 
 @contextlib.contextmanager
-def _opened(file: Found, types: pa.Schema | None) -> Iterator[Opened]:
+def opened(file: Found, opener: Callable[[], contextlib.AbstractContextManager[Opened]]) -> Iterator[Opened]:
     """The file as a table; whatever is wrong with it is told by its name."""
     try:
-        with reading(file), OPENERS[file.extension](file, types) as table:
+        with reading(file), opener() as table:
             yield table
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        file_changed = _changed(file)
-        if file_changed is not None:
-            raise file_changed from error
-        raise SourceMalformed(f"{file.path} cannot be read as rows: {error}", path=file.path) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, SourceMalformed) as error:
+        if (changed := _changed(file)) is not None:
+            raise changed from error
+        if isinstance(error, SourceMalformed):
+            raise
+        raise SourceMalformed(f"{file.location} cannot be read as rows: {error}", path=file.location) from error
 
 
 def _changed(file: Found) -> SourceChanged | None:
