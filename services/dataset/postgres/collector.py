@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.tree import digest_text, parse_digest
 from services.dataset.model import UploadState
+from services.dataset.postgres.packs import pack_key, pack_name
 from services.dataset.postgres.rows import LOCK_KEY
 from services.dataset.postgres.tables import PACKS, UPLOADS
 
@@ -66,11 +66,11 @@ class PostgresCollector:
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """See Collector."""
         query = sa.select(PACKS.c.digest).where(PACKS.c.state == "condemned").order_by(PACKS.c.id).limit(limit)
-        return [digest_text(bytes(row.digest)) for row in await self._tx.execute(query)]
+        return [pack_name(bytes(row.digest)) for row in await self._tx.execute(query)]
 
     async def forget_packs(self, packs: Sequence[str]) -> None:
         """See Collector."""
-        await self._tx.execute(PACKS.delete().where(PACKS.c.digest.in_([parse_digest(pack) for pack in packs])))
+        await self._tx.execute(PACKS.delete().where(PACKS.c.digest.in_([pack_key(pack) for pack in packs])))
 
     async def _ids(self, statement: str, **values: object) -> list[int]:
         return [int(row[0]) for row in await self._tx.execute(sa.text(statement), values)]

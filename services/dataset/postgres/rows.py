@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.tree import digest_text, parse_digest
 from services.dataset.errors import Collected
 from services.dataset.model import Chunk, Placement, Split, Tree
+from services.dataset.postgres.packs import pack_key, pack_name
 from services.dataset.postgres.tables import PACKS, PINS, TREES, UPLOAD_SPLITS
 from services.dataset.store import NewChunk, PlacedChunk
 
@@ -43,14 +43,14 @@ class PostgresRows:
     async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
         """See Rows."""
         await self._share()
-        values = {"digest": parse_digest(pack), "size_bytes": size_bytes, "state": "writing"}
+        values = {"digest": pack_key(pack), "size_bytes": size_bytes, "state": "writing"}
         pack_id = (await self._tx.execute(PACKS.insert().values(values).returning(PACKS.c.id))).scalar_one()
         await self._tx.execute(PINS.insert().values(upload_uid=upload_uid, pack_id=pack_id))
 
     async def finish_pack(self, upload_uid: str, layout: bytes, pack: str, chunks: Sequence[PlacedChunk]) -> None:
         """See Rows."""
         await self._share()
-        stored = PACKS.update().where(PACKS.c.digest == parse_digest(pack), PACKS.c.state == "writing")
+        stored = PACKS.update().where(PACKS.c.digest == pack_key(pack), PACKS.c.state == "writing")
         pack_id = (await self._tx.execute(stored.values(state="stored").returning(PACKS.c.id))).scalar_one_or_none()
         if pack_id is None:
             raise Collected(upload=upload_uid)
@@ -125,7 +125,7 @@ class PostgresRows:
 
 
 def _chunk(row: Any) -> Chunk:
-    placement = Placement(digest_text(bytes(row.pack)), row.block, row.block_row)
+    placement = Placement(pack_name(bytes(row.pack)), row.block, row.block_row)
     return Chunk(
         digest=bytes(row.digest),
         first_row=row.first_row,
