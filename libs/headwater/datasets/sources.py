@@ -1,0 +1,113 @@
+"""Where the rows of a command come from: the service, or, for a forked process, a process that asks it.
+
+gRPC, on which Flight stands, does not survive a fork: a forked process that uses it waits for ever
+(https://github.com/grpc/grpc/blob/master/doc/fork_support.md). PyTorch forks its data loader's workers. So a process
+that is a fork of the one that a source was made in starts a fresh one, ``headwater.datasets.relay``, to read for it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from headwater.client import Connection
+from headwater.dataset.v1 import flight_pb2, history_pb2, history_pb2_grpc
+from headwater.datasets import relay
+from headwater.datasets.catalog import resolve
+from headwater.flight import flight_errors
+from headwater.names import DEFAULT_PROJECT
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Info:
+    """What a command would give."""
+
+    schema: pa.Schema
+    row_count: int
+
+
+def describe(connection: Connection, command: flight_pb2.GetCommand) -> Info:
+    """The schema and the number of the rows that a command asks for.
+
+    Where the service does not know how many rows satisfy a filter, they are counted, by reading one small column.
+    """
+    info = _info(connection, command)
+    if info.total_records >= 0:
+        return Info(info.schema, int(info.total_records))
+    narrow = flight_pb2.GetCommand()
+    narrow.CopyFrom(command)
+    narrow.columns[:] = [min(info.schema, key=_width).name]
+    return Info(info.schema, sum(batch.num_rows for batch in read(connection, narrow)))
+
+
+class ServiceSource:
+    """Rows from the service, in whatever process: the one that has made this, its forks, and those it is pickled to."""
+
+    def __init__(self, connection: Connection, token: Callable[[], str] | None = None) -> None:
+        """``token`` gives the token in other processes, and can be pickled; without it they get the present one."""
+        self.connection = connection
+        self._token = token
+        self._pid = os.getpid()
+
+    def __call__(self, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:
+        """The rows that the command asks for, of all its shards one after the other or of the one it names."""
+        if os.getpid() == self._pid:
+            return read(self.connection, command)
+        token = self._token() if self._token is not None else self.connection.token
+        return relay.read(self.connection.endpoints, token, command)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"endpoints": self.connection.endpoints, "token": self._token or self.connection.token}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        token: str | Callable[[], str] = state["token"]
+        connection = Connection(state["endpoints"], token)
+        self.__init__(connection, token if callable(token) else None)  # type: ignore[misc]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pinned:
+    """A reference, looked up."""
+
+    name: str
+    """The resource name of a version or a commit, which stay what they are."""
+    is_moving: bool
+    """Whether the reference will come to mean another."""
+
+
+def pin(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> Pinned:
+    """What a reference means now."""
+    name = resolve(connection, reference, project=project)
+    if "/branches/" not in name and "/tags/" not in name:
+        return Pinned(name, "@" not in reference and name != reference)
+    stub = history_pb2_grpc.DatasetHistoryServiceStub(connection.channel("dataset"))
+    return Pinned(stub.GetCommit(history_pb2.GetCommitRequest(name=name)).name, "/branches/" in name)
+
+
+def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:
+    """The rows that a command asks for, in batches of 1 to 4 MiB; the stream is cancelled when this is closed."""
+    for endpoint in _info(connection, command).endpoints:
+        with flight_errors():
+            stream = connection.flight().do_get(endpoint.ticket, connection.flight_options())
+        try:
+            with flight_errors():
+                yield from stream.to_reader()
+        finally:
+            stream.cancel()
+
+
+def _info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
+    descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
+    with flight_errors():
+        return connection.flight().get_flight_info(descriptor, connection.flight_options())
+
+
+def _width(field: pa.Field) -> int:
+    """Bits of a value; what has no fixed width counts as wide."""
+    try:
+        return int(field.type.bit_width)
+    except ValueError:
+        return 1 << 20
