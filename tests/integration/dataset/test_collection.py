@@ -34,7 +34,8 @@ def rows(*seeds: int) -> pa.Table:
 
 
 def packs_in(blobs_dir: Path) -> set[str]:
-    return {file.name for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file()}
+    folders = (blobs_dir / "dataset" / kind for kind in ("sha256", "blake3"))
+    return {file.name for folder in folders for file in folder.rglob("*") if file.is_file()}
 
 
 async def collect(postgres_url: str, blobs_dir: Path, unreachable_ttl_s: float = 14 * 86_400) -> int:

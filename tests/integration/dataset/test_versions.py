@@ -97,7 +97,8 @@ async def test_of_commits_at_the_same_time_to_one_branch_one_wins_and_the_others
     assert won.created
     assert {(error.code, error.reason) for error in lost} == {(Code.ABORTED, "BRANCH_MOVED")}
     assert {error.metadata["head"] for error in lost} == {won.commit.name.rpartition("/")[2]}
-    assert [version.commit for version in datasets.list_versions(connection, "d")] == [won.commit.name]
+    versions = await asyncio.to_thread(lambda: list(datasets.list_versions(connection, "d")))
+    assert [version.commit for version in versions] == [won.commit.name]
 
 
 async def test_the_same_rows_committed_at_the_same_time_make_one_version(connection: Connection) -> None:
