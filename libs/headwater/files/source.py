@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headwater.files import huggingface
 from headwater.files.errors import InvalidSplitBy, SourceUnsupported
 from headwater.files.formats import OPENERS
 from headwater.files.images import ImageReader
@@ -14,9 +15,10 @@ from headwater.files.manifest import Manifest, SourceFile
 from headwater.files.plain import FileReader
 from headwater.files.reader import Reader
 from headwater.files.recognise import format_of
-from headwater.files.splits import Classes, Division, SplitBy, Whole
+from headwater.files.splits import ByDirectory, Classes, Division, SplitBy, Whole
 from headwater.files.tables import TableReader
 from headwater.files.walk import Found, find_files, stamp
+from headwater.files.webdataset import SampleReader
 
 KINDS = {
     "": "what the files are themselves",
@@ -55,9 +57,11 @@ class Source:
         """What the user should know: files whose content is not what their names say."""
         self._files = find_files(path, empty_folders=kind == "files")
         self._manifest = Manifest()
-        self._split_by = split_by or Whole()
+        self._rows = self._files
+        self._split_by = split_by
         self._reader = self._make_reader(kind, types)
-        self._groups = self._split_by.group(self._files)
+        self._rule = self._split_by or Whole()
+        self._groups = self._rule.group(self._rows)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -88,11 +92,11 @@ class Source:
             raise InvalidSplitBy(f"There is no split {split}; there are {', '.join(self.splits)}.", split=split)
         if self._groups is not None:
             return self._reader.read(self._groups[split], None)
-        return self._reader.read(self._files, self._division.choice(split))
+        return self._reader.read(self._rows, self._division.choice(split))
 
     def look(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows of all splits, with these columns at least."""
-        return self._reader.look(self._files, columns)
+        return self._reader.look(self._rows, columns)
 
     def source_files(self) -> Iterator[SourceFile]:
         """Every file with its digest, by name. Files are only read for it when their rows were not read before."""
@@ -104,27 +108,49 @@ class Source:
 
     @functools.cached_property
     def _division(self) -> Division:
-        return self._split_by.divide(self)
+        return self._rule.divide(self)
 
     def _make_reader(self, kind: str, types: pa.Schema | None) -> Reader:
         if kind == "files":
             _no_types(types, "files as they are")
             return FileReader(self._files, self._manifest)
+        if huggingface.is_saved(self._files):
+            return self._huggingface(types)
         formats = {file.name: format_of(file, self.notes) for file in self._files}
         family = _family_of(self._files, formats)
         return _READERS[family](self, formats, types)
 
     def _images(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
         _no_types(types, "a folder of images")
-        return ImageReader(self._files, self._manifest, self._split_by.depth)
+        return ImageReader(self._files, self._manifest, self._split_by.depth if self._split_by else 0)
 
     def _tables(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
         return TableReader(self._files, formats, self._manifest, types)
+
+    def _samples(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
+        return SampleReader(self._files, formats, self._manifest, types)
+
+    def _huggingface(self, types: pa.Schema | None) -> Reader:
+        self._rows = huggingface.data_files(self._files)
+        if self._split_by is None and huggingface.has_splits(self._files):
+            self._split_by = ByDirectory()
+        formats = {file.name: "arrow" for file in self._rows}
+        reader = TableReader(self._rows, formats, self._manifest, types)
+        reader.schema = huggingface.annotated(reader.schema, self._files)
+        return reader
 
 
 _READERS: Mapping[str, Callable[[Source, Mapping[str, str], pa.Schema | None], Reader]] = {
     "an image": Source._images,
     "a table": Source._tables,
+    "an archive of samples": Source._samples,
+}
+
+
+_FAMILIES = {
+    **dict.fromkeys(OPENERS, "a table"),
+    **dict.fromkeys(("tar", "tar.gz"), "an archive of samples"),
+    "image": "an image",
 }
 
 
@@ -132,9 +158,9 @@ def _family_of(files: Sequence[Found], formats: Mapping[str, str]) -> str:
     """What all the files are."""
     families: dict[str, list[Found]] = collections.defaultdict(list)
     for file in files:
-        families["a table" if formats[file.name] in OPENERS else "an image"].append(file)
+        families[_FAMILIES[formats[file.name]]].append(file)
     if len(families) > 1:
-        (one, first), (other, second) = ((family, found[0].location) for family, found in families.items())
+        (one, first), (other, second) = [(family, found[0].location) for family, found in families.items()][:2]
         raise SourceUnsupported(f"{first} and {second} cannot be rows of one dataset: {one} and {other}.", path=second)
     return next(iter(families))
 
