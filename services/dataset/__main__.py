@@ -26,7 +26,7 @@ from services.dataset.proofs.proofs import RowProofs
 from services.dataset.proofs.servicer import RowProofServicer
 from services.dataset.reads import Reads
 from services.dataset.rows.mapped import MappedPacks
-from services.dataset.rows.put import PutLimits
+from services.dataset.rows.writer import PutLimits
 from services.dataset.servicer import DatasetServicer
 from services.dataset.settings import Settings
 from services.dataset.store import Store

@@ -10,7 +10,7 @@ from pyarrow import flight
 
 from chassis.auth import Role
 from chassis.blobs import Blobs
-from chassis.flight import FlightCall, FlightEdge, FlightWiring
+from chassis.flight import FlightCall, FlightEdge, FlightWiring, Received
 from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
 from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
@@ -19,10 +19,12 @@ from services.dataset.datasets import Datasets, read_schema
 from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
 from services.dataset.history.model import Version
 from services.dataset.reads import ReadRequest, Reads, Selection
+from services.dataset.rows.convert import steps_of
 from services.dataset.rows.get import read
 from services.dataset.rows.layout import Layout
 from services.dataset.rows.mapped import MappedPacks
-from services.dataset.rows.put import PutLimits, PutStore, PutStream
+from services.dataset.rows.put import PutStream
+from services.dataset.rows.writer import PutLimits, PutStore
 from services.dataset.store import Store
 from services.dataset.uploads import Uploads
 
@@ -80,7 +82,7 @@ class DatasetFlight(FlightEdge):
         self,
         call: FlightCall,
         descriptor: flight.FlightDescriptor,
-        batches: Iterator[pa.RecordBatch],
+        received: Received,
         schema: pa.Schema,
     ) -> bytes | None:
         """Store the stream as one split of an upload."""
@@ -96,8 +98,7 @@ class DatasetFlight(FlightEdge):
         try:
             limits = self._parts.limits
             store = PutStore(self._parts.store, self._parts.blobs, upload.uid, layout, limits)
-            stream = PutStream(layout, schema, store, call.run, limits.pack_max_bytes)
-            result = stream.put(split, batches)
+            result = PutStream(schema, store, call.run).put(split, steps_of(received.messages()))
         finally:
             self._puts.release()
         return convert.put_result_to_proto(result).SerializeToString()

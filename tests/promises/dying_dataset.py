@@ -2,7 +2,7 @@
 
     python -m tests.promises.dying_dataset "after finish_pack"
 
-Steps are calls of the store's transactions, and ``put`` of the blobs: ``before`` it, ``after`` it (in a transaction:
+Steps are calls of the store's transactions, and of the blobs' writers: ``before`` it, ``after`` it (in a transaction:
 not yet committed), or when it is ``committed`` and not yet answered. Without a step the service lives on. Nothing in
 the service knows of this: its store and blobs are wrapped.
 """
@@ -77,7 +77,7 @@ class DyingStore:
 
 
 class DyingBlobs:
-    """Blobs whose ``put`` may be the step."""
+    """Blobs of whose writers each method may be the step."""
 
     def __init__(self, blobs: Any, death: Death) -> None:
         self._blobs = blobs
@@ -86,12 +86,34 @@ class DyingBlobs:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._blobs, name)
 
-    async def put(self, *args: Any, **kwargs: Any) -> Any:
+    async def writer(self, *args: Any) -> "DyingWriter":
         """See Blobs."""
-        self._death.at("before", "put")
-        blob = await self._blobs.put(*args, **kwargs)
-        self._death.at("after", "put")
+        return DyingWriter(await self._blobs.writer(*args), self._death)
+
+
+class DyingWriter:
+    """See BlobWriter."""
+
+    def __init__(self, writer: Any, death: Death) -> None:
+        self._writer = writer
+        self._death = death
+        self.discard = writer.discard
+
+    def write(self, data: Any) -> None:
+        """See BlobWriter."""
+        self._writer.write(data)
+        self._death.at("after", "write")
+
+    def seal(self) -> Any:
+        """See BlobWriter."""
+        blob = self._writer.seal()
+        self._death.at("after", "seal")
         return blob
+
+    async def publish(self) -> None:
+        """See BlobWriter."""
+        await self._writer.publish()
+        self._death.at("after", "publish")
 
 
 async def build(settings: Settings) -> Service:

@@ -24,6 +24,7 @@ from headwater.errors import DataLoss, HeadwaterError, Unavailable
 from services.dataset.__main__ import build
 from services.dataset.collector import Collector
 from services.dataset.postgres import SCHEMA, PostgresStore
+from services.dataset.postgres.packs import pack_name
 from services.dataset.settings import Settings
 
 StartDying = Callable[[str], tuple[subprocess.Popen[bytes], Connection]]
@@ -96,8 +97,10 @@ def _wait_until_ready(connection: Connection) -> None:
 
 
 STEPS = [
+    ("after write", 1),
+    ("after seal", 1),
     ("committed begin_pack", 1),
-    ("after put", 1),
+    ("after publish", 1),
     ("after finish_pack", 1),
     ("committed finish_pack", 1),
     ("committed record_split", 1),
@@ -155,12 +158,12 @@ async def _collect(postgres_url: str, blobs_dir: Path) -> bool:
     )
     await collector.collect()
     async with database.transaction() as tx:
-        packs = await tx.execute(sqlalchemy.text("SELECT encode(digest, 'hex') FROM packs WHERE state = 'stored'"))
-        known = {row[0] for row in packs}
+        packs = await tx.execute(sqlalchemy.text("SELECT digest FROM packs WHERE state = 'stored'"))
+        known = {pack_name(bytes(row.digest)).removeprefix("blake3:") for row in packs}
         unknown = await tx.execute(sqlalchemy.text("SELECT count(*) FROM packs WHERE state <> 'stored'"))
         pending = unknown.scalar_one()
     await database.close()
-    files = {file.name for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file()}
+    files = {file.name for file in (blobs_dir / "dataset" / "blake3").rglob("*") if file.is_file()}
     return files == known and pending == 0
 
 
@@ -195,7 +198,7 @@ async def test_one_flipped_bit_at_rest_is_data_loss_and_never_an_answer(
     def story() -> None:
         table = rows(1)
         version = datasets.push(connection, "d", datasets.Tables({"train": table})).version.name
-        packs = sorted(file for file in (blobs_dir / "dataset" / "sha256").rglob("*") if file.is_file())
+        packs = sorted(file for file in (blobs_dir / "dataset" / "blake3").rglob("*") if file.is_file())
         assert len(packs) > 3
         if read_before:
             datasets.reader(connection, version, "train").read_all()

@@ -88,7 +88,7 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         self,
         call: FlightCall,
         descriptor: flight.FlightDescriptor,
-        batches: Received,
+        received: Received,
         schema: pa.Schema,
     ) -> bytes | None:
         """Take the client's validated batches; the bytes returned are sent as the result of the put."""
@@ -137,8 +137,8 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         """Flight's DoPut; see ``put``."""
 
         def put(call: FlightCall) -> None:
-            batches = received(reader, context, self._wiring.max_batch_bytes)
-            result = self.put(call, descriptor, batches, reading(lambda: reader.schema))
+            stream = received(reader, context, self._wiring.max_batch_bytes)
+            result = self.put(call, descriptor, stream, reading(lambda: reader.schema))
             if result is not None:
                 writer.write(pa.py_buffer(result))
 

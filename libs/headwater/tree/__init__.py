@@ -11,12 +11,13 @@ the specification of every byte.
 
 from headwater.tree.chunks import Chunk, ChunkBuilder, digest_split
 from headwater.tree.digest import digest_text, parse_digest
-from headwater.tree.format import DIGEST_BYTES
+from headwater.tree.format import CHUNK_MAX_BYTES, DIGEST_BYTES
 from headwater.tree.merkle import Node, Split, chunk_root, split_levels, split_root, version_digest
 from headwater.tree.rows import RowDigests, RowHasher
 from headwater.tree.schema import schema_digest
 
 __all__ = [
+    "CHUNK_MAX_BYTES",
     "DIGEST_BYTES",
     "Chunk",
     "ChunkBuilder",

@@ -13,7 +13,7 @@ import pyarrow as pa
 from services.dataset.errors import ColumnNotFound
 from services.dataset.model import Chunk, RowRange
 from services.dataset.rows.mapped import MappedPack, MappedPacks
-from services.dataset.rows.put import Run
+from services.dataset.rows.writer import Run
 
 WINDOW_PACKS = 16
 _BATCH_MAX_BYTES = 4 << 20

@@ -10,8 +10,9 @@ be collected without asking whether another has just stored the same bytes.
 """
 
 import dataclasses
-import hashlib
+import io
 from collections.abc import Sequence
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -23,24 +24,16 @@ from services.dataset.rows.layout import Layout
 from services.dataset.store import NewChunk, PlacedChunk
 
 BLOCK_TARGET_BYTES = 2 << 20
+_BLOCK_MIN_BYTES = 1 << 20
 _BLOCK_MAX_BYTES = 4 << 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pack:
-    """A finished pack."""
+class Sink(Protocol):
+    """Where a pack's bytes go; a ``chassis.blobs.BlobWriter`` is one."""
 
-    data: pa.Buffer
-    places: tuple[tuple[NewChunk, int, int], ...]
-    """Each chunk with its block and its first row within the block."""
-
-    def digest(self) -> str:
-        """SHA-256 of the file: its name. Takes a while, without the interpreter's lock."""
-        return tree.digest_text(hashlib.sha256(self.data).digest())
-
-    def chunks(self, digest: str) -> list[PlacedChunk]:
-        """The chunks as the catalogue keeps them."""
-        return [PlacedChunk(chunk, Placement(digest, block, row)) for chunk, block, row in self.places]
+    def write(self, data: memoryview, /) -> object:
+        """Take the next bytes, which stay as they are only until this returns."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +43,77 @@ class _Waiting:
     chunk: NewChunk
     batches: list[pa.RecordBatch]
     row_digests: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its pack a chunk lies."""
+
+    chunk: NewChunk
+    block: int
+    block_row: int
+
+    def within(self, pack: str) -> PlacedChunk:
+        """The chunk as the catalogue keeps it."""
+        return PlacedChunk(self.chunk, Placement(pack, self.block, self.block_row))
+
+
+class PackWriter:
+    """Writes one pack, block by block; a block of a few MiB is all that it holds."""
+
+    def __init__(self, layout: Layout, sink: Sink) -> None:
+        self._layout = layout
+        self._schema = layout.packed.with_metadata({"headwater.pack": new_id()})
+        self._sink = _Stream(sink)
+        self._writer = pa.ipc.new_file(self._sink, self._schema)
+        self._blocks = 0
+        self._places: list[Place] = []
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0  # of what readers get
+
+    @property
+    def size_bytes(self) -> int:
+        """How large the file is, with what is not written yet and without its footer."""
+        digests = sum(len(waiting.row_digests) for waiting in self._waiting)
+        return self._sink.written + self._waiting_bytes + digests
+
+    @property
+    def may_end(self) -> bool:
+        """Whether no block would become so small that it sends slowly."""
+        return self._waiting_bytes == 0 or self._waiting_bytes >= _BLOCK_MIN_BYTES
+
+    def add(self, chunk: tree.Chunk) -> NewChunk:
+        """Lay down the next chunk; returns what the catalogue is to keep of it."""
+        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
+        size_bytes = sum(batch.nbytes for batch in batches)
+        if self._waiting and self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES:
+            self._write_block()
+        described = describe(chunk, batches)
+        self._waiting.append(_Waiting(described, batches, chunk.row_digests))
+        self._waiting_bytes += size_bytes
+        if self._waiting_bytes >= BLOCK_TARGET_BYTES:
+            self._write_block()
+        return described
+
+    def finish(self) -> list[Place]:
+        """Write what waits and the footer; returns where the chunks lie, in their order."""
+        self._write_block()
+        self._writer.close()
+        return self._places
+
+    def _write_block(self) -> None:
+        if not self._waiting:
+            return
+        row = 0
+        for waiting in self._waiting:
+            self._places.append(Place(waiting.chunk, self._blocks, row))
+            row += waiting.chunk.row_count
+        rows = pa.concat_batches([batch for waiting in self._waiting for batch in waiting.batches])
+        digests = pa.py_buffer(b"".join([waiting.row_digests for waiting in self._waiting]))
+        digest_column = pa.Array.from_buffers(pa.binary(tree.DIGEST_BYTES), row, [None, digests])
+        self._writer.write_batch(pa.RecordBatch.from_arrays([*rows.columns, digest_column], schema=self._schema))
+        self._blocks += 1
+        self._waiting, self._waiting_bytes = [], 0
 
 
 def describe(chunk: tree.Chunk, stored: Sequence[pa.RecordBatch]) -> NewChunk:
@@ -64,62 +128,19 @@ def describe(chunk: tree.Chunk, stored: Sequence[pa.RecordBatch]) -> NewChunk:
     )
 
 
-class PackBuilder:
-    """Lays chunks into packs. Holds one pack, at most ``max_bytes`` and one block, in memory."""
+class _Stream(io.RawIOBase):
+    """A sink as a file that Arrow can write to. Arrow hands over its buffers as they are, without a copy."""
 
-    def __init__(self, layout: Layout, max_bytes: int) -> None:
-        self._layout = layout
-        self._max_bytes = max_bytes
-        self._begin()
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+        self.written = 0
 
-    def add(self, chunk: tree.Chunk) -> Pack | None:
-        """Lay down the next chunk; returns the pack before it if that is full now."""
-        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
-        size_bytes = sum(batch.nbytes for batch in batches) + len(chunk.row_digests)
-        full = None
-        if self._sink.tell() + self._waiting_bytes + size_bytes > self._max_bytes and self._chunks_so_far:
-            full = self.finish()
-        if self._waiting and self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES:
-            self._write_block()
-        self._waiting.append(_Waiting(describe(chunk, batches), batches, chunk.row_digests))
-        self._waiting_bytes += size_bytes
-        if self._waiting_bytes >= BLOCK_TARGET_BYTES:
-            self._write_block()
-        return full
+    def writable(self) -> bool:
+        return True
 
-    def finish(self) -> Pack | None:
-        """The pack that is under way, if it has any chunks."""
-        if not self._chunks_so_far:
-            return None
-        self._write_block()
-        self._writer.close()
-        pack = Pack(self._sink.getvalue(), tuple(self._places))
-        self._begin()
-        return pack
-
-    @property
-    def _chunks_so_far(self) -> bool:
-        return bool(self._places or self._waiting)
-
-    def _begin(self) -> None:
-        self._sink = pa.BufferOutputStream()
-        self._schema = self._layout.packed.with_metadata({"headwater.pack": new_id()})
-        self._writer = pa.ipc.new_file(self._sink, self._schema)
-        self._blocks = 0
-        self._places: list[tuple[NewChunk, int, int]] = []
-        self._waiting: list[_Waiting] = []
-        self._waiting_bytes = 0
-
-    def _write_block(self) -> None:
-        if not self._waiting:
-            return
-        row = 0
-        for waiting in self._waiting:
-            self._places.append((waiting.chunk, self._blocks, row))
-            row += waiting.chunk.row_count
-        rows = pa.concat_batches([batch for waiting in self._waiting for batch in waiting.batches])
-        digests = pa.py_buffer(b"".join([waiting.row_digests for waiting in self._waiting]))
-        digest_column = pa.Array.from_buffers(pa.binary(tree.DIGEST_BYTES), row, [None, digests])
-        self._writer.write_batch(pa.RecordBatch.from_arrays([*rows.columns, digest_column], schema=self._schema))
-        self._blocks += 1
-        self._waiting, self._waiting_bytes = [], 0
+    def write(self, data: object) -> int:
+        view = memoryview(data)  # type: ignore[arg-type]
+        self._sink.write(view)
+        self.written += view.nbytes
+        return view.nbytes

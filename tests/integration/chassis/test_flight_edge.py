@@ -70,15 +70,14 @@ class Numbers(FlightEdge):
         self,
         call: FlightCall,
         descriptor: flight.FlightDescriptor,
-        batches: Iterator[pa.RecordBatch],
+        received: Received,
         schema: pa.Schema,
     ) -> bytes | None:
         if descriptor.command == b"boom":
             raise ValueError(SECRET)
         if descriptor.command == b"messages":
-            assert isinstance(batches, Received)
-            return repr([(m.batch and m.batch.num_rows, m.metadata) for m in batches.messages()]).encode()
-        self.got = list(batches)
+            return repr([(m.batch and m.batch.num_rows, m.metadata) for m in received.messages()]).encode()
+        self.got = list(received)
         return str(sum(batch.num_rows for batch in self.got)).encode()
 
     def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:

@@ -36,7 +36,7 @@ def floats(rows: int = ROWS, width: int = 32, seed: int = 1) -> pa.Table:
 
 
 def stored_bytes(directory: Path) -> int:
-    return sum(file.stat().st_size for file in (directory / "dataset" / "sha256").rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in (directory / "dataset" / "blake3").rglob("*") if file.is_file())
 
 
 async def test_what_was_pushed_is_read_back(connection: Connection) -> None:

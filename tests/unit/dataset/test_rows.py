@@ -1,6 +1,8 @@
 """How rows are laid out, packed and found again, without a store."""
 
-from collections.abc import Sequence
+import dataclasses
+import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ from services.dataset.model import Chunk, Placement, RowRange
 from services.dataset.rows.get import Slice, project, slices_of
 from services.dataset.rows.layout import Layout, plain_type
 from services.dataset.rows.mapped import MappedPack
-from services.dataset.rows.packs import Pack, PackBuilder, describe
+from services.dataset.rows.packs import PackWriter, Place, describe
 
+NAME = "blake3:" + 64 * "0"
 SCHEMA = pa.schema([("x", pa.list_(pa.float32(), 16)), ("s", pa.dictionary(pa.int32(), pa.large_string()))])
 
 
@@ -32,33 +35,40 @@ def chunks_of(rows: pa.Table) -> list[tree.Chunk]:
     return [chunk for batch in rows.to_batches(max_chunksize=1000) for chunk in builder.push(batch)] + builder.finish()
 
 
-def packed(chunks: Sequence[tree.Chunk], max_bytes: int) -> list[Pack]:
-    builder = PackBuilder(Layout.of(SCHEMA), max_bytes)
-    packs = [pack for chunk in chunks if (pack := builder.add(chunk)) is not None]
-    last = builder.finish()
-    return [*packs, last] if last else packs
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """A pack in memory."""
+
+    data: bytes
+    places: list[Place]
 
 
-@pytest.mark.parametrize("max_bytes", [1 << 20, 4 << 20, 64 << 20])
-def test_chunks_lie_in_packs_as_the_places_say(max_bytes: int) -> None:
+def packed(chunks: Iterable[tree.Chunk]) -> Pack:
+    file = io.BytesIO()
+    writer = PackWriter(Layout.of(SCHEMA), file)
+    for chunk in chunks:
+        before = writer.size_bytes
+        writer.add(chunk)
+        assert writer.size_bytes > before
+    places = writer.finish()
+    return Pack(file.getvalue(), places)
+
+
+def test_chunks_lie_in_their_pack_as_the_places_say() -> None:
     rows = table(150_000)
     chunks = chunks_of(rows)
-    packs = packed(chunks, max_bytes)
-    assert all(len(pack.data) <= max_bytes + 8192 for pack in packs if len(pack.places) > 1)
-    layout = Layout.of(SCHEMA)
-    parts = []
-    for pack in packs:
-        mapped = MappedPack(pack.digest(), pa.BufferReader(pack.data))
-        parts += [mapped.rows(block, row, chunk.row_count) for chunk, block, row in pack.places]
+    pack = packed(chunks)
+    layout, mapped = Layout.of(SCHEMA), MappedPack(NAME, pa.BufferReader(pack.data))
+    parts = [mapped.rows(place.block, place.block_row, place.chunk.row_count) for place in pack.places]
     assert pa.Table.from_batches(parts, layout.stored).equals(rows.cast(layout.stored))
-    assert [chunk.digest for pack in packs for chunk, _, _ in pack.places] == [chunk.digest for chunk in chunks]
+    assert [place.chunk.digest for place in pack.places] == [chunk.digest for chunk in chunks]
 
 
 def test_a_pack_knows_the_digest_of_each_row_and_serves_it_to_nobody() -> None:
     """Also one that was written when packs had no digests in them."""
     rows = table(20_000)
     chunks = chunks_of(rows)
-    (pack,) = packed(chunks, 64 << 20)
+    pack = packed(chunks)
     older = pa.BufferOutputStream()
     reader = pa.ipc.open_file(pack.data)
     plain = Layout.of(SCHEMA).stored
@@ -66,10 +76,11 @@ def test_a_pack_knows_the_digest_of_each_row_and_serves_it_to_nobody() -> None:
         for index in range(reader.num_record_batches):
             writer.write_batch(reader.get_batch(index).select(plain.names))
     for data in (pack.data, older.getvalue()):
-        mapped = MappedPack(pack.digest(), pa.BufferReader(data))
-        for (chunk, block, row), cut in zip(pack.places, chunks, strict=True):
-            assert mapped.rows(block, row, chunk.row_count).schema.equals(plain)
-            assert mapped.row_digests(block, row, chunk.row_count) == cut.row_digests
+        mapped = MappedPack(NAME, pa.BufferReader(data))
+        for place, cut in zip(pack.places, chunks, strict=True):
+            block, row, count = place.block, place.block_row, cut.row_count
+            assert mapped.rows(block, row, count).schema.equals(plain)
+            assert mapped.row_digests(block, row, count) == cut.row_digests
             assert mapped.row_digests(block, row + 1, 1) == cut.row_digests[32:64]
 
 
@@ -77,7 +88,8 @@ def test_the_catalogue_learns_how_a_chunk_ends_and_begins() -> None:
     assert {chunk.ends_naturally for chunk in chunks_of(table(150_000))[:-1]} == {True}
     # Rows of 500 KB, none of which ends a chunk: the chunks end because they are full.
     schema, row_bytes = pa.schema([("b", pa.binary())]), 500_000
-    hasher, random, rows = tree.RowHasher(schema), np.random.default_rng(0), []
+    hasher, random = tree.RowHasher(schema), np.random.default_rng(0)
+    rows: list[pa.RecordBatch] = []
     while len(rows) < 40:
         row = pa.record_batch([pa.array([random.bytes(row_bytes - 5)])], schema)
         (hashed,) = hasher.hash(row)
@@ -91,7 +103,7 @@ def test_the_catalogue_learns_how_a_chunk_ends_and_begins() -> None:
 
 
 def test_blocks_are_what_flight_sends_fastest() -> None:
-    (pack,) = packed(chunks_of(table(150_000)), 64 << 20)
+    pack = packed(chunks_of(table(150_000)))
     reader = pa.ipc.open_file(pack.data)
     sizes = [reader.get_batch(index).nbytes for index in range(reader.num_record_batches)]
     assert all(1 << 20 <= size <= 10 << 20 for size in sizes[:-1])
@@ -100,16 +112,12 @@ def test_blocks_are_what_flight_sends_fastest() -> None:
 def test_the_same_rows_never_make_the_same_file() -> None:
     """So that collecting what one writer left behind cannot take another's pack."""
     chunks = chunks_of(table(100))
-    assert packed(chunks, 1 << 20)[0].digest() != packed(chunks, 1 << 20)[0].digest()
-
-
-def test_nothing_makes_no_pack() -> None:
-    assert packed([], 1 << 20) == []
+    assert packed(chunks).data != packed(chunks).data
 
 
 def test_a_place_that_a_pack_does_not_have_is_corruption() -> None:
-    (pack,) = packed(chunks_of(table(100)), 1 << 20)
-    mapped = MappedPack(pack.digest(), pa.BufferReader(pack.data))
+    pack = packed(chunks_of(table(100)))
+    mapped = MappedPack(NAME, pa.BufferReader(pack.data))
     for block, first, count in ((1, 0, 1), (0, 99, 2), (0, 100, 1)):
         with pytest.raises(PackCorrupt):
             mapped.rows(block, first, count)
