@@ -137,6 +137,13 @@ class InvalidColumnName(InvalidArgument):
     text = "A column's name must not hold control characters."
 
 
+class MalformedSchema(InvalidArgument):
+    """The bytes are no Arrow IPC schema message."""
+
+    reason = "MALFORMED_SCHEMA"
+    text = "arrow_schema must be an Arrow IPC schema message."
+
+
 class SchemaTooLarge(InvalidArgument):
     """The schema with its metadata is larger than what can be kept of it."""
 

@@ -149,6 +149,13 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def GetUpload(self, request: datasets_pb2.GetUploadRequest, context: Context) -> datasets_pb2.Upload:
         return convert.upload_to_proto(await self._uploads.get(UploadName.parse(request.name)))
 
+    async def FindMissingChunks(
+        self, request: datasets_pb2.FindMissingChunksRequest, context: Context
+    ) -> datasets_pb2.FindMissingChunksResponse:
+        name = UploadName.parse(request.name)
+        missing = await self._uploads.find_missing(name, request.arrow_schema, request.digests)
+        return datasets_pb2.FindMissingChunksResponse(missing=missing)
+
     async def AddSourceFiles(
         self, request: datasets_pb2.AddSourceFilesRequest, context: Context
     ) -> datasets_pb2.AddSourceFilesResponse:

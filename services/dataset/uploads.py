@@ -30,6 +30,7 @@ from services.dataset.model import (
     UploadTarget,
     check_source_path,
 )
+from services.dataset.rows.layout import Layout, parse_schema
 from services.dataset.store import Store, Transaction
 
 _CREATED, _FOUND = "created", "found"
@@ -122,6 +123,20 @@ class Uploads:
             upload = open_upload(await tx.get_upload(name, lock=True))
             await tx.touch_upload(upload.uid, self._ttl_s)
             return await tx.add_source_files(upload.uid, files)
+
+    async def find_missing(self, name: UploadName, arrow_schema: bytes, digests: Sequence[bytes]) -> list[int]:
+        """The positions of those chunks that are not stored in the layout of ``arrow_schema``; the others stay stored
+        for as long as the upload is open.
+
+        Raises:
+            UploadNotFound, UploadNotOpen, MalformedSchema, and what ``Layout.of`` raises
+        """
+        layout = Layout.of(parse_schema(arrow_schema))
+        async with self._store.transaction() as tx:
+            upload = open_upload(await tx.get_upload(name))
+            await tx.touch_upload(upload.uid, self._ttl_s)
+            found = await tx.find_chunks(upload.uid, layout.digest, digests)
+        return [position for position, digest in enumerate(digests) if digest not in found]
 
     async def abort(self, name: UploadName) -> Upload:
         """Give the upload up; aborting an aborted one changes nothing.

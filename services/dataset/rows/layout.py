@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from headwater import tree
-from services.dataset.errors import InvalidColumnName, SchemaTooLarge
+from services.dataset.errors import InvalidColumnName, MalformedSchema, SchemaTooLarge
 
 MAX_SCHEMA_BYTES = 1 << 20
 ROW_DIGEST = "headwater.row_digest"
@@ -66,6 +66,14 @@ class Layout:
     def served_bytes(self) -> bytes:
         """``served`` as an Arrow IPC message."""
         return bytes(self.served.serialize())
+
+
+def parse_schema(message: bytes) -> pa.Schema:
+    """The schema of an Arrow IPC schema message that somebody sent, or MalformedSchema."""
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(message))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise MalformedSchema from error
 
 
 def plain_type(kind: Any) -> Any:
