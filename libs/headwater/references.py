@@ -1,11 +1,18 @@
 """What people type for what services name: ``digits@v1.0.0`` for ``projects/default/datasets/digits/versions/v1.0.0``.
 
-A reference is a full resource name, or ``name`` or ``name@version`` within a project.
+A reference is a full resource name, or ``name`` or ``name@version`` within a project. Of datasets, ``digits@main`` is a
+branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit by its first digits, and
+``s3://datasets/digits/v1.0.0/train.tar`` a split.
 """
+
+import dataclasses
+import re
 
 from headwater.errors import NotFound
 from headwater.names import (
     DEFAULT_PROJECT,
+    BranchName,
+    CommitName,
     DatasetName,
     DatasetVersionName,
     DeploymentName,
@@ -15,7 +22,19 @@ from headwater.names import (
     PipelineName,
     PipelineVersionName,
     ProjectName,
+    TagName,
+    check_segment,
 )
+
+_DATASET_VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+_SPLIT_URI = re.compile(r"s3://datasets/([^/]+)/([^/]+)/([^/]+)\.tar")
+_KINDS: dict[str, type["DatasetVersionName | CommitName | BranchName | TagName"]] = {
+    "versions": DatasetVersionName,
+    "commits": CommitName,
+    "branches": BranchName,
+    "tags": TagName,
+}
 
 
 class NoVersionYet(NotFound):
@@ -40,6 +59,62 @@ def dataset_version(text: str, project: str = DEFAULT_PROJECT) -> DatasetName | 
         return DatasetVersionName.parse(text)
     name, version = _split(text)
     return DatasetVersionName(project, name, version) if version else dataset(text, project)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BranchOrTag:
+    """A word after ``@``: a branch or, if there is none of that name, a tag. The two share their names."""
+
+    dataset: DatasetName
+    word: str
+
+
+def dataset_revision(
+    text: str, project: str = DEFAULT_PROJECT
+) -> DatasetName | DatasetVersionName | CommitName | BranchName | TagName | BranchOrTag:
+    """Whatever leads to rows: ``digits``, ``digits@v1.0.0``, ``digits@main``, ``digits@best``, ``digits@0f3c21ab``.
+
+    Raises:
+        InvalidName
+    """
+    if "/" in text:
+        kind = _KINDS.get(text.split("/")[4]) if text.count("/") == 5 else None
+        return (kind or DatasetName).parse(text)
+    name, at, word = text.partition("@")
+    parent = dataset(name, project)
+    if not at:
+        return parent
+    if _DATASET_VERSION.fullmatch(word):
+        return DatasetVersionName(project, name, word)
+    if _COMMIT.fullmatch(word):
+        return CommitName(project, name, word)
+    return BranchOrTag(parent, check_segment(word, "version, branch or tag"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SplitReference:
+    """A split of a version."""
+
+    version: DatasetVersionName
+    split: str
+
+    @property
+    def uri(self) -> str:
+        """Its address, ``s3://datasets/digits/v1.0.0/train.tar``, for a version of the project ``default``."""
+        return f"s3://datasets/{self.version.dataset}/{self.version.version}/{self.split}.tar"
+
+
+def split(uri: str, project: str = DEFAULT_PROJECT) -> SplitReference:
+    """``s3://datasets/digits/v1.0.0/train.tar``: the split ``train`` of that version.
+
+    Raises:
+        InvalidName
+    """
+    match = _SPLIT_URI.fullmatch(uri)
+    if match is None:
+        raise InvalidName("A split's address must look like s3://datasets/digits/v1.0.0/train.tar.", field="uri")
+    name, version, split_name = match.groups()
+    return SplitReference(DatasetVersionName(project, name, version), check_segment(split_name, "split"))
 
 
 def pipeline_version(text: str, project: str = DEFAULT_PROJECT) -> PipelineName | PipelineVersionName:

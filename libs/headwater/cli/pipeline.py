@@ -68,7 +68,7 @@ def apply(pipeline: str, *, dataset: str, output_dataset: str, project: str = DE
         job = pipelines.apply(
             connection,
             pipelines.resolve(connection, pipeline, project=project),
-            datasets.resolve(connection, dataset, project=project),
+            datasets.resolve_version(connection, dataset, project=project),
             references.dataset(output_dataset, project),
         )
         warn(job.warnings)

@@ -65,7 +65,7 @@ def submit(
             connection,
             code=code.upload(connection, folder, project=project).name,
             command=command,
-            dataset_version=datasets.resolve(connection, dataset, project=project),
+            dataset_version=datasets.resolve_version(connection, dataset, project=project),
             model=references.model(model, project) if model else None,
             parameters=dict(map(_parameter, parameter or [])),
             worker_count=workers,

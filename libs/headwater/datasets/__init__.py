@@ -5,7 +5,8 @@
         reader = datasets.reader(connection, pushed.version.name, "train", columns=["image"], shard=(0, 2))
         for batch in reader: ...
 
-A version is named in full, or as ``digits@v1.0.0``; ``digits`` alone is its latest version.
+A version is named in full, or as ``digits@v1.0.0``; ``digits`` alone is its latest version. ``digits@main`` is a
+branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit; see ``headwater.datasets.history``.
 """
 
 from headwater.datasets.catalog import (
@@ -16,6 +17,7 @@ from headwater.datasets.catalog import (
     list_source_files,
     list_versions,
     resolve,
+    resolve_version,
 )
 from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push, put
 from headwater.datasets.read import pull, reader, schema, verify
@@ -36,6 +38,7 @@ __all__ = [
     "put",
     "reader",
     "resolve",
+    "resolve_version",
     "schema",
     "verify",
 ]

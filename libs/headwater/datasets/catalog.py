@@ -4,8 +4,17 @@ from collections.abc import Iterator
 
 from headwater import references
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
-from headwater.names import DEFAULT_PROJECT, DatasetName, ProjectName
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, history_pb2, history_pb2_grpc
+from headwater.errors import NotFound
+from headwater.names import (
+    DEFAULT_PROJECT,
+    BranchName,
+    CommitName,
+    DatasetName,
+    DatasetVersionName,
+    ProjectName,
+    TagName,
+)
 
 _PAGE = 1000
 
@@ -20,9 +29,12 @@ def get(connection: Connection, dataset: str, *, project: str = DEFAULT_PROJECT)
     return stub(connection).GetDataset(datasets_pb2.GetDatasetRequest(name=str(name)))
 
 
-def list_datasets(connection: Connection, *, project: str = DEFAULT_PROJECT) -> Iterator[datasets_pb2.Dataset]:
+def list_datasets(
+    connection: Connection, *, project: str = DEFAULT_PROJECT, show_hidden: bool = False
+) -> Iterator[datasets_pb2.Dataset]:
     """The datasets of a project, by name."""
-    request = datasets_pb2.ListDatasetsRequest(parent=str(ProjectName(project)), page_size=_PAGE)
+    parent = str(ProjectName(project))
+    request = datasets_pb2.ListDatasetsRequest(parent=parent, page_size=_PAGE, show_hidden=show_hidden)
     while True:
         page = stub(connection).ListDatasets(request)
         yield from page.datasets
@@ -32,25 +44,63 @@ def list_datasets(connection: Connection, *, project: str = DEFAULT_PROJECT) -> 
 
 
 def resolve(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
-    """The resource name of a version: the one that ``reference`` names, or the latest of that dataset.
+    """The resource name of what ``reference`` leads to, for reading: of a version or, if it has none, of a commit.
+
+    ``digits`` is the latest version, and a branch is where it is now: whoever reads several splits by the answer gets
+    them from one commit.
 
     Raises:
-        NoVersionYet: the dataset has none.
+        NoVersionYet: a dataset is named, and has none.
+        NotFound: reasons DATASET_NOT_FOUND, COMMIT_NOT_FOUND, BRANCH_NOT_FOUND, TAG_NOT_FOUND.
     """
-    name = references.dataset_version(reference, project)
-    if not isinstance(name, DatasetName):
+    name = references.dataset_revision(reference, project)
+    if isinstance(name, DatasetVersionName):
         return str(name)
-    latest = stub(connection).GetDataset(datasets_pb2.GetDatasetRequest(name=str(name))).latest_version
-    if not latest:
-        raise references.NoVersionYet(dataset=name)
-    return f"{name}/versions/{latest}"
+    if isinstance(name, DatasetName):
+        latest = stub(connection).GetDataset(datasets_pb2.GetDatasetRequest(name=str(name))).latest_version
+        if not latest:
+            raise references.NoVersionYet(dataset=name)
+        return f"{name}/versions/{latest}"
+    commit = commit_of(connection, name)
+    return f"{commit.name.rpartition('/commits/')[0]}/versions/{commit.version}" if commit.version else commit.name
+
+
+def resolve_version(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
+    """As ``resolve``, where only a version will do.
+
+    Raises:
+        NoVersionYet: also when a commit is named that has none.
+    """
+    name = resolve(connection, reference, project=project)
+    if "/commits/" in name:
+        raise references.NoVersionYet("The commit has no version: give it one first.", commit=name)
+    return name
+
+
+def commit_of(
+    connection: Connection, name: CommitName | BranchName | TagName | DatasetVersionName | references.BranchOrTag
+) -> history_pb2.Commit:
+    """The commit that a name leads to; a word is looked for among the branches, then among the tags.
+
+    Raises:
+        NotFound
+    """
+    service = history_stub(connection)
+    if not isinstance(name, references.BranchOrTag):
+        return service.GetCommit(history_pb2.GetCommitRequest(name=str(name)))
+    try:
+        return service.GetCommit(history_pb2.GetCommitRequest(name=f"{name.dataset}/branches/{name.word}"))
+    except NotFound as error:
+        if error.reason != "BRANCH_NOT_FOUND":
+            raise
+    return service.GetCommit(history_pb2.GetCommitRequest(name=f"{name.dataset}/tags/{name.word}"))
 
 
 def get_version(
     connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT
 ) -> datasets_pb2.DatasetVersion:
     """One version, with its digest, schema, splits and what it was derived from."""
-    request = datasets_pb2.GetDatasetVersionRequest(name=resolve(connection, reference, project=project))
+    request = datasets_pb2.GetDatasetVersionRequest(name=resolve_version(connection, reference, project=project))
     return stub(connection).GetDatasetVersion(request)
 
 
@@ -93,3 +143,8 @@ def list_source_files(connection: Connection, version: str) -> Iterator[datasets
 def stub(connection: Connection) -> datasets_pb2_grpc.DatasetServiceStub:
     """The dataset service over ``connection``."""
     return datasets_pb2_grpc.DatasetServiceStub(connection.channel("dataset"))
+
+
+def history_stub(connection: Connection) -> history_pb2_grpc.DatasetHistoryServiceStub:
+    """The history of datasets over ``connection``."""
+    return history_pb2_grpc.DatasetHistoryServiceStub(connection.channel("dataset"))

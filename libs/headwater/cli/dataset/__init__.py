@@ -1,6 +1,6 @@
 """``headwater dataset``: one module for each noun."""
 
-from headwater.cli.dataset import proofs, rows  # each registers its commands
+from headwater.cli.dataset import history, proofs, rows  # each registers its commands
 from headwater.cli.dataset.app import app
 
-__all__ = ["app", "proofs", "rows"]
+__all__ = ["app", "history", "proofs", "rows"]
