@@ -120,6 +120,8 @@ class Batches:
             view=self.view,
             checkpoint=self.checkpoint,
             first_row=first_row,
+            # Without batches, positions count also the rows that the filter leaves out.
+            global_batch_rows=self.global_batch_size if self.filter or self.view else 0,
         )
         if self.shuffle_seed is not None:
             command.shuffle.seed, command.shuffle.epoch = self.shuffle_seed, epoch

@@ -27,6 +27,8 @@ class Info:
 
     schema: pa.Schema
     row_count: int
+    size_bytes: int
+    """About."""
 
 
 def describe(connection: Connection, command: flight_pb2.GetCommand) -> Info:
@@ -36,11 +38,12 @@ def describe(connection: Connection, command: flight_pb2.GetCommand) -> Info:
     """
     info = _info(connection, command)
     if info.total_records >= 0:
-        return Info(info.schema, int(info.total_records))
+        return Info(info.schema, int(info.total_records), max(0, int(info.total_bytes)))
     narrow = flight_pb2.GetCommand()
     narrow.CopyFrom(command)
     narrow.columns[:] = [min(info.schema, key=_width).name]
-    return Info(info.schema, sum(batch.num_rows for batch in read(connection, narrow)))
+    row_count = sum(batch.num_rows for batch in read(connection, narrow))
+    return Info(info.schema, row_count, max(0, int(info.total_bytes)))
 
 
 class ServiceSource:

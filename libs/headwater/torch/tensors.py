@@ -1,16 +1,13 @@
 """Arrow columns as tensors, copied only where Arrow and torch cannot share memory."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import torch
 
+from headwater.datasets.shapes import shape_of
 from headwater.errors import InvalidArgument
-
-SHAPE_KEY = b"headwater.shape"
-"""Field metadata with the shape of each row's value, as a JSON list; the preprocessing writes it."""
 
 
 class NotATensor(InvalidArgument):
@@ -42,7 +39,7 @@ def to_tensor(column: pa.ChunkedArray, field: pa.Field) -> torch.Tensor:
     values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # of extension types, and of no chunks
         values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-    shape = list(json.loads((field.metadata or {}).get(SHAPE_KEY, b"[]")))
+    shape = shape_of(field)
     kind = field.type
     if isinstance(kind, pa.FixedShapeTensorType):
         shape, kind, values = shape or list(kind.shape), kind.storage_type, values.storage

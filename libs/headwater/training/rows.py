@@ -1,6 +1,5 @@
-"""Rows of a dataset version on their way into tensors, copied only where Arrow and torch cannot share memory."""
+"""A worker's share of a split, as a stream or in memory."""
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,19 +8,9 @@ import pyarrow as pa
 
 from headwater import datasets
 from headwater.client import Connection
-from headwater.errors import InvalidArgument
 
 if TYPE_CHECKING:
     import torch
-
-SHAPE_KEY = b"headwater.shape"
-"""Field metadata with the shape of each row's value, as a JSON list; the preprocessing writes it."""
-
-
-class NotATensor(InvalidArgument):
-    """The column's values cannot be the rows of one tensor."""
-
-    reason = "NOT_A_TENSOR"
 
 
 class Rows:
@@ -57,29 +46,10 @@ class Rows:
         Raises:
             NotATensor: naming the column and its type.
         """
+        from headwater.torch.tensors import to_tensor
+
         field = self.table.schema.field(column)
         return to_tensor(self.table.column(column), field)
 
     def _reader(self) -> pa.RecordBatchReader:
         return datasets.reader(self._connection, self._version, self._split, columns=self._columns, shard=self._shard)
-
-
-def to_tensor(column: pa.ChunkedArray, field: pa.Field) -> "torch.Tensor":
-    """See Rows.tensor."""
-    import torch
-
-    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    shape = list(json.loads((field.metadata or {}).get(SHAPE_KEY, b"[]")))
-    kind = field.type
-    while pa.types.is_fixed_size_list(kind):
-        if values.null_count:
-            raise NotATensor(f"The column {field.name} has nulls.", column=field.name)
-        shape, kind, values = shape or [kind.list_size], kind.value_type, values.flatten()
-    if values.null_count or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise NotATensor(
-            f"The column {field.name} of type {field.type} is not one of numbers without nulls.", column=field.name
-        )
-    try:
-        return torch.utils.dlpack.from_dlpack(values).reshape(len(column), *shape)
-    except RuntimeError as error:
-        raise NotATensor(f"The values of {field.name} do not have the shape {shape}.", column=field.name) from error

@@ -5,12 +5,13 @@ with headwater.training.session() as session:
     model = DistributedDataParallel(Net())
     optimizer = torch.optim.Adam(model.parameters())
     restored = session.load_checkpoint(model, optimizer)
-    images = session.dataset("train").tensor("tensor")
-    for epoch in range(restored.epoch if restored else 0, session.parameters["epochs"]):
-        ...
+    train = session.batches("train", global_batch_size=256, shuffle_seed=0)
+    for epoch in range(train.epoch, session.parameters["epochs"]):
+        for batch in train:
+            ...
         session.log_metrics({"train/loss": loss}, step=step)
         session.save_checkpoint(model, optimizer, epoch=epoch + 1, step=step)
-    session.save_model(model, example={"image": images[:1]}, outputs=["logits"])
+    session.save_model(model, example={"image": batch["image"][:1]}, outputs=["logits"])
 """
 
 import dataclasses
@@ -35,8 +36,10 @@ from headwater.training.scheduler import SchedulerLink, leave, patiently
 from headwater.training.v1 import jobs_pb2
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import torch
 
+    from headwater.torch import FlightDataset
     from headwater.training.rows import Rows
 
 Parameter = Any
@@ -83,6 +86,8 @@ class Session:
         self._metrics: MetricLog | None = None
         self._stop_was_looked_at = False
         self._former_handler: Any = None
+        self._streams: list[FlightDataset] = []
+        self._stream_states: Sequence[Mapping[str, Any]] = ()
 
     def __enter__(self) -> Self:
         self._assignment = self._scheduler.assignment()
@@ -129,6 +134,52 @@ class Session:
         shard = (0, 1) if whole else (self.rank, self.world_size)
         return Rows(self._connection, self.dataset_version, split, columns, shard)
 
+    def batches(
+        self,
+        split: str,
+        *,
+        global_batch_size: int,
+        columns: Sequence[str] = (),
+        filter: str = "",  # noqa: A002 - as it is called everywhere
+        view: str = "",
+        shuffle_seed: int | None = None,
+        drop_last: bool = False,
+        decode: "Callable[[pa.Table], Any] | None" = None,
+        pin_memory: bool = False,
+    ) -> "FlightDataset":
+        """This worker's part of each batch of ``global_batch_size`` rows that all workers share.
+
+        Iterate it, or a ``headwater.torch.FlightLoader`` of it. How far it is, is part of each checkpoint: after
+        ``load_checkpoint`` the next attempt goes on with the row after the last one before the checkpoint, in mid-epoch
+        too, and with any number of workers. An attempt must call this for the same splits in the same order.
+
+        The parameters are those of ``headwater.torch.FlightDataset``.
+
+        Raises:
+            StateDiffers: the checkpoint was of other batches.
+        """
+        from headwater.torch import FlightDataset
+
+        stream = FlightDataset(
+            self._connection,
+            self.dataset_version,
+            split,
+            global_batch_size=global_batch_size,
+            columns=columns,
+            filter=filter,
+            view=view,
+            shuffle_seed=shuffle_seed,
+            drop_last=drop_last,
+            rank=self.rank,
+            world_size=self.world_size,
+            decode=decode,
+            pin_memory=pin_memory,
+        )
+        if len(self._streams) < len(self._stream_states):
+            stream.load_state_dict(self._stream_states[len(self._streams)])
+        self._streams.append(stream)
+        return stream
+
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
         """Record one value of each metric at an optimizer step; they reach the registry within about a second.
 
@@ -170,8 +221,8 @@ class Session:
     ) -> None:
         """Save all that the training needs to go on from here as if it had never stopped.
 
-        Every worker calls this: the random generators of each are saved. When it returns on rank 0, the checkpoint is
-        durable and the next attempt resumes from it.
+        Every worker calls this: the random generators of each are saved, and how far ``batches`` are. When it returns
+        on rank 0, the checkpoint is durable and the next attempt resumes from it.
 
         Args:
             epoch: epochs that are complete.
@@ -185,6 +236,7 @@ class Session:
             "model": dict(_unwrapped(model).state_dict()),
             "optimizer": None if optimizer is None else optimizer.state_dict(),
             "random": random_states,
+            "streams": [stream.state_dict() for stream in self._streams],
             "extra": extra,
         }
         with tempfile.TemporaryDirectory(prefix="headwater-") as directory:
@@ -208,6 +260,10 @@ class Session:
             optimizer.load_state_dict(state["optimizer"])
         if self.rank < len(state["random"]):  # the group may be larger than it was
             checkpoints.set_random_state(state["random"][self.rank])
+        # Checkpoints of earlier releases have none.
+        self._stream_states = state.get("streams", ())
+        for stream, saved in zip(self._streams, self._stream_states, strict=False):
+            stream.load_state_dict(saved)
         return Restored(announced.epoch, announced.step, state["extra"])
 
     def save_model(

@@ -1,5 +1,6 @@
 """Global batches and their parts, against what flight.proto says that commands mean."""
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +21,13 @@ def rows_of(command: flight_pb2.GetCommand, row_count: int) -> np.ndarray[Any, n
     order = np.arange(row_count)
     if command.HasField("shuffle"):
         order = np.random.default_rng([command.shuffle.seed, command.shuffle.epoch]).permutation(row_count)
-    places = np.arange(row_count)
-    selected = places >= command.first_row
     size, count, index = command.global_batch_rows, max(1, command.shard_count), command.shard_index
+    if command.filter:
+        assert command.filter == "row % 3 = 0"
+        assert size or command.HasField("shuffle"), "without batches, positions are those before the filter"
+        order = order[order % 3 == 0]
+    places = np.arange(len(order))
+    selected = places >= command.first_row
     if size:
         within = places % size
         selected &= (within >= index * size // count) & (within < (index + 1) * size // count)
@@ -84,24 +89,28 @@ def batches_of(row_count: int, size: int, *, drop_last: bool = False, shuffle_se
     readers=st.integers(1, 6),
     lanes=st.integers(1, 4),
     drop_last=st.booleans(),
+    filtered=st.booleans(),
     shuffle_seed=st.none() | st.integers(0, 9),
     epoch=st.integers(0, 3),
     begin=st.integers(0, 100),
     seed=st.integers(0, 99),
 )
 def test_any_readers_from_any_position_see_the_rest_of_the_one_sequence(
-    row_count: int, size: int, readers: int, lanes: int, drop_last: bool, shuffle_seed: int | None, epoch: int,
-    begin: int, seed: int,
+    row_count: int, size: int, readers: int, lanes: int, drop_last: bool, filtered: bool, shuffle_seed: int | None,
+    epoch: int, begin: int, seed: int,
 ) -> None:  # fmt: skip
     """N-09: whatever the number of readers, of processes of each, and of streams that broke."""
     batches = batches_of(row_count, max(size, readers), drop_last=drop_last, shuffle_seed=shuffle_seed)
+    if filtered:
+        batches = dataclasses.replace(batches, filter="row % 3 = 0", row_count=len(range(0, row_count, 3)))
     order = rows_of(batches.command(epoch), row_count).tolist()
-    end = batches.full_count * batches.global_batch_size if drop_last else row_count
+    assert len(order) == batches.row_count
+    end = batches.full_count * batches.global_batch_size if drop_last else batches.row_count
     whole = [
         order[start : min(start + batches.global_batch_size, end)] for start in range(0, end, batches.global_batch_size)
     ]
     first = min(begin, batches.count)
-    cursor = Cursor(epoch, min(first * batches.global_batch_size, row_count))
+    cursor = Cursor(epoch, min(first * batches.global_batch_size, batches.row_count))
     seen = read(Service(row_count, seed=seed, breaks=0.1), batches, cursor, readers, lanes)
     assert seen == whole[first:]
 

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from headwater.training.rows import SHAPE_KEY, NotATensor, to_tensor
+from headwater.datasets.shapes import SHAPE_KEY
+from headwater.torch import NotATensor, to_tensor, to_tensors
 
 
 def column(values: pa.Array, shape: list[int] | None = None) -> tuple[pa.ChunkedArray, pa.Field]:
@@ -74,3 +76,59 @@ def test_what_is_no_tensor_is_refused_by_name(values: pa.Array) -> None:
 def test_a_shape_that_does_not_fit_is_refused() -> None:
     with pytest.raises(NotATensor, match=r"\[3, 3\]"):
         to_tensor(*column(images(), [3, 3]))
+
+
+def test_each_type_becomes_what_torch_has_for_it() -> None:
+    rows = pa.table(
+        {
+            "flag": [True, False, True],
+            "time": pa.array([1, 2, 3], pa.timestamp("ms", "UTC")),
+            "day": pa.array([1, 2, 3], pa.date32()),
+            "half": pa.array([0.5, 1.0, 1.5], pa.float16()),
+            "byte": pa.array([1, 2, 255], pa.uint8()),
+            "text": ["a", None, "c"],
+            "image": [b"1", b"2", None],
+            "tags": [["x"], [], None],
+        }
+    )
+    made = to_tensors(rows.slice(1))
+    assert list(made) == rows.column_names
+    types = {name: value.dtype for name, value in made.items() if isinstance(value, torch.Tensor)}
+    assert types == {
+        "flag": torch.bool,
+        "time": torch.int64,
+        "day": torch.int32,
+        "half": torch.float16,
+        "byte": torch.uint8,
+    }
+    assert {name: value.tolist() if name in types else value for name, value in made.items()} == {
+        "flag": [False, True],
+        "time": [2, 3],
+        "day": [2, 3],
+        "half": [1.0, 1.5],
+        "byte": [2, 255],
+        "text": [None, "c"],
+        "image": [b"2", None],
+        "tags": [[], None],
+    }
+
+
+def test_tensors_of_an_extension_type_have_its_shape() -> None:
+    kind = pa.fixed_shape_tensor(pa.float32(), [2, 2])
+    storage = pa.array([[1, 2, 3, 4], [5, 6, 7, 8]], pa.list_(pa.float32(), 4))
+    rows = pa.table({"x": pa.ExtensionArray.from_storage(kind, storage)})
+    for table in (rows, pa.concat_tables([rows[:1], rows[1:]])):
+        assert to_tensors(table)["x"].tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+
+
+def test_no_rows_are_tensors_without_rows() -> None:
+    rows = pa.table({"x": images(), "flag": [True] * 3, "time": pa.array([1, 2, 3], pa.timestamp("s"))})
+    shapes = {name: tuple(value.shape) for name, value in to_tensors(rows[:0]).items()}
+    assert shapes == {"x": (0, 8), "flag": (0,), "time": (0,)}
+    assert to_tensors(rows.schema.empty_table())["x"].shape == (0, 8)
+
+
+@pytest.mark.parametrize("kind", [pa.bool_(), pa.timestamp("s"), pa.int64(), pa.list_(pa.int8(), 1)], ids=str)
+def test_nulls_have_no_place_in_a_tensor(kind: pa.DataType) -> None:
+    with pytest.raises(NotATensor, match="column"):
+        to_tensors(pa.table({"column": pa.array([None, None], kind)}))
