@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from headwater import references
 from headwater.client import Connection
-from headwater.dataset.v1 import flight_pb2, history_pb2, history_pb2_grpc
+from headwater.dataset.v1 import flight_pb2
 from headwater.datasets import relay
 from headwater.datasets.catalog import resolve
 from headwater.flight import flight_errors
-from headwater.names import DEFAULT_PROJECT
+from headwater.names import DEFAULT_PROJECT, CommitName, DatasetVersionName
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,16 +79,13 @@ class Pinned:
     name: str
     """The resource name of a version or a commit, which stay what they are."""
     is_moving: bool
-    """Whether the reference will come to mean another."""
+    """Whether the reference may come to mean another."""
 
 
 def pin(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> Pinned:
     """What a reference means now."""
-    name = resolve(connection, reference, project=project)
-    if "/branches/" not in name and "/tags/" not in name:
-        return Pinned(name, "@" not in reference and name != reference)
-    stub = history_pb2_grpc.DatasetHistoryServiceStub(connection.channel("dataset"))
-    return Pinned(stub.GetCommit(history_pb2.GetCommitRequest(name=name)).name, "/branches/" in name)
+    fixed = isinstance(references.dataset_revision(reference, project), DatasetVersionName | CommitName)
+    return Pinned(resolve(connection, reference, project=project), is_moving=not fixed)
 
 
 def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:

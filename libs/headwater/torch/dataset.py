@@ -170,7 +170,7 @@ class FlightDataset(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where the state was taken, by whatever number of readers.
 
-        A dataset that was named without a version, or by a branch, goes on with the version of the state.
+        A dataset that was named without a version, or by a branch or tag, goes on with the version of the state.
 
         Raises:
             StateDiffers: naming what differs.
