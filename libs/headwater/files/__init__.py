@@ -22,6 +22,7 @@ from headwater.files.splits import (
     Whole,
     split_by,
 )
+from headwater.files.sql import SqlSource
 
 __all__ = [
     "FORMS",
@@ -35,6 +36,7 @@ __all__ = [
     "Source",
     "SourceFile",
     "SplitBy",
+    "SqlSource",
     "Whole",
     "export",
     "split_by",

@@ -47,10 +47,14 @@ def data_files(files: Sequence[Found]) -> list[Found]:
 
 def annotated(schema: pa.Schema, files: Sequence[Found]) -> pa.Schema:
     """The schema with what the features say of the columns."""
-    info = next(file for file in files if file.name.rpartition("/")[2] == _INFO)
-    features = _document(info).get("features") or {}
-    if not isinstance(features, dict):
-        raise _malformed(info, "its features are no object")
+    infos = [file for file in files if file.name.rpartition("/")[2] == _INFO]
+    told = [_document(info).get("features") or {} for info in infos]
+    for info, features in zip(infos, told, strict=True):
+        if not isinstance(features, dict):
+            raise _malformed(info, "its features are no object")
+        if features != told[0]:
+            raise _malformed(info, "its features are not those of the other splits")
+    info, features = infos[0], told[0]
     return pa.schema([_annotated(field, features.get(field.name), info) for field in schema])
 
 

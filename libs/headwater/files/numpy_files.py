@@ -4,6 +4,7 @@ Rows lie along the first axis. The fields of a structured array are columns; any
 or in an ``.npz`` the column that it is named after, with lists of a fixed size for its further axes.
 """
 
+import ast
 import contextlib
 import functools
 import math
@@ -27,8 +28,20 @@ _BATCH_BYTES = 2 << 20
 _BATCH_ROWS = 1 << 14
 _COPY_BYTES = 1 << 20
 MAX_COLUMNS = 10_000
-_BAD = (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, MemoryError, EOFError)
-"""What NumPy raises for headers that are not those of arrays; they are parsed as literals, never evaluated."""
+_MAX_HEADER_BYTES = 1 << 18
+_MAX_AXES = 30
+_BAD = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    SyntaxError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    EOFError,
+)
+"""What is raised for headers that are not those of arrays; they are parsed as literals, never evaluated."""
 
 Part = Callable[[int, int], npt.NDArray[Any]]
 """Rows of an array, from the one up to the other; asked for in order."""
@@ -127,23 +140,33 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     while len(data) < size:
         more = stream.read(min(_COPY_BYTES, size - len(data)))
         if not more:
-            raise EOFError("it ends before its last row")
+            raise EOFError("it ends before its header or its last row does")
         data += more
     return bytes(data)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    # The same for all versions but for the text's encoding; NumPy has no public name for that of version 3.
-    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-    if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"its format has the version {version}")
-    shape, fortran, dtype = read(stream)
-    if not shape:
-        raise ValueError("it is a single value without rows")
-    if any(size < 0 for size in shape):
-        raise ValueError(f"its shape is {shape}")
-    return shape, fortran, dtype
+    """Shape, whether in Fortran order, and type: https://numpy.org/neps/nep-0001-npy-format.html.
+
+    Read here and not by NumPy, which tokenizes it as Python before it takes it for a literal.
+    """
+    magic = _exactly(stream, 8)
+    if not magic.startswith(b"\x93NUMPY") or magic[6] not in (1, 2, 3):
+        raise ValueError("it does not begin as an array of the versions 1 to 3 does")
+    size = int.from_bytes(_exactly(stream, 2 if magic[6] == 1 else 4), "little")
+    if size > _MAX_HEADER_BYTES:
+        raise ValueError(f"its header has {size} bytes")
+    header = ast.literal_eval(_exactly(stream, size).decode("utf-8" if magic[6] == 3 else "latin-1").strip())
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("its header does not say descr, fortran_order and shape")
+    shape, fortran = header["shape"], header["fortran_order"]
+    if not isinstance(shape, tuple) or not all(type(size) is int and 0 <= size < 2**63 for size in shape):
+        raise ValueError("its shape is none")
+    if not shape or len(shape) > _MAX_AXES:
+        raise ValueError("it is a single value without rows" if not shape else "it has too many axes")
+    if type(fortran) is not bool:
+        raise ValueError("its order is none")
+    return shape, fortran, np.lib.format.descr_to_dtype(header["descr"])
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], size_bytes: int) -> int:

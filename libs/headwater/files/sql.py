@@ -44,23 +44,15 @@ class DatabaseUnavailable(Unavailable):
     text = "The database cannot be reached."
 
 
-class Cursor(Protocol):
-    """What is used of an ADBC cursor."""
-
-    def execute(self, operation: str) -> Any:
-        """Run a query."""
-        ...
-
-    def fetch_record_batch(self) -> pa.RecordBatchReader:
-        """Its rows."""
-        ...
-
-
 class Connection(Protocol):
     """What is used of an ADBC connection (PEP 249 with Arrow)."""
 
     def cursor(self, *, adbc_stmt_kwargs: Mapping[str, Any] | None = None) -> Any:
         """A new cursor."""
+        ...
+
+    def adbc_get_info(self) -> Mapping[str | int, Any]:
+        """What it leads to."""
         ...
 
     def close(self) -> None:
@@ -156,8 +148,9 @@ class SqlSource:
     def _look_at_schema(self) -> pa.Schema:
         with self._cursor() as cursor, self._told(InvalidSqlSource, "The query does not run"):
             # In parentheses a second statement is an error; a driver would leave it out.
-            cursor.execute(f"SELECT * FROM (\n{self._query}\n) AS query LIMIT 0")
-            cursor.execute(self._query)
+            cursor.execute(f"SELECT * FROM (\n{self._query}\n) AS query LIMIT 0")  # noqa: S608  # the user's own query
+            if self._connection.adbc_get_info().get("vendor_name") == "SQLite":
+                cursor.execute(self._query)  # there a value has a type, and not a column
             rows = cursor.fetch_record_batch()
             schema = rows.schema
             rows.close()
