@@ -16,6 +16,7 @@ from chassis.testing import StartService
 from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
+from headwater.datasets import history
 from headwater.datasets.catalog import stub
 from headwater.errors import HeadwaterError
 from services.dataset.__main__ import build
@@ -129,6 +130,77 @@ async def test_writers_and_the_collector_do_not_disturb_each_other(
         assert len(versions) == 6
         for version in versions:
             datasets.verify(connection, version.name)
+
+    await asyncio.to_thread(verify)
+
+
+async def test_the_rows_of_a_deleted_branch_are_removed_and_those_that_main_shares_stay(
+    connection: Connection, postgres_url: str, blobs_dir: Path
+) -> None:
+    """A dataset's storage is reclaimed when no kept version references it."""
+
+    def commit(branch: str, table: pa.Table) -> None:
+        create = datasets_pb2.CreateUploadRequest(parent="projects/default/datasets/d", branch=branch)
+        upload = stub(connection).CreateUpload(create).name
+        datasets.put(connection, upload, datasets.Tables({"train": table}))
+        stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload))
+
+    def fill() -> set[str]:
+        commit("", rows(1))
+        kept = packs_in(blobs_dir)
+        history.create_branch(connection, "d", "side")
+        commit("side", rows(1, 2))
+        commit("side", rows(1, 2, 3))
+        history.delete_branch(connection, history.get_branch(connection, "d", "side"))
+        return kept
+
+    kept = await asyncio.to_thread(fill)
+    # Not before its time.
+    assert await collect(postgres_url, blobs_dir) == 0
+    assert packs_in(blobs_dir) > kept
+    assert await collect(postgres_url, blobs_dir, unreachable_ttl_s=0) > 0
+    assert packs_in(blobs_dir) == kept
+    await asyncio.to_thread(datasets.verify, connection, "projects/default/datasets/d/versions/v1.0.0")
+    assert await collect(postgres_url, blobs_dir, unreachable_ttl_s=0) == 0
+
+
+async def test_writers_keep_what_they_find_while_branches_that_had_it_are_dropped(
+    connection: Connection, postgres_url: str, blobs_dir: Path
+) -> None:
+    """Everybody shares chunks with branches that come and go; the collector waits for nothing."""
+    done = asyncio.Event()
+
+    async def collect_all_the_time() -> int:
+        removed = 0
+        while not done.is_set():
+            removed += await collect(postgres_url, blobs_dir, unreachable_ttl_s=0)
+        return removed
+
+    def write(writer: int) -> None:
+        dataset = f"d{writer}"
+        for turn in range(4):
+            upload = put(connection, rows(turn, turn + 1, 10 + writer), dataset)
+            stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload))
+            history.create_branch(connection, dataset, "side")
+            create = datasets_pb2.CreateUploadRequest(parent=f"projects/default/datasets/{dataset}", branch="side")
+            side = stub(connection).CreateUpload(create).name
+            datasets.put(connection, side, datasets.Tables({"train": rows(turn + 1, turn + 2)}))
+            stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=side))
+            history.delete_branch(connection, history.get_branch(connection, dataset, "side"))
+
+    await asyncio.to_thread(write, 9)
+    collecting = asyncio.create_task(collect_all_the_time())
+    await asyncio.gather(*(asyncio.to_thread(write, writer) for writer in range(3)))
+    done.set()
+    assert await collecting + await collect(postgres_url, blobs_dir, unreachable_ttl_s=0) > 0
+
+    def verify() -> None:
+        for writer in (9, 0, 1, 2):
+            versions = list(datasets.list_versions(connection, f"d{writer}"))
+            assert len(versions) == 4
+            assert len(list(history.log(connection, f"d{writer}"))) == 4
+            for version in versions:
+                datasets.verify(connection, version.name)
 
     await asyncio.to_thread(verify)
 
