@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headwater.files import huggingface
+from headwater.files import about, huggingface
 from headwater.files.errors import InvalidSplitBy, SourceUnsupported
 from headwater.files.formats import OPENERS
 from headwater.files.images import ImageReader
@@ -57,11 +57,17 @@ class Source:
         """What the user should know: files whose content is not what their names say."""
         self._files = find_files(path, empty_folders=kind == "files")
         self._manifest = Manifest()
+        self.about = None if kind == "files" else about.read(self._files, self._manifest)
+        """What a metadata.json or dataset.yml in the folder says."""
         self._rows = self._files
-        self._split_by = split_by
+        if self.about is not None:
+            self._rows = [file for file in self._files if not about.is_document(file, self._files)]
+        self._split_by = split_by or (ByDirectory() if self.about and self.about.splits else None)
         self._reader = self._make_reader(kind, types)
         self._rule = self._split_by or Whole()
         self._groups = self._rule.group(self._rows)
+        if self.about is not None and self._groups is not None:
+            self.about.check_splits(self.file_bytes)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -94,6 +100,12 @@ class Source:
             return self._reader.read(self._groups[split], None)
         return self._reader.read(self._rows, self._division.choice(split))
 
+    @property
+    def file_bytes(self) -> Mapping[str, int]:
+        """By split, the bytes of the files that its rows are read from; nothing of splits that share files."""
+        groups = self._groups or {}
+        return {split: sum(file.size_bytes for file in files) for split, files in groups.items()}
+
     def look(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows of all splits, with these columns at least."""
         return self._reader.look(self._rows, columns)
@@ -113,30 +125,30 @@ class Source:
     def _make_reader(self, kind: str, types: pa.Schema | None) -> Reader:
         if kind == "files":
             _no_types(types, "files as they are")
-            return FileReader(self._files, self._manifest)
-        if huggingface.is_saved(self._files):
+            return FileReader(self._rows, self._manifest)
+        if huggingface.is_saved(self._rows):
             return self._huggingface(types)
-        formats = {file.name: format_of(file, self.notes) for file in self._files}
-        family = _family_of(self._files, formats)
+        formats = {file.name: format_of(file, self.notes) for file in self._rows}
+        family = _family_of(self._rows, formats)
         return _READERS[family](self, formats, types)
 
     def _images(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
         _no_types(types, "a folder of images")
-        return ImageReader(self._files, self._manifest, self._split_by.depth if self._split_by else 0)
+        return ImageReader(self._rows, self._manifest, self._split_by.depth if self._split_by else 0)
 
     def _tables(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
-        return TableReader(self._files, formats, self._manifest, types)
+        return TableReader(self._rows, formats, self._manifest, types)
 
     def _samples(self, formats: Mapping[str, str], types: pa.Schema | None) -> Reader:
-        return SampleReader(self._files, formats, self._manifest, types)
+        return SampleReader(self._rows, formats, self._manifest, types)
 
     def _huggingface(self, types: pa.Schema | None) -> Reader:
-        self._rows = huggingface.data_files(self._files)
-        if self._split_by is None and huggingface.has_splits(self._files):
+        saved, self._rows = self._rows, huggingface.data_files(self._rows)
+        if self._split_by is None and huggingface.has_splits(saved):
             self._split_by = ByDirectory()
         formats = {file.name: "arrow" for file in self._rows}
         reader = TableReader(self._rows, formats, self._manifest, types)
-        reader.schema = huggingface.annotated(reader.schema, self._files)
+        reader.schema = huggingface.annotated(reader.schema, saved)
         return reader
 
 
