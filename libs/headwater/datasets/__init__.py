@@ -19,13 +19,17 @@ from headwater.datasets.catalog import (
     resolve,
     resolve_version,
 )
+from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
+from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
 from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push, put
+from headwater.datasets.ray import to_ray
 from headwater.datasets.read import pull, reader, schema, verify
 
 __all__ = [
     "Progress",
     "Pushed",
     "RowSource",
+    "Selection",
     "Tables",
     "get",
     "get_version",
@@ -40,5 +44,12 @@ __all__ = [
     "resolve",
     "resolve_version",
     "schema",
+    "to_arrow",
+    "to_huggingface",
+    "to_huggingface_table",
+    "to_numpy",
+    "to_pandas",
+    "to_polars",
+    "to_ray",
     "verify",
 ]

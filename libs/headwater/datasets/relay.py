@@ -1,8 +1,6 @@
 """A process of its own that reads rows for one that must not use gRPC, and hands them on through a pipe.
 
-    python -m headwater.datasets.relay      # a request on standard input, the rows on standard output
-
-The answer is an Arrow IPC stream between two bytes: ``R`` before it, or ``E`` when there is none, and after it ``.``,
+It takes a request on standard input and gives the rows on standard output. The answer is an Arrow IPC stream between two bytes: ``R`` before it, or ``E`` when there is none, and after it ``.``,
 or ``E`` when it broke. An ``E`` is followed by a serialized ``google.rpc.Status``.
 """
 
@@ -25,6 +23,7 @@ from headwater.errors import HeadwaterError, Unavailable
 from headwater.status import from_proto, to_proto
 
 _ROWS, _ERROR, _END = b"R", b"E", b"."
+_PROGRAM = "from headwater.datasets import relay; relay.main()"
 
 
 def read(endpoints: Endpoints, token: str, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:
@@ -39,7 +38,7 @@ def read(endpoints: Endpoints, token: str, command: flight_pb2.GetCommand) -> Ge
         "command": base64.b64encode(command.SerializeToString()).decode(),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+        [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -80,6 +79,11 @@ def _kind(answer: IO[bytes]) -> bytes:
 
 def main() -> None:
     """Answer the request on standard input."""
+    with contextlib.suppress(BrokenPipeError):  # the reader has enough
+        _answer()
+
+
+def _answer() -> None:
     from headwater.datasets import sources
 
     request = json.loads(sys.stdin.buffer.readline())
@@ -100,8 +104,3 @@ def main() -> None:
             writer.close()
         output.write(ending)
         output.flush()
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the reader has enough
-        main()
