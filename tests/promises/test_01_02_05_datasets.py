@@ -104,6 +104,8 @@ STEPS = [
     ("after finish_pack", 1),
     ("committed finish_pack", 1),
     ("committed record_split", 1),
+    ("after add_commit", 1),
+    ("after move_branch", 1),
     ("after add_version", 1),
     ("committed add_version", 2),
 ]

@@ -3,7 +3,16 @@
 import pytest
 
 from headwater import references
-from headwater.names import DatasetName, DatasetVersionName, InvalidName, ModelVersionName, PipelineVersionName
+from headwater.names import (
+    BranchName,
+    CommitName,
+    DatasetName,
+    DatasetVersionName,
+    InvalidName,
+    ModelVersionName,
+    PipelineVersionName,
+    TagName,
+)
 
 
 def test_a_version_is_named_after_an_at_sign() -> None:
@@ -30,3 +39,55 @@ def test_the_version_of_a_model_is_never_guessed() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidName):
         references.model_version(text)
+
+
+DIGITS = DatasetName("default", "digits")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("digits", DIGITS),
+        ("digits@v1.0.0", DatasetVersionName("default", "digits", "v1.0.0")),
+        ("digits@main", references.BranchOrTag(DIGITS, "main")),
+        ("digits@v1", references.BranchOrTag(DIGITS, "v1")),
+        ("digits@deadbee", references.BranchOrTag(DIGITS, "deadbee")),
+        ("digits@0f3c21ab", CommitName("default", "digits", "0f3c21ab")),
+        ("digits@" + "0f" * 32, CommitName("default", "digits", "0f" * 32)),
+        (f"{DIGITS}", DIGITS),
+        (f"{DIGITS}/versions/v1.0.0", DatasetVersionName("default", "digits", "v1.0.0")),
+        (f"{DIGITS}/branches/main", BranchName("default", "digits", "main")),
+        (f"{DIGITS}/tags/best", TagName("default", "digits", "best")),
+        (f"{DIGITS}/commits/0f3c21ab", CommitName("default", "digits", "0f3c21ab")),
+    ],
+)
+def test_whatever_leads_to_rows_can_be_named_after_an_at_sign(text: str, name: object) -> None:
+    assert references.dataset_revision(text) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "@", "digits@", "@main", "a b", "../etc@main", "digits@a/b", "digits@v1.0.x", "projects/x",
+             "digits@a@b", f"{DIGITS}/uploads/a", f"{DIGITS}/branches/a/b", "digits@m\u0430in", "digits@a\0"]
+)  # fmt: skip
+def test_what_leads_to_no_rows_is_refused(text: str) -> None:
+    with pytest.raises(InvalidName):
+        references.dataset_revision(text)
+
+
+def test_a_split_has_an_address() -> None:
+    """R-35."""
+    uri = "s3://datasets/digits/v1.0.0/train.tar"
+    split = references.split(uri)
+    assert split == references.SplitReference(DatasetVersionName("default", "digits", "v1.0.0"), "train")
+    assert split.uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["", "s3://datasets/digits/v1.0.0/train", "s3://other/digits/v1.0.0/train.tar", "s3://datasets/digits/train.tar",
+     "s3://datasets/../v1.0.0/train.tar", "s3://datasets/digits/latest/train.tar", "s3://datasets/digits/v1.0.0/a/b.tar",
+     "s3://datasets/digits/v1.0.0/.tar", "http://datasets/digits/v1.0.0/train.tar"],
+)  # fmt: skip
+def test_what_is_no_address_of_a_split_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidName):
+        references.split(uri)
