@@ -106,6 +106,13 @@ class Batches:
         """The position when a batch has been consumed: of a lane, that from which it goes on with its next one."""
         return Cursor(epoch, min((batch + share.lane_count - share.lane) * self.global_batch_size, self.row_count))
 
+    def has(self, cursor: Cursor) -> bool:
+        """Whether it is a position between two batches."""
+        if type(cursor.epoch) is not int or type(cursor.row) is not int:
+            return False
+        at_batch = cursor.row % self.global_batch_size == 0 or cursor.row == self.row_count
+        return cursor.epoch >= 0 and 0 <= cursor.row <= self.row_count and at_batch
+
     def next_after(self, cursor: Cursor) -> int:
         """The number of the batch that comes next."""
         return -(-cursor.row // self.global_batch_size)

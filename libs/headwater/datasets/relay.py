@@ -1,7 +1,8 @@
 """A process of its own that reads rows for one that must not use gRPC, and hands them on through a pipe.
 
-It takes a request on standard input and gives the rows on standard output. The answer is an Arrow IPC stream between two bytes: ``R`` before it, or ``E`` when there is none, and after it ``.``,
-or ``E`` when it broke. An ``E`` is followed by a serialized ``google.rpc.Status``.
+It takes a request on standard input and gives the rows on standard output: as an Arrow IPC stream between two bytes,
+``R`` before it, or ``E`` when there is none, and after it ``.``, or ``E`` when it broke. An ``E`` is followed by a
+serialized ``google.rpc.Status``.
 """
 
 import base64

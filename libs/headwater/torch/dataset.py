@@ -176,9 +176,14 @@ class FlightDataset(IterableDataset[Any]):
             StateDiffers: naming what differs.
         """
         self._check(state)
-        if state["version"] != self.version:
-            self._batches = self._described(dataclasses.replace(self._batches, version=state["version"]))
-        self._position.move(Cursor(state["epoch"], state["row"]))
+        batches = self._batches
+        if state["version"] != batches.version:
+            batches = self._described(dataclasses.replace(batches, version=state["version"]))
+        cursor = Cursor(state.get("epoch", -1), state.get("row", -1))
+        if not batches.has(cursor):
+            raise StateDiffers(f"There is no batch that ends at row {cursor.row} of epoch {cursor.epoch}.")
+        self._batches = batches
+        self._position.move(cursor)
 
     def counted(self, start_workers: Callable[[], Iterable[Any]]) -> Iterator[Any]:
         """Hand out the batches of workers in order, counting them; what FlightLoader does."""
