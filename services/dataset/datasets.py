@@ -48,7 +48,7 @@ class Datasets:
             etags.check(etag, etags.etag_of(before.revision))
             changed = change(before)
             check_key_columns(changed.key_columns)
-            return await tx.update_dataset(changed)
+            return await tx.update_dataset(changed) if changed != before else before
 
     async def get(self, name: DatasetName) -> Dataset:
         """One dataset, or DatasetNotFound."""

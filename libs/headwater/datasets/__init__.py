@@ -18,6 +18,7 @@ from headwater.datasets.catalog import (
     list_versions,
     resolve,
     resolve_version,
+    update,
 )
 from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
 from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
@@ -51,5 +52,6 @@ __all__ = [
     "to_pandas",
     "to_polars",
     "to_ray",
+    "update",
     "verify",
 ]

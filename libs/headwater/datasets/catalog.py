@@ -1,6 +1,6 @@
 """Looking at datasets and their versions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from headwater import references
 from headwater.client import Connection
@@ -27,6 +27,38 @@ def get(connection: Connection, dataset: str, *, project: str = DEFAULT_PROJECT)
     """
     name = references.dataset(dataset, project)
     return stub(connection).GetDataset(datasets_pb2.GetDatasetRequest(name=str(name)))
+
+
+def update(
+    connection: Connection,
+    dataset: str,
+    *,
+    display_name: str | None = None,
+    description: str | None = None,
+    key_columns: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    hidden: bool | None = None,
+    project: str = DEFAULT_PROJECT,
+) -> datasets_pb2.Dataset:
+    """Change what is said about a dataset; what is None stays as it is.
+
+    Args:
+        key_columns: the columns whose values name a row, for differences and merges by key; none: rows go by place.
+        tags: words of your choice, in place of those that it has.
+        hidden: not listed unless asked for.
+    """
+    changes = {
+        "display_name": display_name,
+        "description": description,
+        "key_columns": key_columns,
+        "tags": tags,
+        "hidden": hidden,
+    }
+    given = {field: value for field, value in changes.items() if value is not None}
+    wanted = datasets_pb2.Dataset(name=str(references.dataset(dataset, project)), **given)  # type: ignore[arg-type]
+    request = datasets_pb2.UpdateDatasetRequest(dataset=wanted)
+    request.update_mask.paths.extend(given)
+    return stub(connection).UpdateDataset(request)
 
 
 def list_datasets(

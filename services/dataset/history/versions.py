@@ -63,4 +63,5 @@ class Versions:
             await tx.get_dataset(dataset, lock=True)
             before = await tx.get_version(dataset, SemVer.parse(name.version))
             etags.check(etag, etags.etag_of(before.revision))
-            return await tx.update_version(change(before))
+            changed = change(before)
+            return await tx.update_version(changed) if changed != before else before

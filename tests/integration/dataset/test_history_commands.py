@@ -72,4 +72,10 @@ async def test_the_history_of_a_dataset_is_worked_with_from_the_command_line(
         assert listed == ["v1.0.0", "archived", commit, "3", "wrong", "labels"]
         assert "active" in headwater("version", "reactivate", "d@v1.0.0")
 
+        listed = headwater("describe", "d", "--key-columns", "a", "--tag", "team=vision", "--tag", "kind=numbers")
+        assert listed.split()[-6:] == ["key", "columns", "a", "tags", "kind=numbers,", "team=vision"]
+        assert "team=vision" in headwater("describe", "d", "--hidden")
+        assert "INVALID_ARGUMENT" in refused("describe", "d", "--tag", "vision")
+        assert "columns" not in headwater("describe", "d", "--key-columns", "", "--no-hidden")
+
     await asyncio.to_thread(story)
