@@ -7,7 +7,7 @@ for split in source.splits:
 files = list(source.source_files())
 """
 
-from headwater.files.export import export
+from headwater.files.export import Exported, export, export_folder
 from headwater.files.manifest import SourceFile
 from headwater.files.source import KINDS, Source
 from headwater.files.splits import (
@@ -33,11 +33,13 @@ __all__ = [
     "ByHash",
     "ByRatio",
     "ByStratum",
+    "Exported",
     "Source",
     "SourceFile",
     "SplitBy",
     "SqlSource",
     "Whole",
     "export",
+    "export_folder",
     "split_by",
 ]

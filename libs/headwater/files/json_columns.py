@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from headwater.files.json_types import merged, parsed_type, type_of
+from headwater.files.json_text import json_schema
+from headwater.files.json_types import merged, type_of
 
 
 class JsonColumn:
@@ -14,7 +15,7 @@ class JsonColumn:
     def __init__(self, name: str, given: Any) -> None:
         """``given`` is the wanted type or None; a string keeps the texts."""
         self.is_told = given is None
-        self.type: Any = pa.null() if given is None else parsed_type(given)
+        self.type: Any = pa.null() if given is None else json_schema(pa.schema([(name, given)])).field(0).type
         self._name = name
         self._keeps_text = given is not None and (pa.types.is_string(given) or pa.types.is_large_string(given))
 

@@ -1,8 +1,9 @@
 """Samples of WebDataset archives: consecutive members whose names are the same up to the first dot of the last part.
 
-    000017.jpg, 000017.cls, 000017.caption.txt  ->  __key__ "000017", jpg, cls and caption
+    000017.jpg, 000017.cls, 000017.caption.txt, 000017.mask.png  ->  __key__ "000017", jpg, cls, caption and mask
 
-The last part of an extension says how a member is read: txt is a text; cls a number; json a value; anything else bytes.
+The last part of an extension says how a member is read: txt is a text; cls a number; json a value; anything else bytes,
+of which those of images are named by their format.
 """
 
 import json
@@ -15,6 +16,8 @@ KEY = "__key__"
 TEXTS = frozenset({"txt", "text", "transcript"})
 NUMBERS = frozenset({"cls", "cls2", "class", "count", "index", "inx", "id"})
 JSON = frozenset({"json", "jsn"})
+IMAGES = frozenset({"bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"})
+_SAY_HOW = TEXTS | NUMBERS | JSON | IMAGES
 _NUMBER = re.compile(r"\s*([+-]?\d{1,19})\s*", re.ASCII)
 
 
@@ -28,7 +31,7 @@ def split_name(name: str) -> tuple[str, str]:
 def column_of(extension: str) -> str:
     """The column that members of this extension are in: ``caption.txt`` is ``caption``, ``txt`` is ``txt``."""
     column, dot, how = extension.rpartition(".")
-    return column if dot and how.lower() in TEXTS | NUMBERS | JSON else extension
+    return column if dot and how in _SAY_HOW else extension
 
 
 def type_of(extension: str) -> Any:
@@ -45,7 +48,7 @@ def decoded(extension: str, content: bytes) -> Any:
     Raises:
         ValueError: it is not what its extension says.
     """
-    how = extension.rpartition(".")[2].lower()
+    how = extension.rpartition(".")[2]
     if how in TEXTS:
         return content.decode()
     if how in NUMBERS:
@@ -59,23 +62,3 @@ def decoded(extension: str, content: bytes) -> Any:
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
     return content
-
-
-def extension_for(column: str, kind: Any) -> str:
-    """The extension under which a column is written, so that it is read as the same column again."""
-    written = _encoding(kind)
-    own = column.rpartition(".")[2].lower()
-    if column_of(column) != column or (written is None and own in TEXTS | NUMBERS | JSON):
-        raise ValueError(f"a column of the name {column} would be read as another one")
-    same = {"txt": TEXTS, "cls": NUMBERS, "json": JSON}
-    return column if written is None or own in same[written] else f"{column}.{written}"
-
-
-def _encoding(kind: Any) -> str | None:
-    """How values are written: as a text, a number, JSON, or None for bytes."""
-    types = pa.types
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return None
-    if types.is_string(kind) or types.is_large_string(kind):
-        return "txt"
-    return "cls" if kind.equals(pa.int64()) else "json"

@@ -48,21 +48,25 @@ class SampleReader:
         self._formats = formats
         self._manifest = manifest
         self._rows: dict[str, int] = {}
-        self._columns: dict[str, str] = {}
+        self._columns: dict[str, list[str]] = {}
+        """The extensions that a column's members have: one, or those of several image formats."""
         for file in files:
             self._scan(file)
         given = {field.name: field.type for field in types or ()}
-        if unknown := given.keys() - self._columns.keys() - {samples.KEY}:
+        is_complete = set(given) >= {samples.KEY, *self._columns}
+        if is_complete:  # columns of which no sample has a member are null
+            self._columns |= {name: [] for name in given.keys() - self._columns.keys() - {samples.KEY}}
+        elif unknown := given.keys() - self._columns.keys() - {samples.KEY}:
             raise SourceMalformed(f"{files[0].location} has no column {min(unknown)}.", path=files[0].location)
         self._json = {
             column: JsonColumn(column, given.get(column))
-            for column, extension in self._columns.items()
-            if samples.type_of(extension) is None
+            for column, extensions in self._columns.items()
+            if extensions and samples.type_of(extensions[0]) is None
         }
         self._tell(files)
         natural = {samples.KEY: pa.string()} | {column: self._type(column) for column in self._columns}
-        if types is not None and set(types.names) == set(natural):
-            natural = {name: natural[name] for name in types.names}
+        if is_complete:
+            natural = {name: natural[name] for name in given}
         self._natural = pa.schema(list(natural.items()))
         self.schema = pa.schema([(name, given.get(name, kind)) for name, kind in natural.items()])
         schema_digest(self.schema)
@@ -84,7 +88,7 @@ class SampleReader:
     def _batches(self, file: Found, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         group: list[Sample] = []
         size_bytes = 0
-        for sample in self._samples(file, {self._columns[name] for name in columns if name != samples.KEY}):
+        for sample in self._samples(file, {ext for name in columns for ext in self._columns.get(name, ())}):
             group.append(sample)
             size_bytes += sum(map(len, sample.values()))
             if size_bytes >= _BATCH_BYTES or len(group) == _BATCH_ROWS:
@@ -104,12 +108,11 @@ class SampleReader:
     def _array(self, file: Found, group: list[Sample], column: str) -> pa.Array:
         if column == samples.KEY:
             return pa.array([sample[samples.KEY].decode() for sample in group], pa.string())
-        extension = self._columns[column]
         values = []
         for sample in group:
-            content = sample.get(extension)
+            extension = next((extension for extension in self._columns[column] if extension in sample), "")
             try:
-                values.append(None if content is None else self._value(column, extension, content))
+                values.append(self._value(column, extension, sample[extension]) if extension else None)
             except ValueError as error:
                 raise _malformed(file, sample, extension, error) from error
         return pa.array(values, self._type(column))
@@ -120,22 +123,23 @@ class SampleReader:
 
     def _type(self, column: str) -> Any:
         json = self._json.get(column)
-        return json.type if json else samples.type_of(self._columns[column])
+        return json.type if json else samples.type_of(self._columns[column][0]) if self._columns[column] else pa.null()
 
     def _tell(self, files: Sequence[Found]) -> None:
         """Tell the types of JSON columns from the first samples."""
-        extensions = {self._columns[column] for column, json in self._json.items() if json.is_told}
+        extensions = {ext for column, json in self._json.items() if json.is_told for ext in self._columns[column]}
         size_bytes = rows = 0
         if not extensions:
             return
         for file in files:
             for sample in self._samples(file, extensions):
                 for column, json in self._json.items():
-                    if json.is_told and (content := sample.get(self._columns[column])) is not None:
+                    extension = self._columns[column][0]
+                    if json.is_told and (content := sample.get(extension)) is not None:
                         try:
                             json.tell(content)
                         except ValueError as error:
-                            raise _malformed(file, sample, self._columns[column], error) from error
+                            raise _malformed(file, sample, extension, error) from error
                         size_bytes += len(content)
                 rows += 1
                 if rows == _TOLD_ROWS or size_bytes >= _TOLD_BYTES:
@@ -146,10 +150,7 @@ class SampleReader:
         hashes = array.array("Q")
         for sample in self._samples(file, ()):
             for extension in list(sample)[1:]:  # the first is the key
-                column = samples.column_of(extension)
-                if self._columns.setdefault(column, extension) != extension:
-                    other = self._columns[column]
-                    raise _malformed(file, sample, extension, ValueError(f"{other} is the column {column} already"))
+                self._add_column(file, sample, extension)
             if len(self._columns) > MAX_COLUMNS:
                 raise _malformed(file, sample, "", ValueError(f"there are more than {MAX_COLUMNS} extensions"))
             hashes.append(_hash(sample))
@@ -158,6 +159,17 @@ class SampleReader:
             again = next(sample for sample in self._samples(file, ()) if _hash(sample) in twice)
             raise _malformed(file, again, "", ValueError("its members are not together, or it is there twice"))
         self._rows[file.name] = len(hashes)
+
+    def _add_column(self, file: Found, sample: Sample, extension: str) -> None:
+        column = samples.column_of(extension)
+        own = self._columns.setdefault(column, [extension])
+        if extension not in own:
+            is_image = all(samples.type_of(one) == pa.binary() and one != column for one in (extension, *own))
+            if not is_image:
+                raise _malformed(file, sample, extension, ValueError(f"{own[0]} is the column {column} already"))
+            own.append(extension)
+        if twice := [one for one in own if one in sample][1:]:
+            raise _malformed(file, sample, twice[0], ValueError(f"it has the column {column} twice"))
 
     def _samples(self, file: Found, extensions: Collection[str]) -> Iterator[Sample]:
         """The samples in order; of each the content of these members, and b"" for the others."""

@@ -1,0 +1,69 @@
+"""The file formats that rows are written to."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Protocol
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from headwater.files.json_text import json_schema, json_texts
+from headwater.files.sample_writer import SampleWriter
+
+
+class Writer(Protocol):
+    """Writes one file."""
+
+    def write_batch(self, rows: pa.RecordBatch) -> None:
+        """Add rows."""
+        ...
+
+    def close(self) -> None:
+        """Write what comes after the last row."""
+        ...
+
+
+class JsonLinesWriter:
+    """One JSON object a line."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
+        self._sink = sink
+        self._schema = json_schema(schema)
+
+    def write_batch(self, rows: pa.RecordBatch) -> None:
+        """See Writer."""
+        self._sink.write("".join(f"{text}\n" for text in json_texts(rows, self._schema)).encode())
+
+    def close(self) -> None:
+        """Nothing comes after the last row."""
+
+
+_WRITERS: Mapping[str, Callable[[IO[bytes], pa.Schema, int], Writer]] = {
+    ".parquet": lambda sink, schema, _: pa.parquet.ParquetWriter(sink, schema, compression="zstd"),
+    ".arrow": lambda sink, schema, _: pa.ipc.new_file(sink, schema),
+    ".csv": lambda sink, schema, _: pa.csv.CSVWriter(sink, schema),
+    ".jsonl": lambda sink, schema, _: JsonLinesWriter(sink, schema),
+    ".tar": SampleWriter,
+}
+EXTENSIONS = tuple(_WRITERS)
+"""What the files end in."""
+
+FOOTER_BYTES: Mapping[str, int] = {".parquet": 400, ".arrow": 64}
+"""What a batch adds to the end of a file for each column, about; nothing in the other formats."""
+VALUE_BYTES: Mapping[str, int] = {".csv": 24, ".jsonl": 64, ".tar": 1536}
+"""What a value takes beside its own bytes, at most about."""
+
+
+@contextlib.contextmanager
+def writer(extension: str, sink: IO[bytes], schema: pa.Schema, first_row: int = 0) -> Iterator[Writer]:
+    """A writer of one of EXTENSIONS; the file is complete when the block is left without an error."""
+    writer = _WRITERS[extension](sink, schema, first_row)
+    try:
+        yield writer
+    except BaseException:
+        with contextlib.suppress(pa.ArrowException, OSError, ValueError):
+            writer.close()  # or it would do so later, when nobody can handle what happens then
+        raise
+    writer.close()
