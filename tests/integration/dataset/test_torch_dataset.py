@@ -3,14 +3,14 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from chassis.auth import Role
 from headwater import datasets
@@ -142,6 +142,41 @@ async def test_workers_that_persist_or_are_spawned_see_the_same(dataset: Callabl
         assert rows_in(loader) == wanted[1]
         made.set_epoch(2)
         assert rows_in(loader) == wanted[2]
+
+    await asyncio.to_thread(story)
+
+
+class Stateful(IterableDataset[Any]):
+    """A dataset that workers ask for its state after each batch, as torchdata's StatefulDataLoader does."""
+
+    def __init__(self, inner: FlightDataset, states: dict[int, dict[str, Any]] | None = None) -> None:
+        self._inner = inner
+        self._states = states
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        assert worker is not None
+        if self._states is not None:
+            self._inner.load_state_dict(self._states[worker.id])
+        for batch in self._inner:
+            yield worker.id, batch["row"].tolist(), self._inner.state_dict()
+
+
+async def test_each_worker_goes_on_from_its_own_state(dataset: Callable[..., FlightDataset]) -> None:
+    def story() -> None:
+        alone = rows_in(dataset())
+        states, count = {}, 0
+        for worker, rows, state in DataLoader(Stateful(dataset()), batch_size=None, num_workers=2):
+            assert rows == alone[count]
+            states[worker], count = state, count + 1
+            if count == 8:
+                break
+        resumed = DataLoader(Stateful(dataset(), states), batch_size=None, num_workers=2)
+        assert [rows for _, rows, _ in resumed] == alone[8:]
+        with pytest.raises(StateDiffers, match="one worker"):
+            dataset().load_state_dict(states[0])
+        with pytest.raises(StateDiffers, match="one worker"):
+            list(DataLoader(Stateful(dataset(), {0: states[1], 1: states[0]}), batch_size=None, num_workers=2))
 
     await asyncio.to_thread(story)
 
