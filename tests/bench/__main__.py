@@ -11,11 +11,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import flight_reads, inference_calls, metric_logging
+from tests.bench import flight_reads, history, inference_calls, metric_logging
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
 
-BENCHES = {"flight": flight_reads.run, "inference": inference_calls.run, "metrics": metric_logging.run}
+BENCHES = {
+    "flight": flight_reads.run,
+    "history": history.run,
+    "inference": inference_calls.run,
+    "metrics": metric_logging.run,
+}
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("headwater", "grpcio", "pyarrow", "onnxruntime", "asyncpg", "torch")
 
