@@ -1,7 +1,7 @@
 """Use cases of readers: what they will get, and where it lies.
 
-A version never changes, and neither does where its rows lie: both are remembered, so that the readers of one version,
-who all come again with each epoch, cost the database nothing.
+Where a version's rows lie never changes: it is remembered, so that the readers of one version, who all come again with
+each epoch, cost the database next to nothing. Whether it may be used can change, and is asked each time.
 """
 
 import collections
@@ -12,9 +12,10 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 
 from headwater.names import DatasetVersionName
-from services.dataset.datasets import read_schema, split_named, version_named
+from services.dataset.datasets import read_schema, split_named
 from services.dataset.errors import ShardOutOfRange
-from services.dataset.history.model import Version
+from services.dataset.history.model import Commit
+from services.dataset.history.resolve import commit_of
 from services.dataset.model import RowRange, shards
 from services.dataset.rows.get import ReadPlan, project, slices_of
 from services.dataset.store import Store
@@ -22,7 +23,6 @@ from services.dataset.store import Store
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_VERSIONS = 1000
 _SLICES = 100_000
 
 
@@ -66,7 +66,6 @@ class Reads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._versions: _Recent[DatasetVersionName, Version] = _Recent(_VERSIONS, lambda _: 1)
         self._plans: _Recent[Selection, ReadPlan] = _Recent(_SLICES, lambda plan: len(plan.slices) + 1)
 
     async def select(self, request: ReadRequest) -> Sharded:
@@ -74,10 +73,11 @@ class Reads:
 
         Raises:
             DatasetNotFound, VersionNotFound, SplitNotFound, ColumnNotFound, InvalidVersion, ShardOutOfRange
+            VersionArchived
         """
         if request.shard_index is not None and request.shard_index >= request.shard_count:
             raise ShardOutOfRange(shard_index=request.shard_index, shard_count=request.shard_count)
-        split = split_named((await self._version(request.version)).commit, request.split)
+        split = split_named(await self._commit(request.version), request.split)
         remaining = max(0, split.tree.row_count - request.first_row)
         count = min(remaining, request.row_limit or remaining)
         ranges = shards(RowRange(request.first_row, count), request.shard_count)
@@ -93,23 +93,20 @@ class Reads:
 
     async def plan(self, selection: Selection) -> ReadPlan:
         """Where the selected rows lie. Raises what ``select`` does."""
+        commit = await self._commit(selection.version)
         known = self._plans.get(selection)
         if known is not None:
             return known
-        rows, split = selection.rows, split_named((await self._version(selection.version)).commit, selection.split)
+        rows, split = selection.rows, split_named(commit, selection.split)
         async with self._store.transaction() as tx:
             chunks = await tx.list_chunks(split.tree, rows.first, rows.first + rows.count, None) if rows.count else ()
         plan = ReadPlan(tuple(slices_of(chunks, rows)), project(read_schema(split), selection.columns))
         self._plans.put(selection, plan)
         return plan
 
-    async def _version(self, name: DatasetVersionName) -> Version:
-        version = self._versions.get(name)
-        if version is None:
-            async with self._store.transaction() as tx:
-                version = await version_named(tx, name)
-            self._versions.put(name, version)
-        return version
+    async def _commit(self, name: DatasetVersionName) -> Commit:
+        async with self._store.transaction() as tx:
+            return await commit_of(tx, name)
 
 
 class _Recent(Generic[Key, Value]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 from chassis.auth import Role
 from chassis.service import Service
@@ -16,6 +17,7 @@ from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
 from headwater.datasets import history
 from headwater.datasets.catalog import history_stub, stub
 from headwater.errors import Code, HeadwaterError, NotFound
+from headwater.flight import flight_errors
 from headwater.references import NoVersionYet
 from tests.integration.dataset.conftest import ConnectTo
 
@@ -378,11 +380,24 @@ async def test_an_archived_version_is_looked_at_and_not_used(connection: Connect
 
     def story() -> None:
         made = commit_to(connection, train=numbers(1), test=numbers(2))
+        path = flight.FlightDescriptor.for_path(*made.dataset_version.name.split("/"), "train")
+        options = connection.flight_options()
+        ticket = connection.flight().get_flight_info(path, options).endpoints[0].ticket
+        assert connection.flight().do_get(ticket, options).read_all() == numbers(1)
         pending = stub(connection).CreateUpload(datasets_pb2.CreateUploadRequest(parent=PARENT, inherit=True))
         datasets.put(connection, pending.name, datasets.Tables({"train": numbers(3)}))
         history.archive(connection, "d", "wrong labels")
         name, commit = made.dataset_version.name, made.commit.name
+
+        def read(call: Callable[[], object]) -> None:
+            with flight_errors():
+                call()
+
         attempts: list[Callable[[], object]] = [
+            lambda: datasets.reader(connection, name, "train"),
+            lambda: read(lambda: connection.flight().get_flight_info(path, options)),
+            # Also by a ticket from before.
+            lambda: read(lambda: connection.flight().do_get(ticket, options).read_all()),
             lambda: commit_to(connection, inherit=True, train=numbers(3)),
             lambda: stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=pending.name)),
             lambda: history.create_branch(connection, "d", "side", at="v1.0.0"),
