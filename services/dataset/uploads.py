@@ -16,7 +16,7 @@ from services.dataset.errors import (
     UploadNotOpen,
 )
 from services.dataset.history.append import Appended, append_commit, head_of
-from services.dataset.history.definition import Dataflow
+from services.dataset.history.definition import Dataflow, check_spec
 from services.dataset.history.errors import BaseHasNoRows
 from services.dataset.history.model import MAIN, About, Commit, Draft
 from services.dataset.history.resolve import check_usable, commit_named
@@ -37,10 +37,10 @@ _CREATED, _FOUND = "created", "found"
 
 
 class InvalidDerivation(InvalidArgument):
-    """What a version is said to be derived from is no version of a dataset or a pipeline."""
+    """What a version is said to be derived from, or a dataflow to take in, is no version of a dataset or a pipeline."""
 
     reason = "INVALID_DERIVATION"
-    text = "derived_from must name versions of datasets or pipelines."
+    text = "derived_from and inputs must name versions of datasets or pipelines."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,6 +160,7 @@ class Uploads:
             BranchNotFound, BranchMoved: the branch is gone, or elsewhere than when the upload was opened or rebased.
             VersionArchived: the upload inherits splits of a version that has been archived since.
             InvalidDerivation, VersionNotFound: what it is derived from does not exist.
+            InvalidDataflow: the transformation is not JSON.
         """
         async with self._store.transaction() as tx:
             first = await tx.first_result("CommitUpload", request.request_id, request.body)
@@ -218,7 +219,9 @@ async def _draft(tx: Transaction, upload: Upload, request: CommitRequest) -> Dra
         raise UploadEmpty(upload=upload.name)
     if len({_schema_digest(split) for split in splits}) > 1:
         raise SplitSchemasDiffer(splits=", ".join(split.name for split in splits))
-    for name in request.derived_from:
+    if request.dataflow is not None:
+        check_spec(request.dataflow.spec_json)
+    for name in (*request.derived_from, *(request.dataflow.inputs if request.dataflow else ())):
         await _check_derivation(tx, name)
     files = SourceDigest()
     async for page in tx.all_source_files(upload.uid):

@@ -2,8 +2,11 @@
 
 import dataclasses
 import enum
+import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from services.dataset.history.errors import InvalidDataflow
 
 
 class PathKind(enum.Enum):
@@ -43,6 +46,19 @@ class Dataflow:
     def document(self) -> dict[str, Any]:
         """See DataPath."""
         return {"dataflow": {"inputs": list(self.inputs), "spec_json": self.spec_json}}
+
+
+def check_spec(spec_json: str) -> None:
+    """Go on if the text is one JSON value, of any depth that can be read, or InvalidDataflow."""
+    try:
+        json.loads(spec_json, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDataflow from error
+
+
+def _refuse(constant: str) -> None:
+    # NaN and Infinity, which Python takes for JSON.
+    raise ValueError(constant)
 
 
 Definition: TypeAlias = DataPath | Dataflow

@@ -106,3 +106,10 @@ class BaseHasNoRows(FailedPrecondition):
 
     reason = "BASE_HAS_NO_ROWS"
     text = "The branch's head is a place, not rows: there are no splits to inherit."
+
+
+class InvalidDataflow(InvalidArgument):
+    """The recorded transformation is not JSON."""
+
+    reason = "INVALID_DATAFLOW"
+    text = "spec_json must be one JSON value."

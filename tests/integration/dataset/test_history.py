@@ -11,6 +11,7 @@ from pyarrow import flight
 
 from chassis.auth import Role
 from chassis.service import Service
+from chassis.testing.bad_inputs import BAD_NAMES, BAD_PAGE_TOKENS
 from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
@@ -291,9 +292,8 @@ async def test_a_version_keeps_where_its_rows_come_from_and_what_is_said_about_t
     """M-18, R-33."""
 
     def story() -> None:
-        dataflow = definitions_pb2.Dataflow(
-            spec_json='{"steps": []}', inputs=["projects/default/datasets/raw/versions/v1.0.0"]
-        )
+        raw = commit_to(connection, parent="projects/default/datasets/raw", train=numbers(0)).dataset_version.name
+        dataflow = definitions_pb2.Dataflow(spec_json='{"steps": []}', inputs=[raw])
         provenance = definitions_pb2.DataProvenance(source="NIST", citation="LeCun", license="CC")
         statistics = definitions_pb2.DeclaredStatistics(image_size=[28, 28], num_classes=10)
         request = datasets_pb2.CommitUploadRequest(
@@ -317,6 +317,22 @@ async def test_a_version_keeps_where_its_rows_come_from_and_what_is_said_about_t
         wanted.dataset_version.etag = ""
         wanted.update_mask.paths.append("digest")
         assert refused(lambda: stub(connection).UpdateDatasetVersion(wanted)).reason == "INVALID_UPDATE_MASK"
+
+    await asyncio.to_thread(story)
+
+
+@pytest.mark.parametrize("spec_json", ["", "{", "{} {}", "NaN", "[" * 100_000, "{'a': 1}", "\ufeff{}"])
+async def test_a_transformation_that_is_no_json_is_refused(connection: Connection, spec_json: str) -> None:
+    def story() -> None:
+        request = datasets_pb2.CommitUploadRequest(dataflow=definitions_pb2.Dataflow(spec_json=spec_json))
+        error = refused(commit_to, connection, train=numbers(1), request=request)
+        assert error.reason == "INVALID_DATAFLOW"
+        request.dataflow.spec_json = "{}"
+        request.dataflow.inputs.append(f"{PARENT}/versions/v1.0.0")
+        assert refused(commit_to, connection, train=numbers(1), request=request).reason == "DATASET_VERSION_NOT_FOUND"
+        request.dataflow.inputs[0] = "https://example.com/rows.csv"
+        assert refused(commit_to, connection, train=numbers(1), request=request).reason == "INVALID_DERIVATION"
+        assert datasets.get(connection, "d").latest_version == ""
 
     await asyncio.to_thread(story)
 
@@ -434,10 +450,14 @@ async def test_commits_are_paged_and_tokens_belong_to_their_list(connection: Con
             tokens.append(page.next_page_token)
         assert [len(page) for page in pages] == [3, 3, 1]
         assert [name for page in pages for name in page] == made[::-1]
-        for start, token in ((f"{PARENT}/versions/v1.0.0", tokens[0]), ("", "a"), ("", tokens[0][:-4])):
+        bad = [
+            (f"{PARENT}/versions/v1.0.0", tokens[0]),
+            *(("", token) for token in (tokens[0][:-4], *BAD_PAGE_TOKENS.values())),
+        ]
+        for start, token in bad:
             forged = history_pb2.ListCommitsRequest(parent=PARENT, start=start, page_token=token)
             error = refused(history_stub(connection).ListCommits, forged)
-            assert error.reason == "INVALID_PAGE_TOKEN"
+            assert error.reason in ("INVALID_PAGE_TOKEN", "INVALID_FIELDS"), token
         elsewhere = history_pb2.ListCommitsRequest(parent=f"{PARENT}2", start=f"{PARENT}/branches/main")
         assert refused(lambda: history_stub(connection).ListCommits(elsewhere)).reason == "INVALID_REFERENCE"
         empty = history_pb2.ListCommitsRequest(parent=f"{PARENT}2")
@@ -453,21 +473,7 @@ async def test_names_of_branches_and_tags_are_names(connection: Connection) -> N
         commit_to(connection, train=numbers(1))
         service = history_stub(connection)
         main = f"{PARENT}/branches/main"
-        for name in (
-            "..",
-            "a/../b",
-            "a/",
-            "x" * 256,
-            "main\u0301",
-            "mаin",
-            ".hidden",
-            "-a",
-            " a",
-            "a b",
-            "%2e%2e",
-            "a\0b",
-            "",
-        ):
+        for name in BAD_NAMES.values():
             for call in (
                 lambda name=name: service.CreateBranch(
                     history_pb2.CreateBranchRequest(parent=PARENT, branch_id=name, commit=main)
