@@ -75,6 +75,8 @@ async def test_the_history_of_a_dataset_is_worked_with_from_the_command_line(
         listed = headwater("describe", "d", "--key-columns", "a", "--tag", "team=vision", "--tag", "kind=numbers")
         assert listed.split()[-6:] == ["key", "columns", "a", "tags", "kind=numbers,", "team=vision"]
         assert "team=vision" in headwater("describe", "d", "--hidden")
+        assert "datasets/d" not in headwater("list")
+        assert "datasets/d" in headwater("list", "--hidden")
         assert "INVALID_ARGUMENT" in refused("describe", "d", "--tag", "vision")
         assert "columns" not in headwater("describe", "d", "--key-columns", "", "--no-hidden")
 

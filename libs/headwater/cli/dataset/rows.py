@@ -1,9 +1,13 @@
 """``headwater dataset``: push files, look at versions, pull rows."""
 
 from pathlib import Path
+from typing import Annotated
 
-from headwater import datasets, files, tree
+import cyclopts
+
+from headwater import datasets, tree
 from headwater.cli.dataset.app import app
+from headwater.cli.dataset.sources import open_source, show_splits
 from headwater.cli.render import facts, output, progress, table
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
@@ -13,14 +17,18 @@ from headwater.names import DEFAULT_PROJECT
 @app.command
 def push(
     name: str,
-    source: Path,
+    source: Path | None = None,
     *,
-    split_by: str = "none",
+    split_by: str = "",
+    as_: Annotated[str, cyclopts.Parameter(name="--as")] = "",
+    types: str = "",
+    sql: str = "",
+    query: str = "",
     version: str = "",
     message: str = "",
     project: str = DEFAULT_PROJECT,
 ) -> None:
-    """Make a version of a dataset from files: images in a folder per class, Parquet, CSV or Arrow files.
+    """Make a version of a dataset from files or a query. docs/reference/formats.md lists what files may be.
 
     Parameters
     ----------
@@ -29,7 +37,16 @@ def push(
     source
         A file or folder.
     split_by
-        none, directory (train/, validation/, test/), or hash:KEY,train=0.8,validation=0.1,test=0.1.
+        none, name:NAME, directory (train/, validation/, test/), column:COLUMN, ratio:train=0.8,test=0.2,seed=7,
+        or stratum:COLUMN,…, group:COLUMN,…, hash:COLUMN,… likewise. Without it, what the files themselves say.
+    as_
+        files: each file one row, whatever it is.
+    types
+        Types of columns: label=int8,at=date32.
+    sql
+        The URL of a database, postgresql:// or sqlite:///, or env:NAME for an environment variable that holds it.
+    query
+        One statement that gives rows; with an order, where that is to be the rows'.
     version
         v1.2.3; without it the next version is taken.
     message
@@ -37,7 +54,7 @@ def push(
     project
         The project of the dataset.
     """
-    rows = files.Source(source, files.split_by(split_by))
+    rows = open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query)
     with Connection.discover() as connection, progress("rows") as bar:
         task = bar.add_task("pushing", total=None)
         pushed = datasets.push(
@@ -51,6 +68,7 @@ def push(
         )
         bar.update(task, total=pushed.version.row_count)
     _show(pushed.version)
+    show_splits(pushed.version, rows.classes)
     facts(
         stored=f"{pushed.new_chunk_count} of {pushed.chunk_count} chunks were new",
         result="a new version" if pushed.created else "nothing changed: the version was there, row for row",
@@ -58,8 +76,16 @@ def push(
 
 
 @app.command
-def digest(source: Path, *, split_by: str = "none") -> None:
-    """Print the digest that files would have as a version, without a server.
+def digest(
+    source: Path | None = None,
+    *,
+    split_by: str = "",
+    as_: Annotated[str, cyclopts.Parameter(name="--as")] = "",
+    types: str = "",
+    sql: str = "",
+    query: str = "",
+) -> None:
+    """Print the digest that files, or the rows of a query, would have as a version, without a server.
 
     Parameters
     ----------
@@ -67,8 +93,16 @@ def digest(source: Path, *, split_by: str = "none") -> None:
         A file or folder.
     split_by
         As for push.
+    as_
+        As for push.
+    types
+        As for push.
+    sql
+        As for push.
+    query
+        As for push.
     """
-    rows = files.Source(source, files.split_by(split_by))
+    rows = open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query)
     splits = [tree.digest_split(split, rows.schema, rows.batches(split)) for split in rows.splits]
     facts(
         digest=tree.digest_text(tree.version_digest(rows.schema, splits)),
@@ -87,15 +121,15 @@ def show(version: str, *, project: str = DEFAULT_PROJECT) -> None:
 
 
 @app.command(name="list")
-def list_(name: str = "", *, project: str = DEFAULT_PROJECT) -> None:
-    """List the datasets of a project, or the versions of one dataset, newest first."""
+def list_(name: str = "", *, hidden: bool = False, project: str = DEFAULT_PROJECT) -> None:
+    """List the datasets of a project, with --hidden also the hidden ones; or the versions of one, newest first."""
     with Connection.discover() as connection:
         if name:
             versions = datasets.list_versions(connection, name, project=project)
             rows = [(item.name, f"{item.row_count:,}", item.digest, item.message) for item in versions]
             table(("version", "rows", "digest", "message"), rows)
         else:
-            found = datasets.list_datasets(connection, project=project)
+            found = datasets.list_datasets(connection, project=project, show_hidden=hidden)
             table(("dataset", "latest"), [(item.name, item.latest_version) for item in found])
 
 
