@@ -20,11 +20,14 @@ from headwater.datasets.catalog import (
     resolve_version,
     update,
 )
+from headwater.datasets.documents import document
+from headwater.datasets.export import export_version
 from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
 from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
 from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push, put
 from headwater.datasets.ray import to_ray
 from headwater.datasets.read import pull, reader, schema, verify
+from headwater.datasets.split import split
 
 __all__ = [
     "Progress",
@@ -32,6 +35,8 @@ __all__ = [
     "RowSource",
     "Selection",
     "Tables",
+    "document",
+    "export_version",
     "get",
     "get_version",
     "list_chunks",
@@ -45,6 +50,7 @@ __all__ = [
     "resolve",
     "resolve_version",
     "schema",
+    "split",
     "to_arrow",
     "to_huggingface",
     "to_huggingface_table",

@@ -8,17 +8,20 @@ import dataclasses
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pyarrow import flight
 
 from headwater import references
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, flight_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
+from headwater.datasets import documents
 from headwater.datasets.catalog import stub
 from headwater.errors import HeadwaterError, InvalidArgument
+from headwater.files.about import About
 from headwater.files.manifest import SourceFile
+from headwater.files.source import Source
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT
 
@@ -101,6 +104,8 @@ def push(
     version: str = "",
     message: str = "",
     derived_from: Sequence[str] = (),
+    about: About | None = None,
+    dataflow: definitions_pb2.Dataflow | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Pushed:
     """Make a version of ``dataset`` with the rows of ``source``; the dataset is created when it is new.
@@ -108,6 +113,8 @@ def push(
     Args:
         version: ``v1.2.3``, greater than every version so far; without it the next one is taken.
         derived_from: resource names of the dataset and pipeline versions that the rows come from.
+        about: what is said about the rows; without it, what a metadata.json or dataset.yml of the source says.
+        dataflow: the transformation that made the rows.
         on_progress: called after each batch that was sent.
 
     Raises:
@@ -115,6 +122,10 @@ def push(
             sent is given up.
     """
     service, parent = stub(connection), references.dataset(dataset, project)
+    about = about or (source.about if isinstance(source, Source) else None)
+    said: dict[str, Any] = {"version": version, "message": message}
+    if about is not None:
+        said = documents.commit_fields(about, parent, version, message)
     upload = service.CreateUpload(
         datasets_pb2.CreateUploadRequest(parent=str(parent), request_id=str(uuid.uuid4()))
     ).name
@@ -123,13 +134,12 @@ def push(
         for files in _groups(source.source_files(), _FILES_PER_CALL):
             named = [datasets_pb2.SourceFile(**dataclasses.asdict(file)) for file in files]
             service.AddSourceFiles(datasets_pb2.AddSourceFilesRequest(name=upload, source_files=named))
+        if about is not None:
+            file_bytes = source.file_bytes if isinstance(source, Source) else {}
+            documents.check_upload(about, service.GetUpload(datasets_pb2.GetUploadRequest(name=upload)), file_bytes)
         committed = service.CommitUpload(
             datasets_pb2.CommitUploadRequest(
-                name=upload,
-                version=version,
-                message=message,
-                derived_from=derived_from,
-                request_id=str(uuid.uuid4()),
+                name=upload, derived_from=derived_from, dataflow=dataflow, request_id=str(uuid.uuid4()), **said
             )
         )
     except BaseException:
@@ -137,6 +147,8 @@ def push(
         with contextlib.suppress(HeadwaterError):
             service.AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
         raise
+    if about is not None:
+        documents.keep(connection, about, committed)
     return Pushed(
         committed.dataset_version,
         committed.created,

@@ -68,7 +68,7 @@ def schema(connection: Connection, version: str) -> pa.Schema:
 
 
 def pull(connection: Connection, version: str, split: str, path: Path, *, columns: Sequence[str] = ()) -> int:
-    """Write the split's rows to a ``.parquet``, ``.arrow`` or ``.csv`` file; returns how many there were."""
+    """Write the split's rows to a file, as of ``headwater.files.export``; returns how many there were."""
     rows = reader(connection, version, split, columns=columns)
     return export(rows, rows.schema, path)
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +60,12 @@ def export(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> 
 
 
 def export_folder(
-    splits: Iterable[tuple[str, pa.RecordBatchReader]], folder: Path, extension: str, *, max_bytes: int = 0
+    splits: Iterable[tuple[str, pa.RecordBatchReader]],
+    folder: Path,
+    extension: str,
+    *,
+    max_bytes: int = 0,
+    beside: Callable[[Sequence[Exported]], Mapping[str, str]] | None = None,
 ) -> list[Exported]:
     """Write each split to a file of its own, ``train.parquet``, or to shards, ``train-00000-of-00003.parquet``.
 
@@ -71,6 +76,7 @@ def export_folder(
         splits: names and rows.
         extension: as of ``export``.
         max_bytes: no file is larger, unless it has only one row; 0: one file for each split.
+        beside: makes of what was written the texts that stand beside it, by their names.
 
     Raises:
         TargetNotEmpty
@@ -83,6 +89,8 @@ def export_folder(
     unfinished.mkdir(parents=True)
     try:
         exported = [_split(name, rows, unfinished, extension, max_bytes) for name, rows in splits]
+        for name, text in (beside(exported) if beside else {}).items():
+            (unfinished / name).write_text(text, encoding="utf-8")
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

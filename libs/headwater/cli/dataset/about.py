@@ -1,8 +1,13 @@
 """``headwater dataset describe``: what is said about a dataset."""
 
+from collections.abc import Sequence
+from typing import Annotated
+
+import cyclopts
+
 from headwater import datasets
 from headwater.cli.dataset.app import app
-from headwater.cli.render import facts
+from headwater.cli.render import facts, output
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
@@ -17,6 +22,7 @@ def describe(
     key_columns: str | None = None,
     tag: list[str] | None = None,
     hidden: bool | None = None,
+    document: Annotated[str, cyclopts.Parameter(name="--format")] = "",
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Say something about a dataset, and show what is said. What is not given stays as it is.
@@ -35,9 +41,14 @@ def describe(
         key=value; may be given many times. They replace the tags that it has.
     hidden
         Do not list it unless asked for.
+    document
+        metadata.json or dataset.yml: print that document of a version, digits@v1.0.0, and change nothing.
     project
         The project of the dataset.
     """
+    if document:
+        _print_document(name, document, project, [display_name, description, key_columns, tag, hidden])
+        return
     with Connection.discover() as connection:
         after = datasets.update(
             connection,
@@ -58,6 +69,13 @@ def describe(
         tags=", ".join(f"{key}={value}" for key, value in sorted(after.tags.items())),
         hidden="yes" if after.hidden else "",
     )
+
+
+def _print_document(name: str, document: str, project: str, changes: Sequence[object]) -> None:
+    if any(change is not None for change in changes):
+        raise InvalidArgument("A document is printed, or something is said; not both at once.", field="document")
+    with Connection.discover() as connection:
+        output.print(datasets.document(connection, name, document, project=project), markup=False, end="")
 
 
 def _tag(text: str) -> tuple[str, str]:

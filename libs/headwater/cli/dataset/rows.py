@@ -135,7 +135,7 @@ def list_(name: str = "", *, hidden: bool = False, project: str = DEFAULT_PROJEC
 
 @app.command
 def pull(version: str, split: str, target: Path, *, project: str = DEFAULT_PROJECT) -> None:
-    """Write the rows of one split to a .parquet, .arrow or .csv file.
+    """Write the rows of one split to a .parquet, .arrow, .csv, .jsonl or .tar file.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ class About:
         if self.samples not in (None, total):
             self._differs("samples", self.samples, total)
 
-    def check_splits(self, splits: Mapping[str, int]) -> None:
+    def check_splits(self, splits: Mapping[str, object]) -> None:
         """Raise DocumentInvalid unless the splits that it speaks of are those that are there."""
         declared = {split.name for split in self.splits}
         for name in sorted(declared ^ splits.keys()) if declared else ():
