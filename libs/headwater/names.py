@@ -49,6 +49,19 @@ def check_version(value: str, field: str = "version") -> str:
     return value
 
 
+SPLIT_ALIASES = {"val": "validation", "valid": "validation", "holdback": "holdout", "hold-back": "holdout"}
+"""Other words for splits: a folder ``val`` holds the split ``validation``."""
+
+
+def split_name(text: str) -> str:
+    """The split that ``text`` means: the name that it is another word for, or the same.
+
+    Raises:
+        InvalidName: not a legal name.
+    """
+    return SPLIT_ALIASES.get(text) or check_segment(text, "split")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResourceName:
     """A parsed resource name; ``str()`` gives the text back. Subclasses set ``pattern`` and one field per variable."""

@@ -24,6 +24,7 @@ from headwater.names import (
     ProjectName,
     TagName,
     check_segment,
+    split_name,
 )
 
 _DATASET_VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
@@ -105,7 +106,7 @@ class SplitReference:
 
 
 def split(uri: str, project: str = DEFAULT_PROJECT) -> SplitReference:
-    """``s3://datasets/digits/v1.0.0/train.tar``: the split ``train`` of that version.
+    """``s3://datasets/digits/v1.0.0/train.tar``: the split ``train`` of that version; ``val.tar`` is ``validation``.
 
     Raises:
         InvalidName
@@ -113,8 +114,8 @@ def split(uri: str, project: str = DEFAULT_PROJECT) -> SplitReference:
     match = _SPLIT_URI.fullmatch(uri)
     if match is None:
         raise InvalidName("A split's address must look like s3://datasets/digits/v1.0.0/train.tar.", field="uri")
-    name, version, split_name = match.groups()
-    return SplitReference(DatasetVersionName(project, name, version), check_segment(split_name, "split"))
+    name, version, written = match.groups()
+    return SplitReference(DatasetVersionName(project, name, version), split_name(written))
 
 
 def pipeline_version(text: str, project: str = DEFAULT_PROJECT) -> PipelineName | PipelineVersionName:

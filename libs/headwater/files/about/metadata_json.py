@@ -7,8 +7,8 @@ from typing import Any
 from headwater.errors import InvalidArgument
 from headwater.files.about.fields import Fields, moment
 from headwater.files.about.model import About, DeclaredSplit, Described, DocumentInvalid
-from headwater.files.splits.names import split_name, split_of_file, unambiguous
-from headwater.names import check_segment, check_version
+from headwater.files.splits.names import split_of_file, unambiguous
+from headwater.names import check_segment, check_version, split_name
 
 NAME = "metadata.json"
 

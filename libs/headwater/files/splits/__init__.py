@@ -8,12 +8,11 @@ docs/reference/splits.md says how to compute every rule by hand.
 
 from headwater.files.splits.given import ByColumn, ByDirectory, Whole
 from headwater.files.splits.grammar import FORMS, split_by
-from headwater.files.splits.names import ALIASES, in_order, split_name
+from headwater.files.splits.names import in_order
 from headwater.files.splits.rule import Choice, Classes, Division, Rows, SplitBy
 from headwater.files.splits.shared import ByGroup, ByHash, ByRatio, ByStratum
 
 __all__ = [
-    "ALIASES",
     "FORMS",
     "ByColumn",
     "ByDirectory",
@@ -29,5 +28,4 @@ __all__ = [
     "Whole",
     "in_order",
     "split_by",
-    "split_name",
 ]

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.files.errors import InvalidSplitBy, SourceUnsupported
-from headwater.files.splits.names import MAX_SPLITS, in_order, split_name, split_of_file, unambiguous
+from headwater.files.splits.names import MAX_SPLITS, in_order, split_of_file, unambiguous
 from headwater.files.splits.rule import ByRows, Choice, Chosen, Classes, Division, Rows, check_column
 from headwater.files.walk import Found
-from headwater.names import InvalidName, check_segment
+from headwater.names import InvalidName, check_segment, split_name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

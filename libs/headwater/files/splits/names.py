@@ -4,23 +4,12 @@ import re
 from collections.abc import Iterable
 
 from headwater.files.errors import InvalidSplitBy
-from headwater.names import check_segment
+from headwater.names import split_name
 
 KNOWN = ("train", "validation", "test", "holdout", "debug")
 """The usual names, in the order in which splits are listed."""
-ALIASES = {"val": "validation", "valid": "validation", "holdback": "holdout", "hold-back": "holdout"}
-"""Other names of the same: a folder ``val`` holds the split ``validation``."""
 MAX_SPLITS = 100
 _SHARD = re.compile(r"(.+?)[-_.](?:\d{3,}(?:-of-\d{3,})?)", re.ASCII)
-
-
-def split_name(text: str) -> str:
-    """The split that ``text`` means: the name that it is another word for, or the same.
-
-    Raises:
-        InvalidName: not a legal name.
-    """
-    return ALIASES.get(text, check_segment(text, "split"))
 
 
 def split_of_file(stem: str) -> str:
