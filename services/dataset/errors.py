@@ -7,6 +7,7 @@ from headwater.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    OutOfRange,
     ResourceExhausted,
 )
 
@@ -72,6 +73,13 @@ class NoRowsStored(FailedPrecondition):
 
     reason = "NO_ROWS_STORED"
     text = "No rows of the version are stored: make a checkpoint of it first."
+
+
+class RowOutOfRange(OutOfRange):
+    """The split does not have so many rows."""
+
+    reason = "ROW_OUT_OF_RANGE"
+    text = "The split does not have so many rows."
 
 
 class ColumnNotFound(InvalidArgument):

@@ -58,6 +58,11 @@ class ChunkBuilder:
         """The digest of the canonical schema."""
         return self._hasher.schema_digest
 
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether every row that was pushed is in a chunk that is complete."""
+        return not self._batches
+
     def push(self, batch: pa.RecordBatch) -> list[Chunk]:
         """Take the next rows; returns the chunks that they complete, in order."""
         chunks: list[Chunk] = []

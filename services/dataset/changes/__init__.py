@@ -1,0 +1,1 @@
+"""What differs between commits, and bringing changes from one into another."""
