@@ -13,7 +13,7 @@ from services.dataset.history.model import Version
 from services.dataset.history.resolve import commit_named
 from services.dataset.model import Chunk, SemVer, Split
 from services.dataset.proofs.model import ChunkRows, RowUse, Statement
-from services.dataset.proofs.search import digests_of, find
+from services.dataset.rows.digests import digests_of, find
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.store import Store
 

@@ -1,7 +1,7 @@
-"""Looking for a row by its digest: every chunk's row digests are read, none is computed.
+"""The digests of stored rows, and where a row is: they are read from beside the rows, none is computed.
 
-What a chunk's digests say is checked before it is believed: their root must be the chunk's digest. So an answer, also
-that a row is not there, rests on nothing but the tree.
+What is read is checked before it is believed: the root of a chunk's row digests must be the chunk's digest. So an
+answer, also that a row is not there, rests on nothing but the tree.
 """
 
 import asyncio
