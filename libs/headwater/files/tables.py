@@ -115,7 +115,7 @@ def opened(file: Found, opener: Callable[[], contextlib.AbstractContextManager[O
     try:
         with reading(file), opener() as table:
             yield table
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, SourceMalformed) as error:
+    except (pa.ArrowException, UnicodeDecodeError, SourceMalformed) as error:
         if (changed := _changed(file)) is not None:
             raise changed from error
         if isinstance(error, SourceMalformed):

@@ -54,8 +54,11 @@ def push(
     project
         The project of the dataset.
     """
-    rows = open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query)
-    with Connection.discover() as connection, progress("rows") as bar:
+    with (
+        open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query) as rows,
+        Connection.discover() as connection,
+        progress("rows") as bar,
+    ):
         task = bar.add_task("pushing", total=None)
         pushed = datasets.push(
             connection,
@@ -67,8 +70,9 @@ def push(
             on_progress=lambda now: bar.update(task, completed=now.rows, description=now.split),
         )
         bar.update(task, total=pushed.version.row_count)
+        classes = rows.classes
     _show(pushed.version)
-    show_splits(pushed.version, rows.classes)
+    show_splits(pushed.version, classes)
     facts(
         stored=f"{pushed.new_chunk_count} of {pushed.chunk_count} chunks were new",
         result="a new version" if pushed.created else "nothing changed: the version was there, row for row",
@@ -102,10 +106,11 @@ def digest(
     query
         As for push.
     """
-    rows = open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query)
-    splits = [tree.digest_split(split, rows.schema, rows.batches(split)) for split in rows.splits]
+    with open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query) as rows:
+        splits = [tree.digest_split(split, rows.schema, rows.batches(split)) for split in rows.splits]
+        version = tree.version_digest(rows.schema, splits)
     facts(
-        digest=tree.digest_text(tree.version_digest(rows.schema, splits)),
+        digest=tree.digest_text(version),
         rows=f"{sum(split.row_count for split in splits):,}",
         splits=", ".join(f"{split.name} {split.row_count:,}" for split in splits),
     )

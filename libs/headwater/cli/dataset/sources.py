@@ -1,6 +1,7 @@
 """What commands take rows from: files, or a query."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ _CLASSES = 20
 """Of each split so many classes are shown."""
 
 
+@contextlib.contextmanager
 def open_source(
     source: Path | None, *, split_by: str, kind: str, types: str, sql: str, query: str
-) -> files.Source | files.SqlSource:
+) -> Iterator[files.Source | files.SqlSource]:
     """The rows that a command's options name; warns of files that are not what their names say.
 
     Raises:
@@ -26,12 +28,14 @@ def open_source(
     if sql or query:
         if source is not None or kind or types or not (sql and query):
             raise InvalidArgument("--sql URL and --query go together, without files, --as and --types.", field="sql")
-        return files.SqlSource(sql, query, rule)
+        with files.SqlSource(sql, query, rule) as rows:
+            yield rows
+        return
     if source is None:
         raise InvalidArgument("Say which file or folder, or --sql and --query.", field="source")
-    rows = files.Source(source, rule, _types(types), kind=kind)
-    warn(rows.notes)
-    return rows
+    found = files.Source(source, rule, _types(types), kind=kind)
+    warn(found.notes)
+    yield found
 
 
 def show_splits(version: datasets_pb2.DatasetVersion, classes: Mapping[str, Mapping[str, int]]) -> None:
