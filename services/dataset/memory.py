@@ -24,13 +24,12 @@ from services.dataset.model import (
     Chunk,
     Dataset,
     SourceFile,
-    Split,
-    Tree,
     Upload,
     UploadState,
     UploadTarget,
 )
 from services.dataset.store import NewChunk, PlacedChunk
+from services.dataset.trees.memory import MemoryTrees, TreeState
 
 _Key = tuple[bytes, bytes]
 """A digest and a layout."""
@@ -52,9 +51,7 @@ class _State:
     packs: dict[str, _Pack] = dataclasses.field(default_factory=dict)
     pins: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     chunks: dict[_Key, PlacedChunk] = dataclasses.field(default_factory=dict)
-    trees: dict[_Key, tuple[tuple[int, bytes], ...]] = dataclasses.field(default_factory=dict)
-    """The first row and digest of each chunk of a tree."""
-    puts: list[tuple[str, Split]] = dataclasses.field(default_factory=list)
+    trees: TreeState = dataclasses.field(default_factory=TreeState)
     requests: MemoryRequests = dataclasses.field(default_factory=MemoryRequests)
 
 
@@ -75,12 +72,13 @@ class MemoryStore:
             self._state = state
 
 
-class MemoryTransaction(MemoryHistory):
+class MemoryTransaction(MemoryHistory, MemoryTrees):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, state: _State, now: datetime.datetime) -> None:
         self._state = state
         self._history = state.history
+        self._trees = state.trees
         self._now = now
 
     async def create_dataset(self, dataset: Dataset) -> Dataset:
@@ -130,7 +128,7 @@ class MemoryTransaction(MemoryHistory):
             return upload
         if upload.expire_time <= self._now:
             return dataclasses.replace(upload, state=UploadState.ABORTED)
-        splits = {split.name: split for uid, split in self._state.puts if uid == upload.uid}
+        splits = {split.name: split for uid, split in self._trees.puts if uid == upload.uid}
         return dataclasses.replace(upload, splits=tuple(splits[name] for name in sorted(splits)))
 
     async def touch_upload(self, uid: str, ttl_s: float) -> None:
@@ -197,34 +195,14 @@ class MemoryTransaction(MemoryHistory):
                 self._state.chunks[key] = dataclasses.replace(known, chunk=placed.chunk)
         await self.find_chunks(upload_uid, layout, [placed.chunk.digest for placed in chunks])
 
-    async def record_split(self, upload_uid: str, split: Split, chunks: Sequence[NewChunk]) -> None:
-        """See Rows."""
-        key = (split.tree.root, split.tree.layout)
-        if key not in self._state.trees:
-            if any((chunk.digest, split.tree.layout) not in self._state.chunks for chunk in chunks):
-                raise Collected(upload=upload_uid)
-            links, row = [], 0
-            for chunk in chunks:
-                links.append((row, chunk.digest))
-                row += chunk.row_count
-            self._state.trees[key] = tuple(links)
-        self._state.puts.append((upload_uid, split))
-
-    async def list_chunks(
-        self, tree: Tree, first_row: int, end_row: int, limit: int | None, *, with_statistics: bool = False
-    ) -> Sequence[Chunk]:
-        """See Rows."""
-        chunks = [self._chunk(row, digest, tree.layout) for row, digest in self._state.trees[tree.root, tree.layout]]
-        wanted = [c for c in chunks if c.first_row + c.row_count > first_row and c.first_row < end_row]
-        if not with_statistics:
-            wanted = [dataclasses.replace(chunk, statistics=b"") for chunk in wanted]
-        return wanted[:limit]
-
-    def _chunk(self, first_row: int, digest: bytes, layout: bytes) -> Chunk:
-        placed = self._state.chunks[digest, layout]
+    def find_chunk(self, layout: bytes, digest: bytes) -> Chunk | None:
+        """See MemoryTrees."""
+        placed = self._state.chunks.get((digest, layout))
+        if placed is None:
+            return None
         return Chunk(
             digest=digest,
-            first_row=first_row,
+            first_row=0,
             row_count=placed.chunk.row_count,
             size_bytes=placed.chunk.size_bytes,
             placement=placed.placement,
@@ -258,7 +236,7 @@ class MemoryTransaction(MemoryHistory):
         state = self._state
         state.released.add(uid)
         state.pins = {pin for pin in state.pins if pin[0] != uid}
-        state.puts = [put for put in state.puts if put[0] != uid]
+        self._trees.puts = [put for put in self._trees.puts if put[0] != uid]
         self._free(uid)
 
     async def drop_unreachable_commit(self, ttl_s: float) -> bool:
@@ -272,13 +250,10 @@ class MemoryTransaction(MemoryHistory):
     def _free(self, upload_uid: str) -> None:
         """Drop what nobody refers to any more, and the source files of an upload that no commit is made of."""
         state = self._state
-        splits = [split for _, split in state.puts]
+        splits = [split for _, split in self._trees.puts]
         splits += [split for commit in self._history.commits.values() for split in commit.splits]
-        used = {(split.tree.root, split.tree.layout) for split in splits}
-        state.trees = {key: links for key, links in state.trees.items() if key in used}
-        needed = {pack for _, pack in state.pins}
-        for (_, layout), links in state.trees.items():
-            needed |= {state.chunks[digest, layout].placement.pack for _, digest in links}
+        used = self._trees.keep([split.tree for split in splits])
+        needed = {pack for _, pack in state.pins} | {state.chunks[key].placement.pack for key in used}
         free = {digest for digest, pack in state.packs.items() if digest not in needed}
         for digest in free:
             state.packs[digest].state = "condemned"

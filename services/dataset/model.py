@@ -165,6 +165,10 @@ class Chunk:
     statistics: bytes = b""
     """What ``rows.statistics.parse`` reads; empty unless asked for, and where it is not known."""
 
+    def at(self, first_row: int) -> "Chunk":
+        """The same chunk as a part of a split."""
+        return dataclasses.replace(self, first_row=first_row)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFile:

@@ -2,7 +2,7 @@
 
 Chunks are stored once and found by digest, so writers share them. What a writer has found stays, because finding it
 pins its pack to the writer's upload; the collector removes a pack only when no upload pins it and no tree uses it, and
-the two never run at the same instant (``postgres/rows.py``).
+the two never run at the same instant (``postgres/locks.py``).
 """
 
 import dataclasses
@@ -14,16 +14,14 @@ from headwater.names import DatasetName, UploadName
 from services.dataset.history.store import History
 from services.dataset.model import (
     TO_MAIN,
-    Chunk,
     Dataset,
     Placement,
     SourceFile,
-    Split,
-    Tree,
     Upload,
     UploadState,
     UploadTarget,
 )
+from services.dataset.trees.store import Trees
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class Uploads(Protocol):
 
 
 class Rows(Protocol):
-    """Chunks, packs and the trees of splits."""
+    """Chunks and packs."""
 
     async def find_chunks(self, upload_uid: str, layout: bytes, digests: Sequence[bytes]) -> frozenset[bytes]:
         """Those of the chunks that are stored, which from now on stay for this upload.
@@ -153,20 +151,6 @@ class Rows(Protocol):
 
         A chunk that another upload has stored in the meantime keeps its first place, and stays for this upload.
         """
-        ...
-
-    async def record_split(self, upload_uid: str, split: Split, chunks: Sequence[NewChunk]) -> None:
-        """Note the split's rows as the upload's, in place of those it had under that name.
-
-        Raises:
-            Collected: one of the chunks is not stored.
-        """
-        ...
-
-    async def list_chunks(
-        self, tree: Tree, first_row: int, end_row: int, limit: int | None, *, with_statistics: bool = False
-    ) -> Sequence[Chunk]:
-        """The chunks that hold rows from ``first_row`` up to but not including ``end_row``, in row order."""
         ...
 
 
@@ -216,7 +200,7 @@ class Replays(Protocol):
         ...
 
 
-class Transaction(Catalog, History, Uploads, Rows, Collector, Replays, Protocol):
+class Transaction(Catalog, History, Uploads, Rows, Trees, Collector, Replays, Protocol):
     """One transaction: all of it happens or none."""
 
 

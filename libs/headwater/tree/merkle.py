@@ -3,12 +3,30 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
 from headwater.tree import format as fmt
 from headwater.tree.errors import InvalidSplits
 from headwater.tree.schema import schema_digest
+
+
+class Child(Protocol):
+    """What a node can stand above: a ``Node``, or anything else that has a digest and rows."""
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of a chunk or a node."""
+        ...
+
+    @property
+    def row_count(self) -> int:
+        """How many rows are below it."""
+        ...
+
+
+AnyChild = TypeVar("AnyChild", bound=Child)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,15 +98,12 @@ def version_digest_of(schema: bytes, splits: Iterable[Split]) -> bytes:
     return hashlib.sha256(preimage).digest()
 
 
-def groups(nodes: Sequence[Node]) -> list[Sequence[Node]]:
+def groups(nodes: Sequence[AnyChild]) -> list[Sequence[AnyChild]]:
     """The children of each node that stands above ``nodes``."""
-    found: list[Sequence[Node]] = []
+    found: list[Sequence[AnyChild]] = []
     start = 0
     for end, node in enumerate(nodes, 1):
-        size = end - start
-        is_last = int.from_bytes(node.digest[:8], "big") >> (64 - fmt.SPLIT_FANOUT_BITS) == 0
-        # At least two children, so that each level is at most about half of the one below and the tree must end.
-        if size >= fmt.SPLIT_FANOUT_MIN and (is_last or size == fmt.SPLIT_FANOUT_MAX):
+        if ends_group(node, end - start):
             found.append(nodes[start:end])
             start = end
     if start < len(nodes) or not nodes:
@@ -96,7 +111,14 @@ def groups(nodes: Sequence[Node]) -> list[Sequence[Node]]:
     return found
 
 
-def split_node(children: Sequence[Node]) -> Node:
+def ends_group(child: Child, size: int) -> bool:
+    """Whether a group ends after ``child``, its ``size``-th one, whatever follows."""
+    is_last = int.from_bytes(child.digest[:8], "big") >> (64 - fmt.SPLIT_FANOUT_BITS) == 0
+    # At least two children, so that each level is at most about half of the one below and the tree must end.
+    return size >= fmt.SPLIT_FANOUT_MIN and (is_last or size == fmt.SPLIT_FANOUT_MAX)
+
+
+def split_node(children: Sequence[Child]) -> Node:
     """What stands above ``children``."""
     preimage = fmt.SPLIT_NODE + b"".join(child.digest + child.row_count.to_bytes(8, "little") for child in children)
     return Node(hashlib.sha256(preimage).digest(), sum(child.row_count for child in children))

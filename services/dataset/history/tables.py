@@ -47,7 +47,7 @@ COMMIT_SPLITS = Table(
     _metadata,
     Column("commit_id", LargeBinary, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("tree_id", BigInteger),
+    Column("root_id", BigInteger),
     Column("arrow_schema", LargeBinary),
 )
 

@@ -75,8 +75,8 @@ def is_named(name: DatasetName) -> sa.ColumnElement[bool]:
 
 
 def split_of(row: Any) -> Split:
-    """The split in a row of ``upload_splits`` or ``commit_splits`` joined with its tree."""
-    tree = Tree(bytes(row.root), bytes(row.layout), row.row_count, row.size_bytes, row.chunk_count)
+    """The split in a row of ``upload_splits`` or ``commit_splits`` joined with its root."""
+    tree = Tree(bytes(row.digest), bytes(row.layout), row.row_count, row.size_bytes, row.chunk_count)
     return Split(row.name, tree, bytes(row.arrow_schema))
 
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.dataset.model import UploadState
+from services.dataset.postgres.locks import hold_alone
 from services.dataset.postgres.packs import pack_key, pack_name
-from services.dataset.postgres.rows import LOCK_KEY
 from services.dataset.postgres.tables import PACKS, UPLOADS
 
 
@@ -24,21 +24,21 @@ class PostgresCollector:
 
     async def release_dead_upload(self, write_timeout_s: float) -> bool:
         """See Collector."""
-        # Exclusive: no writer can be between finding a chunk and pinning its pack (see rows.py).
-        await self._tx.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_KEY)))
+        # No writer can be between finding a chunk and pinning its pack, or a node and referring to it.
+        await hold_alone(self._tx)
         uid = (await self._tx.execute(sa.text(_DEAD), {"write_timeout_s": write_timeout_s})).scalar_one_or_none()
         if uid is None:
             return False
         packs = await self._ids(_UNPIN, upload=uid)
-        trees = await self._ids(_DROP_SPLITS, upload=uid)
-        await self._free(trees, packs)
+        roots = await self._ids(_DROP_SPLITS, upload=uid)
+        await self._free(roots, packs)
         await self._tx.execute(sa.text(_DROP_FILES), {"upload": uid})
         await self._tx.execute(UPLOADS.update().where(UPLOADS.c.uid == uid).values(released=True))
         return True
 
     async def drop_unreachable_commit(self, ttl_s: float) -> bool:
         """See Collector."""
-        await self._tx.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_KEY)))
+        await hold_alone(self._tx)
         loose = (await self._tx.execute(sa.text(_LOOSE), {"ttl_s": ttl_s})).scalar_one_or_none()
         if loose is None:
             return False
@@ -48,19 +48,24 @@ class PostgresCollector:
             await self._tx.execute(sa.text(_TIGHTEN), commit)
             return True
         await self._tx.execute(sa.text(_LOOSEN_PARENTS), commit)
-        trees = await self._ids(_DROP_COMMIT_SPLITS, **commit)
+        roots = await self._ids(_DROP_COMMIT_SPLITS, **commit)
         for statement in (_DROP_PARENTS, _TIGHTEN):
             await self._tx.execute(sa.text(statement), commit)
         upload = (await self._tx.execute(sa.text(_DROP_COMMIT), commit)).scalar_one()
         await self._tx.execute(sa.text(_DROP_FILES), {"upload": upload})
-        await self._free(trees, [])
+        await self._free(roots, [])
         return True
 
-    async def _free(self, trees: Sequence[int], packs: Sequence[int]) -> None:
-        """Drop those of the trees that nothing refers to; condemn those of the packs that nobody needs, and those that
-        nobody needs now that the trees are gone."""
-        freed = await self._ids(_DROP_TREES, trees=trees)
-        condemned = await self._ids(_CONDEMN, packs=[*packs, *freed])
+    async def _free(self, roots: Sequence[int], packs: Sequence[int]) -> None:
+        """Drop those of the nodes that nothing refers to, and what only they refer to; condemn those of the packs that
+        nobody needs, and those that nobody needs now that the nodes are gone."""
+        freed: set[int] = set(packs)
+        nodes = list(roots)
+        while nodes:  # level by level, so that it takes as many statements as the trees have levels
+            below = (await self._tx.execute(sa.text(_DROP_NODES), {"nodes": nodes})).all()
+            freed.update(row.pack_id for row in below if row.pack_id is not None)
+            nodes = [row.child_id for row in below if row.child_id is not None]
+        condemned = await self._ids(_CONDEMN, packs=sorted(freed))
         await self._tx.execute(sa.text(_DROP_CHUNKS), {"packs": condemned})
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
@@ -96,19 +101,20 @@ WHERE state <> 'open' AND released AND expire_time < now() - interval '7 days'
 
 _UNPIN = "DELETE FROM pins WHERE upload_uid = :upload RETURNING pack_id"
 
-_DROP_SPLITS = "DELETE FROM upload_splits WHERE upload_uid = :upload RETURNING tree_id"
+_DROP_SPLITS = "DELETE FROM upload_splits WHERE upload_uid = :upload RETURNING root_id"
 
-# Gives the packs of the chunks that the trees had.
-_DROP_TREES = """
+# Gives what was below the nodes that went: nodes, and the packs of chunks. All that refers to roots is named here.
+_DROP_NODES = """
 WITH dropped AS (
-    DELETE FROM trees
-    WHERE id = ANY(CAST(:trees AS bigint[]))
-      AND NOT EXISTS (SELECT FROM commit_splits WHERE tree_id = trees.id)
-      AND NOT EXISTS (SELECT FROM upload_splits WHERE tree_id = trees.id)
+    DELETE FROM nodes
+    WHERE id = ANY(CAST(:nodes AS bigint[]))
+      AND NOT EXISTS (SELECT FROM commit_splits WHERE root_id = nodes.id)
+      AND NOT EXISTS (SELECT FROM upload_splits WHERE root_id = nodes.id)
+      AND NOT EXISTS (SELECT FROM node_children WHERE child_id = nodes.id)
     RETURNING id
 )
-SELECT DISTINCT chunks.pack_id FROM dropped
-JOIN tree_chunks ON tree_chunks.tree_id = dropped.id JOIN chunks ON chunks.id = tree_chunks.chunk_id
+SELECT DISTINCT node_children.child_id, chunks.pack_id FROM dropped
+JOIN node_children ON node_children.node_id = dropped.id LEFT JOIN chunks ON chunks.id = node_children.chunk_id
 """
 
 _CONDEMN = """
@@ -116,7 +122,7 @@ UPDATE packs SET state = 'condemned'
 WHERE id = ANY(CAST(:packs AS bigint[]))
   AND NOT EXISTS (SELECT FROM pins WHERE pack_id = packs.id)
   AND NOT EXISTS (
-      SELECT FROM chunks JOIN tree_chunks ON tree_chunks.chunk_id = chunks.id WHERE chunks.pack_id = packs.id
+      SELECT FROM chunks JOIN node_children ON node_children.chunk_id = chunks.id WHERE chunks.pack_id = packs.id
   )
 RETURNING id
 """
@@ -157,7 +163,7 @@ WHERE loose_commits.commit_id = :commit
 ON CONFLICT (commit_id) DO UPDATE SET since = greatest(loose_commits.since, excluded.since)
 """
 
-_DROP_COMMIT_SPLITS = "DELETE FROM commit_splits WHERE commit_id = :commit RETURNING tree_id"
+_DROP_COMMIT_SPLITS = "DELETE FROM commit_splits WHERE commit_id = :commit RETURNING root_id"
 
 _DROP_PARENTS = "DELETE FROM commit_parents WHERE commit_id = :commit"
 

@@ -12,16 +12,18 @@ from services.dataset.history.postgres import PostgresHistory
 from services.dataset.postgres.collector import PostgresCollector
 from services.dataset.postgres.rows import PostgresRows
 from services.dataset.postgres.uploads import PostgresUploads
+from services.dataset.trees.postgres import KnownNodes, PostgresTrees
 
 SCHEMA = "dataset"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-class PostgresTransaction(PostgresHistory, PostgresUploads, PostgresRows, PostgresCollector):
+class PostgresTransaction(PostgresHistory, PostgresUploads, PostgresRows, PostgresTrees, PostgresCollector):
     """See ``services.dataset.store.Transaction``."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, known_nodes: KnownNodes) -> None:
         self._tx = connection
+        self._known_nodes = known_nodes
         self._requests = PostgresRequests()
 
     async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
@@ -42,9 +44,10 @@ class PostgresStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known_nodes = KnownNodes()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """See Store."""
         async with self._database.transaction() as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, self._known_nodes)

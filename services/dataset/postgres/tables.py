@@ -55,7 +55,7 @@ UPLOAD_SPLITS = Table(
     Column("number", BigInteger, primary_key=True),
     Column("upload_uid", Text),
     Column("name", Text),
-    Column("tree_id", BigInteger),
+    Column("root_id", BigInteger),
     Column("arrow_schema", LargeBinary),
 )
 
@@ -66,17 +66,6 @@ SOURCE_FILES = Table(
     Column("path", Text, primary_key=True),
     Column("digest", LargeBinary),
     Column("size_bytes", BigInteger),
-)
-
-TREES = Table(
-    "trees",
-    _metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("root", LargeBinary),
-    Column("layout", LargeBinary),
-    Column("row_count", BigInteger),
-    Column("size_bytes", BigInteger),
-    Column("chunk_count", BigInteger),
 )
 
 PACKS = Table(

@@ -11,7 +11,8 @@ from headwater.names import DatasetName, UploadName
 from services.dataset.errors import SourceFileConflict, UploadNotFound, UploadNotOpen
 from services.dataset.model import TO_MAIN, SourceFile, Split, Upload, UploadState, UploadTarget
 from services.dataset.postgres.catalog import is_named, split_of
-from services.dataset.postgres.tables import DATASETS, SOURCE_FILES, TREES, UPLOAD_SPLITS, UPLOADS
+from services.dataset.postgres.tables import DATASETS, SOURCE_FILES, UPLOAD_SPLITS, UPLOADS
+from services.dataset.trees.tables import NODES
 
 _PAGE = 5_000
 _OPEN = UploadState.OPEN.value
@@ -97,7 +98,7 @@ class PostgresUploads:
             after = page[-1].path
 
     async def _splits(self, upload_uid: str) -> tuple[Split, ...]:
-        query = sa.select(UPLOAD_SPLITS, TREES).join(TREES, TREES.c.id == UPLOAD_SPLITS.c.tree_id)
+        query = sa.select(UPLOAD_SPLITS, NODES).join(NODES, NODES.c.id == UPLOAD_SPLITS.c.root_id)
         query = query.where(UPLOAD_SPLITS.c.upload_uid == upload_uid).order_by(UPLOAD_SPLITS.c.number)
         # The last put of each name counts.
         splits = {row.name: split_of(row) for row in await self._tx.execute(query)}

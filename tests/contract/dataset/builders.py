@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from chassis.ids import new_id
+from headwater import tree
 from headwater.names import DatasetName
 from headwater.tree import digest_text
 from services.dataset.datasets import new_dataset
@@ -38,8 +39,8 @@ def chunks_named(*names: str) -> list[NewChunk]:
 
 
 def split_of(*names: str, name: str = "train") -> Split:
-    tree = Tree(digest("root of " + "+".join(names)), LAYOUT, 10 * len(names), 100 * len(names), len(names))
-    return Split(name, tree, b"schema")
+    root = tree.split_root(tree.Node(chunk.digest, chunk.row_count) for chunk in chunks_named(*names))
+    return Split(name, Tree(root.digest, LAYOUT, root.row_count, 100 * len(names), len(names)), b"schema")
 
 
 async def begin_upload(tx: Transaction, ttl_s: float = HOUR_S) -> Upload:

@@ -14,7 +14,8 @@ from services.dataset.history.model import Commit, Link, Named, VersionState
 from services.dataset.history.tables import COMMIT_PARENTS, COMMIT_SPLITS, COMMITS, VERSIONS
 from services.dataset.model import SemVer, Split
 from services.dataset.postgres.catalog import PostgresCatalog, is_named, split_of
-from services.dataset.postgres.tables import DATASETS, TREES
+from services.dataset.postgres.tables import DATASETS
+from services.dataset.trees.tables import NODES
 
 _PARENTS = (
     sa.select(sa.func.array_agg(aggregate_order_by(COMMIT_PARENTS.c.parent_id, COMMIT_PARENTS.c.position)))
@@ -58,10 +59,10 @@ class PostgresCommits(PostgresCatalog):
         for split in commit.splits:
             await self._tx.execute(
                 COMMIT_SPLITS.insert().from_select(
-                    ["commit_id", "name", "tree_id", "arrow_schema"],
+                    ["commit_id", "name", "root_id", "arrow_schema"],
                     sa.select(
-                        sa.literal(commit.id), sa.literal(split.name), TREES.c.id, sa.literal(split.arrow_schema)
-                    ).where(TREES.c.root == split.tree.root, TREES.c.layout == split.tree.layout),
+                        sa.literal(commit.id), sa.literal(split.name), NODES.c.id, sa.literal(split.arrow_schema)
+                    ).where(NODES.c.digest == split.tree.root, NODES.c.layout == split.tree.layout),
                 )
             )
         return await self.get_commit(commit.dataset, commit.id)
@@ -95,7 +96,7 @@ class PostgresCommits(PostgresCatalog):
 
     async def commits_in(self, dataset: DatasetName, rows: Sequence[Any]) -> list[Commit]:
         """The commits in rows of ``commits_with``, with their splits."""
-        query = sa.select(COMMIT_SPLITS, TREES).join(TREES, TREES.c.id == COMMIT_SPLITS.c.tree_id)
+        query = sa.select(COMMIT_SPLITS, NODES).join(NODES, NODES.c.id == COMMIT_SPLITS.c.root_id)
         query = query.where(COMMIT_SPLITS.c.commit_id.in_([row.id for row in rows]))
         splits: dict[bytes, list[Split]] = {}
         for row in await self._tx.execute(query.order_by(COMMIT_SPLITS.c.name)):

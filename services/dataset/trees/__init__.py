@@ -1,0 +1,1 @@
+"""The trees of splits: nodes that commits share, and what is made of them: changes, differences, merges."""
