@@ -34,9 +34,7 @@ def merge(
             clashes.extend(Clash(each, theirs_hunk) for each in touching)
             continue
         at = shift + sum(each.other_count for each in ours[place:] if _inserts_at(each, theirs_hunk.first))
-        edits.append(
-            Edit(theirs_hunk.first + at, theirs_hunk.count, theirs_hunk.other_first, theirs_hunk.other_count)
-        )
+        edits.append(Edit(theirs_hunk.first + at, theirs_hunk.count, theirs_hunk.other_first, theirs_hunk.other_count))
     return edits, clashes
 
 

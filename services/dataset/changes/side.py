@@ -31,7 +31,7 @@ class Side:
     @property
     def row_count(self) -> int:
         """Rows of the split."""
-        return self.split.tree.row_count
+        return self.chunks[-1].first_row + self.chunks[-1].row_count if self.chunks else 0
 
     async def digests(self, first: int, count: int) -> list[bytes]:
         """The digests of rows, 32 bytes each, checked against those of their chunks."""

@@ -1,0 +1,286 @@
+"""Use cases of changes between commits: compare, merge, revert, rebase."""
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+from chassis.blobs import Blobs
+from chassis.ids import new_id
+from headwater import tree
+from headwater.names import BranchName, DatasetName, UploadName
+from services.dataset.changes.combine import Combined, RowMerge, Splits, choose
+from services.dataset.changes.diff import SplitDiffer, gathered, named
+from services.dataset.changes.errors import CannotRevert, MergeConflict
+from services.dataset.changes.model import Conflict, Diff, RowChange, SplitDiff
+from services.dataset.changes.side import Side
+from services.dataset.changes.write import SplitChanges, on_loop
+from services.dataset.datasets import read_schema
+from services.dataset.errors import NoRowsStored, SplitNotFound
+from services.dataset.history.append import Appended, append_commit, forward_branch
+from services.dataset.history.graph import merge_base
+from services.dataset.history.model import Commit, Draft
+from services.dataset.history.resolve import commit_in, commit_named
+from services.dataset.model import SemVer, Split, Upload, UploadState, UploadTarget
+from services.dataset.rows.get import project
+from services.dataset.rows.mapped import MappedPacks
+from services.dataset.rows.writer import PutLimits
+from services.dataset.store import Store, Transaction
+from services.dataset.uploads import open_upload, splits_of
+
+MAX_CONFLICTS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Merged:
+    """The branch's commit now, or what stands against it."""
+
+    appended: Appended | None
+    conflicts: tuple[Conflict, ...] = ()
+    conflict_count: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MergeRequest:
+    """What MergeBranch and RevertCommit ask for."""
+
+    branch: BranchName
+    source: str
+    """The name of a commit, version, branch or tag."""
+    message: str
+    """Empty: a sentence that names both."""
+    version: SemVer | None
+    author: str
+    request_id: str
+    body: str
+    """Digest of the request, for its replay."""
+
+    @property
+    def dataset(self) -> DatasetName:
+        """Whose branch it is."""
+        return DatasetName(self.branch.project, self.branch.dataset)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Three:
+    """The sides of a merge."""
+
+    base: Splits
+    ours: Splits
+    theirs: Splits
+
+
+class Changes:
+    """What differs between commits, and bringing it from one to another. For one event loop."""
+
+    def __init__(self, store: Store, blobs: Blobs, packs: MappedPacks, limits: PutLimits) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._packs = packs
+        self._limits = limits
+
+    async def diff(self, base: str, target: str, split: str, max_rows: int, key_columns: Sequence[str]) -> Diff:
+        """What changed from one commit to another of the same dataset.
+
+        Raises:
+            What ``commit_named`` and ``commit_in`` raise; NoRowsStored, SplitNotFound
+            ColumnNotFound: there is no such key column.
+        """
+        async with self._store.transaction() as tx:
+            before = _with_rows(await commit_named(tx, base, archived=True, field="base"), base)
+            after = _with_rows(await commit_in(tx, before.dataset, target, archived=True), target)
+            keys = tuple(key_columns) or (await tx.get_dataset(before.dataset)).key_columns
+        ours, theirs = named(before.splits), named(after.splits)
+        names = sorted(ours.keys() | theirs.keys())
+        if split and split not in names:
+            raise SplitNotFound(split=split, splits=", ".join(names))
+        parts: list[tuple[list[RowChange], SplitDiff]] = []
+        room = max_rows
+        for name in [split] if split else names:
+            sides = [await self._side(splits.get(name)) for splits in (ours, theirs)]
+            present = [side.split for side in sides if side]
+            _check_columns(key_columns, present)
+            parts.append(await SplitDiffer(name, sides[0], sides[1], _usable_keys(keys, present)).diff(room))
+            room -= len(parts[-1][0])
+        return gathered(parts, max_rows)
+
+    async def merge(self, request: MergeRequest) -> Merged:
+        """Bring the changes of a commit into a branch, unless rows are in conflict.
+
+        Raises:
+            BranchMoved: while this was being worked out.
+            BranchNotFound, NoRowsStored, VersionArchived, VersionNotGreater, RequestIdReused
+        """
+        async with self._store.transaction() as tx:
+            if known := await self._replayed(tx, "MergeBranch", request):
+                return known
+            head = await tx.get_commit(request.dataset, (await tx.get_branch(request.branch)).head)
+            source = await commit_in(tx, request.dataset, request.source)
+            base_id = await merge_base(tx, head.id, source.id)
+            if base_id == source.id:
+                return Merged(Appended(head, None, created=False))
+            if base_id == head.id:
+                made = await forward_branch(tx, request.branch, head.id, source, version=request.version)
+                return await self._remembered(tx, "MergeBranch", request, made)
+            base = await tx.get_commit(request.dataset, base_id) if base_id else None
+        three = _Three(
+            named(_with_rows(base, request.source).splits) if base else {},
+            named(_with_rows(head, str(request.branch)).splits),
+            named(_with_rows(source, request.source).splits),
+        )
+        message = request.message or f"Merge {_short(request.source)} into {request.branch.branch}"
+        return await self._commit("MergeBranch", request, three, [head.id, source.id], message)
+
+    async def revert(self, request: MergeRequest) -> Merged:
+        """Take a commit's changes back on a branch, unless rows are in conflict.
+
+        Raises:
+            CannotRevert: the commit is a merge or the first. And what ``merge`` raises.
+        """
+        async with self._store.transaction() as tx:
+            if known := await self._replayed(tx, "RevertCommit", request):
+                return known
+            head = await tx.get_commit(request.dataset, (await tx.get_branch(request.branch)).head)
+            undone = await commit_in(tx, request.dataset, request.source, archived=True)
+            if len(undone.parents) != 1:
+                raise CannotRevert(commit=undone.name, parents=len(undone.parents))
+            before = await tx.get_commit(request.dataset, undone.parents[0])
+        three = _Three(
+            named(_with_rows(undone, request.source).splits),
+            named(_with_rows(head, str(request.branch)).splits),
+            named(_with_rows(before, request.source).splits),
+        )
+        message = request.message or f"Revert {_short(request.source)}"
+        return await self._commit("RevertCommit", request, three, [head.id], message)
+
+    async def rebase(self, name: UploadName) -> Upload:
+        """Put the upload's changes onto the present head of its branch.
+
+        Raises:
+            UploadNotFound, UploadNotOpen, BranchNotFound, NoRowsStored
+            MergeConflict: and nothing has changed.
+        """
+        async with self._store.transaction() as tx:
+            upload = open_upload(await tx.get_upload(name))
+            branch = BranchName(name.project, name.dataset, upload.target.branch)
+            head = await tx.get_commit(upload.dataset, (await tx.get_branch(branch)).head)
+            if head.id == upload.target.base:
+                return upload
+            base = await tx.get_commit(upload.dataset, upload.target.base) if upload.target.base else None
+            theirs = await splits_of(tx, upload)
+        three = _Three(
+            named(_with_rows(base, str(branch)).splits) if base else {},
+            named(_with_rows(head, str(branch)).splits),
+            named(theirs),
+        )
+        merged, conflicts, count = await self._combine(three, upload.dataset, upload.uid)
+        if count:
+            raise MergeConflict(conflicts=count, split=conflicts[0].split, base_row=conflicts[0].base_row)
+        async with self._store.transaction() as tx:
+            open_upload(await tx.get_upload(name, lock=True))
+            for split in merged:
+                await tx.record_split(upload.uid, split, ())
+            await tx.set_base(upload.uid, head.id)
+            return await tx.get_upload(name)
+
+    async def _commit(
+        self, method: str, request: MergeRequest, three: _Three, parents: Sequence[bytes], message: str
+    ) -> Merged:
+        uid = new_id()
+        target = UploadTarget(request.branch.branch, parents[0])
+        async with self._store.transaction() as tx:
+            await tx.create_upload(uid, request.dataset, request.author, self._limits.upload_ttl_s, target)
+        try:
+            splits, conflicts, count = await self._combine(three, request.dataset, uid)
+            if count:
+                return Merged(None, conflicts, count)
+            async with self._store.transaction() as tx:
+                if known := await self._replayed(tx, method, request):
+                    return known
+                draft = Draft(request.dataset, _content_digest(splits), tuple(splits), message, request.author)
+                made = await append_commit(tx, request.branch, draft, parents, version=request.version)
+                return await self._remembered(tx, method, request, made)
+        finally:
+            # What it wrote is the commit's now, or nobody's.
+            async with self._store.transaction() as tx:
+                await tx.close_upload(uid, UploadState.ABORTED)
+
+    async def _combine(
+        self, three: _Three, dataset: DatasetName, upload_uid: str
+    ) -> tuple[list[Split], tuple[Conflict, ...], int]:
+        """The splits of both sides together, or the conflicts and how many there are."""
+        async with self._store.transaction() as tx:
+            keys = (await tx.get_dataset(dataset)).key_columns
+        names = sorted(three.base.keys() | three.ours.keys() | three.theirs.keys())
+        conflicts: list[Conflict] = []
+        count, splits = 0, list[Split]()
+        for name in names:
+            found, clashes = await self._combine_one(name, three, keys, upload_uid, MAX_CONFLICTS - len(conflicts))
+            conflicts, count = [*conflicts, *found.conflicts], count + clashes
+            if found.split is not None:
+                splits.append(found.split)
+        if not count and len({tree.schema_digest(read_schema(split)) for split in splits}) > 1:
+            detail = "One side changed the columns, the other one the splits."
+            return [], (Conflict(splits[0].name, 0, detail=detail),), 1
+        return splits, tuple(conflicts), count
+
+    async def _combine_one(
+        self, name: str, three: _Three, keys: Sequence[str], upload_uid: str, room: int
+    ) -> tuple[Combined, int]:
+        chosen = choose(name, three.base, three.ours, three.theirs)
+        if chosen is not None:
+            return chosen, len(chosen.conflicts)
+        ours, theirs = await self._side(three.ours[name]), await self._side(three.theirs[name])
+        assert ours is not None
+        assert theirs is not None
+        before = three.base.get(name)
+        base = await self._side(before) if before else Side(ours.split, (), self._packs)
+        assert base is not None
+        found, clashes = await RowMerge(base, ours, theirs, _usable_keys(keys, [ours.split])).merge(room)
+        if clashes or not found.edits:
+            return found, clashes
+        writer = SplitChanges(self._store, self._blobs, upload_uid, self._limits, on_loop(asyncio.get_running_loop()))
+        result = await asyncio.to_thread(writer.merge, ours, theirs, found.edits)
+        return dataclasses.replace(found, split=dataclasses.replace(ours.split, tree=result.tree)), 0
+
+    async def _side(self, split: Split | None) -> Side | None:
+        if split is None:
+            return None
+        async with self._store.transaction() as tx:
+            return await Side.of(tx, split, self._packs)
+
+    async def _replayed(self, tx: Transaction, method: str, request: MergeRequest) -> Merged | None:
+        first = await tx.first_result(method, request.request_id, request.body)
+        if first is None:
+            return None
+        commit = await commit_named(tx, first, archived=True)
+        return Merged(Appended(commit, None, created=True))
+
+    async def _remembered(self, tx: Transaction, method: str, request: MergeRequest, made: Appended) -> Merged:
+        await tx.remember(method, request.request_id, request.body, str(made.commit.name))
+        return Merged(made)
+
+
+def _with_rows(commit: Commit, name: str) -> Commit:
+    if not commit.splits:
+        raise NoRowsStored(version=name)
+    return commit
+
+
+def _usable_keys(keys: Sequence[str], splits: Sequence[Split]) -> tuple[str, ...]:
+    """The key columns, if all of these splits have them; else none."""
+    has_all = all(set(keys) <= set(read_schema(split).names) for split in splits)
+    return tuple(keys) if has_all else ()
+
+
+def _check_columns(columns: Sequence[str], splits: Sequence[Split]) -> None:
+    for split in splits:
+        project(read_schema(split), columns)
+
+
+def _content_digest(splits: Sequence[Split]) -> bytes:
+    digests = [tree.Split(split.name, split.tree.root, split.tree.row_count) for split in splits]
+    return tree.version_digest(read_schema(splits[0]), digests)
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2][:12]

@@ -1,0 +1,73 @@
+"""What changes are refused for, by name."""
+
+from headwater.errors import FailedPrecondition, InvalidArgument, NotFound
+
+
+class MergeConflict(FailedPrecondition):
+    """Both sides changed the same rows; the metadata says how many of which split."""
+
+    reason = "MERGE_CONFLICT"
+    text = "Both sides changed the same rows."
+
+
+class CannotRevert(FailedPrecondition):
+    """A merge has two commits before it, the first commit none: there is no one state to go back to."""
+
+    reason = "CANNOT_REVERT"
+    text = "Only a commit with one parent can be reverted."
+
+
+class NotInherited(FailedPrecondition):
+    """Rows can be changed only in an upload that begins with those of its branch."""
+
+    reason = "UPLOAD_INHERITS_NOTHING"
+    text = "Open the upload with `inherit` to change rows."
+
+
+class SplitNotInUpload(NotFound):
+    """Neither the upload nor its base has such a split."""
+
+    reason = "SPLIT_NOT_FOUND"
+    text = "The upload has no such split: put it instead of changing it."
+
+
+class ColumnsDiffer(InvalidArgument):
+    """The rows do not have the columns of the split that they are to go into."""
+
+    reason = "COLUMNS_DIFFER"
+    text = "The rows must have the columns of the split, in its order and of its types."
+
+
+class NoKeyColumns(FailedPrecondition):
+    """Rows cannot be known by key."""
+
+    reason = "NO_KEY_COLUMNS"
+    text = "The dataset has no key columns: set them, or change rows by their place."
+
+
+class KeyIsNull(InvalidArgument):
+    """A row without a key cannot be found by it."""
+
+    reason = "KEY_IS_NULL"
+    text = "A value of a key column is null."
+
+
+class KeyNotUnique(InvalidArgument):
+    """Two rows have one key."""
+
+    reason = "KEY_NOT_UNIQUE"
+    text = "Two rows have the same key."
+
+
+class KeyNotFound(NotFound):
+    """No row has this key."""
+
+    reason = "KEY_NOT_FOUND"
+    text = "No row has this key."
+
+
+class TooManyKeys(InvalidArgument):
+    """More rows than are looked up at once."""
+
+    reason = "TOO_MANY_KEYS"
+    text = "Too many rows at once: change them in several streams, or put the split anew."
