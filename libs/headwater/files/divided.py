@@ -8,7 +8,7 @@ import pyarrow as pa
 from headwater.files.batches import bounded
 from headwater.files.errors import InvalidSplitBy
 from headwater.files.manifest import SourceFile
-from headwater.files.reader import select
+from headwater.files.reader import narrowest, select
 from headwater.files.splits import Classes, Division, SplitBy
 
 Read = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
@@ -43,7 +43,7 @@ class Divided:
 
     def look(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows, with these columns; without any, with the one that is read the fastest."""
-        return self._read(columns or [min(self.schema, key=_width).name])
+        return self._read(columns or [narrowest(self.schema)])
 
     def source_files(self) -> Iterator[SourceFile]:
         """None."""
@@ -52,11 +52,3 @@ class Divided:
     @functools.cached_property
     def _division(self) -> Division:
         return self._rule.divide(self)
-
-
-def _width(field: pa.Field) -> int:
-    """The bits of a value; of what has no fixed width, many."""
-    try:
-        return int(field.type.bit_width)
-    except ValueError:
-        return 1 << 20

@@ -32,6 +32,18 @@ def select(rows: pa.RecordBatch, choice: Choice | None) -> pa.RecordBatch:
     return rows if choice is None else rows.filter(pa.array(choice.mask(rows)))
 
 
+def narrowest(schema: pa.Schema) -> str:
+    """The column that is read the fastest: of fixed width, and few bits."""
+    return str(min(schema, key=_width).name)
+
+
+def _width(field: pa.Field) -> int:
+    try:
+        return int(field.type.bit_width)
+    except ValueError:
+        return 1 << 20  # texts, lists and the like
+
+
 def select_files(files: Sequence[Found], named: pa.RecordBatch, choice: Choice) -> list[Found]:
     """The chosen ones of files that are a row each; ``named`` holds what is known of them without reading them."""
     return [files[at] for at in np.flatnonzero(choice.mask(named)).tolist()]

@@ -12,7 +12,7 @@ from headwater.files.errors import SourceChanged, SourceMalformed
 from headwater.files.formats import OPENERS
 from headwater.files.manifest import Manifest, reading
 from headwater.files.opened import Opened
-from headwater.files.reader import select
+from headwater.files.reader import narrowest, select
 from headwater.files.splits.rule import Choice
 from headwater.files.walk import Found
 from headwater.tree import schema_digest
@@ -52,12 +52,14 @@ class TableReader:
 
     def look(self, files: Sequence[Found], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See Reader. Of Parquet files only these columns are read."""
+        # Rows are counted by reading what is read the fastest; what a file says of their number may be anything.
+        columns = columns or [narrowest(self.schema)]
         schema = pa.schema([self.schema.field(name) for name in columns])
         for file in files:
             with self._opened(file) as table:
                 batches = table.look(columns) if table.look else table.batches
                 for batch in batches:
-                    yield batch.select(columns).cast(schema) if columns else batch
+                    yield batch.select(columns).cast(schema)
 
     def _rows(self, file: Found) -> Iterator[pa.RecordBatch]:
         # The digest first: what is read after it is checked to be of the same file.
@@ -115,7 +117,7 @@ def opened(file: Found, opener: Callable[[], contextlib.AbstractContextManager[O
     try:
         with reading(file), opener() as table:
             yield table
-    except (pa.ArrowException, UnicodeDecodeError, SourceMalformed) as error:
+    except (pa.ArrowException, ValueError, SourceMalformed) as error:
         if (changed := _changed(file)) is not None:
             raise changed from error
         if isinstance(error, SourceMalformed):

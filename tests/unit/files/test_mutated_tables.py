@@ -63,7 +63,7 @@ def test_any_bytes_are_rows_or_a_clean_error(
     del content[data.draw(st.integers(len(content) // 2, len(content) * 2)) :]
     path = write(tmp_path_factory.mktemp("rows"), {f"rows.{kind}": bytes(content)}) / f"rows.{kind}"
     try:
-        digest_of(Source(path, split_by("stratum:n,a=0.5,b=0.5")))
+        digest_of(Source(path, split_by(data.draw(st.sampled_from(["stratum:n,a=0.5,b=0.5", "ratio:a=0.5,b=0.5"])))))
     except HeadwaterError as error:
         # With INVALID_SPLIT_BY, `n` had another name.
         assert error.reason in (  # noqa: PT017  # many are still rows
