@@ -15,6 +15,8 @@ from headwater.dataset.v1 import (
     proofs_pb2,
     proofs_pb2_grpc,
 )
+from services.dataset.changes.changes import Changes
+from services.dataset.changes.edits import Edits
 from services.dataset.collector import Collector
 from services.dataset.datasets import Datasets
 from services.dataset.flight import DatasetFlight, FlightParts
@@ -56,31 +58,35 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         write_timeout_s=settings.pack_write_timeout_s,
         unreachable_ttl_s=settings.unreachable_commit_ttl_s,
     )
+    packs = MappedPacks(blobs, settings.mapped_packs)
+    limits = PutLimits(settings.pack_max_bytes, settings.pack_write_timeout_s, settings.upload_ttl_s)
+    changes = Changes(store, blobs, packs, limits)
     parts = FlightParts(
         datasets=datasets,
         reads=Reads(store),
         uploads=uploads,
+        edits=Edits(store, blobs, packs, limits),
         store=store,
         blobs=blobs,
-        packs=MappedPacks(blobs, settings.mapped_packs),
-        limits=PutLimits(settings.pack_max_bytes, settings.pack_write_timeout_s, settings.upload_ttl_s),
+        packs=packs,
+        limits=limits,
         max_put_streams=settings.max_put_streams,
         ticket_ttl_s=settings.ticket_ttl_s,
     )
     service = Service("dataset", settings, auth=Authenticator.from_settings(settings.auth_key_file))
     service.add_servicer(
         datasets_pb2_grpc.add_DatasetServiceServicer_to_server,
-        DatasetServicer(datasets, Versions(store), uploads),
+        DatasetServicer(datasets, Versions(store), uploads, changes),
         datasets_pb2.DESCRIPTOR.services_by_name["DatasetService"],
     )
     service.add_servicer(
         history_pb2_grpc.add_DatasetHistoryServiceServicer_to_server,
-        DatasetHistoryServicer(History(store)),
+        DatasetHistoryServicer(History(store), changes),
         history_pb2.DESCRIPTOR.services_by_name["DatasetHistoryService"],
     )
     service.add_servicer(
         proofs_pb2_grpc.add_RowProofServiceServicer_to_server,
-        RowProofServicer(RowProofs(store, parts.packs)),
+        RowProofServicer(RowProofs(store, packs)),
         proofs_pb2.DESCRIPTOR.services_by_name["RowProofService"],
     )
     service.add_flight(lambda wiring: DatasetFlight(wiring, parts), port=settings.flight_port)

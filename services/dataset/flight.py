@@ -15,6 +15,8 @@ from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
 from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
+from services.dataset.changes.convert import Command, command_from
+from services.dataset.changes.edits import Edits
 from services.dataset.datasets import Datasets, read_schema
 from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
 from services.dataset.history.model import Version
@@ -23,7 +25,7 @@ from services.dataset.rows.convert import steps_of
 from services.dataset.rows.get import read
 from services.dataset.rows.layout import Layout
 from services.dataset.rows.mapped import MappedPacks
-from services.dataset.rows.put import PutStream
+from services.dataset.rows.put import PutResult, PutStream
 from services.dataset.rows.writer import PutLimits, PutStore
 from services.dataset.store import Store
 from services.dataset.uploads import Uploads
@@ -40,6 +42,7 @@ class FlightParts:
     datasets: Datasets
     reads: Reads
     uploads: Uploads
+    edits: Edits
     store: Store
     blobs: Blobs
     packs: MappedPacks
@@ -85,23 +88,38 @@ class DatasetFlight(FlightEdge):
         received: Received,
         schema: pa.Schema,
     ) -> bytes | None:
-        """Store the stream as one split of an upload."""
-        if descriptor.descriptor_type is not flight.DescriptorType.CMD:
+        """Store the stream as one split of an upload, or change rows of one by it."""
+        command = command_from(descriptor.command) if descriptor.descriptor_type is flight.DescriptorType.CMD else None
+        if command is None:
             raise UnknownCommand
-        command = parse(flight_pb2.PutCommand.FromString, descriptor.command)
-        assert isinstance(command, flight_pb2.PutCommand)
-        split = check_segment(command.split, "split")
-        upload = call.run(self._parts.uploads.require_open(UploadName.parse(command.upload, "upload")))
-        layout = Layout.of(schema)
+        upload, split = UploadName.parse(command.upload, "upload"), check_segment(command.split, "split")
         if not self._puts.acquire(blocking=False):
             raise TooManyPuts(limit=self._parts.max_put_streams, retry_after_ms=1000)
         try:
-            limits = self._parts.limits
-            store = PutStore(self._parts.store, self._parts.blobs, upload.uid, layout, limits)
-            result = PutStream(schema, store, call.run).put(split, steps_of(received.messages()))
+            result = self._put(call, command, upload, split, received, schema)
         finally:
             self._puts.release()
         return convert.put_result_to_proto(result).SerializeToString()
+
+    def _put(
+        self,
+        call: FlightCall,
+        command: Command,
+        upload: UploadName,
+        split: str,
+        received: Received,
+        schema: pa.Schema,
+    ) -> PutResult:
+        parts = self._parts
+        if isinstance(command, flight_pb2.EditCommand):
+            place = command.first_row, command.delete_count
+            return parts.edits.edit(upload, split, *place, schema, received, call.run)
+        if isinstance(command, flight_pb2.UpsertCommand):
+            change = parts.edits.delete if command.delete else parts.edits.upsert
+            return change(upload, split, schema, received, call.run)
+        uid = call.run(parts.uploads.require_open(upload)).uid
+        store = PutStore(parts.store, parts.blobs, uid, Layout.of(schema), parts.limits)
+        return PutStream(schema, store, call.run).put(split, steps_of(received.messages()))
 
     def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:
         """Each split of each version, newest first, of the dataset or project that ``criteria`` names.

@@ -11,6 +11,7 @@ from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
 from headwater.errors import InvalidArgument
 from headwater.names import DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
 from services.dataset import convert
+from services.dataset.changes.changes import Changes
 from services.dataset.datasets import Datasets, new_dataset
 from services.dataset.history import convert as history
 from services.dataset.history.definition import Dataflow
@@ -26,10 +27,11 @@ _SETTABLE = ("display_name", "description", "key_columns", "tags", "hidden")
 class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     """``headwater.dataset.v1.DatasetService``; the protos say what each method does."""
 
-    def __init__(self, datasets: Datasets, versions: Versions, uploads: Uploads) -> None:
+    def __init__(self, datasets: Datasets, versions: Versions, uploads: Uploads, changes: Changes) -> None:
         self._datasets = datasets
         self._versions = versions
         self._uploads = uploads
+        self._changes = changes
 
     async def CreateDataset(self, request: datasets_pb2.CreateDatasetRequest, context: Context) -> datasets_pb2.Dataset:
         project = ProjectName.parse(request.parent, "parent")
@@ -178,6 +180,12 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
             about=history.about_from_proto(request),
         )
         return history.appended_to_proto(await self._uploads.commit(commit))
+
+    async def RebaseUpload(
+        self, request: datasets_pb2.RebaseUploadRequest, context: Context
+    ) -> datasets_pb2.RebaseUploadResponse:
+        upload = await self._changes.rebase(UploadName.parse(request.name))
+        return datasets_pb2.RebaseUploadResponse(upload=convert.upload_to_proto(upload))
 
     async def AbortUpload(self, request: datasets_pb2.AbortUploadRequest, context: Context) -> datasets_pb2.Upload:
         return convert.upload_to_proto(await self._uploads.abort(UploadName.parse(request.name)))

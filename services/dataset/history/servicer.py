@@ -1,5 +1,6 @@
 """The RPCs of the history: convert, call, convert."""
 
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -8,17 +9,23 @@ from chassis.auth import current_principal
 from chassis.db.requests import body_digest
 from headwater.dataset.v1 import history_pb2, history_pb2_grpc
 from headwater.names import BranchName, DatasetName, TagName
+from services.dataset.changes import convert as changes_convert
+from services.dataset.changes.changes import Changes, MergeRequest
 from services.dataset.history import convert
 from services.dataset.history.history import History
+from services.dataset.model import SemVer
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_DIFF_ROWS = 1000
 
 
 class DatasetHistoryServicer(history_pb2_grpc.DatasetHistoryServiceServicer):
     """``headwater.dataset.v1.DatasetHistoryService``; the protos say what each method does."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, changes: Changes) -> None:
         self._history = history
+        self._changes = changes
 
     async def GetCommit(self, request: history_pb2.GetCommitRequest, context: Context) -> history_pb2.Commit:
         return convert.commit_to_proto(await self._history.get_commit(request.name))
@@ -90,3 +97,36 @@ class DatasetHistoryServicer(history_pb2_grpc.DatasetHistoryServiceServicer):
     async def DeleteTag(self, request: history_pb2.DeleteTagRequest, context: Context) -> history_pb2.DeleteTagResponse:
         await self._history.delete_tag(TagName.parse(request.name))
         return history_pb2.DeleteTagResponse()
+
+    async def DiffCommits(
+        self, request: history_pb2.DiffCommitsRequest, context: Context
+    ) -> AsyncIterator[history_pb2.DiffCommitsResponse]:
+        diff = await self._changes.diff(
+            request.base, request.target, request.split, request.max_rows or _DIFF_ROWS, request.key_columns
+        )
+        for message in changes_convert.diff_to_proto(diff):
+            yield message
+
+    async def MergeBranch(
+        self, request: history_pb2.MergeBranchRequest, context: Context
+    ) -> history_pb2.MergeBranchResponse:
+        return changes_convert.merged_to_proto(await self._changes.merge(_merge_request(request, request.source)))
+
+    async def RevertCommit(
+        self, request: history_pb2.RevertCommitRequest, context: Context
+    ) -> history_pb2.MergeBranchResponse:
+        return changes_convert.merged_to_proto(await self._changes.revert(_merge_request(request, request.commit)))
+
+
+def _merge_request(
+    request: history_pb2.MergeBranchRequest | history_pb2.RevertCommitRequest, source: str
+) -> MergeRequest:
+    return MergeRequest(
+        BranchName.parse(request.name),
+        source,
+        request.message,
+        SemVer.parse(request.version) if request.version else None,
+        current_principal().subject,
+        request.request_id,
+        body_digest(request),
+    )
