@@ -21,6 +21,9 @@ from headwater.datasets.catalog import resolve
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT, CommitName, DatasetVersionName
 
+# The first to ask for a filter waits until the service knows which rows satisfy it.
+_INFO_TIMEOUT_S = 600.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Info:
@@ -103,7 +106,7 @@ def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa
 def _info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
     descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
     with flight_errors():
-        return connection.flight().get_flight_info(descriptor, connection.flight_options())
+        return connection.flight().get_flight_info(descriptor, connection.flight_options(_INFO_TIMEOUT_S))
 
 
 def _width(field: pa.Field) -> int:
