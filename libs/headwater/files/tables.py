@@ -59,14 +59,14 @@ class TableReader:
             with self._opened(file) as table:
                 batches = table.look(columns) if table.look else table.batches
                 for batch in batches:
-                    yield batch.select(columns).cast(schema)
+                    yield _valid(batch.select(columns)).cast(schema)
 
     def _rows(self, file: Found) -> Iterator[pa.RecordBatch]:
         # The digest first: what is read after it is checked to be of the same file.
         self._manifest.entry(file)
         with self._opened(file) as table:
             for batch in table.batches:
-                yield batch.cast(self.schema)
+                yield _valid(batch).cast(self.schema)
             file.check_unchanged()
 
     def _opened(self, file: Found) -> contextlib.AbstractContextManager[Opened]:
@@ -123,6 +123,12 @@ def opened(file: Found, opener: Callable[[], contextlib.AbstractContextManager[O
         if isinstance(error, SourceMalformed):
             raise
         raise SourceMalformed(f"{file.location} cannot be read as rows: {error}", path=file.location) from error
+
+
+def _valid(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows, if a kernel may look at them: buffers of Arrow files are as they came, and texts may be no UTF-8."""
+    rows.validate(full=True)
+    return rows
 
 
 def _changed(file: Found) -> SourceChanged | None:

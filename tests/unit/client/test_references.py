@@ -80,6 +80,7 @@ def test_a_split_has_an_address() -> None:
     split = references.split(uri)
     assert split == references.SplitReference(DatasetVersionName("default", "digits", "v1.0.0"), "train")
     assert split.uri == uri
+    assert references.split("s3://datasets/digits/v1.0.0/val.tar").split == "validation"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Which row is in which split."""
 
 import collections
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -293,3 +294,26 @@ def test_what_is_not_meant_to_be_is_refused_and_named(text: str, said: str) -> N
     with pytest.raises(InvalidArgument) as caught:
         split_by(text)
     assert said in str(caught.value)
+
+
+class Many:
+    """A million rows that are made as they are asked for."""
+
+    schema = pa.schema({"k": pa.string()})
+
+    def look(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for start in range(0, 1_000_000, 10_000):
+            yield pa.record_batch({"k": pa.array([f"{row % 1000}" for row in range(start, start + 10_000)])})
+
+
+@pytest.mark.parametrize("by", [ByRatio(), ByStratum("k"), ByGroup("k")])
+def test_a_rule_takes_sixteen_bytes_for_each_row_and_gives_them_back(by: SplitBy) -> None:
+    tracemalloc.start()
+    try:
+        division = by.divide(Many())
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert division.choice(division.splits[0]) is not None
+    assert most < 16_000_000 + (4 << 20)
+    assert kept < 1 << 20
