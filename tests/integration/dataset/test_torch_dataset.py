@@ -23,6 +23,8 @@ from tests.integration.dataset.conftest import ConnectTo
 ROWS = 5_000
 BATCH = 96
 SEED = 11
+# Torch's warning that there are more workers than cores.
+MANY_WORKERS = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 
 def table(rows: int = ROWS) -> pa.Table:
@@ -93,6 +95,7 @@ async def test_each_epoch_has_its_own_order_of_the_same_rows(dataset: Callable[.
     await asyncio.to_thread(story)
 
 
+@MANY_WORKERS
 async def test_readers_and_their_workers_share_one_sequence(dataset: Callable[..., FlightDataset]) -> None:
     """The parts of a batch, put together, are the batch that a lone reader gets; the last, smaller one too."""
 
@@ -106,6 +109,7 @@ async def test_readers_and_their_workers_share_one_sequence(dataset: Callable[..
     await asyncio.to_thread(story)
 
 
+@MANY_WORKERS
 async def test_a_state_counts_what_was_handed_out_and_nothing_that_was_read_ahead(
     dataset: Callable[..., FlightDataset],
 ) -> None:
