@@ -85,6 +85,8 @@ class DatasetProfile(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     SPLITS_FIELD_NUMBER: _builtins.int
     ROWS_DONE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}/profiles/{profile}`."""
     state: Global___DatasetProfile.State.ValueType
@@ -98,7 +100,11 @@ class DatasetProfile(_message.Message):
     created_by: _builtins.str
     """Who began it."""
     rows_done: _builtins.int
-    """Rows that were looked at so far."""
+    """Rows that were looked at so far; after a crash, they are looked at again."""
+    filter: _builtins.str
+    """The filter of that view, as it was when the profile was begun."""
+    checkpoint: _builtins.str
+    """The checkpoint whose copy of the rows was profiled; empty: the version's own rows."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was begun."""
@@ -119,10 +125,12 @@ class DatasetProfile(_message.Message):
         created_by: _builtins.str = ...,
         splits: _abc.Iterable[Global___SplitProfile] | None = ...,
         rows_done: _builtins.int = ...,
+        filter: _builtins.str = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "error", b"error", "freshness", b"freshness", "name", b"name", "rows_done", b"rows_done", "splits", b"splits", "state", b"state", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_time", b"create_time", "created_by", b"created_by", "error", b"error", "filter", b"filter", "freshness", b"freshness", "name", b"name", "rows_done", b"rows_done", "splits", b"splits", "state", b"state", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,7 +151,7 @@ class SplitProfile(_message.Message):
     row_count: _builtins.int
     """Rows."""
     size_bytes: _builtins.int
-    """Bytes of the rows in their canonical encoding."""
+    """Bytes of the rows in their canonical encoding; an estimate where a view leaves rows out, or they are elsewhere."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnProfile]:
         """The columns, in the schema's order."""
@@ -182,7 +190,7 @@ class ColumnProfile(_message.Message):
     TOP_VALUES_ARE_ALL_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     column: _builtins.str
-    """The column; a field of a struct is `column.field`."""
+    """The column; a field of a struct is `column.field`, the elements of a list or map are `column[]`."""
     type: _builtins.str
     """Its Arrow type, as text."""
     count: _builtins.int
@@ -192,7 +200,7 @@ class ColumnProfile(_message.Message):
     nan_count: _builtins.int
     """NaNs, of floating point columns."""
     distinct_estimate: _builtins.int
-    """Distinct values; exact up to a few hundred, else an estimate (HyperLogLog) within about 2 %."""
+    """Distinct values, without null and NaN; exact up to a few hundred, else an estimate (HyperLogLog) within about 2 %."""
     top_values_are_all: _builtins.bool
     """True when `top_values` holds every value with its exact count."""
     @_builtins.property
@@ -201,11 +209,13 @@ class ColumnProfile(_message.Message):
 
     @_builtins.property
     def lengths(self) -> Global___NumberProfile:
-        """Texts and binaries: their lengths, in characters and bytes."""
+        """Texts, binaries, and lists and maps: their lengths, in characters, bytes, and elements."""
 
     @_builtins.property
     def top_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
-        """The most frequent values, most frequent first; of a column of few distinct values, all: its class balance."""
+        """The most frequent values, most frequent first; of a column of few distinct values, all: its class balance. Values of
+        more than 256 bytes are not among them, nor are NaNs.
+        """
 
     @_builtins.property
     def images(self) -> Global___ImageProfile:
@@ -236,7 +246,7 @@ Global___ColumnProfile: _TypeAlias = ColumnProfile  # noqa: Y015
 
 @_typing.final
 class NumberProfile(_message.Message):
-    """How numbers are distributed."""
+    """How numbers are distributed. NaNs are left out; infinite values count for `min`, `max` and `quantiles` only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -246,6 +256,7 @@ class NumberProfile(_message.Message):
     STANDARD_DEVIATION_FIELD_NUMBER: _builtins.int
     QUANTILES_FIELD_NUMBER: _builtins.int
     HISTOGRAM_FIELD_NUMBER: _builtins.int
+    INFINITE_COUNT_FIELD_NUMBER: _builtins.int
     min: _builtins.float
     """The smallest."""
     max: _builtins.float
@@ -254,13 +265,15 @@ class NumberProfile(_message.Message):
     """The mean."""
     standard_deviation: _builtins.float
     """The standard deviation (of the population)."""
+    infinite_count: _builtins.int
+    """Infinite values."""
     @_builtins.property
     def quantiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quantile]:
         """Quantiles at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99; within about 1 % of rank (KLL sketch)."""
 
     @_builtins.property
     def histogram(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistogramBin]:
-        """A histogram of equally wide bins from the smallest to the largest; counts are estimates."""
+        """A histogram of equally wide bins from the smallest to the largest finite number; counts are estimates."""
 
     def __init__(
         self,
@@ -271,10 +284,11 @@ class NumberProfile(_message.Message):
         standard_deviation: _builtins.float = ...,
         quantiles: _abc.Iterable[Global___Quantile] | None = ...,
         histogram: _abc.Iterable[Global___HistogramBin] | None = ...,
+        infinite_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["histogram", b"histogram", "max", b"max", "mean", b"mean", "min", b"min", "quantiles", b"quantiles", "standard_deviation", b"standard_deviation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["histogram", b"histogram", "infinite_count", b"infinite_count", "max", b"max", "mean", b"mean", "min", b"min", "quantiles", b"quantiles", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,7 +391,7 @@ class ImageProfile(_message.Message):
     count: _builtins.int
     """Binaries that are images."""
     unreadable_count: _builtins.int
-    """Binaries that are not, or cannot be read."""
+    """Binaries that are not images, are cut off, or cannot be read."""
     @_builtins.property
     def widths(self) -> Global___NumberProfile:
         """Widths, in pixels."""
