@@ -143,6 +143,12 @@ def test_groups_are_cut_where_the_reference_says(values: list[int], parts: dict[
     assert assigned(by, pa.record_batch({"g": array}), 7) == [list(parts)[index] for index in wanted]
 
 
+def test_a_class_that_python_has_no_word_for_is_a_class() -> None:
+    rows = pa.record_batch({"at": pa.array([2**62, 2**62, 0], pa.timestamp("us"))})
+    (counts,) = ByStratum("at", {"a": Fraction(1)}).divide(Batches(rows)).classes.values()
+    assert sorted(counts.values()) == [1, 2]
+
+
 def test_groups_come_near_to_their_shares() -> None:
     counts = collections.Counter(assigned(ByGroup("user", HALVES, 1), ROWS))
     assert abs(counts["a"] - 10_000) <= 4  # a group has four rows

@@ -147,9 +147,17 @@ class _Strata:
             if len(self.texts) == MAX_CLASSES:
                 raise InvalidSplitBy(f"Column {self.column} has more than {MAX_CLASSES} values.", column=self.column)
             number = self._numbers[digest] = len(self.texts)
-            value = rows.column(self.column)[row].as_py() if row is not None else None
-            self.texts.append("null" if value is None else str(value)[:200])
+            self.texts.append("null" if row is None else _text(rows.column(self.column)[row]))
         return number
+
+
+def _text(value: pa.Scalar) -> str:
+    """The value for people; Python has no word for every time that Arrow has."""
+    try:
+        plain = value.as_py()
+    except (OverflowError, ValueError):
+        plain = value.cast(pa.string()).as_py()
+    return "null" if plain is None else str(plain)[:200]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
