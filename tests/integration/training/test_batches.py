@@ -63,7 +63,7 @@ async def test_a_job_that_is_killed_in_mid_epoch_goes_on_with_the_next_row(platf
         return [batch["tensor"].double().sum().item() for _ in range(EPOCHS) for batch in data]
 
     code = await platform.upload(folder(SCRIPT))
-    job = await platform.end((await platform.submit(code, worker_count=2)).name, timeout_s=200)
+    job = await platform.end((await platform.submit(code, worker_count=2, max_restarts=1)).name, timeout_s=200)
     assert job.state == jobs_pb2.TrainingJob.STATE_SUCCEEDED, job.failure
     assert job.attempt_count == 2
     assert (job.checkpoint.epoch, job.checkpoint.step) == (3, 33)
