@@ -1,0 +1,265 @@
+"""What differs between commits, and changing some rows without pushing all.
+
+for change in changes.diff(connection, "digits@v1.0.0", "digits@v1.1.0").changes: ...
+changes.merge(connection, "digits", "relabel", into="main")
+
+with changes.edit(connection, "digits", message="three labels") as edit:
+    edit.replace("train", 17, 1, row)          # by place
+    edit.upsert("train", table)                # by the dataset's key columns
+    edit.delete("train", keys)
+print(edit.commit.name)
+"""
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import pyarrow as pa
+from pyarrow import flight
+
+from headwater import references
+from headwater.client import Connection
+from headwater.dataset.v1 import datasets_pb2, flight_pb2, history_pb2
+from headwater.datasets.catalog import history_stub, stub
+from headwater.datasets.history import get_commit
+from headwater.errors import Aborted, FailedPrecondition, HeadwaterError
+from headwater.flight import flight_errors
+from headwater.names import DEFAULT_PROJECT, BranchName
+
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader
+
+_MESSAGE_ROWS = 1 << 16
+
+
+class MergeConflict(FailedPrecondition):
+    """Both sides changed the same rows; ``conflicts`` are the first thousand of them."""
+
+    reason = "MERGE_CONFLICT"
+
+    def __init__(self, answer: history_pb2.MergeBranchResponse) -> None:
+        self.conflicts: Sequence[history_pb2.RowConflict] = answer.conflicts
+        self.count = answer.conflict_count
+        first = answer.conflicts[0]
+        where = first.detail or f"row {first.base_row:,}{f' with the key {first.key_json}' if first.key_json else ''}"
+        super().__init__(f"{self.count:,} conflicts; the first in {first.split}: {where}.", conflicts=self.count)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diff:
+    """What changed between two commits."""
+
+    changes: tuple[history_pb2.RowChange, ...]
+    """Changed rows, split by split; at most as many as were asked for."""
+    splits: tuple[history_pb2.SplitDiff, ...]
+    """How many there are, of every split."""
+    truncated: bool
+    """There are more changed rows than are listed."""
+
+
+def diff(
+    connection: Connection,
+    base: str,
+    target: str,
+    *,
+    split: str = "",
+    max_rows: int = 1000,
+    key_columns: Sequence[str] = (),
+    project: str = DEFAULT_PROJECT,
+) -> Diff:
+    """What changed from ``base`` to ``target``: ``digits@v1.0.0``, ``digits@main``, …
+
+    Args:
+        key_columns: columns that name a row, instead of the dataset's.
+    """
+    names = [get_commit(connection, reference, project=project).name for reference in (base, target)]
+    request = history_pb2.DiffCommitsRequest(
+        base=names[0], target=names[1], split=split, max_rows=max_rows, key_columns=key_columns
+    )
+    rows: list[history_pb2.RowChange] = []
+    for part in history_stub(connection).DiffCommits(request):
+        rows.extend(part.changes)
+    return Diff(tuple(rows), tuple(part.splits), part.truncated)
+
+
+def merge(
+    connection: Connection,
+    dataset: str,
+    source: str,
+    *,
+    into: str = "main",
+    message: str = "",
+    version: str = "",
+    project: str = DEFAULT_PROJECT,
+) -> history_pb2.MergeBranchResponse:
+    """Bring the changes of a branch, tag, version or commit of the dataset into the branch ``into``.
+
+    Raises:
+        MergeConflict: and the branch stays where it was.
+    """
+    name = references.dataset(dataset, project)
+    request = history_pb2.MergeBranchRequest(
+        name=str(BranchName(name.project, name.dataset, into)),
+        source=get_commit(connection, f"{name.dataset}@{source}", project=name.project).name,
+        message=message,
+        version=version,
+        request_id=str(uuid.uuid4()),
+    )
+    return _merged(history_stub(connection).MergeBranch(request))
+
+
+def revert(
+    connection: Connection,
+    dataset: str,
+    commit: str,
+    *,
+    on: str = "main",
+    message: str = "",
+    version: str = "",
+    project: str = DEFAULT_PROJECT,
+) -> history_pb2.MergeBranchResponse:
+    """Take one commit's changes back, by a new commit on the branch ``on``.
+
+    Raises:
+        MergeConflict: later commits changed the same rows, and the branch stays where it was.
+    """
+    name = references.dataset(dataset, project)
+    request = history_pb2.RevertCommitRequest(
+        name=str(BranchName(name.project, name.dataset, on)),
+        commit=get_commit(connection, f"{name.dataset}@{commit}", project=name.project).name,
+        message=message,
+        version=version,
+        request_id=str(uuid.uuid4()),
+    )
+    return _merged(history_stub(connection).RevertCommit(request))
+
+
+class Editing:
+    """Changes to a branch's rows on their way: made one after the other, visible together when the block ends."""
+
+    def __init__(self, connection: Connection, upload: str, message: str, version: str, *, rebase: bool) -> None:
+        self._connection = connection
+        self._upload = upload
+        self._message = message
+        self._version = version
+        self._rebase = rebase
+        self.committed: datasets_pb2.CommitUploadResponse | None = None
+        """What they led to, once the block has ended."""
+
+    @property
+    def commit(self) -> history_pb2.Commit:
+        """The commit that they led to."""
+        assert self.committed is not None, "the block has not ended yet"
+        return self.committed.commit
+
+    def replace(self, split: str, first_row: int, delete_count: int, rows: Rows) -> flight_pb2.PutResult:
+        """Let rows come in the place of ``delete_count`` rows from ``first_row`` on; of none of them: before it.
+
+        Raises:
+            OutOfRange: reason ROW_OUT_OF_RANGE.
+            InvalidArgument: reason COLUMNS_DIFFER.
+        """
+        command = flight_pb2.EditCommand(
+            upload=self._upload, split=split, first_row=first_row, delete_count=delete_count
+        )
+        return self._put(flight_pb2.WriteCommand(edit=command), rows)
+
+    def remove(self, split: str, first_row: int, count: int) -> flight_pb2.PutResult:
+        """Remove rows by place."""
+        commit = history_stub(self._connection).GetCommit(history_pb2.GetCommitRequest(name=self._base()))
+        schema = pa.ipc.read_schema(pa.py_buffer(commit.arrow_schema))
+        return self.replace(split, first_row, count, schema.empty_table())
+
+    def upsert(self, split: str, rows: Rows) -> flight_pb2.PutResult:
+        """Replace the rows that have the keys of these, and add those whose keys are new at the end.
+
+        Raises:
+            FailedPrecondition: reason NO_KEY_COLUMNS; ``datasets.update(..., key_columns=[…])`` sets them.
+            InvalidArgument: reasons KEY_IS_NULL, KEY_NOT_UNIQUE, TOO_MANY_KEYS, COLUMNS_DIFFER.
+        """
+        return self._put(
+            flight_pb2.WriteCommand(upsert=flight_pb2.UpsertCommand(upload=self._upload, split=split)), rows
+        )
+
+    def delete(self, split: str, keys: Rows) -> flight_pb2.PutResult:
+        """Remove the rows with these keys; ``keys`` has the key columns alone.
+
+        Raises:
+            NotFound: reason KEY_NOT_FOUND, and no row is removed. And what ``upsert`` raises.
+        """
+        command = flight_pb2.UpsertCommand(upload=self._upload, split=split, delete=True)
+        return self._put(flight_pb2.WriteCommand(upsert=command), keys)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        service = stub(self._connection)
+        try:
+            if error is None:
+                self.committed = self._commit()
+        finally:
+            if self.committed is None:
+                with contextlib.suppress(HeadwaterError):  # at best: an upload that nobody aborts expires
+                    service.AbortUpload(datasets_pb2.AbortUploadRequest(name=self._upload))
+
+    def _commit(self) -> datasets_pb2.CommitUploadResponse:
+        service = stub(self._connection)
+        request = datasets_pb2.CommitUploadRequest(name=self._upload, version=self._version, message=self._message)
+        while True:
+            request.request_id = str(uuid.uuid4())
+            try:
+                return service.CommitUpload(request)
+            except Aborted as error:
+                if not self._rebase or error.reason != "BRANCH_MOVED":
+                    raise
+            service.RebaseUpload(datasets_pb2.RebaseUploadRequest(name=self._upload))
+
+    def _base(self) -> str:
+        return stub(self._connection).GetUpload(datasets_pb2.GetUploadRequest(name=self._upload)).base_commit
+
+    def _put(self, command: flight_pb2.WriteCommand, rows: Rows) -> flight_pb2.PutResult:
+        batches: Iterable[Any] = rows.to_batches(max_chunksize=_MESSAGE_ROWS) if isinstance(rows, pa.Table) else rows
+        descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
+        with flight_errors():
+            client, options = self._connection.flight(), self._connection.flight_options()
+            writer, answers = client.do_put(descriptor, rows.schema, options)
+            with writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                writer.done_writing()
+                return flight_pb2.PutResult.FromString(bytes(answers.read()))
+
+
+def edit(
+    connection: Connection,
+    dataset: str,
+    *,
+    branch: str = "main",
+    message: str = "",
+    version: str = "",
+    rebase: bool = False,
+    project: str = DEFAULT_PROJECT,
+) -> Editing:
+    """Begin to change rows of a branch.
+
+    Args:
+        rebase: when somebody else commits to the branch meanwhile, put the changes onto that; without it, ABORTED with
+            reason BRANCH_MOVED.
+
+    Raises:
+        NotFound: there is no such branch.
+    """
+    parent = str(references.dataset(dataset, project))
+    request = datasets_pb2.CreateUploadRequest(parent=parent, branch=branch, inherit=True, request_id=str(uuid.uuid4()))
+    return Editing(connection, stub(connection).CreateUpload(request).name, message, version, rebase=rebase)
+
+
+def _merged(answer: history_pb2.MergeBranchResponse) -> history_pb2.MergeBranchResponse:
+    if answer.conflict_count:
+        raise MergeConflict(answer)
+    return answer
