@@ -1,6 +1,7 @@
 """Files that hold tables: their rows as they are, one file after the other."""
 
 import contextlib
+import errno
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from headwater.files.batches import bounded
-from headwater.files.errors import SourceChanged, SourceMalformed
+from headwater.files.errors import SourceChanged, SourceMalformed, SourceUnreadable
 from headwater.files.formats import OPENERS
 from headwater.files.manifest import Manifest, reading
 from headwater.files.opened import Opened
@@ -117,12 +118,19 @@ def opened(file: Found, opener: Callable[[], contextlib.AbstractContextManager[O
     try:
         with reading(file), opener() as table:
             yield table
-    except (pa.ArrowException, ValueError, SourceMalformed) as error:
+    except (pa.ArrowException, ValueError, SourceMalformed, SourceUnreadable) as error:
+        if isinstance(error, SourceUnreadable) and not _follows_content(error.__cause__):
+            raise
         if (changed := _changed(file)) is not None:
             raise changed from error
         if isinstance(error, SourceMalformed):
             raise
         raise SourceMalformed(f"{file.location} cannot be read as rows: {error}", path=file.location) from error
+
+
+def _follows_content(error: BaseException | None) -> bool:
+    """Whether the system was asked for what only a damaged file asks for: a place before its beginning, for example."""
+    return isinstance(error, OSError) and error.errno in (None, errno.EINVAL)
 
 
 def _valid(rows: pa.RecordBatch) -> pa.RecordBatch:

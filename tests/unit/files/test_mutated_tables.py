@@ -67,6 +67,6 @@ def test_any_bytes_are_rows_or_a_clean_error(
     except HeadwaterError as error:
         # With INVALID_SPLIT_BY, `n` had another name.
         assert error.reason in (  # noqa: PT017  # many are still rows
-            "SOURCE_MALFORMED", "SOURCE_UNREADABLE", "SOURCE_UNSUPPORTED", "INVALID_SCHEMA", "INVALID_SPLIT_BY",
+            "SOURCE_MALFORMED", "SOURCE_UNSUPPORTED", "INVALID_SCHEMA", "INVALID_SPLIT_BY",
             "UNSUPPORTED_COLUMN_TYPE",
         )  # fmt: skip
