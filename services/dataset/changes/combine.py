@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from headwater import tree
-from services.dataset.changes.align import Hunk
 from services.dataset.changes.diff import key_json
 from services.dataset.changes.hunks import MAX_ALIGNED_ROWS, by_key, row_hunks
 from services.dataset.changes.merge import merge
@@ -12,6 +11,7 @@ from services.dataset.changes.model import Clash, Conflict, Edit
 from services.dataset.changes.side import Side
 from services.dataset.datasets import read_schema
 from services.dataset.model import Split
+from services.dataset.trees.align import Hunk
 
 Splits = Mapping[str, Split]
 

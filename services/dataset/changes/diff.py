@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 
 from headwater import tree
-from services.dataset.changes.align import Hunk
 from services.dataset.changes.hunks import MAX_ALIGNED_ROWS, row_hunks
 from services.dataset.changes.model import ChangeKind, Diff, RowChange, SplitDiff
 from services.dataset.changes.side import Side
 from services.dataset.datasets import read_schema
 from services.dataset.model import Split
+from services.dataset.trees.align import Hunk
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ Chunks end where rows say, so equal rows make equal chunks: only the chunks arou
 
 from collections.abc import Sequence
 
-from services.dataset.changes.align import Hunk, align
 from services.dataset.changes.side import Side
+from services.dataset.trees.align import Hunk, align
 
 MAX_ALIGNED_ROWS = 1 << 21
 """Between two equal chunks; where more rows differ, all of them are taken to be replaced."""

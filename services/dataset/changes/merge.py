@@ -5,8 +5,8 @@ Rows are looked at through their digests only (``contents``), so this knows neit
 
 from collections.abc import Callable, Sequence
 
-from services.dataset.changes.align import Hunk
 from services.dataset.changes.model import Clash, Edit
+from services.dataset.trees.align import Hunk
 
 Contents = Callable[[Hunk], object]
 """Something that is equal for two hunks that put the same rows in the place of the same rows."""

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Sequence
 
-from services.dataset.changes.align import Hunk
+from services.dataset.trees.align import Hunk
 
 
 class ChangeKind(enum.Enum):

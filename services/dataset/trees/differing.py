@@ -7,14 +7,14 @@ takes the nodes above what differs, and those beside them, to tell.
 import dataclasses
 from collections.abc import Sequence
 
-from services.dataset.changes.align import align
 from services.dataset.model import Tree
+from services.dataset.trees.align import align
 from services.dataset.trees.model import Child
 from services.dataset.trees.walk import Nodes, Placed, children_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Side:
+class Run:
     """Consecutive nodes, or chunks, of one tree; perhaps none."""
 
     places: tuple[Placed, ...]
@@ -22,33 +22,33 @@ class Side:
     """Where they are, or would be."""
 
     @property
-    def row_count(self) -> int:
-        """Their rows."""
-        return sum(place.child.row_count for place in self.places)
-
-    @property
     def digests(self) -> list[bytes]:
         """Their digests."""
         return [place.child.digest for place in self.places]
 
-    def part(self, first: int, count: int) -> "Side":
+    @property
+    def end_row(self) -> int:
+        """Just behind their last row."""
+        return self.places[-1].end_row if self.places else self.first_row
+
+    def part(self, first: int, count: int) -> "Run":
         """Some of them."""
         before = self.places[first - 1].end_row if first else self.first_row
-        return Side(self.places[first : first + count], before)
+        return Run(self.places[first : first + count], before)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Region:
     """Chunks of two trees that stand at the same place and differ; all chunks between two regions are equal."""
 
-    base: Side
-    other: Side
+    base: Run
+    other: Run
 
 
 async def differing(nodes: Nodes, base: Tree, other: Tree) -> list[Region]:
     """The regions of chunks in which the two trees differ, in order."""
     walks = _Walk(nodes, base), _Walk(nodes, other)
-    regions = _apart(Region(walks[0].root, walks[1].root))
+    regions = [] if base.root == other.root else [Region(walks[0].root, walks[1].root)]
     levels = [await walk.height() for walk in walks] if regions else [0, 0]
     while any(levels):
         top = max(levels)
@@ -69,20 +69,21 @@ class _Walk:
     def __init__(self, nodes: Nodes, tree: Tree) -> None:
         self._nodes = nodes
         self._layout = tree.layout
-        child = Child(tree.root, tree.row_count, tree.size_bytes, tree.chunk_count)
-        self.root = Side((Placed(child, 0),), 0)
+        root = Placed(Child(tree.root, tree.row_count, tree.size_bytes, tree.chunk_count), 0)
+        # A tree without rows has no chunks: it need not even be stored.
+        self.root = Run((root,) if tree.row_count else (), 0)
 
     async def height(self) -> int:
-        """The root's level."""
-        (digest,) = self.root.digests
-        return (await self._nodes.get_nodes(self._layout, [digest]))[digest].level
+        """The root's level; 0 when there is nothing below it."""
+        found = [await self._nodes.get_nodes(self._layout, [digest]) for digest in self.root.digests]
+        return max((node.level for nodes in found for node in nodes.values()), default=0)
 
-    async def down(self, sides: Sequence[Side]) -> list[Side]:
+    async def down(self, sides: Sequence[Run]) -> list[Run]:
         """The same with the children of the nodes in their place."""
         digests = {digest for side in sides for digest in side.digests}
         found = await self._nodes.get_nodes(self._layout, sorted(digests)) if digests else {}
         return [
-            Side(tuple(child for place in side.places for child in children_of(place, found)), side.first_row)
+            Run(tuple(child for place in side.places for child in children_of(place, found)), side.first_row)
             for side in sides
         ]
 

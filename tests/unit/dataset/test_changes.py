@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater import tree
-from services.dataset.changes.align import Hunk, align
 from services.dataset.changes.merge import merge
 from services.dataset.changes.splice import Replacement, Splicer
 from services.dataset.model import Chunk, Placement
+from services.dataset.trees.align import Hunk, align
 
 items = st.lists(st.integers(0, 8).map(lambda number: bytes([number])), max_size=40)
 

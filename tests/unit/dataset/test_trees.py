@@ -78,7 +78,8 @@ async def test_a_tree_with_changes_is_the_tree_of_the_chunks_that_they_lead_to(
     result, made = await replace(forest, forest.plant(before), changes)
     assert result == Forest().plant(after)
     assert result.root == tree.split_root(tree.Node(each.digest, each.row_count) for each in after).digest
-    # Every node of it is stored already, or among the new ones.
+    # Every node of it is stored already, or among the new ones, and of these none is too many.
+    assert {node.digest for node in made} <= {node.digest for node in nodes_above(after)}
     forest.nodes |= {node.digest: node for node in made}
     placed = await chunks_in(forest, result, 0, result.row_count)
     assert [place.child for place in placed] == after
@@ -101,7 +102,7 @@ async def test_between_the_regions_in_which_trees_differ_their_chunks_are_equal(
         assert region.base.first_row >= row
         rebuilt += [place.child for place in await chunks_in(forest, base, row, region.base.first_row)]
         rebuilt += [place.child for place in region.other.places]
-        row = region.base.first_row + region.base.row_count
+        row = region.base.end_row
     assert rebuilt + [place.child for place in await chunks_in(forest, base, row, base.row_count)] == other
 
 
