@@ -28,8 +28,10 @@ from services.dataset.model import (
     UploadState,
     UploadTarget,
 )
+from services.dataset.profiles.memory import MemoryProfiles, ProfilesState
 from services.dataset.store import NewChunk, PlacedChunk
 from services.dataset.trees.memory import MemoryTrees, TreeState
+from services.dataset.views.memory import MemoryViews, ViewState
 
 _Key = tuple[bytes, bytes]
 """A digest and a layout."""
@@ -52,6 +54,8 @@ class _State:
     pins: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     chunks: dict[_Key, PlacedChunk] = dataclasses.field(default_factory=dict)
     trees: TreeState = dataclasses.field(default_factory=TreeState)
+    views: ViewState = dataclasses.field(default_factory=dict)
+    profiles: ProfilesState = dataclasses.field(default_factory=ProfilesState)
     requests: MemoryRequests = dataclasses.field(default_factory=MemoryRequests)
 
 
@@ -72,13 +76,15 @@ class MemoryStore:
             self._state = state
 
 
-class MemoryTransaction(MemoryHistory, MemoryTrees):
+class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, state: _State, now: datetime.datetime) -> None:
         self._state = state
         self._history = state.history
         self._trees = state.trees
+        self._views = state.views
+        self._profiles = state.profiles
         self._now = now
 
     async def create_dataset(self, dataset: Dataset) -> Dataset:

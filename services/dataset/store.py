@@ -21,7 +21,9 @@ from services.dataset.model import (
     UploadState,
     UploadTarget,
 )
+from services.dataset.profiles.store import Profiles
 from services.dataset.trees.store import Trees
+from services.dataset.views.store import Views
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class Replays(Protocol):
         ...
 
 
-class Transaction(Catalog, History, Uploads, Rows, Trees, Collector, Replays, Protocol):
+class Transaction(Catalog, History, Uploads, Rows, Trees, Views, Profiles, Collector, Replays, Protocol):
     """One transaction: all of it happens or none."""
 
 

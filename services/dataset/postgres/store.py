@@ -12,13 +12,17 @@ from services.dataset.history.postgres import PostgresHistory
 from services.dataset.postgres.collector import PostgresCollector
 from services.dataset.postgres.rows import PostgresRows
 from services.dataset.postgres.uploads import PostgresUploads
+from services.dataset.profiles.postgres import PostgresProfiles
 from services.dataset.trees.postgres import KnownNodes, PostgresTrees
+from services.dataset.views.postgres import PostgresViews
 
 SCHEMA = "dataset"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-class PostgresTransaction(PostgresHistory, PostgresUploads, PostgresRows, PostgresTrees, PostgresCollector):
+class PostgresTransaction(
+    PostgresViews, PostgresProfiles, PostgresHistory, PostgresUploads, PostgresRows, PostgresTrees, PostgresCollector
+):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, connection: AsyncConnection, known_nodes: KnownNodes) -> None:

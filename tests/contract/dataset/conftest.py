@@ -14,6 +14,13 @@ from services.dataset.postgres import PostgresStore
 from services.dataset.store import Store
 from tests.contract.dataset.builders import World
 
+_TIMES = (
+    ("uploads", "expire_time"),
+    ("packs", "create_time"),
+    ("loose_commits", "since"),
+    ("leases", "expires_at"),
+)
+
 
 @pytest_asyncio.fixture(params=["memory", "postgres"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
@@ -31,7 +38,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         # The database's clock decides, and cannot be set: so what it is compared with moves back instead.
         async with database.transaction() as tx:
             past = {"past": datetime.timedelta(seconds=seconds)}
-            for table, column in (("uploads", "expire_time"), ("packs", "create_time"), ("loose_commits", "since")):
+            for table, column in _TIMES:
                 await tx.execute(
                     sqlalchemy.text(f"UPDATE {table} SET {column} = {column} - CAST(:past AS interval)"), past
                 )

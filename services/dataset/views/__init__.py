@@ -1,0 +1,1 @@
+"""Views: filters on versions that have a name."""
