@@ -27,6 +27,11 @@ Area = Literal["registry", "dataset", "preprocessing", "training", "inference"]
 """A service that speaks gRPC."""
 
 
+# So that a reader whose server's host is gone notices. More pings than one in five minutes, while it sends nothing, a
+# server takes for an attack; to a reader that stalls it sends nothing.
+_FLIGHT_OPTIONS = (("grpc.keepalive_time_ms", 310_000), ("grpc.keepalive_timeout_ms", 20_000))
+
+
 class NotConnected(FailedPrecondition):
     """No Headwater was found: neither in the environment nor in a state directory."""
 
@@ -114,7 +119,9 @@ class Connection:
 
         with self._lock:
             if self._flight is None:
-                self._flight = flight.FlightClient(f"grpc://{self.endpoints.dataset_flight}")
+                self._flight = flight.FlightClient(
+                    f"grpc://{self.endpoints.dataset_flight}", generic_options=list(_FLIGHT_OPTIONS)
+                )
             return self._flight
 
     def flight_options(self, timeout_s: float | None = None) -> "pyarrow.flight.FlightCallOptions":

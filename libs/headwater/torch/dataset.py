@@ -238,7 +238,7 @@ class FlightDataset(IterableDataset[Any]):
             raise StateDiffers(f"This is not a state of the format {FORMAT}.")
         own = self._state(Cursor())
         differing = [name for name in _SEQUENCE if state.get(name) != own[name]]
-        if worker is None and self._is_moving and _dataset_of(state["version"]) == _dataset_of(self.version):
+        if worker is None and self._is_moving and _dataset_of(str(state.get("version"))) == _dataset_of(self.version):
             differing = [name for name in differing if name != "version"]
         if differing:
             wanted = ", ".join(f"{name} is {own[name]!r} here and {state.get(name)!r} there" for name in differing)
