@@ -86,9 +86,9 @@ class DyingBlobs:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._blobs, name)
 
-    async def writer(self, *args: Any) -> "DyingWriter":
+    def writer(self, *args: Any, **kwargs: Any) -> "DyingWriter":
         """See Blobs."""
-        return DyingWriter(await self._blobs.writer(*args), self._death)
+        return DyingWriter(self._blobs.writer(*args, **kwargs), self._death)
 
 
 class DyingWriter:

@@ -28,11 +28,11 @@ class LocalBlobs(Blobs):
         self._synced: set[Path] = set()
         self._verified: dict[str, tuple[int, int, int]] = {}
 
-    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
+    def writer(self, scheme: Scheme = Scheme.SHA256, *, direct: bool = False) -> BlobWriter:
         """See Blobs."""
         with full_disk_named():
-            await asyncio.to_thread(self._make_directory, self._incoming)
-        return await asyncio.to_thread(SpooledWriter, self._incoming, scheme, self._publish, durable=True)
+            self._make_directory(self._incoming)
+        return SpooledWriter(self._incoming, scheme, self._publish, durable=True, direct=direct)
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
         """See Blobs."""

@@ -9,6 +9,7 @@ uploads of interrupted puts are never visible; let a life-cycle rule of the buck
 import asyncio
 import collections
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,12 @@ class ObjectStoreBlobs(Blobs):
         self._store = store
         self._cache_max_bytes = cache_max_bytes
         self._scratch: Scratch | None = None
+        self._making_scratch = threading.Lock()
         self._copies: collections.OrderedDict[str, int] = collections.OrderedDict()
         self._sizes: dict[str, int] = {}
 
-    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
-        """See Blobs."""
+    def writer(self, scheme: Scheme = Scheme.SHA256, *, direct: bool = False) -> BlobWriter:
+        """See Blobs. Never direct: what is spooled is read at once."""
         return SpooledWriter(self._own_folder("incoming"), scheme, self._publish, durable=False)
 
     def open(self, digest: str) -> AsyncIterator[bytes]:
@@ -130,9 +132,10 @@ class ObjectStoreBlobs(Blobs):
         return self._own_folder("copies") / check_digest(digest).replace(":", "-")
 
     def _own_folder(self, name: str) -> Path:
-        if self._scratch is None:
-            self._scratch = Scratch()
-        return self._scratch.subfolder(name)
+        with self._making_scratch:
+            if self._scratch is None:
+                self._scratch = Scratch()
+            return self._scratch.subfolder(name)
 
     async def _head(self, digest: str) -> Any:
         with _errors(digest):

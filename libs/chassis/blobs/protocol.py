@@ -95,8 +95,10 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     """Immutable bytes by their digest. A digest that is not well formed raises InvalidDigest everywhere."""
 
-    async def writer(self, scheme: Scheme = Scheme.SHA256) -> BlobWriter:
-        """Begin to store bytes that come one after the other. Bytes that are there may come again.
+    def writer(self, scheme: Scheme = Scheme.SHA256, *, direct: bool = False) -> BlobWriter:
+        """Begin to store bytes that come one after the other; blocks. Bytes that are there may come again.
+
+        ``direct``: past the system's file cache where the store can do so, for large blobs that are not read at once.
 
         Raises:
             BlobStoreFull: there is no room.
@@ -109,7 +111,8 @@ class Blobs(Protocol):
             DigestMismatch: ``expected_digest`` is given and is not that of the bytes; nothing is stored.
             BlobStoreFull: there is no room.
         """
-        writer = await self.writer(scheme_of(expected_digest) if expected_digest else Scheme.SHA256)
+        scheme = scheme_of(expected_digest) if expected_digest else Scheme.SHA256
+        writer = await asyncio.to_thread(self.writer, scheme)
         try:
             await _write_all(writer, chunks)
             blob = await asyncio.to_thread(writer.seal)

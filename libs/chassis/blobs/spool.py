@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from chassis.blobs.digests import BytesLike, Scheme, hasher, scheme_of
+from chassis.blobs.direct import DirectFile
 from chassis.blobs.protocol import Blob, BlobCorrupt, BlobStoreFull, BlobWriter
 
 _BUFFER_BYTES = 2**18
@@ -23,23 +24,22 @@ Publish: TypeAlias = Callable[[Path, str], Awaitable[None]]
 class SpooledWriter(BlobWriter):
     """Writes into a new file in ``folder``, which ``publish`` gets when it is complete.
 
-    ``durable``: the file's bytes are on the disk when it is sealed.
+    ``durable``: the file's bytes are on the disk when it is sealed. ``direct``: see ``direct.py``.
     """
 
-    def __init__(self, folder: Path, scheme: Scheme, publish: Publish, *, durable: bool) -> None:
+    def __init__(self, folder: Path, scheme: Scheme, publish: Publish, *, durable: bool, direct: bool = False) -> None:
         self._path = folder / uuid.uuid4().hex
         self._publish = publish
         self._scheme = scheme
         self._durable = durable
         self._hasher = hasher(scheme)
         self._size_bytes = 0
+        kind = DirectFile if direct else _CachedFile
         with full_disk_named():
-            # Buffered for what is small; what is larger than the buffer goes to the system without a copy.
-            self._file = self._path.open("xb", _BUFFER_BYTES)
+            self._file = kind(self._path, self._hasher.update)
 
     def write(self, data: BytesLike) -> None:
         """See BlobWriter."""
-        self._hasher.update(data)
         with full_disk_named():
             self._file.write(data)
         self._size_bytes += len(data)
@@ -51,7 +51,7 @@ class SpooledWriter(BlobWriter):
             os.fchmod(self._file.fileno(), 0o444)
             if self._durable:
                 os.fsync(self._file.fileno())
-            self._file.close()
+        self._file.close()
         return Blob(self._digest(), self._size_bytes)
 
     async def publish(self) -> None:
@@ -61,13 +61,30 @@ class SpooledWriter(BlobWriter):
 
     def discard(self) -> None:
         """See BlobWriter. The file is gone already if publishing has moved it."""
+        self._file.close()
         self._path.unlink(missing_ok=True)
-        # Closing writes what is in the buffer, for which there may be no room.
-        with contextlib.suppress(OSError):
-            self._file.close()
 
     def _digest(self) -> str:
         return f"{self._scheme}:{self._hasher.hexdigest()}"
+
+
+class _CachedFile:
+    """A new file, as files are written commonly; ``look`` is called with all bytes, in order."""
+
+    def __init__(self, path: Path, look: Callable[[BytesLike], object]) -> None:
+        # Buffered for what is small; what is larger than the buffer goes to the system without a copy.
+        self._file = path.open("xb", _BUFFER_BYTES)
+        self._look = look
+        self.flush, self.fileno = self._file.flush, self._file.fileno
+
+    def write(self, data: BytesLike) -> None:
+        self._look(data)
+        self._file.write(data)
+
+    def close(self) -> None:
+        # Closing writes what is in the buffer, for which there may be no room.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 @contextlib.contextmanager

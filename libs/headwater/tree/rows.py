@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ _PIECE_ROWS = 1 << 14
 _PIECE_BYTES = 4 << 20
 _SMALL_ROW_BYTES = 2 << 10
 """Below this, slicing bytes is faster than slicing a memoryview, though it copies."""
+_LARGE_PART_BYTES = 1 << 10
+"""From this on, digesting a row part by part is faster than joining its parts first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,9 +87,14 @@ class RowHasher:
         largest = int(sizes.max()) - self._prefix.itemsize
         if largest > ROW_MAX_BYTES:
             raise RowTooLarge(row_bytes=largest, limit_bytes=ROW_MAX_BYTES)
-        arrays.bound(int(sizes.sum()))
-        whole = join([heads.as_body(np.arange(rows.num_rows + 1)), *bodies])
-        return RowDigests(rows, _sha256_each(whole.buffers()[2], sizes), sizes - self._prefix.itemsize)
+        size_bytes = int(sizes.sum())
+        arrays.bound(size_bytes)
+        parts = [heads.as_body(np.arange(rows.num_rows + 1)), *bodies]
+        if size_bytes >= _LARGE_PART_BYTES * len(parts) * rows.num_rows:
+            digests = _sha256_of_parts(parts)
+        else:
+            digests = _sha256_each(join(parts).buffers()[2], sizes)
+        return RowDigests(rows, digests, sizes - self._prefix.itemsize)
 
 
 def _changed(wanted: pa.Schema, got: pa.Schema) -> SchemaChanged:
@@ -98,8 +105,18 @@ def _changed(wanted: pa.Schema, got: pa.Schema) -> SchemaChanged:
     return SchemaChanged(f"Column {name} has another name, type or nullability than at the beginning.", column=name)
 
 
+def _sha256_of_parts(parts: Sequence[pa.Array]) -> bytes:
+    """The digest of each row, whose parts are the values of the arrays in order."""
+    hashers = [hashlib.sha256() for _ in range(len(parts[0]))]
+    for part in parts:
+        view, ends = memoryview(part.buffers()[2] or b""), offsets_of(part).tolist()
+        for hasher, (start, end) in zip(hashers, itertools.pairwise(ends), strict=True):
+            hasher.update(view[start:end])
+    return b"".join([hasher.digest() for hasher in hashers])
+
+
 def _sha256_each(data: pa.Buffer, sizes: npt.NDArray[np.int64]) -> bytes:
-    """The one place where Python touches every row: a SHA-256 call each."""
+    """Where Python touches every row: a SHA-256 call each."""
     sha256 = hashlib.sha256
     if int(sizes[0]) <= _SMALL_ROW_BYTES and (sizes == sizes[0]).all():
         return b"".join([sha256(row).digest() for (row,) in struct.iter_unpack(f"{sizes[0]}s", data)])

@@ -14,15 +14,16 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from chassis.relay import Relay
 from headwater import tree
 from services.dataset.model import Split, Tree
 from services.dataset.rows.layout import Layout
-from services.dataset.rows.relay import Relay
 from services.dataset.rows.writer import ChunkWriter, PutStore, Run
 from services.dataset.store import NewChunk
 
 _PIECE_BYTES = 8 << 20
-_PIECES_AHEAD = 4
+_AHEAD_BYTES = 16 << 20
+"""How far each thread may be ahead of the next."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,14 +66,15 @@ class PutStream:
             MalformedRows, SchemaChanged, RowTooLarge: from the tree.
             What ChunkWriter raises.
         """
+        self._run(self._store.touch())
         try:
             with (
-                Relay("put-store", self._store_one, _PIECES_AHEAD) as stores,
-                Relay[Step]("put-digest", lambda step: self._digest(step, stores), _PIECES_AHEAD) as digests,
+                Relay("put-store", self._store_one, _AHEAD_BYTES) as stores,
+                Relay[Step]("put-digest", lambda step: self._digest(step, stores), _AHEAD_BYTES) as digests,
             ):
                 for step in steps:
                     for piece in _bounded(step):
-                        digests.send(piece)
+                        digests.send(piece, _weight(piece))
                 digests.finish()
                 self._send(self._cutter.finish(), stores)
                 stores.finish()
@@ -90,12 +92,12 @@ class PutStream:
             return
         self._send(self._cutter.finish(), stores)
         if isinstance(step, StoredChunks):
-            stores.send(step)
+            stores.send(step, _weight(step))
 
     @staticmethod
     def _send(chunks: list[tree.Chunk], stores: Relay[tree.Chunk | StoredChunks]) -> None:
         for chunk in chunks:
-            stores.send(chunk)
+            stores.send(chunk, chunk.size_bytes)
 
     def _store_one(self, chunk: tree.Chunk | StoredChunks) -> None:
         if isinstance(chunk, StoredChunks):
@@ -103,6 +105,12 @@ class PutStream:
                 self._writer.add_stored(digest)
         else:
             self._writer.add(chunk)
+
+
+def _weight(step: Step) -> int:
+    if isinstance(step, StoredChunks):
+        return len(step.digests) * tree.DIGEST_BYTES
+    return int(step.nbytes) if isinstance(step, pa.RecordBatch) else 1
 
 
 def tree_of(chunks: list[NewChunk], layout: Layout) -> Tree:

@@ -25,7 +25,7 @@ Run = Callable[[Coroutine[Any, Any, T]], T]
 
 MAX_CHUNKS = 1 << 20
 """Of one split: about a terabyte. What is kept of each takes a few hundred bytes while the split is written."""
-_LOOK_UP_BYTES = 8 << 20
+_LOOK_UP_BYTES = 16 << 20
 _LOOK_UP_CHUNKS = 1 << 12
 
 
@@ -50,25 +50,33 @@ class PutStore:
         self._upload_uid = upload_uid
         self._limits = limits
         self._keeping: asyncio.Task[None] | None = None
+        self._touched_at = 0.0
+        self._touch_interval_s = min(60.0, limits.upload_ttl_s / 4)
         self.layout = layout
         self.pack_max_bytes = limits.pack_max_bytes
 
-    async def find(self, digests: Sequence[bytes]) -> Mapping[bytes, NewChunk]:
-        """What is known of those of the chunks that are stored already, which from now on stay so."""
+    async def touch(self) -> None:
+        """Let the upload live on, or raise UploadNotOpen."""
         async with self._store.transaction() as tx:
             await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
-            return await tx.describe_chunks(self._upload_uid, self.layout.digest, digests)
+        self._touched_at = asyncio.get_running_loop().time()
 
-    async def begin(self) -> BlobWriter:
-        """Begin a pack."""
-        return await self._blobs.writer(Scheme.BLAKE3)
+    async def ask(self, digests: Sequence[bytes]) -> "asyncio.Task[Mapping[bytes, NewChunk]]":
+        """Begin to find out which of the chunks are stored already; those stay so from then on."""
+        return _begin(self._find(digests))
+
+    async def told(self, asked: "asyncio.Task[Mapping[bytes, NewChunk]]") -> Mapping[bytes, NewChunk]:
+        """What is known of the chunks that are stored."""
+        return await asked
+
+    def begin(self) -> BlobWriter:
+        """Begin a pack; blocks."""
+        return self._blobs.writer(Scheme.BLAKE3, direct=True)
 
     async def keep(self, writer: BlobWriter, places: Sequence[Place]) -> None:
         """Begin to seal and publish a pack that is completely written, when the one before it is kept."""
         await self.wait()
-        self._keeping = asyncio.create_task(self._keep(writer, places))
-        # When the stream ends early nobody waits for it any more: it ends by itself, and its failure is no news.
-        self._keeping.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._keeping = _begin(self._keep(writer, places))
 
     async def wait(self) -> None:
         """Return when every pack is kept."""
@@ -80,6 +88,16 @@ class PutStore:
         async with self._store.transaction() as tx:
             await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
             await tx.record_split(self._upload_uid, split, chunks)
+
+    async def _find(self, digests: Sequence[bytes]) -> Mapping[bytes, NewChunk]:
+        now = asyncio.get_running_loop().time()
+        async with self._store.transaction() as tx:
+            found = await tx.describe_chunks(self._upload_uid, self.layout.digest, digests)
+            # Where nothing was found nothing is written, so that nobody waits for the database's disk.
+            if found or now - self._touched_at >= self._touch_interval_s:
+                await tx.touch_upload(self._upload_uid, self._limits.upload_ttl_s)
+                self._touched_at = now
+        return found
 
     async def _keep(self, writer: BlobWriter, places: Sequence[Place]) -> None:
         try:
@@ -106,6 +124,22 @@ class PutStore:
             raise
 
 
+def _begin(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    task = asyncio.create_task(work)
+    # When the stream ends early nobody waits for it any more: it ends by itself, and its failure is no news.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+@dataclasses.dataclass
+class _Group:
+    """Chunks that are asked about together."""
+
+    chunks: list[tree.Chunk | bytes] = dataclasses.field(default_factory=list)
+    size_bytes: int = 0
+    asked: "asyncio.Task[Mapping[bytes, NewChunk]] | None" = None
+
+
 class ChunkWriter:
     """Stores those chunks of a split that are not stored yet, and checks that all are cut where rows are cut.
 
@@ -115,8 +149,8 @@ class ChunkWriter:
     def __init__(self, store: PutStore, run: Run[Any]) -> None:
         self._store = store
         self._run = run
-        self._waiting: list[tree.Chunk | bytes] = []
-        self._waiting_bytes = 0
+        self._gathering = _Group()
+        self._asked = _Group()
         self._known: dict[bytes, NewChunk] = {}
         self._written: list[NewChunk] = []
         self._pack: PackWriter | None = None
@@ -137,7 +171,8 @@ class ChunkWriter:
         Raises (here or in ``add`` and ``add_stored``):
             ChunkNotStored, ChunksNotCanonical, SplitTooLarge, UploadNotOpen, Collected, BlobStoreFull
         """
-        self._flush()
+        self._ask()
+        self._ask()
         self._finish_pack()
         self._run(self._store.wait())
         return self._written
@@ -148,24 +183,21 @@ class ChunkWriter:
             self._blob.discard()
 
     def _wait(self, chunk: tree.Chunk | bytes, size_bytes: int) -> None:
-        self._waiting.append(chunk)
-        self._waiting_bytes += size_bytes
-        if self._waiting_bytes >= _LOOK_UP_BYTES or len(self._waiting) >= _LOOK_UP_CHUNKS:
-            self._flush()
+        self._gathering.chunks.append(chunk)
+        self._gathering.size_bytes += size_bytes
+        if self._gathering.size_bytes >= _LOOK_UP_BYTES or len(self._gathering.chunks) >= _LOOK_UP_CHUNKS:
+            self._ask()
 
-    def _flush(self) -> None:
-        """Ask about the waiting chunks in one go, and lay down those that are new."""
-        digests = {_digest(chunk) for chunk in self._waiting}
-        if asked := sorted(digests - self._known.keys()):
-            self._known.update(self._run(self._store.find(asked)))
-        for chunk in self._waiting:
-            known = self._known.get(_digest(chunk))
-            if known is None:
-                if isinstance(chunk, bytes):
-                    raise ChunkNotStored(chunk=tree.digest_text(chunk))
-                known = self._known[chunk.digest] = self._lay_down(chunk)
-            self._append(known)
-        self._waiting, self._waiting_bytes = [], 0
+    def _ask(self) -> None:
+        """Ask about the chunks gathered, and meanwhile deal with those asked about before."""
+        group, before, self._gathering = self._gathering, self._asked, _Group()
+        if digests := sorted({_digest(chunk) for chunk in group.chunks} - self._known.keys()):
+            group.asked = self._run(self._store.ask(digests))
+        self._asked = group
+        if before.asked is not None:
+            self._known.update(self._run(self._store.told(before.asked)))
+        for chunk in before.chunks:
+            self._append(self._known.get(_digest(chunk)) or self._lay_down(chunk))
 
     def _append(self, chunk: NewChunk) -> None:
         if self._written:
@@ -176,16 +208,19 @@ class ChunkWriter:
             raise SplitTooLarge(limit_chunks=MAX_CHUNKS)
         self._written.append(chunk)
 
-    def _lay_down(self, chunk: tree.Chunk) -> NewChunk:
+    def _lay_down(self, chunk: tree.Chunk | bytes) -> NewChunk:
+        if isinstance(chunk, bytes):
+            raise ChunkNotStored(chunk=tree.digest_text(chunk))
         pack = self._pack
         if pack is not None and pack.may_end and pack.size_bytes + chunk.size_bytes > self._store.pack_max_bytes:
             self._finish_pack()
         if self._pack is None:
-            self._blob = self._run(self._store.begin())
+            self._blob = self._store.begin()
             self._pack = PackWriter(self._store.layout, self._blob)
         self.new_chunk_count += 1
         # Its statistics go with its pack; here they would only take memory.
-        return dataclasses.replace(self._pack.add(chunk), statistics=b"")
+        self._known[chunk.digest] = known = dataclasses.replace(self._pack.add(chunk), statistics=b"")
+        return known
 
     def _finish_pack(self) -> None:
         if self._pack is not None and self._blob is not None:

@@ -157,7 +157,7 @@ async def test_declared_bytes_are_accepted_and_others_are_not_stored(case: Case)
 
 @pytest.mark.parametrize("scheme", list(Scheme))
 async def test_bytes_that_come_one_after_the_other_appear_when_they_are_published(case: Case, scheme: Scheme) -> None:
-    writer = await case.blobs.writer(scheme)
+    writer = case.blobs.writer(scheme)
     reused = bytearray(1000)
     for start in range(0, len(DATA), 1000):
         piece = memoryview(reused)[: len(DATA[start : start + 1000])]
@@ -180,7 +180,7 @@ async def test_bytes_that_come_one_after_the_other_appear_when_they_are_publishe
 @pytest.mark.parametrize("sealed", [False, True])
 async def test_what_is_given_up_before_it_is_published_leaves_nothing(case: Case, sealed: bool) -> None:
     """Promise 2."""
-    writer = await case.blobs.writer()
+    writer = case.blobs.writer()
     writer.write(DATA)
     if sealed:
         writer.seal()
