@@ -9,6 +9,8 @@ Readers who want the proof end to end recompute the split's root from the rows (
 
 import asyncio
 import collections
+import ctypes
+import mmap
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -19,14 +21,18 @@ from headwater.tree import DIGEST_BYTES, RowHasher
 from services.dataset.errors import PackCorrupt
 from services.dataset.rows.layout import ROW_DIGEST
 
+# The standard library maps files of its own only, and Arrow does not advise.
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
 
 class MappedPack:
     """One pack. Its batches point into the mapping and keep it alive."""
 
     def __init__(self, digest: str, source: pa.NativeFile) -> None:
         self.digest = digest
+        self._mapping = source.read_buffer(source.size()) if isinstance(source, pa.MemoryMappedFile) else None
         try:
-            reader = pa.ipc.open_file(source)
+            reader = pa.ipc.open_file(source if self._mapping is None else pa.BufferReader(self._mapping))
             blocks = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         except (pa.ArrowInvalid, OSError) as error:
             raise PackCorrupt(pack=digest) from error
@@ -57,6 +63,13 @@ class MappedPack:
         column = self._digests[block]
         start = (column.offset + first) * DIGEST_BYTES
         return bytes(memoryview(column.buffers()[1])[start : start + count * DIGEST_BYTES])
+
+    def release(self) -> None:
+        """Give the pages of the file back to the system: while they are mapped in they count as the process's memory.
+        Whoever touches them again finds them, in the system's cache or on disk."""
+        if self._mapping is not None:
+            address, size = ctypes.c_void_p(self._mapping.address), ctypes.c_size_t(self._mapping.size)
+            _LIBC.madvise(address, size, mmap.MADV_DONTNEED)
 
 
 class MappedPacks:
