@@ -150,13 +150,14 @@ class Batches:
                 f"A global batch of {self.global_batch_size} rows has none for some of {share.count} readers."
             )
         first = self.next_after(cursor) + share.lane
-        numbers = range(first, self.full_count, share.lane_count)
-        yield from self._full(source, cursor.epoch, share, numbers, patience_s)
-        # What is left is cut anew, so that every reader gets its part of that too.
-        if self.count > self.full_count and self.full_count in range(first, self.count, share.lane_count):
-            yield Part(self.full_count, self._last(source, cursor.epoch, share, patience_s))
+        # A lane is a shard of batches that are as many times as large; those that do not fill such a one come alone.
+        end = self.full_count // share.lane_count * share.lane_count
+        yield from self._stream(source, cursor.epoch, share, range(first, end, share.lane_count), patience_s)
+        for number in range(first, self.count, share.lane_count):
+            if number >= end:
+                yield Part(number, self._alone(source, cursor.epoch, share, number, patience_s))
 
-    def _full(self, source: Source, epoch: int, share: Share, numbers: range, patience_s: float) -> Iterator[Part]:
+    def _stream(self, source: Source, epoch: int, share: Share, numbers: range, patience_s: float) -> Iterator[Part]:
         own, lanes = share.of(self.global_batch_size), share.lane_count
 
         def open_after(received: int) -> Iterator[pa.RecordBatch]:
@@ -166,7 +167,6 @@ class Batches:
             number = numbers[complete]
             command = self.command(epoch, number * self.global_batch_size + own.start + begun)
             if (shards := share.count * lanes) > 1:
-                # A lane is a shard of batches that are as many times as large.
                 command.global_batch_rows = self.global_batch_size * lanes
                 command.shard_count = shards
                 command.shard_index = number % lanes * share.count + share.index
@@ -179,9 +179,9 @@ class Batches:
         if complete < len(numbers):
             raise RowsMissing(version=self.version, split=self.split)
 
-    def _last(self, source: Source, epoch: int, share: Share, patience_s: float) -> pa.Table:
-        own, start = share.of(self._tail), self.full_count * self.global_batch_size
-
+    def _alone(self, source: Source, epoch: int, share: Share, number: int, patience_s: float) -> pa.Table:
+        start = number * self.global_batch_size
+        own = share.of(min(self.global_batch_size, self.row_count - start))
         # A reader without a part asks for a row, so that its empty part has the columns.
         limit = max(1, len(own))
 

@@ -29,8 +29,9 @@ def rows_of(command: flight_pb2.GetCommand, row_count: int) -> np.ndarray[Any, n
     places = np.arange(len(order))
     selected = places >= command.first_row
     if size:
-        within = places % size
-        selected &= (within >= index * size // count) & (within < (index + 1) * size // count)
+        batch, within = np.divmod(places, size)
+        length = np.minimum(size, len(order) - batch * size)
+        selected &= (within >= index * length // count) & (within < (index + 1) * length // count)
     else:
         assert count == 1, "contiguous shards are not asked for"
     chosen = order[selected]

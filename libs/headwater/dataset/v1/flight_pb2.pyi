@@ -261,9 +261,10 @@ class GetCommand(_message.Message):
     """The copy that this checkpoint of the version holds, the last segment of its name."""
     global_batch_rows: _builtins.int
     """Shards of batches instead of contiguous ones: of each so many (B) consecutive rows, counted from row 0 of the order,
-    shard i of n gets those from the place floor(i * B / n) in the batch up to floor((i + 1) * B / n); also of the last
-    batch, which may have fewer rows. So readers with one global batch see the same batches however many they are, and
-    `first_row`, rows that all readers together have consumed, is all that a checkpoint must hold. 0: contiguous.
+    shard i of n gets those from the place floor(i * B / n) in the batch up to floor((i + 1) * B / n); of the last batch,
+    which may have fewer rows, as many in the place of B. So readers with one global batch see the same batches however
+    many they are, and `first_row`, rows that all readers together have consumed, is all that a checkpoint must hold.
+    0: contiguous.
     """
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
