@@ -165,6 +165,11 @@ class Chunk:
     statistics: bytes = b""
     """What ``rows.statistics.parse`` reads; empty unless asked for, and where it is not known."""
 
+    @property
+    def end_row(self) -> int:
+        """The number of the row after its last one."""
+        return self.first_row + self.row_count
+
     def at(self, first_row: int) -> "Chunk":
         """The same chunk as a part of a split."""
         return dataclasses.replace(self, first_row=first_row)

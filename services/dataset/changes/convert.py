@@ -1,6 +1,5 @@
 """From changes to messages, and from what DoPut asks for."""
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -8,7 +7,7 @@ from google.protobuf.message import DecodeError
 from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2, history_pb2
 from services.dataset.changes.changes import Merged
-from services.dataset.changes.model import ChangeKind, Conflict, Diff, RowChange
+from services.dataset.changes.model import ChangeKind, Conflict, DiffPart, RowChange
 from services.dataset.history.convert import commit_to_proto
 
 Command: TypeAlias = flight_pb2.PutCommand | flight_pb2.EditCommand | flight_pb2.UpsertCommand
@@ -18,20 +17,17 @@ _KINDS = {
     ChangeKind.REMOVED: history_pb2.RowChange.KIND_REMOVED,
     ChangeKind.CHANGED: history_pb2.RowChange.KIND_CHANGED,
 }
-_CHANGES_A_MESSAGE = 1000
 
 
-def diff_to_proto(diff: Diff) -> Iterator[history_pb2.DiffCommitsResponse]:
-    """The messages of the answer, the sums in the last."""
-    for start in range(0, len(diff.changes), _CHANGES_A_MESSAGE):
-        part = diff.changes[start : start + _CHANGES_A_MESSAGE]
-        yield history_pb2.DiffCommitsResponse(changes=[change_to_proto(change) for change in part])
-    yield history_pb2.DiffCommitsResponse(
+def diff_to_proto(part: DiffPart) -> history_pb2.DiffCommitsResponse:
+    """A part of the answer."""
+    return history_pb2.DiffCommitsResponse(
+        changes=[change_to_proto(change) for change in part.changes],
         splits=[
             history_pb2.SplitDiff(split=sums.split, added=sums.added, removed=sums.removed, changed=sums.changed)
-            for sums in diff.splits
+            for sums in part.splits
         ],
-        truncated=diff.truncated,
+        truncated=part.truncated,
     )
 
 

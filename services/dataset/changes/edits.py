@@ -1,7 +1,7 @@
 """Changing rows of an upload, by their place or by their key."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -11,29 +11,25 @@ from headwater import tree
 from headwater.names import DatasetName, UploadName
 from services.dataset.changes.errors import (
     ColumnsDiffer,
-    KeyIsNull,
     KeyNotFound,
-    KeyNotUnique,
     NoKeyColumns,
     NotInherited,
+    SplitChanged,
     SplitNotInUpload,
-    TooManyKeys,
 )
-from services.dataset.changes.side import Side, key_digests
+from services.dataset.changes.keys import KeyedTable, find
+from services.dataset.changes.side import Side
 from services.dataset.changes.splice import Replacement
-from services.dataset.changes.write import SplitChanges
-from services.dataset.datasets import read_schema
-from services.dataset.model import Upload
+from services.dataset.changes.write import SplitWriter, Written
+from services.dataset.errors import ColumnNotFound
+from services.dataset.model import Split, Upload
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.put import PutResult
 from services.dataset.rows.writer import PutLimits, Run
-from services.dataset.store import Store
+from services.dataset.store import Store, Transaction
 from services.dataset.uploads import open_upload, splits_of
 
-MAX_KEYS = 1 << 20
-"""Rows in one stream of an upsert."""
-_MAX_BYTES = 512 << 20
-_SCAN_ROWS = 1 << 17
+_PIECE_BYTES = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,10 +64,11 @@ class Edits:
 
         Raises:
             UploadNotFound, UploadNotOpen, NotInherited, SplitNotInUpload, ColumnsDiffer, RowOutOfRange
+            SplitChanged: somebody else has changed the split meanwhile, and this change has come to nothing.
         """
         begun = run(self._begin(name, split))
-        _check_columns(schema, read_schema(begun.side.split))
-        return self._changes(begun, run).replace(begun.side, [Replacement(first, count, rows)])
+        _check_columns(schema, begun.side.schema)
+        return self._replace(begun, [Replacement(first, count, _pieces(rows))], run)
 
     def upsert(
         self, name: UploadName, split: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch], run: Run[Any]
@@ -79,19 +76,19 @@ class Edits:
         """Replace the rows whose keys come, and add those whose keys are new at the end.
 
         Raises:
-            NoKeyColumns, KeyIsNull, KeyNotUnique, TooManyKeys, and what ``edit`` does.
+            NoKeyColumns, KeyTypeUnsupported, KeyIsNull, KeyNotUnique, TooManyKeys, and what ``edit`` does.
         """
         begun = run(self._begin(name, split))
-        _check_columns(schema, read_schema(begun.side.split))
-        table, wanted = _keyed(schema, rows, begun.keys)
-        places = run(_find(begun.side, begun.keys, wanted))
+        _check_columns(schema, begun.side.schema)
+        wanted = KeyedTable.of(schema, rows, self._keys(begun))
+        places = run(find(self._store, begun.side, wanted))
         replacements = [
-            Replacement(place, 1, table.slice(wanted[key], 1).to_batches()) for key, place in _by_place(places)
+            Replacement(row, 1, wanted.rows.slice(wanted.numbers[key], 1).to_batches()) for key, row in _by_row(places)
         ]
-        added = [number for key, number in wanted.items() if key not in places]
-        if added:
-            replacements.append(Replacement(begun.side.row_count, 0, table.take(pa.array(added)).to_batches()))
-        return self._changes(begun, run).replace(begun.side, replacements)
+        if added := [number for key, number in wanted.numbers.items() if key not in places]:
+            new = wanted.rows.take(pa.array(added))
+            replacements.append(Replacement(begun.side.row_count, 0, _pieces(new.to_batches())))
+        return self._replace(begun, replacements, run)
 
     def delete(
         self, name: UploadName, split: str, schema: pa.Schema, keys: Iterable[pa.RecordBatch], run: Run[Any]
@@ -102,29 +99,54 @@ class Edits:
             KeyNotFound: and no row is removed. And what ``upsert`` does.
         """
         begun = run(self._begin(name, split))
-        stored = read_schema(begun.side.split)
-        _check_columns(schema, pa.schema([stored.field(column) for column in begun.keys]))
-        _, wanted = _keyed(schema, keys, begun.keys)
-        places = run(_find(begun.side, begun.keys, wanted))
-        if len(places) < len(wanted):
-            raise KeyNotFound(rows=len(wanted) - len(places), split=split)
-        return self._changes(begun, run).replace(
-            begun.side, [Replacement(place, 1, ()) for _, place in _by_place(places)]
-        )
+        columns = self._keys(begun)
+        _check_columns(schema, pa.schema([begun.side.schema.field(column) for column in columns]))
+        wanted = KeyedTable.of(schema, keys, columns)
+        places = run(find(self._store, begun.side, wanted))
+        if len(places) < len(wanted.numbers):
+            raise KeyNotFound(rows=len(wanted.numbers) - len(places), split=split)
+        return self._replace(begun, [Replacement(row, 1, ()) for _, row in _by_row(places)], run)
 
     async def _begin(self, name: UploadName, split: str) -> _Begun:
         async with self._store.transaction() as tx:
             upload = open_upload(await tx.get_upload(name))
-            if not upload.target.inherit:
-                raise NotInherited(upload=name)
-            for found in await splits_of(tx, upload):
-                if found.name == split:
-                    dataset = await tx.get_dataset(DatasetName(name.project, name.dataset))
-                    return _Begun(upload, await Side.of(tx, found, self._packs), tuple(dataset.key_columns))
-        raise SplitNotInUpload(upload=name, split=split)
+            await tx.touch_upload(upload.uid, self._limits.upload_ttl_s)
+            found = await _split_of(tx, upload, split)
+            dataset = await tx.get_dataset(DatasetName(name.project, name.dataset))
+        return _Begun(upload, Side(found, self._store, self._packs), tuple(dataset.key_columns))
 
-    def _changes(self, begun: _Begun, run: Run[Any]) -> SplitChanges:
-        return SplitChanges(self._store, self._blobs, begun.upload.uid, self._limits, run)
+    @staticmethod
+    def _keys(begun: _Begun) -> tuple[str, ...]:
+        if not begun.keys:
+            raise NoKeyColumns(dataset=begun.upload.dataset)
+        for column in begun.keys:
+            if column not in begun.side.schema.names:
+                raise ColumnNotFound(column=column)
+        return begun.keys
+
+    def _replace(self, begun: _Begun, replacements: Iterable[Replacement], run: Run[Any]) -> PutResult:
+        writer = SplitWriter(self._store, self._blobs, begun.upload.uid, self._limits, run)
+        written = writer.replace(begun.side, replacements)
+        split = run(self._record(begun, written))
+        return PutResult(split.tree, written.new_chunk_count)
+
+    async def _record(self, begun: _Begun, written: Written) -> Split:
+        async with self._store.transaction() as tx:
+            upload = open_upload(await tx.get_upload(begun.upload.name, lock=True))
+            await tx.touch_upload(upload.uid, self._limits.upload_ttl_s)
+            if await _split_of(tx, upload, written.before.name) != written.before:
+                raise SplitChanged(upload=upload.name, split=written.before.name)
+            return await written.record(tx, upload.uid)
+
+
+async def _split_of(tx: Transaction, upload: Upload, name: str) -> Split:
+    """The split as the upload has it by now, or as it inherits it."""
+    if not upload.target.inherit:
+        raise NotInherited(upload=upload.name)
+    for split in await splits_of(tx, upload):
+        if split.name == name:
+            return split
+    raise SplitNotInUpload(upload=upload.name, split=name)
 
 
 def _check_columns(given: pa.Schema, stored: pa.Schema) -> None:
@@ -132,41 +154,12 @@ def _check_columns(given: pa.Schema, stored: pa.Schema) -> None:
         raise ColumnsDiffer(columns=", ".join(stored.names), given=", ".join(given.names))
 
 
-def _keyed(
-    schema: pa.Schema, rows: Iterable[pa.RecordBatch], columns: Sequence[str]
-) -> tuple[pa.Table, dict[bytes, int]]:
-    """All rows, and the number of each by the digest of its key."""
-    if not columns:
-        raise NoKeyColumns
-    batches, count, size = [], 0, 0
+def _pieces(rows: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """Rows in pieces of a few MiB, so that what is made of them is bounded however much a client sends at once."""
     for batch in rows:
-        count, size = count + batch.num_rows, size + batch.nbytes
-        if count > MAX_KEYS or size > _MAX_BYTES:
-            raise TooManyKeys(limit_rows=MAX_KEYS, limit_bytes=_MAX_BYTES)
-        batches.append(batch)
-    table = pa.Table.from_batches(batches, schema)
-    keys = table.select(list(columns))
-    for column in columns:
-        if keys.column(column).null_count:
-            raise KeyIsNull(column=column)
-    numbers = {key: number for number, key in enumerate(key_digests(keys))}
-    if len(numbers) < table.num_rows:
-        raise KeyNotUnique(rows=table.num_rows - len(numbers))
-    return table, numbers
+        step = max(1, batch.num_rows * _PIECE_BYTES // max(1, batch.nbytes))
+        yield from (batch.slice(start, step) for start in range(0, batch.num_rows, step))
 
 
-async def _find(side: Side, columns: Sequence[str], wanted: Mapping[bytes, int]) -> dict[bytes, int]:
-    """Where the rows with these keys are; only the key columns are read."""
-    places: dict[bytes, int] = {}
-    for first in range(0, side.row_count, _SCAN_ROWS):
-        keys = await side.keys(first, min(_SCAN_ROWS, side.row_count - first), columns)
-        for at, key in enumerate(keys):
-            if key in wanted:
-                if key in places:
-                    raise KeyNotUnique(row=places[key], other_row=first + at)
-                places[key] = first + at
-    return places
-
-
-def _by_place(places: Mapping[bytes, int]) -> list[tuple[bytes, int]]:
+def _by_row(places: dict[bytes, int]) -> list[tuple[bytes, int]]:
     return sorted(places.items(), key=lambda item: item[1])

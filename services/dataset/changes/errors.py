@@ -1,6 +1,6 @@
 """What changes are refused for, by name."""
 
-from headwater.errors import FailedPrecondition, InvalidArgument, NotFound
+from headwater.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 
 class MergeConflict(FailedPrecondition):
@@ -8,6 +8,20 @@ class MergeConflict(FailedPrecondition):
 
     reason = "MERGE_CONFLICT"
     text = "Both sides changed the same rows."
+
+
+class MergeTooLarge(ResourceExhausted):
+    """More rows differ than can be merged one by one."""
+
+    reason = "MERGE_TOO_LARGE"
+    text = "One side changed too many rows of a split to merge them: push the rows as they should be."
+
+
+class SplitChanged(Aborted):
+    """Somebody else has changed the same split of the same upload in the meantime; nothing has come of this change."""
+
+    reason = "SPLIT_CHANGED"
+    text = "The split was changed at the same time: send one change after the other."
 
 
 class CannotRevert(FailedPrecondition):
@@ -66,7 +80,14 @@ class KeyNotFound(NotFound):
     text = "No row has this key."
 
 
-class TooManyKeys(InvalidArgument):
+class KeyTypeUnsupported(InvalidArgument):
+    """Floats are not keys, as they need not equal themselves; lists, structs and the like cannot be looked up."""
+
+    reason = "KEY_TYPE_UNSUPPORTED"
+    text = "A key column must hold integers, booleans, texts, bytes, decimals, dates or times."
+
+
+class TooManyKeys(ResourceExhausted):
     """More rows than are looked up at once."""
 
     reason = "TOO_MANY_KEYS"

@@ -1,60 +1,59 @@
-"""Where the rows of two splits differ: first chunk by chunk, then row by row where chunks differ.
+"""Where the rows of two splits differ: nodes first, then chunks, then rows where chunks differ.
 
-Chunks end where rows say, so equal rows make equal chunks: only the chunks around a change are looked into.
+Chunks end where rows say, so equal rows make equal chunks: only the chunks around a change are looked into, and above
+them only the nodes that differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
+from headwater import tree
 from services.dataset.changes.side import Side
-from services.dataset.trees.align import Hunk, align
+from services.dataset.store import Store
+from services.dataset.trees.align import Hunk, align_digests
+from services.dataset.trees.differing import Region, differing
 
-MAX_ALIGNED_ROWS = 1 << 21
-"""Between two equal chunks; where more rows differ, all of them are taken to be replaced."""
-
-
-async def row_hunks(base: Side, other: Side) -> list[Hunk]:
-    """Where the rows of ``base`` and ``other`` differ, in order. Both have the same columns."""
-    hunks: list[Hunk] = []
-    base_chunks, other_chunks = ([chunk.digest for chunk in side.chunks] for side in (base, other))
-    for hunk in align(base_chunks, other_chunks):
-        first, count = _rows(base, hunk.first, hunk.end)
-        other_first, other_count = _rows(other, hunk.other_first, hunk.other_end)
-        if count + other_count > MAX_ALIGNED_ROWS:
-            hunks.append(Hunk(first, count, other_first, other_count))
-            continue
-        ours, theirs = await base.digests(first, count), await other.digests(other_first, other_count)
-        hunks.extend(part.moved(first, other_first) for part in align(ours, theirs))
-    return hunks
+WINDOW_ROWS = 1 << 20
+"""Where more rows than this differ between two equal chunks, they are aligned window by window: a row that has moved
+further than that is then one that went and one that came."""
 
 
-async def by_key(hunks: Sequence[Hunk], base: Side, other: Side, columns: Sequence[str]) -> list[Hunk]:
-    """The same differences, taken apart so that a row stands where the row with the same key does.
-
-    Each is then one row that became another, one row that is gone, or some that are new.
-    """
-    parts: list[Hunk] = []
-    for hunk in hunks:
-        ours = await base.keys(hunk.first, hunk.count, columns)
-        theirs = await other.keys(hunk.other_first, hunk.other_count, columns)
-        before = await base.digests(hunk.first, hunk.count)
-        after = await other.digests(hunk.other_first, hunk.other_count)
-        place, other_place = 0, 0
-        for gap in [*align(ours, theirs), Hunk(len(ours), 0, len(theirs), 0)]:
-            while place < gap.first:
-                if before[place] != after[other_place]:
-                    parts.append(Hunk(hunk.first + place, 1, hunk.other_first + other_place, 1))
-                place, other_place = place + 1, other_place + 1
-            other_first = hunk.other_first + gap.other_first
-            parts.extend(Hunk(hunk.first + gone, 1, other_first, 0) for gone in range(gap.first, gap.end))
-            if gap.other_count:
-                parts.append(Hunk(hunk.first + gap.end, 0, other_first, gap.other_count))
-            place, other_place = gap.end, gap.other_end
-    return parts
+async def row_hunks(store: Store, base: Side | None, other: Side | None) -> AsyncIterator[Hunk]:
+    """Where the rows of two splits differ, in order; an absent split has no rows."""
+    if base is None or other is None or tree.schema_digest(base.schema) != tree.schema_digest(other.schema):
+        # A row's digest covers the columns, so no row of the one is a row of the other.
+        whole = Hunk(0, base.row_count if base else 0, 0, other.row_count if other else 0)
+        if whole.count or whole.other_count:
+            yield whole
+        return
+    async with store.transaction() as tx:
+        regions = await differing(tx, base.split.tree, other.split.tree)
+    for region in regions:
+        async for hunk in _in_region(base, other, region):
+            yield hunk
 
 
-def _rows(side: Side, first_chunk: int, end_chunk: int) -> tuple[int, int]:
-    if first_chunk == len(side.chunks):
-        return side.row_count, 0
-    first = side.chunks[first_chunk].first_row
-    end = side.chunks[end_chunk].first_row if end_chunk < len(side.chunks) else side.row_count
-    return first, end - first
+async def _in_region(base: Side, other: Side, region: Region) -> AsyncIterator[Hunk]:
+    row, other_row = region.base.first_row, region.other.first_row
+    end, other_end = region.base.end_row, region.other.end_row
+    while row < end and other_row < other_end:
+        count, other_count = min(WINDOW_ROWS, end - row), min(WINDOW_ROWS, other_end - other_row)
+        hunks = align_digests(await base.digests(row, count), await other.digests(other_row, other_count))
+        cut, other_cut = count, other_count
+        if (row + count, other_row + other_count) != (end, other_end):
+            cut, other_cut = _settled(hunks, count, other_count)
+        for hunk in hunks:
+            if hunk.end <= cut and hunk.other_end <= other_cut:
+                yield hunk.moved(row, other_row)
+        row, other_row = row + cut, other_row + other_cut
+    if row < end or other_row < other_end:
+        yield Hunk(row, end - row, other_row, other_end - other_row)
+
+
+def _settled(hunks: list[Hunk], count: int, other_count: int) -> tuple[int, int]:
+    """Up to where what was found in a window holds whatever comes behind it: the last one reaches into that."""
+    if not hunks or (hunks[-1].end < count and hunks[-1].other_end < other_count):
+        return count, other_count
+    last = hunks[-1]
+    # Unless nearly the whole window differs: then going on from there would not come far.
+    is_far = last.first + last.other_first >= (count + other_count) // 2
+    return (last.first, last.other_first) if is_far else (count, other_count)

@@ -13,12 +13,12 @@ Contents = Callable[[Hunk], object]
 
 
 def merge(
-    ours: Sequence[Hunk], theirs: Sequence[Hunk], ours_contents: Contents, theirs_contents: Contents, *, keyed: bool
+    ours: Sequence[Hunk], theirs: Sequence[Hunk], ours_contents: Contents, theirs_contents: Contents
 ) -> tuple[list[Edit], list[Clash]]:
     """What to do to our rows so that they have the changes of both sides, and what stands against it.
 
     Both are differences from the base, in order. Changes clash when they touch the same rows of the base in different
-    ways, and when both put rows at the same place: unless rows have keys, when ours come first.
+    ways, and when both put rows at the same place.
     """
     edits: list[Edit] = []
     clashes: list[Clash] = []
@@ -27,33 +27,35 @@ def merge(
         while place < len(ours) and _is_before(ours[place], theirs_hunk):
             shift += ours[place].other_count - ours[place].count
             place += 1
-        touching = _touching(ours, place, theirs_hunk, keyed=keyed)
+        touching = _touching(ours, place, theirs_hunk)
         if any(_is_same(each, theirs_hunk, ours_contents, theirs_contents) for each in touching):
             continue
         if touching:
             clashes.extend(Clash(each, theirs_hunk) for each in touching)
             continue
-        at = shift + sum(each.other_count for each in ours[place:] if _inserts_at(each, theirs_hunk.first))
+        put_in = place < len(ours) and _inserts_at(ours[place], theirs_hunk.first)
+        at = shift + (ours[place].other_count if put_in else 0)
         edits.append(Edit(theirs_hunk.first + at, theirs_hunk.count, theirs_hunk.other_first, theirs_hunk.other_count))
     return edits, clashes
 
 
-def touches(ours: Hunk, theirs: Hunk, *, keyed: bool = False) -> bool:
-    """Whether the two change the same rows of the base, or (without keys) put rows at the same place."""
+def touches(ours: Hunk, theirs: Hunk) -> bool:
+    """Whether the two change the same rows of the base, or put rows at the same place."""
     if ours.count and theirs.count:
         return max(ours.first, theirs.first) < min(ours.end, theirs.end)
     if not ours.count and not theirs.count:
-        return not keyed and ours.first == theirs.first
+        return ours.first == theirs.first
     inserted, replaced = (ours, theirs) if theirs.count else (theirs, ours)
     return replaced.first < inserted.first < replaced.end
 
 
-def _touching(ours: Sequence[Hunk], place: int, theirs: Hunk, *, keyed: bool) -> list[Hunk]:
+def _touching(ours: Sequence[Hunk], place: int, theirs: Hunk) -> list[Hunk]:
     found = []
-    for each in ours[max(0, place - 1) :]:
+    for number in range(max(0, place - 1), len(ours)):
+        each = ours[number]
         if each.first > theirs.end:
             break
-        if touches(each, theirs, keyed=keyed):
+        if touches(each, theirs):
             found.append(each)
     return found
 

@@ -40,13 +40,14 @@ class SplitDiff:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Diff:
-    """What differs between two commits."""
+class DiffPart:
+    """A part of what differs between two commits."""
 
     changes: Sequence[RowChange]
-    splits: Sequence[SplitDiff]
-    truncated: bool
-    """There are more changed rows than are listed."""
+    splits: Sequence[SplitDiff] = ()
+    """The sums, in the last part."""
+    truncated: bool = False
+    """In the last part: there are more changed rows than are listed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

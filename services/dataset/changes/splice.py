@@ -1,20 +1,20 @@
-"""Replacing rows within a split, at the cost of the chunks that hold them.
+"""Cutting rows into chunks anew where some of them are replaced, and nowhere else.
 
 Where rows change, the chunk that they are in is cut again, and those behind it until a cut falls where one was before:
 from there on the old cuts are right, because a cut depends on nothing but the rows since the one before it. The result
 is what cutting all rows would give.
 """
 
-import bisect
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from typing import Protocol
 
 import pyarrow as pa
 
 from headwater import tree
+from services.dataset.changes.errors import ColumnsDiffer
 from services.dataset.errors import RowOutOfRange
 from services.dataset.model import Chunk
-from services.dataset.rows.writer import ChunkWriter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,62 +26,127 @@ class Replacement:
     rows: Iterable[pa.RecordBatch]
 
 
-Read = Callable[[int, int], Iterable[pa.RecordBatch]]
-"""Rows of the split as it was: the first one's number, and how many."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recut:
+    """The chunks that hold the rows from ``first_row`` up to ``end_row`` go, and the next so many written ones come."""
+
+    first_row: int
+    end_row: int
+    chunk_count: int
+
+
+class Old(Protocol):
+    """The split as it was."""
+
+    @property
+    def row_count(self) -> int:
+        """Its rows."""
+        ...
+
+    def chunk_at(self, row: int) -> Chunk:
+        """The chunk that holds a row."""
+        ...
+
+    def read(self, first: int, count: int) -> Iterable[pa.RecordBatch]:
+        """Some of its rows."""
+        ...
+
+
+class Writer(Protocol):
+    """Takes the new chunks, in order."""
+
+    def add(self, chunk: tree.Chunk) -> None:
+        """See ``rows.writer.ChunkWriter``."""
+        ...
 
 
 class Splicer:
-    """Writes a split anew with some rows replaced. For one thread, other than the event loop's."""
+    """Replaces rows of a split. For one thread, other than the event loop's."""
 
-    def __init__(self, old: Sequence[Chunk], schema: pa.Schema, read: Read, writer: ChunkWriter) -> None:
+    def __init__(self, old: Old, schema: pa.Schema, writer: Writer) -> None:
         self._old = old
         self._cutter = tree.ChunkBuilder(schema)
         self._schema = schema
-        self._read = read
         self._writer = writer
-        self._starts = [chunk.first_row for chunk in old]
-        self._row_count = old[-1].first_row + old[-1].row_count if old else 0
+        self._recuts: list[Recut] = []
+        self._first = -1
+        """Where what is being cut anew begins; -1 while nothing is."""
+        self._written = 0
+        """Chunks written since then."""
         self._row = 0
-        """The first row of the split as it was that neither is written nor has gone."""
+        """The first row of the split as it was that is still to be looked at."""
 
-    def splice(self, replacements: Iterable[Replacement]) -> None:
-        """Write everything; the replacements come in order and do not overlap.
+    def splice(self, replacements: Iterable[Replacement]) -> list[Recut]:
+        """Cut and write what changes; the replacements come in order and do not overlap.
 
         Raises:
             RowOutOfRange: a replacement begins or ends behind the last row.
-            What ChunkBuilder and ChunkWriter raise.
+            ColumnsDiffer: values of rows do not fit the types that the split has them in.
+            What ChunkBuilder and the writer raise.
         """
         for replacement in replacements:
-            if replacement.first + replacement.count > self._row_count:
-                raise RowOutOfRange(first_row=replacement.first, count=replacement.count, rows=self._row_count)
-            self._advance(replacement.first)
+            first, end = replacement.first, replacement.first + replacement.count
+            if end > self._old.row_count:
+                raise RowOutOfRange(first_row=first, count=replacement.count, rows=self._old.row_count)
+            if self._first >= 0:
+                self._advance(first)
+            if self._first < 0:
+                self._begin(first)
+            self._copy(first)
             for batch in replacement.rows:
-                self._push(batch)
-            self._row += replacement.count
-        self._advance(self._row_count, is_end=True)
-        for chunk in self._cutter.finish():
-            self._writer.add(chunk)
-
-    def _advance(self, until: int, *, is_end: bool = False) -> None:
-        """Write the rows before ``until`` as they were: in chunks as they were wherever the cuts agree."""
-        while self._row < until:
-            chunk = self._old[bisect.bisect_right(self._starts, self._row) - 1]
-            end = chunk.first_row + chunk.row_count
-            is_cut_here = self._cutter.is_between_chunks and self._row == chunk.first_row
-            # A cut that the row before it does not make depends on the row behind it, which may be about to change.
-            if is_cut_here and (end < until or (end == until and (chunk.ends_naturally or is_end))):
-                self._writer.add_stored(chunk.digest)
-            else:
-                end = min(end, until)
-                for batch in self._read(self._row, end - self._row):
-                    self._push(batch)
+                self._push(self._cast(batch))
             self._row = end
+        if self._first >= 0:
+            self._advance(self._old.row_count)
+        if self._first >= 0:
+            self._end()
+        return self._recuts
+
+    def _begin(self, row: int) -> None:
+        """Begin with the chunk that holds the row, or the one before it where the row decides where that one ends."""
+        begin = self._row
+        if self._old.row_count:
+            chunk = self._old.chunk_at(min(row, self._old.row_count - 1))
+            begin = chunk.first_row
+            if row == self._old.row_count and chunk.ends_naturally:
+                begin = row
+            elif row == chunk.first_row > 0:
+                before = self._old.chunk_at(row - 1)
+                begin = row if before.ends_naturally else before.first_row
+        # Not before where the last cut agreed: that one holds whatever comes.
+        self._first = self._row = max(begin, self._row)
+
+    def _advance(self, until: int) -> None:
+        """Cut the old rows before ``until`` again, or until a cut agrees with an old one."""
+        while self._row < until:
+            chunk = self._old.chunk_at(self._row)
+            if self._cutter.is_between_chunks and self._row == chunk.first_row:
+                self._end()
+                return
+            self._copy(min(chunk.end_row, until))
+
+    def _copy(self, until: int) -> None:
+        if until > self._row:
+            for batch in self._old.read(self._row, until - self._row):
+                self._push(batch)
+            self._row = until
+
+    def _end(self) -> None:
+        for chunk in self._cutter.finish():
+            self._write(chunk)
+        self._recuts.append(Recut(self._first, self._row, self._written))
+        self._first, self._written = -1, 0
 
     def _push(self, batch: pa.RecordBatch) -> None:
-        for chunk in self._cutter.push(batch.cast(self._schema)):
-            self._writer.add(chunk)
+        for chunk in self._cutter.push(batch):
+            self._write(chunk)
 
+    def _write(self, chunk: tree.Chunk) -> None:
+        self._writer.add(chunk)
+        self._written += 1
 
-def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The table's batches, in pieces that the cutter takes one by one."""
-    yield from table.to_batches(max_chunksize=1 << 16)
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        try:
+            return batch.cast(self._schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ColumnsDiffer(f"Values do not fit the types of the split: {error}") from error

@@ -1,6 +1,11 @@
-"""Writing a split anew with some of its rows replaced, as a split of an upload."""
+"""Writing a split with some of its rows replaced, at the cost of what is replaced.
+
+New chunks are stored as those of a put are; the nodes above them come into the catalogue in the transaction that refers
+to their root. So what ends early leaves only packs, which the collector finds by the upload's pins (promise 2).
+"""
 
 import asyncio
+import dataclasses
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
@@ -8,20 +13,39 @@ import pyarrow as pa
 
 from chassis.blobs import Blobs
 from services.dataset.changes.model import Edit
-from services.dataset.changes.side import Side
-from services.dataset.changes.splice import Replacement, Splicer
+from services.dataset.changes.side import SPAN_ROWS, Side
+from services.dataset.changes.splice import Recut, Replacement, Splicer
 from services.dataset.datasets import read_schema
-from services.dataset.model import Split
+from services.dataset.model import Chunk, Split
 from services.dataset.rows.layout import Layout
-from services.dataset.rows.put import PutResult, tree_of
 from services.dataset.rows.writer import ChunkWriter, PutLimits, PutStore, Run
-from services.dataset.store import Store
+from services.dataset.store import NewChunk, Store, Transaction
+from services.dataset.trees.model import child_of
+from services.dataset.trees.replace import Change, replace
 
-_READ_ROWS = 1 << 16
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """A split with changes whose chunks are durable, while nothing refers to it yet."""
+
+    before: Split
+    changes: tuple[Change, ...]
+    new_chunk_count: int
+
+    async def record(self, tx: Transaction, upload_uid: str) -> Split:
+        """Make it a split of the upload, in which the one before still is stored.
+
+        Raises:
+            TreeGone, Collected: it is not.
+        """
+        tree, nodes = await replace(tx, self.before.tree, self.changes)
+        split = dataclasses.replace(self.before, tree=tree)
+        await tx.record_tree(upload_uid, split, nodes)
+        return split
 
 
-class SplitChanges:
-    """Changes splits of one upload. Its methods are for a thread other than the event loop's, through ``run``."""
+class SplitWriter:
+    """Changes splits under one upload. Its methods are for a thread other than the event loop's, through ``run``."""
 
     def __init__(self, store: Store, blobs: Blobs, upload_uid: str, limits: PutLimits, run: Run[Any]) -> None:
         self._store = store
@@ -30,49 +54,56 @@ class SplitChanges:
         self._limits = limits
         self._run = run
 
-    def replace(self, side: Side, replacements: Iterable[Replacement]) -> PutResult:
-        """Record the split with the replacements made; when this returns it is durable.
+    def replace(self, side: Side, replacements: Iterable[Replacement]) -> Written:
+        """Make the replacements, which come in order and do not overlap.
 
         Raises:
-            RowOutOfRange, and what putting rows raises.
+            RowOutOfRange, ColumnsDiffer, and what putting rows raises.
         """
-        schema = read_schema(side.split)
-        layout = Layout.of(schema)
-        store = PutStore(self._store, self._blobs, self._upload_uid, layout, self._limits)
-        writer = ChunkWriter(store, self._run)
+        layout = Layout.of(read_schema(side.split))
+        writer = ChunkWriter(PutStore(self._store, self._blobs, self._upload_uid, layout, self._limits), self._run)
         try:
-            splicer = Splicer(side.chunks, layout.stored, self._reader(side), writer)
-            splicer.splice(replacements)
+            recuts = Splicer(_Old(side, self._run), layout.stored, writer).splice(replacements)
             chunks = writer.finish()
         finally:
             writer.discard()
-        split = Split(side.split.name, tree_of(chunks, layout), side.split.arrow_schema)
-        self._run(store.record(split, chunks))
-        return PutResult(split.tree, writer.new_chunk_count)
+        return Written(side.split, tuple(_changes(recuts, chunks)), writer.new_chunk_count)
 
-    def merge(self, ours: Side, theirs: Side, edits: Iterable[Edit]) -> PutResult:
-        """Record our split with rows of theirs in it."""
-        read = self._reader(theirs)
+    def merge(self, ours: Side, theirs: Side, edits: Iterable[Edit]) -> Written:
+        """Put rows of theirs into our split."""
+        rows = _Old(theirs, self._run)
         return self.replace(
             ours,
-            (Replacement(edit.first, edit.count, read(edit.theirs_first, edit.theirs_count)) for edit in edits),
+            (Replacement(edit.first, edit.count, rows.read(edit.theirs_first, edit.theirs_count)) for edit in edits),
         )
 
-    def _reader(self, side: Side) -> "_Reader":
-        return _Reader(side, self._run)
 
-
-class _Reader:
-    """Rows of a split, a bounded number at a time."""
+class _Old:
+    """A side, for another thread."""
 
     def __init__(self, side: Side, run: Run[Any]) -> None:
         self._side = side
         self._run = run
 
-    def __call__(self, first: int, count: int) -> Iterator[pa.RecordBatch]:
-        for start in range(first, first + count, _READ_ROWS):
-            rows = self._run(self._side.rows(start, min(_READ_ROWS, first + count - start)))
-            yield from rows.to_batches()
+    @property
+    def row_count(self) -> int:
+        return self._side.row_count
+
+    def chunk_at(self, row: int) -> Chunk:
+        chunk: Chunk = self._run(self._side.chunk_at(row))
+        return chunk
+
+    def read(self, first: int, count: int) -> Iterator[pa.RecordBatch]:
+        for start in range(first, first + count, SPAN_ROWS):
+            yield from self._run(self._side.rows(start, min(SPAN_ROWS, first + count - start))).to_batches()
+
+
+def _changes(recuts: Iterable[Recut], chunks: list[NewChunk]) -> Iterator[Change]:
+    first = 0
+    for recut in recuts:
+        end = first + recut.chunk_count
+        yield Change(recut.first_row, recut.end_row, tuple(child_of(chunk) for chunk in chunks[first:end]))
+        first = end
 
 
 def on_loop(loop: asyncio.AbstractEventLoop) -> Run[Any]:

@@ -101,11 +101,10 @@ class DatasetHistoryServicer(history_pb2_grpc.DatasetHistoryServiceServicer):
     async def DiffCommits(
         self, request: history_pb2.DiffCommitsRequest, context: Context
     ) -> AsyncIterator[history_pb2.DiffCommitsResponse]:
-        diff = await self._changes.diff(
-            request.base, request.target, request.split, request.max_rows or _DIFF_ROWS, request.key_columns
-        )
-        for message in changes_convert.diff_to_proto(diff):
-            yield message
+        rows = request.max_rows or _DIFF_ROWS
+        diff = self._changes.diff(request.base, request.target, request.split, rows, request.key_columns)
+        async for part in diff:
+            yield changes_convert.diff_to_proto(part)
 
     async def MergeBranch(
         self, request: history_pb2.MergeBranchRequest, context: Context

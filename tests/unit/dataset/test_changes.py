@@ -52,7 +52,6 @@ def merged(base: Sequence[bytes], ours: Sequence[bytes], theirs: Sequence[bytes]
         their_hunks,
         lambda hunk: tuple(ours[hunk.other_first : hunk.other_end]),
         lambda hunk: tuple(theirs[hunk.other_first : hunk.other_end]),
-        keyed=False,
     )
     if clashes:
         return None
@@ -87,18 +86,43 @@ def test_changes_of_different_rows_all_come(rows: list[bytes], data: st.DataObje
 
 
 class _Written:
-    """Takes the place of what stores chunks, and keeps their digests."""
+    """Takes the place of what stores chunks."""
 
     def __init__(self) -> None:
-        self.digests: list[bytes] = []
-        self.cut = 0
+        self.chunks: list[tree.Chunk] = []
 
     def add(self, chunk: tree.Chunk) -> None:
-        self.digests.append(chunk.digest)
-        self.cut += 1
+        self.chunks.append(chunk)
 
-    def add_stored(self, digest: bytes) -> None:
-        self.digests.append(digest)
+
+class _Old:
+    """A split as it was, that counts the rows looked at."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+        self.chunks = chunks_of(rows)
+        self.row_count = rows.num_rows
+        self.looked_at = 0
+
+    def chunk_at(self, row: int) -> Chunk:
+        return next(chunk for chunk in self.chunks if chunk.first_row <= row < chunk.end_row)
+
+    def read(self, first: int, count: int) -> Iterator[pa.RecordBatch]:
+        self.looked_at += count
+        yield from self.rows.slice(first, count).to_batches()
+
+
+def spliced(old: _Old, replacements: Sequence[Replacement]) -> tuple[list[bytes], int]:
+    """The digests of all chunks after the replacements, and how many of them were cut."""
+    written = _Written()
+    result, row, taken = [], 0, 0
+    for recut in Splicer(old, old.rows.schema, written).splice(replacements):
+        assert recut.first_row >= row
+        result += [chunk.digest for chunk in old.chunks if row <= chunk.first_row < recut.first_row]
+        result += [chunk.digest for chunk in written.chunks[taken : taken + recut.chunk_count]]
+        row, taken = recut.end_row, taken + recut.chunk_count
+    assert taken == len(written.chunks)
+    return result + [chunk.digest for chunk in old.chunks if chunk.first_row >= row], taken
 
 
 SCHEMA = pa.schema([("data", pa.binary())])
@@ -125,39 +149,27 @@ def chunks_of(rows: pa.Table) -> list[Chunk]:
 sizes = st.lists(st.tuples(st.one_of(st.integers(1, 300), st.integers(2000, 6000)), st.integers(0, 2**40)), max_size=25)
 
 
-@given(old=sizes, new=sizes, data=st.data())
-@settings(max_examples=150, deadline=None)
-def test_a_spliced_split_is_cut_as_all_its_rows_would_be(
-    old: list[tuple[int, int]], new: list[tuple[int, int]], data: st.DataObject
-) -> None:
-    first = data.draw(st.integers(0, len(old)))
-    count = data.draw(st.integers(0, len(old) - first))
-    rows, put_in = table(old), table(new)
-    written = _Written()
-
-    def read(start: int, length: int) -> Iterator[pa.RecordBatch]:
-        yield from rows.slice(start, length).to_batches()
-
-    splicer = Splicer(chunks_of(rows), SCHEMA, read, written)  # type: ignore[arg-type]
-    splicer.splice([Replacement(first, count, put_in.to_batches())])
-    wanted = pa.concat_tables([rows[:first], put_in, rows[first + count :]])
-    assert written.digests == [chunk.digest for chunk in chunks_of(wanted)]
+@given(old=sizes, data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_spliced_split_is_cut_as_all_its_rows_would_be(old: list[tuple[int, int]], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(old)), max_size=6)))
+    rows, parts, at = table(old), list[pa.Table](), 0
+    replacements = []
+    for first, end in zip(cuts[::2], cuts[1::2], strict=False):
+        new = table(data.draw(sizes))
+        replacements.append(Replacement(first, end - first, new.to_batches()))
+        parts += [rows[at:first], new]
+        at = end
+    wanted = pa.concat_tables([*parts, rows[at:]])
+    assert spliced(_Old(rows), replacements)[0] == [chunk.digest for chunk in chunks_of(wanted)]
 
 
 def test_one_changed_row_costs_a_chunk_or_two() -> None:
     """In proportion to the change: what is cut again is counted, not timed."""
     rows = pa.table({"data": [number.to_bytes(8, "little") * 8 for number in range(400_000)]}, SCHEMA)
-    old = chunks_of(rows)
-    assert len(old) > 20
-    written, looked_at = _Written(), 0
-
-    def read(start: int, length: int) -> Iterator[pa.RecordBatch]:
-        nonlocal looked_at
-        looked_at += length
-        yield from rows.slice(start, length).to_batches()
-
+    old = _Old(rows)
+    assert len(old.chunks) > 20
     new = pa.table({"data": [b"changed"]}, SCHEMA)
-    splicer = Splicer(old, SCHEMA, read, written)  # type: ignore[arg-type]
-    splicer.splice([Replacement(200_000, 1, new.to_batches())])
-    assert written.cut <= 3
-    assert looked_at <= 3 * max(chunk.row_count for chunk in old)
+    _, cut = spliced(old, [Replacement(200_000, 1, new.to_batches())])
+    assert cut <= 3
+    assert old.looked_at <= 3 * max(chunk.row_count for chunk in old.chunks)
