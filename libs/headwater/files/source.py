@@ -34,12 +34,18 @@ class Source:
     """
 
     def __init__(
-        self, path: Path, split_by: SplitBy | None = None, types: pa.Schema | None = None, *, kind: str = ""
+        self,
+        path: Path | Sequence[Found],
+        split_by: SplitBy | None = None,
+        types: pa.Schema | None = None,
+        *,
+        kind: str = "",
     ) -> None:
         """Look at what is there.
 
         Args:
-            path: a file, or a folder of files of one kind, as docs/reference/formats.md lists them.
+            path: a file, or a folder of files of one kind, as docs/reference/formats.md lists them; or files that were
+                found already, by name.
             split_by: which split a row belongs to; without it, what the files say of splits, else all rows are in
                 ``train``.
             types: what to convert columns of tables to; the others have the type that files say (or that is told from
@@ -55,7 +61,7 @@ class Source:
             raise SourceUnsupported(f"Files cannot be read as {kind!r}; only as {', '.join(filter(None, KINDS))}.")
         self.notes: list[str] = []
         """What the user should know: files whose content is not what their names say."""
-        self._files = find_files(path, empty_folders=kind == "files")
+        self._files = find_files(path, empty_folders=kind == "files") if isinstance(path, Path) else [*path]
         self._manifest = Manifest()
         self.about = None if kind == "files" else about.read(self._files, self._manifest)
         """What a metadata.json or dataset.yml in the folder says."""

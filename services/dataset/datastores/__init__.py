@@ -1,0 +1,1 @@
+"""Datastores: places outside Headwater that rows are read from."""
