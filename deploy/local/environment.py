@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from deploy.local.programs import PROGRAMS, Ports, Program, addresses
+from deploy.local.programs import PROGRAMS, Ports, Program, addresses, socket_path
 from deploy.ports import HOST
 
 PREFIX = "HEADWATER_"
 # Read by the stack and the client themselves; no service knows them.
-OURS = frozenset({"HEADWATER_HOME", "HEADWATER_TOKEN", "HEADWATER_GATEWAY_URL"})
+OURS = frozenset({"HEADWATER_HOME", "HEADWATER_TOKEN", "HEADWATER_GATEWAY_URL", "HEADWATER_DATASET_FLIGHT_SOCKET"})
 
 
 def check_user_settings(environment: Mapping[str, str] = os.environ) -> None:
@@ -25,7 +25,9 @@ def check_user_settings(environment: Mapping[str, str] = os.environ) -> None:
     if unknown:
         raise StackError(f"No service has the setting {_listed(unknown)}: correct the name, or unset it.")
     decided = given & {
-        _variable(setting) for program in PROGRAMS for setting in ("host", *program.ports, *program.told_as)
+        _variable(setting)
+        for program in PROGRAMS
+        for setting in ("host", *program.ports, *program.told_as, *program.sockets)
     }
     if decided:
         raise StackError(f"The local stack itself decides {_listed(decided)}: unset it.")
@@ -45,6 +47,7 @@ def environment_of(
         "auth_key_file": str(key_file),
         **addresses(ports),
         **{setting: str(port) for setting, port in ports[program.name].items()},
+        **{setting: socket_path(home, name) for setting, name in program.sockets.items()},
     }
     known = _known(program)
     outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

@@ -1,8 +1,11 @@
 """The six services as processes: which module, which ports, which name in endpoints.json."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
+from chassis.sockets import UNIX_PATH_MAX_BYTES
 from deploy.ports import HOST, free
 
 
@@ -14,6 +17,8 @@ class Program:
     ports: Mapping[str, int]
     # The settings by which every service is told where a port of this one is: {"registry_address": "port"}.
     told_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # Its Unix sockets by setting, each with its name in endpoints.json, which is also that of the file.
+    sockets: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def module(self) -> str:
@@ -26,6 +31,7 @@ PROGRAMS = (
         "dataset",
         {"port": 50052, "flight_port": 50062, "admin_port": 51052},
         {"dataset_address": "port", "dataset_flight_address": "flight_port"},
+        {"flight_socket": "dataset_flight_socket"},
     ),
     Program("preprocessing", {"port": 50053, "admin_port": 51053}, {"preprocessing_address": "port"}),
     Program("training_scheduler", {"port": 50054, "admin_port": 51054}, {"training_address": "port"}),
@@ -56,7 +62,14 @@ def addresses(ports: Ports) -> dict[str, str]:
     }
 
 
-def endpoints(ports: Ports) -> dict[str, str]:
+def socket_path(home: Path, name: str) -> str:
+    """Where a Unix socket lies in a state directory; empty, and so none, where its path would be too long."""
+    path = str(home / "sockets" / name)
+    return path if len(os.fsencode(path)) <= UNIX_PATH_MAX_BYTES else ""
+
+
+def endpoints(ports: Ports, home: Path) -> dict[str, str]:
     """What the client reads (`headwater.client.Endpoints`): {"registry": "127.0.0.1:50051", ...}."""
     services = {setting.removesuffix("_address"): address for setting, address in addresses(ports).items()}
-    return {**services, "gateway": f"http://{HOST}:{ports['gateway']['http_port']}"}
+    sockets = {name: socket_path(home, name) for program in PROGRAMS for name in program.sockets.values()}
+    return {**services, **sockets, "gateway": f"http://{HOST}:{ports['gateway']['http_port']}"}

@@ -65,7 +65,7 @@ class Stack:
             for program in missing:
                 self._start(program, ports)
             self._wait(missing, ports)
-            self._state.save_endpoints(programs.endpoints(ports))
+            self._state.save_endpoints(programs.endpoints(ports, self._home))
 
     def down(self) -> None:
         """Stops everything that `up` has started; the data stays."""

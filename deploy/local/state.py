@@ -4,6 +4,7 @@ auth.key          signs every token; made at the first `up`, mode 0600
 token             an administrator's token, which the client uses by itself; mode 0600
 endpoints.json    where each service answers; the client reads it by itself
 ports.json        the ports of the running stack, so that what is started later fits to what runs
+sockets/          Unix sockets of the services, for clients of the same user
 postgres/ valkey/ blobs/ logs/ run/
 """
 

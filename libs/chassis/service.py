@@ -28,6 +28,7 @@ import gc
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -47,7 +48,7 @@ from chassis.readiness import Readiness
 from chassis.rpc.interceptors import Interceptors
 from chassis.rpc.server import RpcServer
 from chassis.settings import ServiceSettings
-from chassis.sockets import bind
+from chassis.sockets import bind, prepare_unix
 from chassis.telemetry import Metrics, Tracing
 
 Work = Callable[[], Awaitable[None]]
@@ -112,7 +113,10 @@ class Service:
         self._rpc.add(add_to_server, servicer, descriptor, roles or {})
 
     def add_flight(self, factory: FlightFactory, *, port: int = 0, unix_path: str = "") -> None:
-        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too, with an edge of its own."""
+        """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too, with an edge of its own.
+
+        Only processes of the same user can connect to the socket. Its path is the setting ``flight_socket``.
+        """
         self._flight_factories.append((factory, port, unix_path))
 
     def add_http(
@@ -246,9 +250,9 @@ class Service:
             host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
             self._flights.append(factory(self._flight_wiring(f"grpc+tcp://{host}:{port}")))
             if unix_path:
-                with contextlib.suppress(FileNotFoundError):  # left over from a process that was killed
-                    os.unlink(unix_path)
+                prepare_unix(Path(unix_path), "HEADWATER_FLIGHT_SOCKET")
                 self._flights.append(factory(self._flight_wiring(f"grpc+unix://{unix_path}")))
+                os.chmod(unix_path, 0o600)
 
     def _flight_wiring(self, location: str) -> FlightWiring:
         return FlightWiring(

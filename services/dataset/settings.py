@@ -13,6 +13,8 @@ class Settings(ServiceSettings):
     port: Port = 50052
     flight_port: Port = 50062
     """The Arrow Flight port."""
+    flight_socket: str = ""
+    """The absolute path of a Unix socket that serves Arrow Flight to processes of the same user. Empty: none."""
     admin_port: Port = 51052
     upload_ttl_s: Seconds = 6 * 3600.0
     """An open upload into which nothing was put for so long is given up, in seconds."""

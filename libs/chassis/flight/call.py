@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import flight
@@ -74,6 +75,12 @@ class FlightCall:
                     future.cancel()
                     raise Cancelled() from None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the caller is on this host, as far as the connection tells: on a Unix socket or on loopback."""
+        peer = unquote(self.context.peer())
+        return peer.startswith(("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:[::ffff:127."))
+
     def ticket(self, payload: bytes, ttl_s: float = 3600) -> flight.Ticket:
         """A signed ticket for this caller; ``FlightEdge.get`` will be given ``payload`` when it is redeemed."""
         return flight.Ticket(self.tickets.sign(payload, self.principal.subject, ttl_s))
@@ -107,6 +114,44 @@ class Message:
     batch: pa.RecordBatch | None
     metadata: bytes
     """Empty when there is none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back while a client's stream is read."""
+
+    schema: pa.Schema
+    messages: Iterable[Message]
+    """Made one by one, each sent before the next is asked for."""
+
+    def send(self, writer: flight.MetadataRecordBatchWriter, context: flight.ServerCallContext) -> None:
+        """Send everything. What the messages raise is passed on.
+
+        Raises:
+            Cancelled: the client went away.
+        """
+        writing(lambda: writer.begin(self.schema), context)
+        for message in self.messages:
+            writing(functools.partial(_send, writer, message), context)
+
+
+def _send(writer: flight.MetadataRecordBatchWriter, message: Message) -> None:
+    if message.batch is None:
+        writer.write_metadata(pa.py_buffer(message.metadata))
+    elif message.metadata:
+        writer.write_with_metadata(message.batch, pa.py_buffer(message.metadata))
+    else:
+        writer.write_batch(message.batch)
+
+
+def writing(step: Callable[[], None], context: flight.ServerCallContext) -> None:
+    """Send something; what pyarrow raises there when the client has gone is no fault of ours."""
+    try:
+        step()
+    except (flight.FlightError, pa.ArrowException, OSError):
+        if context.is_cancelled():
+            raise Cancelled() from None
+        raise
 
 
 class Received(Iterator[pa.RecordBatch]):

@@ -23,14 +23,14 @@ import asyncio
 import contextvars
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, final
 
 import pyarrow as pa
 from pyarrow import flight
 
 from chassis.auth import Authenticator, Role, set_caller
-from chassis.flight.call import FlightCall, GuardedStream, Received, reading, received
+from chassis.flight.call import Answer, FlightCall, GuardedStream, Received, reading, received
 from chassis.flight.errors import to_flight_error
 from chassis.flight.middleware import CallerFactory
 from chassis.flight.tickets import Tickets
@@ -41,6 +41,13 @@ from headwater.errors import HeadwaterError, PermissionDenied, Unimplemented
 T = TypeVar("T")
 
 _CALLER = "headwater"
+
+
+class UnknownAction(Unimplemented):
+    """The server has no action of this name."""
+
+    reason = "UNKNOWN_ACTION"
+    text = "There is no such action."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
 
     roles: ClassVar[Mapping[str, Role]] = {}
     """The role that each Flight method needs, by pyarrow's name of it; a method without one is refused to everybody."""
+    actions: ClassVar[Mapping[str, str]] = {}
+    """What DoAction can do, by name, each with a sentence about it; any other action is refused."""
 
     def __init_subclass__(cls) -> None:
         overridden = _FINAL & vars(cls).keys()
@@ -99,7 +108,17 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
         raise Unimplemented()
 
     def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
-        """Do something that has a name."""
+        """Do something that has a name, one of ``actions``."""
+        raise Unimplemented()
+
+    def exchange(
+        self,
+        call: FlightCall,
+        descriptor: flight.FlightDescriptor,
+        received: Received,
+        schema: pa.Schema,
+    ) -> Answer:
+        """Take the client's validated batches and answer while they come."""
         raise Unimplemented()
 
     # Flight's own methods, each through the guard.
@@ -152,26 +171,34 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
     @final
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Any:
         """Flight's DoAction; see ``action``."""
-        body = action.body.to_pybytes() if action.body is not None else b""
-        return self._guard("do_action", context, lambda call: iter([*self.action(call, action.type, body)]))
+
+        def act(call: FlightCall) -> Iterator[bytes]:
+            if action.type not in self.actions:
+                raise UnknownAction(action=action.type[:100], actions=", ".join(self.actions))
+            body = action.body.to_pybytes() if action.body is not None else b""
+            return iter([*self.action(call, action.type, body)])
+
+        return self._guard("do_action", context, act)
 
     @final
     def list_actions(self, context: flight.ServerCallContext) -> Any:
-        """Flight's ListActions: none are advertised."""
-        return self._guard("list_actions", context, lambda _call: iter(()))
+        """Flight's ListActions; see ``actions``."""
+        known = [flight.ActionType(name, description) for name, description in self.actions.items()]
+        return self._guard("list_actions", context, lambda _call: iter(known))
 
     @final
     def do_exchange(
         self,
         context: flight.ServerCallContext,
-        _descriptor: flight.FlightDescriptor,
-        _reader: flight.MetadataRecordBatchReader,
-        _writer: flight.MetadataRecordBatchWriter,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.MetadataRecordBatchWriter,
     ) -> None:
-        """Flight's DoExchange: not spoken."""
+        """Flight's DoExchange; see ``exchange``."""
 
-        def exchange(_call: FlightCall) -> None:
-            raise Unimplemented()
+        def exchange(call: FlightCall) -> None:
+            stream = received(reader, context, self._wiring.max_batch_bytes)
+            self.exchange(call, descriptor, stream, reading(lambda: reader.schema)).send(writer, context)
 
         self._guard("do_exchange", context, exchange)
 
@@ -205,7 +232,7 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
                 span.end()
 
 
-_ROLELESS = frozenset({"list_actions", "do_exchange"})
-"""Methods that tell nothing and do nothing: to be known as a reader is enough."""
+_ROLELESS = frozenset({"list_actions"})
+"""What only tells what the class says: to be known as a reader is enough."""
 
 _FINAL = frozenset(name for name, value in vars(FlightEdge).items() if getattr(value, "__final__", False))

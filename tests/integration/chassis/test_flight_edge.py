@@ -1,6 +1,7 @@
 """The Flight edge: default deny, signed tickets, the same errors as gRPC, native bytes (promises 14 and 16)."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import time
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyarrow import flight
 
 from chassis import Service, ServiceSettings
 from chassis.auth import Authenticator, Role, current_principal
-from chassis.flight import FlightCall, FlightEdge, FlightWiring, Received
+from chassis.flight import Answer, FlightCall, FlightEdge, FlightWiring, Message, Received
 from chassis.flight.call import METADATA_MAX_BYTES
 from chassis.flight.tickets import MAX_TICKET_BYTES
 from chassis.telemetry import current_trace_id
@@ -42,6 +44,7 @@ class Numbers(FlightEdge):
         "do_get": Role.READER,
         "do_put": Role.WRITER,
         "list_flights": Role.READER,
+        "do_exchange": Role.READER,
     }
 
     def __init__(self, wiring: FlightWiring) -> None:
@@ -85,6 +88,26 @@ class Numbers(FlightEdge):
         if criteria == b"boom":
             raise ValueError(SECRET)
 
+    def exchange(
+        self,
+        call: FlightCall,
+        descriptor: flight.FlightDescriptor,
+        received: Received,
+        schema: pa.Schema,
+    ) -> Answer:
+        if descriptor.command == b"boom":
+            raise ValueError(SECRET)
+
+        def doubled() -> Iterator[Message]:
+            for batch in received:
+                numbers = pc.multiply(batch.column("number"), 2)
+                yield Message(pa.record_batch({"number": numbers}), b"doubled" if batch.num_rows > 1 else b"")
+                if descriptor.command == b"boom midway":
+                    raise ValueError(SECRET)
+            yield Message(None, b"that was all")
+
+        return Answer(schema, doubled())
+
     async def _caller(self) -> tuple[str, str]:
         await asyncio.sleep(0)
         return current_principal().subject, current_trace_id()
@@ -110,7 +133,7 @@ async def numbers(start_service: StartService, tmp_path: Path) -> Service:
         service.add_flight(Numbers, unix_path=settings.unix_path)
         return service
 
-    socket = str(tmp_path / "flight.sock")
+    socket = str(tmp_path / "sockets" / "flight.sock")
     return await start_service(build, SmallBatches, database_url="", redis_url="", unix_path=socket)
 
 
@@ -200,7 +223,6 @@ async def test_a_method_without_a_role_is_refused_to_an_administrator_too(
     client: flight.FlightClient, options: Options
 ) -> None:
     assert (await refused(every_method(client, options())["do_action"])).code is Code.PERMISSION_DENIED
-    assert (await refused(every_method(client, options())["do_exchange"])).code is Code.UNIMPLEMENTED
 
 
 async def test_a_reader_may_get_and_not_put(client: flight.FlightClient, options: Options) -> None:
@@ -221,12 +243,97 @@ async def test_rows_that_are_put_arrive_and_the_result_comes_back(
     assert await asyncio.to_thread(put, client, b"x", TABLE, options()) == b"1000"
 
 
-async def test_the_unix_socket_serves_the_same(numbers: Service, options: Options, tmp_path: Path) -> None:
+async def test_the_unix_socket_serves_the_same_to_its_own_user(
+    numbers: Service, options: Options, tmp_path: Path
+) -> None:
+    path = tmp_path / "sockets" / "flight.sock"
+
     def get() -> pa.Table:
-        with flight.FlightClient(f"grpc+unix://{tmp_path / 'flight.sock'}") as client:
+        with flight.FlightClient(f"grpc+unix://{path}") as client:
             return client.do_get(ticket_of(client, b"all", options()), options()).read_all()
 
     assert (await asyncio.to_thread(get)).equals(TABLE)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def exchange(
+    client: flight.FlightClient, command: bytes, table: pa.Table, options: flight.FlightCallOptions
+) -> list[tuple[Any, bytes]]:
+    """What comes back for the table's batches, each with its metadata."""
+    writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(command), options)
+    with writer:
+        writer.begin(table.schema)
+        writer.write_table(table, max_chunksize=600)
+        writer.done_writing()
+        chunks = []
+        with contextlib.suppress(StopIteration):
+            while True:
+                chunks.append(reader.read_chunk())
+        return [
+            (chunk.data and chunk.data.column("number").to_pylist(), bytes(chunk.app_metadata or b""))
+            for chunk in chunks
+        ]
+
+
+async def test_an_exchange_answers_batches_and_metadata_as_they_come(
+    client: flight.FlightClient, options: Options
+) -> None:
+    answers = await asyncio.to_thread(exchange, client, b"x", TABLE, options())
+    doubled = [2 * number for number in range(1000)]
+    assert answers == [(doubled[:600], b"doubled"), (doubled[600:], b"doubled"), (None, b"that was all")]
+
+
+async def test_an_exchange_that_fails_tells_no_secret(client: flight.FlightClient, options: Options) -> None:
+    for command in (b"boom", b"boom midway"):
+        error = await refused(functools.partial(exchange, client, command, TABLE, options()))
+        assert error.code is Code.INTERNAL
+    large = pa.table({"number": pa.array(range(20_000), pa.int64())})
+
+    def send_too_much() -> None:
+        writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"x"), options())
+        with writer:
+            writer.begin(large.schema)
+            writer.write_table(large)
+            writer.done_writing()
+            reader.read_all()
+
+    assert (await refused(send_too_much)).reason == "BATCH_TOO_LARGE"
+
+
+class Doing(Numbers):
+    """With an action."""
+
+    roles: ClassVar[Mapping[str, Role]] = {"do_action": Role.READER}
+    actions: ClassVar[Mapping[str, str]] = {"whereabouts": "Tells whether the caller is near."}
+
+    def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
+        yield body
+        yield str(call.is_local).encode()
+
+
+async def test_actions_are_advertised_and_no_others_are_done(
+    start_service: StartService, options: Options, tmp_path: Path
+) -> None:
+    async def build(settings: SmallBatches) -> Service:
+        service = Service("doing", settings, auth=Authenticator.from_settings(settings.auth_key_file))
+        service.add_flight(Doing, unix_path=settings.unix_path)
+        return service
+
+    socket = str(tmp_path / "doing.sock")
+    service = await start_service(build, SmallBatches, database_url="", redis_url="", unix_path=socket)
+
+    def do(place: str) -> list[bytes]:
+        with flight.FlightClient(place) as client:
+            listed = [(kind.type, kind.description) for kind in client.list_actions(options())]
+            assert listed == [("whereabouts", "Tells whether the caller is near.")]
+            return [bytes(result.body) for result in client.do_action(("whereabouts", b"body"), options())]
+
+    for place in (f"grpc://127.0.0.1:{service.flight_port}", f"grpc+unix://{socket}"):
+        assert await asyncio.to_thread(do, place) == [b"body", b"True"]
+    with flight.FlightClient(f"grpc+unix://{socket}") as client:
+        error = await refused(lambda: list(client.do_action(("wherever", b""), options())))
+    assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "UNKNOWN_ACTION")
 
 
 async def test_the_caller_and_the_trace_reach_the_event_loop(client: flight.FlightClient, options: Options) -> None:

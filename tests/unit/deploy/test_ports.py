@@ -1,6 +1,8 @@
 """Ports of the local stack."""
 
+import dataclasses
 import socket
+from pathlib import Path
 
 from deploy.local.programs import PROGRAMS, addresses, endpoints, free_ports, standard_ports
 from deploy.ports import HOST, free, taken
@@ -8,7 +10,14 @@ from headwater.client import Endpoints
 
 
 def test_the_standard_ports_are_those_that_the_client_expects() -> None:
-    assert Endpoints(**endpoints(standard_ports())) == Endpoints()
+    told = Endpoints(**endpoints(standard_ports(), Path("/home/ada/.headwater")))
+    assert dataclasses.replace(told, dataset_flight_socket="") == Endpoints()
+
+
+def test_the_client_is_told_of_a_socket_where_its_path_is_not_too_long() -> None:
+    near, deep = Path("/home/ada/.headwater"), Path("/") / ("d" * 100)
+    assert endpoints(standard_ports(), near)["dataset_flight_socket"] == f"{near}/sockets/dataset_flight_socket"
+    assert endpoints(standard_ports(), deep)["dataset_flight_socket"] == ""
 
 
 def test_every_service_is_told_where_the_others_are() -> None:
