@@ -63,7 +63,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     changes = Changes(store, blobs, packs, limits)
     parts = FlightParts(
         datasets=datasets,
-        reads=Reads(store),
+        reads=Reads(store, packs),
         uploads=uploads,
         edits=Edits(store, blobs, packs, limits),
         store=store,
@@ -89,7 +89,9 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         RowProofServicer(RowProofs(store, packs)),
         proofs_pb2.DESCRIPTOR.services_by_name["RowProofService"],
     )
-    service.add_flight(lambda wiring: DatasetFlight(wiring, parts), port=settings.flight_port)
+    service.add_flight(
+        lambda wiring: DatasetFlight(wiring, parts), port=settings.flight_port, unix_path=settings.flight_socket
+    )
     service.add_background("collector", collector.run)
     return service
 

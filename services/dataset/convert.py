@@ -9,11 +9,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
-from headwater.names import CommitName, DatasetVersionName, check_segment
+from headwater.names import CommitName, check_segment
 from headwater.tree import digest_text, parse_digest
 from services.dataset.errors import InvalidUpdateMask
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState
-from services.dataset.reads import ReadRequest, Selection
+from services.dataset.orders.order import Shuffle
+from services.dataset.reads import Choice, ReadRequest, Selection
 from services.dataset.rows.put import PutResult
 
 _STATES = {
@@ -113,10 +114,18 @@ def put_result_to_proto(result: PutResult) -> flight_pb2.PutResult:
 
 def read_request_from_proto(command: flight_pb2.GetCommand) -> ReadRequest:
     """What a reader asks for."""
-    return ReadRequest(
-        version=DatasetVersionName.parse(command.version, "version"),
+    choice = Choice(
+        version=command.version,
         split=check_segment(command.split, "split"),
         columns=tuple(command.columns),
+        filter=command.filter,
+        view=check_segment(command.view, "view") if command.view else "",
+        checkpoint=check_segment(command.checkpoint, "checkpoint") if command.checkpoint else "",
+        shuffle=_shuffle(command),
+        global_batch_rows=command.global_batch_rows,
+    )
+    return ReadRequest(
+        choice=choice,
         shard_count=command.shard_count or 1,
         shard_index=command.shard_index if command.HasField("shard_index") else None,
         first_row=command.first_row,
@@ -126,23 +135,42 @@ def read_request_from_proto(command: flight_pb2.GetCommand) -> ReadRequest:
 
 def selection_to_proto(selection: Selection) -> flight_pb2.TicketPayload:
     """What a ticket says."""
+    choice = selection.choice
+    shuffle = choice.shuffle
     return flight_pb2.TicketPayload(
-        version=str(selection.version),
-        split=selection.split,
-        columns=selection.columns,
+        version=choice.version,
+        split=choice.split,
+        columns=choice.columns,
         first_row=selection.rows.first,
         row_count=selection.rows.count,
+        filter=choice.filter,
+        view=choice.view,
+        checkpoint=choice.checkpoint,
+        shuffle=flight_pb2.Shuffle(seed=shuffle.seed, epoch=shuffle.epoch) if shuffle else None,
+        global_batch_rows=choice.global_batch_rows,
+        shard_index=selection.shard[0],
+        shard_count=selection.shard[1],
     )
 
 
 def selection_from_proto(payload: flight_pb2.TicketPayload) -> Selection:
     """What a ticket said."""
-    return Selection(
-        version=DatasetVersionName.parse(payload.version),
+    choice = Choice(
+        version=payload.version,
         split=payload.split,
         columns=tuple(payload.columns),
-        rows=RowRange(payload.first_row, payload.row_count),
+        filter=payload.filter,
+        view=payload.view,
+        checkpoint=payload.checkpoint,
+        shuffle=_shuffle(payload),
+        global_batch_rows=payload.global_batch_rows,
     )
+    rows, shard = RowRange(payload.first_row, payload.row_count), (payload.shard_index, payload.shard_count)
+    return Selection(choice, rows, shard)
+
+
+def _shuffle(message: flight_pb2.GetCommand | flight_pb2.TicketPayload) -> Shuffle | None:
+    return Shuffle(message.shuffle.seed, message.shuffle.epoch) if message.HasField("shuffle") else None
 
 
 def timestamp(time: datetime.datetime) -> Timestamp:

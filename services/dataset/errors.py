@@ -75,6 +75,20 @@ class NoRowsStored(FailedPrecondition):
     text = "No rows of the version are stored: make a checkpoint of it first."
 
 
+class CheckpointNotFound(NotFound):
+    """The version has no such checkpoint with a copy of its rows."""
+
+    reason = "CHECKPOINT_NOT_FOUND"
+    text = "The version has no such checkpoint with rows."
+
+
+class ViewNeedsVersion(InvalidArgument):
+    """Views belong to versions; a commit, branch or tag has none."""
+
+    reason = "VIEW_NEEDS_VERSION"
+    text = "A view is of a version: name the version."
+
+
 class RowOutOfRange(OutOfRange):
     """The split does not have so many rows."""
 

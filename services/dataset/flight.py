@@ -13,16 +13,16 @@ from chassis.blobs import Blobs
 from chassis.flight import FlightCall, FlightEdge, FlightWiring, Received
 from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
-from headwater.names import DEFAULT_PROJECT, DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
+from headwater.names import DEFAULT_PROJECT, DatasetName, ProjectName, UploadName, check_segment
 from services.dataset import convert
 from services.dataset.changes.convert import Command, command_from
 from services.dataset.changes.edits import Edits
 from services.dataset.datasets import Datasets, read_schema
 from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
 from services.dataset.history.model import Version
-from services.dataset.reads import ReadRequest, Reads, Selection
+from services.dataset.reads import Choice, ReadRequest, Reads, Selection
 from services.dataset.rows.convert import steps_of
-from services.dataset.rows.get import read
+from services.dataset.rows.get import ReadPlan, read
 from services.dataset.rows.layout import Layout
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.put import PutResult, PutStream
@@ -72,12 +72,22 @@ class DatasetFlight(FlightEdge):
         found = call.run(self._parts.reads.select(_request(descriptor)))
         # No location: the endpoint is where the caller got it from.
         endpoints = [flight.FlightEndpoint(self._ticket(call, shard), []) for shard in found.shards]
-        return flight.FlightInfo(found.schema, descriptor, endpoints, found.row_count, found.size_bytes, ordered=True)
+        return flight.FlightInfo(
+            found.schema,
+            descriptor,
+            endpoints,
+            found.row_count,
+            found.size_bytes,
+            ordered=True,
+            app_metadata=found.warning.encode(),
+        )
 
     def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
         """The rows that the ticket names."""
         selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(payload))
         plan = call.run(self._parts.reads.plan(selection))
+        if not isinstance(plan, ReadPlan):
+            return call.stream(plan.schema, plan.batches(self._parts.packs, call.run))
         rows = read(plan, self._parts.packs, call.run)
         return flight.RecordBatchStream(rows) if isinstance(rows, pa.Table) else call.stream(plan.schema, rows)
 
@@ -169,4 +179,4 @@ def _request(descriptor: flight.FlightDescriptor) -> ReadRequest:
     if descriptor.descriptor_type is not flight.DescriptorType.PATH or len(descriptor.path) < 2:
         raise UnknownCommand
     *version, split = (segment.decode(errors="replace") for segment in descriptor.path)
-    return ReadRequest(DatasetVersionName.parse("/".join(version)), check_segment(split, "split"))
+    return ReadRequest(Choice("/".join(version), check_segment(split, "split")))

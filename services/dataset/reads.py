@@ -1,39 +1,72 @@
 """Use cases of readers: what they will get, and where it lies.
 
-Where a version's rows lie never changes: it is remembered, so that the readers of one version, who all come again with
-each epoch, cost the database next to nothing. Whether it may be used can change, and is asked each time.
+Where the rows of a version lie never changes, nor which of them satisfy a condition: it is remembered, so that the
+readers of one version, who all come again with each epoch, cost next to nothing. Whether a version may be used can
+change, and is asked each time.
 """
 
+import asyncio
 import collections
 import dataclasses
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
 from headwater.names import DatasetVersionName
+from services.dataset.changes.write import on_loop
 from services.dataset.datasets import read_schema, split_named
-from services.dataset.errors import ShardOutOfRange
-from services.dataset.history.model import Commit
-from services.dataset.history.resolve import commit_of
-from services.dataset.model import RowRange, shards
-from services.dataset.rows.get import ReadPlan, project, slices_of
+from services.dataset.errors import CheckpointNotFound, NoRowsStored, ShardOutOfRange, ViewNeedsVersion
+from services.dataset.filters import Filter
+from services.dataset.history.model import Commit, VersionState
+from services.dataset.history.resolve import commit_of, parse
+from services.dataset.model import Chunk, RowRange, Split, Tree, shards
+from services.dataset.orders.order import Order, Shuffle, order_of, shard_count_of
+from services.dataset.rows.get import FilteredRead, ReadPlan, project, slices_of
+from services.dataset.rows.mapped import MappedPacks
+from services.dataset.rows.matching import Matching, matching_rows
+from services.dataset.rows.ordered import OrderedRead
+from services.dataset.rows.statistics import parse as parse_statistics
 from services.dataset.store import Store
+from services.dataset.views.model import view_name
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _SLICES = 100_000
+_MATCHING_BYTES = 64 << 20
+_CHUNKS = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows of a split, in which order and how they look: the same for all shards."""
+
+    version: str
+    """The name of a version or a commit."""
+    split: str
+    columns: tuple[str, ...] = ()
+    filter: str = ""
+    view: str = ""
+    checkpoint: str = ""
+    shuffle: Shuffle | None = None
+    global_batch_rows: int = 0
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether rows are counted in an order, and not where they lie."""
+        return self.shuffle is not None or self.global_batch_rows > 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selection:
-    """Some columns and rows of one split of a version."""
+    """What one ticket gives."""
 
-    version: DatasetVersionName
-    split: str
-    columns: tuple[str, ...]
+    choice: Choice
     rows: RowRange
+    """Places in the order, or rows of the split."""
+    shard: tuple[int, int] = (0, 1)
+    """Of each global batch, the first one's part of as many as the second one says."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,17 +76,19 @@ class Sharded:
     schema: pa.Schema
     shards: tuple[Selection, ...]
     row_count: int
+    """-1: only reading them will tell."""
     size_bytes: int
     """Canonical bytes of the rows, estimated where the range cuts a split."""
+    warning: str
+    """What the reader should know; empty when there is nothing."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadRequest:
     """Which rows a reader asks for."""
 
-    version: DatasetVersionName
-    split: str
-    columns: tuple[str, ...] = ()
+    choice: Choice
+    """Its version may be named by a branch or tag, too."""
     shard_count: int = 1
     shard_index: int | None = None
     first_row: int = 0
@@ -64,49 +99,159 @@ class ReadRequest:
 class Reads:
     """Reading versions. For one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, packs: MappedPacks) -> None:
         self._store = store
+        self._packs = packs
         self._plans: _Recent[Selection, ReadPlan] = _Recent(_SLICES, lambda plan: len(plan.slices) + 1)
+        self._matching: _Recent[tuple[Tree, str], Matching] = _Recent(_MATCHING_BYTES, lambda found: found.weight)
+        self._chunks: _Recent[Tree, tuple[Chunk, ...]] = _Recent(_CHUNKS, lambda chunks: len(chunks) + 1)
+        self._looking: dict[tuple[Tree, str], asyncio.Task[Matching]] = {}
 
     async def select(self, request: ReadRequest) -> Sharded:
         """What a reader will get, without reading it.
 
         Raises:
-            DatasetNotFound, VersionNotFound, SplitNotFound, ColumnNotFound, InvalidVersion, ShardOutOfRange
-            VersionArchived
+            What naming a commit raises; SplitNotFound, ColumnNotFound, ShardOutOfRange, VersionArchived, NoRowsStored
+            InvalidFilter, ViewNotFound, ViewNeedsVersion, CheckpointNotFound
         """
         if request.shard_index is not None and request.shard_index >= request.shard_count:
             raise ShardOutOfRange(shard_index=request.shard_index, shard_count=request.shard_count)
-        split = split_named(await self._commit(request.version), request.split)
-        remaining = max(0, split.tree.row_count - request.first_row)
-        count = min(remaining, request.row_limit or remaining)
-        ranges = shards(RowRange(request.first_row, count), request.shard_count)
-        if request.shard_index is not None:
-            ranges = ranges[request.shard_index : request.shard_index + 1]
-        selected = sum(rows.count for rows in ranges)
-        return Sharded(
-            schema=project(read_schema(split), request.columns),
-            shards=tuple(Selection(request.version, request.split, request.columns, rows) for rows in ranges),
-            row_count=selected,
-            size_bytes=split.tree.size_bytes * selected // max(1, split.tree.row_count),
-        )
+        commit = await self._commit(request.choice.version)
+        # A branch may move before the ticket is redeemed: what it names now is what the reader gets.
+        name = request.choice.version
+        pinned = name if isinstance(parse(name), DatasetVersionName) else str(commit.name)
+        choice = dataclasses.replace(request.choice, version=pinned)
+        split = self._split(commit, choice)
+        schema = project(read_schema(split), choice.columns)
+        condition = await self._condition(choice, split)
+        total = split.tree.row_count
+        if choice.is_ordered and condition is not None:
+            total = sum((await self._matching_of(split, condition)).counts)
+        remaining = max(0, total - request.first_row)
+        rows = RowRange(request.first_row, min(remaining, request.row_limit or remaining))
+        cut, counts = _cut(choice, rows, request, total)
+        if condition is not None and not choice.is_ordered:
+            counts = [-1] * len(cut)
+        selected = sum(counts) if -1 not in counts else -1
+        size_bytes = split.tree.size_bytes * selected // max(1, split.tree.row_count) if selected >= 0 else -1
+        return Sharded(schema, tuple(cut), selected, size_bytes, _warning(commit))
 
-    async def plan(self, selection: Selection) -> ReadPlan:
+    async def plan(self, selection: Selection) -> ReadPlan | OrderedRead | FilteredRead:
         """Where the selected rows lie. Raises what ``select`` does."""
-        commit = await self._commit(selection.version)
+        choice = selection.choice
+        split = self._split(await self._commit(choice.version), choice)
         known = self._plans.get(selection)
         if known is not None:
             return known
-        rows, split = selection.rows, split_named(commit, selection.split)
+        schema = project(read_schema(split), choice.columns)
+        condition = await self._condition(choice, split)
+        if choice.is_ordered:
+            return await self._ordered(selection, split, schema, condition)
+        rows = selection.rows
+        end = rows.first + rows.count
         async with self._store.transaction() as tx:
-            chunks = await tx.list_chunks(split.tree, rows.first, rows.first + rows.count, None) if rows.count else ()
-        plan = ReadPlan(tuple(slices_of(chunks, rows)), project(read_schema(split), selection.columns))
+            chunks = (
+                await tx.list_chunks(split.tree, rows.first, end, None, with_statistics=condition is not None)
+                if rows.count
+                else ()
+            )
+        if condition is not None:
+            held = [chunk for chunk in chunks if condition.may_match(parse_statistics(chunk.statistics))]
+            return FilteredRead(tuple(slices_of(held, rows)), schema, condition)
+        plan = ReadPlan(tuple(slices_of(chunks, rows)), schema)
         self._plans.put(selection, plan)
         return plan
 
-    async def _commit(self, name: DatasetVersionName) -> Commit:
+    async def _ordered(
+        self, selection: Selection, split: Split, schema: pa.Schema, condition: Filter | None
+    ) -> OrderedRead:
+        choice, chunks = selection.choice, await self._all_chunks(split)
+        matching = await self._matching_of(split, condition) if condition is not None else None
+        order = await asyncio.to_thread(_order, chunks, matching, choice.shuffle)
+        end = selection.rows.first + selection.rows.count
+        return OrderedRead(
+            chunks, order, matching, schema, selection.rows.first, end, selection.shard, choice.global_batch_rows
+        )
+
+    async def _condition(self, choice: Choice, split: Split) -> Filter | None:
+        """Filter and view as one condition; None when there is neither."""
+        texts = [choice.filter] if choice.filter else []
+        schema = read_schema(split)
+        if choice.filter:
+            Filter.parse(choice.filter, schema)  # by itself, so that its brackets cannot open the view's
+        if choice.view:
+            version = parse(choice.version)
+            if not isinstance(version, DatasetVersionName):
+                raise ViewNeedsVersion(version=choice.version, view=choice.view)
+            async with self._store.transaction() as tx:
+                texts.append((await tx.get_view(view_name(version, choice.view))).filter)
+        if not texts:
+            return None
+        return Filter.parse(texts[0] if len(texts) == 1 else " AND ".join(f"({text})" for text in texts), schema)
+
+    async def _matching_of(self, split: Split, condition: Filter) -> Matching:
+        """Computed once, however many readers come at the same time."""
+        key = (split.tree, condition.text)
+        known = self._matching.get(key)
+        if known is not None:
+            return known
+        task = self._looking.get(key)
+        if task is None:
+            task = self._looking[key] = asyncio.create_task(self._look(key, split, condition))
+            task.add_done_callback(lambda _: self._looking.pop(key, None))
+        # Of one reader that goes away, the others must not notice.
+        return await asyncio.shield(task)
+
+    async def _look(self, key: tuple[Tree, str], split: Split, condition: Filter) -> Matching:
         async with self._store.transaction() as tx:
-            return await commit_of(tx, name)
+            chunks = await tx.list_chunks(split.tree, 0, split.tree.row_count, None, with_statistics=True)
+        run = on_loop(asyncio.get_running_loop())
+        found = await asyncio.to_thread(matching_rows, chunks, condition, self._packs, run)
+        self._matching.put(key, found)
+        return found
+
+    async def _all_chunks(self, split: Split) -> tuple[Chunk, ...]:
+        known = self._chunks.get(split.tree)
+        if known is None:
+            async with self._store.transaction() as tx:
+                known = tuple(await tx.list_chunks(split.tree, 0, split.tree.row_count, None))
+            self._chunks.put(split.tree, known)
+        return known
+
+    def _split(self, commit: Commit, choice: Choice) -> Split:
+        if choice.checkpoint:
+            raise CheckpointNotFound(version=choice.version, checkpoint=choice.checkpoint)
+        if not commit.splits:
+            raise NoRowsStored(version=choice.version)
+        return split_named(commit, choice.split)
+
+    async def _commit(self, name: str) -> Commit:
+        async with self._store.transaction() as tx:
+            return await commit_of(tx, parse(name, "version"))
+
+
+def _cut(choice: Choice, rows: RowRange, request: ReadRequest, total: int) -> tuple[list[Selection], list[int]]:
+    """The selections of the shards that were asked for, and the rows of each."""
+    numbers = range(request.shard_count) if request.shard_index is None else [request.shard_index]
+    if choice.global_batch_rows:
+        cut = [Selection(choice, rows, (number, request.shard_count)) for number in numbers]
+        end, size = rows.first + rows.count, choice.global_batch_rows
+        return cut, [shard_count_of(rows.first, end, selection.shard, size, total) for selection in cut]
+    ranges = shards(rows, request.shard_count)
+    return [Selection(choice, ranges[number]) for number in numbers], [ranges[number].count for number in numbers]
+
+
+def _order(chunks: tuple[Chunk, ...], matching: Matching | None, shuffle: Shuffle | None) -> Order:
+    row_counts, sizes = [chunk.row_count for chunk in chunks], [chunk.size_bytes for chunk in chunks]
+    return order_of(row_counts, sizes, matching.counts if matching is not None else row_counts, shuffle)
+
+
+def _warning(commit: Commit) -> str:
+    """M-20: a deprecated version may be read, and whoever reads it is told."""
+    if commit.named is None or commit.named.state is not VersionState.DEPRECATED:
+        return ""
+    said = f": {commit.named.state_message}" if commit.named.state_message else "."
+    return f"{commit.dataset}/versions/{commit.named.version} is deprecated{said}"
 
 
 class _Recent(Generic[Key, Value]):
@@ -116,7 +261,7 @@ class _Recent(Generic[Key, Value]):
         self._max_weight = max_weight
         self._weigh = weigh
         self._weight = 0
-        self._values: collections.OrderedDict[Key, Value] = collections.OrderedDict()
+        self._values: collections.OrderedDict[Any, Value] = collections.OrderedDict()
 
     def get(self, key: Key) -> Value | None:
         if key in self._values:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from services.dataset.errors import ColumnNotFound
+from services.dataset.filters import Filter
 from services.dataset.model import Chunk, RowRange
 from services.dataset.rows.mapped import MappedPack, MappedPacks
 from services.dataset.rows.writer import Run
@@ -40,6 +41,28 @@ class ReadPlan:
     def pack_count(self) -> int:
         """Packs that have to be open to read all rows at once."""
         return len({slice_.pack for slice_ in self.slices})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FilteredRead:
+    """Where rows lie of which some satisfy a condition."""
+
+    slices: tuple[Slice, ...]
+    schema: pa.Schema
+    condition: Filter
+
+    def batches(self, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> Iterator[pa.RecordBatch]:
+        """The rows that satisfy it. For a thread other than the event loop's.
+
+        Raises:
+            InvalidFilter: it cannot be computed for a row.
+        """
+        for slices, opened in _windows(self.slices, packs, run):
+            for slice_ in slices:
+                rows = opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count)
+                found = self.condition.select(pa.Table.from_batches([rows])).select(self.schema.names)
+                for batch in found.combine_chunks().to_batches():
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
 
 
 def project(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
@@ -77,16 +100,20 @@ def read(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]])
     if plan.pack_count <= WINDOW_PACKS:
         opened = run(packs.open(slice_.pack for slice_ in plan.slices))
         return pa.Table.from_batches(_batches(plan.slices, opened, plan.schema), plan.schema)
-    return _windows(plan, packs, run)
+    return (
+        batch for slices, opened in _windows(plan.slices, packs, run) for batch in _batches(slices, opened, plan.schema)
+    )
 
 
-def _windows(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> Iterator[pa.RecordBatch]:
+def _windows(
+    slices: Sequence[Slice], packs: MappedPacks, run: Run[Mapping[str, MappedPack]]
+) -> Iterator[tuple[list[Slice], Mapping[str, MappedPack]]]:
+    """The slices, as many at a time as lie in a few packs, with these packs."""
     window: list[Slice] = []
     names: set[str] = set()
-    for slice_ in itertools.chain(plan.slices, (None,)):
+    for slice_ in itertools.chain(slices, (None,)):
         if slice_ is None or (slice_.pack not in names and len(names) == WINDOW_PACKS):
-            opened = run(packs.open(sorted(names)))
-            yield from _batches(window, opened, plan.schema)
+            yield window, run(packs.open(sorted(names)))
             window, names = [], set()
         if slice_ is not None:
             window.append(slice_)
