@@ -9,6 +9,8 @@ import torch
 from headwater.datasets.shapes import shape_of
 from headwater.errors import InvalidArgument
 
+_ALIGNMENT = 64
+
 
 class NotATensor(InvalidArgument):
     """The column's values cannot be the rows of one tensor."""
@@ -21,13 +23,17 @@ def to_tensors(rows: pa.Table) -> dict[str, Any]:
 
     Tensors are made of numbers, booleans, and fixed-size lists of numbers (with the shape that the field's
     ``headwater.shape`` says); of timestamps, dates, times and durations, as integers in the column's unit.
-    Texts, bytes, and all else are lists, of one value a row. Numbers share Arrow's memory when they lie in one piece:
-    write to a clone, not to the result.
+    Texts, bytes, and all else are lists, of one value a row. Numbers share Arrow's memory when they lie in one piece
+    and are aligned: write to a clone, not to the result.
+
+    Every tensor begins at a multiple of 64 bytes. Kernels add up numbers in another order when it does not, and what
+    comes by Flight lies anywhere: the same rows would give other last bits each time.
 
     Raises:
         NotATensor: a column of numbers or times has nulls.
     """
-    return {field.name: _converted(rows.column(index), field) for index, field in enumerate(rows.schema)}
+    converted = ((field.name, _converted(rows.column(index), field)) for index, field in enumerate(rows.schema))
+    return {name: _aligned(value) if isinstance(value, torch.Tensor) else value for name, value in converted}
 
 
 def to_tensor(column: pa.ChunkedArray, field: pa.Field) -> torch.Tensor:
@@ -69,6 +75,10 @@ def pinned(value: Any) -> Any:
         case tuple() if type(value) is tuple:
             return tuple(pinned(item) for item in value)
     return value
+
+
+def _aligned(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 def _converted(column: pa.ChunkedArray, field: pa.Field) -> Any:

@@ -71,6 +71,7 @@ async def test_batches_are_tensors_in_the_shapes_of_their_columns(
         assert batches[0]["image"].shape == (BATCH, 1, 4, 8)
         assert batches[-1]["image"].shape == (ROWS % BATCH, 1, 4, 8)
         assert torch.equal(torch.cat([batch["row"] for batch in batches]), torch.arange(ROWS))
+        assert {batch[name].data_ptr() % 64 for batch in batches for name in ("row", "image")} == {0}
         whole = datasets.reader(connection, version, "train").read_all()
         wanted = whole["image"].combine_chunks().flatten().to_numpy().reshape(ROWS, 1, 4, 8)
         assert np.array_equal(torch.cat([batch["image"] for batch in batches]).numpy(), wanted)

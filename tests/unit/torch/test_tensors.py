@@ -121,6 +121,21 @@ def test_tensors_of_an_extension_type_have_its_shape() -> None:
         assert to_tensors(table)["x"].tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
 
 
+@pytest.mark.parametrize("start", range(0, 40, 3))
+def test_tensors_are_aligned_wherever_their_rows_begin(start: int) -> None:
+    """So that the same rows give the same bits."""
+    rows = pa.table({"number": np.arange(100, dtype=np.int32), "flag": np.arange(100) % 2 == 0, "x": np.arange(100.0)})
+    made = to_tensors(rows.slice(start, 50))
+    assert {name: tensor.data_ptr() % 64 for name, tensor in made.items()} == {"number": 0, "flag": 0, "x": 0}
+    assert made["number"].tolist() == list(range(start, start + 50))
+
+
+def test_aligned_rows_are_not_copied() -> None:
+    values = images(128)
+    made = to_tensors(pa.table({"x": values}).slice(64))["x"]
+    assert made.data_ptr() == values.values.buffers()[1].address + 64 * 8 * 4
+
+
 def test_no_rows_are_tensors_without_rows() -> None:
     rows = pa.table({"x": images(), "flag": [True] * 3, "time": pa.array([1, 2, 3], pa.timestamp("s"))})
     shapes = {name: tuple(value.shape) for name, value in to_tensors(rows[:0]).items()}
