@@ -1,5 +1,6 @@
 """Combining the splits of two commits that come from one base."""
 
+import bisect
 import dataclasses
 from collections.abc import Mapping, Sequence
 
@@ -77,7 +78,7 @@ class RowMerge:
         return await self._by_place(ours, theirs, max_conflicts)
 
     async def _by_place(self, ours: Sequence[Hunk], theirs: Sequence[Hunk], max_conflicts: int) -> Combined:
-        ours, theirs = _row_by_row(ours), _row_by_row(theirs)
+        ours, theirs = _row_by_row(ours, theirs), _row_by_row(theirs, ours)
         both = {_extent(hunk) for hunk in ours} & {_extent(hunk) for hunk in theirs}
         our_contents = await _contents(self._ours, [hunk for hunk in ours if _extent(hunk) in both])
         their_contents = await _contents(self._theirs, [hunk for hunk in theirs if _extent(hunk) in both])
@@ -158,11 +159,14 @@ def _extent(hunk: Hunk) -> tuple[int, int, int]:
     return hunk.first, hunk.count, hunk.other_count
 
 
-def _row_by_row(hunks: Sequence[Hunk]) -> list[Hunk]:
-    """The hunks, those in which as many rows came as went taken to be rows that changed, each by itself."""
+def _row_by_row(hunks: Sequence[Hunk], others: Sequence[Hunk]) -> list[Hunk]:
+    """The hunks, those in which as many rows came as went taken to be rows that changed, each by itself: unless the
+    others put rows in between, for which it would have to be known what stands where."""
+    put_in = [other.first for other in others if not other.count]
     parts: list[Hunk] = []
     for hunk in hunks:
-        if 1 < hunk.count == hunk.other_count and len(parts) + hunk.count <= MAX_ROWS:
+        is_whole = bisect.bisect_right(put_in, hunk.first) < bisect.bisect_left(put_in, hunk.end)
+        if 1 < hunk.count == hunk.other_count and not is_whole and len(parts) + hunk.count <= MAX_ROWS:
             parts += [Hunk(hunk.first + at, 1, hunk.other_first + at, 1) for at in range(hunk.count)]
         else:
             parts.append(hunk)
