@@ -7,6 +7,7 @@ that is a fork of the one that a source was made in starts a fresh one, ``headwa
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -18,6 +19,7 @@ from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
 from headwater.datasets import relay
 from headwater.datasets.catalog import resolve
+from headwater.datasets.states import VersionDeprecated
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT, CommitName, DatasetVersionName
 
@@ -106,7 +108,10 @@ def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa
 def _info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
     descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
     with flight_errors():
-        return connection.flight().get_flight_info(descriptor, connection.flight_options(_INFO_TIMEOUT_S))
+        info = connection.flight().get_flight_info(descriptor, connection.flight_options(_INFO_TIMEOUT_S))
+    if info.app_metadata:
+        warnings.warn(info.app_metadata.decode(), VersionDeprecated, stacklevel=2)
+    return info
 
 
 def _width(field: pa.Field) -> int:

@@ -11,6 +11,10 @@ class VersionArchived(FailedPrecondition):
     text = "The dataset version is archived."
 
 
+class VersionDeprecated(UserWarning):
+    """A version is read that should not be used for new work."""
+
+
 def check_usable(version: datasets_pb2.DatasetVersion) -> tuple[str, ...]:
     """What who uses the version should know; empty when there is nothing.
 

@@ -14,7 +14,9 @@ import torch
 
 from headwater import datasets
 from headwater.client import Connection
+from headwater.datasets import history
 from headwater.datasets.packages import PackageMissing
+from headwater.datasets.states import VersionDeprecated
 from headwater.errors import HeadwaterError
 
 ROWS = 1_000
@@ -64,6 +66,23 @@ async def test_the_filter_goes_to_the_server(connection: Connection, version: st
         assert len(frame) == len(range(0, ROWS, 3))
         with pytest.raises(HeadwaterError):
             datasets.to_numpy(connection, "d", "train", filter="nope = 1")
+
+    await asyncio.to_thread(story)
+
+
+async def test_who_reads_a_deprecated_version_is_warned_and_an_archived_one_is_not_read(
+    connection: Connection, version: str
+) -> None:
+    """M-19, M-20."""
+
+    def story() -> None:
+        history.deprecate(connection, version, "use another one")
+        with pytest.warns(VersionDeprecated, match="v1.0.0 is deprecated: use another one"):
+            assert datasets.to_arrow(connection, version, "train").num_rows == ROWS
+        history.archive(connection, version, "wrong labels")
+        with pytest.raises(HeadwaterError) as refusal:
+            datasets.to_arrow(connection, version, "train")
+        assert refusal.value.reason == "DATASET_VERSION_ARCHIVED"
 
     await asyncio.to_thread(story)
 
