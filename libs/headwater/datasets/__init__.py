@@ -20,22 +20,31 @@ from headwater.datasets.catalog import (
     resolve_version,
     update,
 )
+from headwater.datasets.check import Checked, Problem, check
+from headwater.datasets.changes import MergeConflict, diff, edit, merge, revert
 from headwater.datasets.documents import document
 from headwater.datasets.export import export_version
 from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
 from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
-from headwater.datasets.push import Progress, Pushed, RowSource, Tables, push, put
+from headwater.datasets.local import open_local
+from headwater.datasets.pushing import Progress, Pushed, RowSource, Tables, push, put
 from headwater.datasets.ray import to_ray
 from headwater.datasets.read import pull, reader, schema, verify
-from headwater.datasets.split import split
+from headwater.datasets.splitting import split
 
 __all__ = [
+    "MergeConflict",
+    "Checked",
+    "Problem",
     "Progress",
     "Pushed",
     "RowSource",
     "Selection",
     "Tables",
+    "check",
+    "diff",
     "document",
+    "edit",
     "export_version",
     "get",
     "get_version",
@@ -43,12 +52,14 @@ __all__ = [
     "list_datasets",
     "list_source_files",
     "list_versions",
+    "open_local",
     "pull",
     "push",
     "put",
     "reader",
     "resolve",
     "resolve_version",
+    "revert",
     "schema",
     "split",
     "to_arrow",

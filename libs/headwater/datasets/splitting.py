@@ -9,7 +9,7 @@ from headwater import references
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2
 from headwater.datasets import catalog
-from headwater.datasets.push import Progress, Pushed, push
+from headwater.datasets.pushing import Progress, Pushed, push
 from headwater.datasets.read import reader
 from headwater.files import split_by
 from headwater.files.divided import Divided
