@@ -20,8 +20,8 @@ from headwater.datasets.catalog import (
     resolve_version,
     update,
 )
-from headwater.datasets.check import Checked, Problem, check
 from headwater.datasets.changes import MergeConflict, diff, edit, merge, revert
+from headwater.datasets.check import Checked, Problem, check
 from headwater.datasets.documents import document
 from headwater.datasets.export import export_version
 from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
@@ -33,8 +33,8 @@ from headwater.datasets.read import pull, reader, schema, verify
 from headwater.datasets.splitting import split
 
 __all__ = [
-    "MergeConflict",
     "Checked",
+    "MergeConflict",
     "Problem",
     "Progress",
     "Pushed",
@@ -52,6 +52,7 @@ __all__ = [
     "list_datasets",
     "list_source_files",
     "list_versions",
+    "merge",
     "open_local",
     "pull",
     "push",

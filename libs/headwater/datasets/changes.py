@@ -12,8 +12,9 @@ print(edit.commit.name)
 
 import contextlib
 import dataclasses
+import itertools
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -25,6 +26,7 @@ from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, flight_pb2, history_pb2
 from headwater.datasets.catalog import history_stub, stub
 from headwater.datasets.history import get_commit
+from headwater.datasets.read import reader
 from headwater.errors import Aborted, FailedPrecondition, HeadwaterError
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT, BranchName
@@ -57,6 +59,21 @@ class Diff:
     """How many there are, of every split."""
     truncated: bool
     """There are more changed rows than are listed."""
+    base: str
+    """The resource name of the commit that was compared."""
+    target: str
+    """That of the commit it was compared with."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChangedRow:
+    """A row that differs, with its values."""
+
+    change: history_pb2.RowChange
+    before: Mapping[str, Any] | None
+    """None: the row is new."""
+    after: Mapping[str, Any] | None
+    """None: the row is gone."""
 
 
 def diff(
@@ -81,7 +98,23 @@ def diff(
     rows: list[history_pb2.RowChange] = []
     for part in history_stub(connection).DiffCommits(request):
         rows.extend(part.changes)
-    return Diff(tuple(rows), tuple(part.splits), part.truncated)
+    return Diff(tuple(rows), tuple(part.splits), part.truncated, *names)
+
+
+def values(connection: Connection, difference: Diff, columns: Sequence[str] = ()) -> Iterator[ChangedRow]:
+    """The listed rows with their values, or those of some columns; rows that lie side by side are read together."""
+    for split, group in itertools.groupby(difference.changes, key=lambda change: change.split):
+        changes = list(group)
+        gone = [change.base_row for change in changes if change.HasField("base_row")]
+        come = [change.target_row for change in changes if change.HasField("target_row")]
+        before = _rows_at(connection, difference.base, split, gone, columns)
+        after = _rows_at(connection, difference.target, split, come, columns)
+        for change in changes:
+            yield ChangedRow(
+                change,
+                before[change.base_row] if change.HasField("base_row") else None,
+                after[change.target_row] if change.HasField("target_row") else None,
+            )
 
 
 def merge(
@@ -166,11 +199,16 @@ class Editing:
         )
         return self._put(flight_pb2.WriteCommand(edit=command), rows)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the branch, which rows have to have."""
+        upload = stub(self._connection).GetUpload(datasets_pb2.GetUploadRequest(name=self._upload))
+        commit = history_stub(self._connection).GetCommit(history_pb2.GetCommitRequest(name=upload.base_commit))
+        return pa.ipc.read_schema(pa.py_buffer(commit.arrow_schema))
+
     def remove(self, split: str, first_row: int, count: int) -> flight_pb2.PutResult:
         """Remove rows by place."""
-        commit = history_stub(self._connection).GetCommit(history_pb2.GetCommitRequest(name=self._base()))
-        schema = pa.ipc.read_schema(pa.py_buffer(commit.arrow_schema))
-        return self.replace(split, first_row, count, schema.empty_table())
+        return self.replace(split, first_row, count, self.schema.empty_table())
 
     def upsert(self, split: str, rows: Rows) -> flight_pb2.PutResult:
         """Replace the rows that have the keys of these, and add those whose keys are new at the end.
@@ -219,9 +257,6 @@ class Editing:
                     raise
             service.RebaseUpload(datasets_pb2.RebaseUploadRequest(name=self._upload))
 
-    def _base(self) -> str:
-        return stub(self._connection).GetUpload(datasets_pb2.GetUploadRequest(name=self._upload)).base_commit
-
     def _put(self, command: flight_pb2.WriteCommand, rows: Rows) -> flight_pb2.PutResult:
         batches: Iterable[Any] = rows.to_batches(max_chunksize=_MESSAGE_ROWS) if isinstance(rows, pa.Table) else rows
         descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
@@ -257,6 +292,20 @@ def edit(
     parent = str(references.dataset(dataset, project))
     request = datasets_pb2.CreateUploadRequest(parent=parent, branch=branch, inherit=True, request_id=str(uuid.uuid4()))
     return Editing(connection, stub(connection).CreateUpload(request).name, message, version, rebase=rebase)
+
+
+def _rows_at(
+    connection: Connection, commit: str, split: str, numbers: Sequence[int], columns: Sequence[str]
+) -> dict[int, Mapping[str, Any]]:
+    """The rows of these numbers."""
+    found: dict[int, Mapping[str, Any]] = {}
+    ordered = sorted(numbers)
+    # Numbers that follow one another differ from their places by the same.
+    for _, run in itertools.groupby(enumerate(ordered), key=lambda item: item[1] - item[0]):
+        rows = [number for _, number in run]
+        part = reader(connection, commit, split, columns=columns, first_row=rows[0], row_limit=len(rows))
+        found |= zip(rows, part.read_all().to_pylist(), strict=True)
+    return found
 
 
 def _merged(answer: history_pb2.MergeBranchResponse) -> history_pb2.MergeBranchResponse:

@@ -10,6 +10,7 @@ from services.dataset.changes import diff, hunks
 from services.dataset.changes.errors import MergeConflict
 from services.dataset.changes.model import ChangeKind
 from services.dataset.history.errors import BranchMoved
+from services.dataset.history.model import Commit
 from tests.unit.dataset.changing import Digits, Rows, digits, small_trees
 
 EXAMPLES = settings(max_examples=120, deadline=None)
@@ -50,7 +51,7 @@ def scripts(draw: st.DrawFn, size: int, side: int, density: int = 4) -> Script:
     changed = draw(st.dictionaries(numbers, values, max_size=density)) if size else {}
     removed = draw(st.sets(numbers, max_size=density)) if size else set()
     places = draw(st.sets(st.integers(0, size), max_size=2))
-    put_in = {}
+    put_in: dict[int, Rows] = {}
     for place in sorted(places):
         count = draw(st.integers(1, 3))
         put_in[place] = [(10_000 * side + 10 * place + at, "new") for at in range(count)]
@@ -81,7 +82,7 @@ def together(base: Rows, ours: Script, theirs: Script) -> list[tuple[int, str]] 
     ).apply(base)
 
 
-async def forked(world: Digits, base: Rows, ours: Rows, theirs: Rows) -> tuple[object, object]:
+async def forked(world: Digits, base: Rows, ours: Rows, theirs: Rows) -> tuple[Commit, Commit]:
     first = await world.push(train=base)
     await world.branch("side", first)
     return await world.push(train=ours), await world.push("side", train=theirs)
@@ -127,7 +128,7 @@ KEYED = st.dictionaries(st.integers(0, 60), st.sampled_from(["a", "b", "c"]), ma
 def sides(draw: st.DrawFn, count: int) -> list[Rows]:
     """Rows of as many commits, each with what it has in common with the first, in an order of its own."""
     first = draw(KEYED)
-    found = [list(first.items())]
+    found: list[Rows] = [list(first.items())]
     for _ in range(count - 1):
         gone = draw(st.sets(st.integers(0, 60), max_size=5))
         new = draw(st.dictionaries(st.integers(0, 60), st.sampled_from(["a", "b", "c"]), max_size=5))
