@@ -165,7 +165,8 @@ class _Builder:
         pattern = literal_of(node.expression)
         if not isinstance(pattern, str):
             raise InvalidFilter("LIKE needs a text.")
-        return pc.match_like(self.build(node.this), pattern)
+        matches = pc.match_like(self.build(node.this), pattern)
+        return ~matches if node.args.get("negate") else matches
 
     def _is(self, node: exp.Is) -> Any:
         if isinstance(node.expression, exp.Null):

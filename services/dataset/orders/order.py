@@ -132,7 +132,7 @@ def shard_count_of(first: int, end: int, shard: tuple[int, int], batch_rows: int
         begin, stop = index * length // count, (index + 1) * length // count
         return batches * part + min(max(rest - begin, 0), stop - begin)
 
-    return before(end) - before(first)
+    return before(end) - before(first) if first < end else 0
 
 
 def _key(name: bytes, shuffle: Shuffle) -> int:
