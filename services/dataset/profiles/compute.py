@@ -40,6 +40,8 @@ async def _split(subject: ProfileSubject, split: SplitSource, limits: Limits, pr
     summary = TableSummary(schema, limits)
     row_count, size_bytes = 0, 0.0
     async for window in split.windows(needed, condition):
+        if not window.row_count:
+            continue
         kept = await asyncio.to_thread(_add, summary, window, condition)
         row_count += kept
         size_bytes += window.size_bytes * kept / window.row_count

@@ -29,7 +29,7 @@ _FRESHNESS = {
 
 def profile_to_proto(judged: Judged) -> profiles_pb2.DatasetProfile:
     """A profile."""
-    profile = judged.profile
+    profile, version = judged.profile, judged.profile.subject.version
     return profiles_pb2.DatasetProfile(
         name=str(profile.name),
         state=_STATES[profile.state],
@@ -41,7 +41,7 @@ def profile_to_proto(judged: Judged) -> profiles_pb2.DatasetProfile:
         splits=[_split(split) for split in profile.splits],
         rows_done=profile.rows_done,
         filter=profile.subject.filter,
-        checkpoint=profile.subject.checkpoint,
+        checkpoint=f"{version}/checkpoints/{profile.subject.checkpoint}" if profile.subject.checkpoint else "",
     )
 
 

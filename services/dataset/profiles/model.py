@@ -99,7 +99,7 @@ class ProfileSubject:
     columns: tuple[str, ...] = ()
     """Only these; none means all."""
     checkpoint: str = ""
-    """The checkpoint whose copy of the rows is meant; empty: the version's own rows."""
+    """The last segment of the name of the checkpoint whose copy is meant; empty: what readers of the version get."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Profile:
     splits: tuple[SplitProfile, ...] = ()
     """By name; empty unless it is READY. Without their columns in lists."""
     fingerprint: str = ""
-    """What the place looked like that the rows were read from; empty for stored rows, which never change (M-23)."""
+    """As ``sources.Sources.fingerprint``, when the rows were read; empty when nothing is known of it."""
     number: int = dataclasses.field(default=0, compare=False)
     """Grows from profile to profile; the store's to give."""
 
@@ -160,3 +160,13 @@ class Freshness(enum.Enum):
     """The place cannot be reached, or cannot tell."""
     FRESH = enum.auto()
     STALE = enum.auto()
+
+
+def judge(profile: Profile, fingerprint: str | None) -> Freshness:
+    """The profile's freshness, now that the version's rows have this fingerprint (``sources.Sources``)."""
+    # Rows of a version never change, nor does the copy that a checkpoint holds.
+    if profile.subject.checkpoint or fingerprint == "":
+        return Freshness.FRESH
+    if fingerprint is None or not profile.fingerprint:
+        return Freshness.UNKNOWN
+    return Freshness.FRESH if fingerprint == profile.fingerprint else Freshness.STALE

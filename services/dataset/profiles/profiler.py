@@ -92,8 +92,8 @@ class Profiler:
         try:
             if claim.token > self._options.max_attempts:
                 raise ProfileGivenUp(attempts=self._options.max_attempts)
-            source = await self._sources.open(profile.subject)
-            splits = await profile_of(profile.subject, source, progress)
+            async with self._sources.open(profile.subject) as source:
+                splits = await profile_of(profile.subject, source, progress)
         except HeadwaterError as error:
             if error.code in _TRANSIENT and claim.token < self._options.max_attempts:
                 _log.warning("profile failed, will be tried again", profile=str(profile.name), reason=error.reason)

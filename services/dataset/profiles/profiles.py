@@ -7,10 +7,10 @@ from chassis.clock import SystemClock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetVersionName, ProfileName, ViewName
-from services.dataset.datasets import version_named
+from services.dataset.datasets import read_schema, version_named
 from services.dataset.history.resolve import check_usable
-from services.dataset.profiles.model import Freshness, Profile, ProfileSubject
-from services.dataset.profiles.sources import Sources, columns_of
+from services.dataset.profiles.model import Freshness, Profile, ProfileSubject, judge
+from services.dataset.profiles.sources import Sources
 from services.dataset.rows.get import project
 from services.dataset.store import Store, Transaction
 
@@ -44,19 +44,21 @@ class Profiles:
         async with self._store.transaction() as tx:
             first = await tx.first_result("CreateProfile", request_id, body)
             if first is not None:
-                return await self._judged(tx, await tx.get_profile(ProfileName.parse(first)))
-            subject = ProfileSubject(version, columns=tuple(columns))
-            if isinstance(parent, ViewName):
-                view = await tx.get_view(parent)
-                subject = dataclasses.replace(subject, view=str(view.name), filter=view.filter)
-            profile = await begin_profile(tx, subject, author)
-            await tx.remember("CreateProfile", request_id, body, str(profile.name))
-            return await self._judged(tx, profile)
+                profile = await tx.get_profile(ProfileName.parse(first))
+            else:
+                subject = ProfileSubject(version, columns=tuple(columns))
+                if isinstance(parent, ViewName):
+                    view = await tx.get_view(parent)
+                    subject = dataclasses.replace(subject, view=str(view.name), filter=view.filter)
+                profile = await begin_profile(tx, subject, author)
+                await tx.remember("CreateProfile", request_id, body, str(profile.name))
+        return (await self._judged(version, [profile]))[0]
 
     async def get(self, name: ProfileName) -> Judged:
         """One profile, or DatasetNotFound, VersionNotFound, InvalidVersion, ProfileNotFound."""
         async with self._store.transaction() as tx:
-            return await self._judged(tx, await tx.get_profile(name))
+            profile = await tx.get_profile(name)
+        return (await self._judged(profile.subject.version, [profile]))[0]
 
     async def list(self, version: DatasetVersionName, size: int, token: str) -> Page[Judged]:
         """The profiles of a version without their columns, newest first.
@@ -68,11 +70,15 @@ class Profiles:
         below = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
             rows = await tx.list_profiles(version, int(below[0]) if below else None, limit + 1)
-            judged = [await self._judged(tx, profile) for profile in rows]
+        judged = await self._judged(version, rows)
         return page_of(judged, limit, key=lambda each: (each.profile.number,), query=query)
 
-    async def _judged(self, tx: Transaction, profile: Profile) -> Judged:
-        return Judged(profile, await self._sources.freshness(tx, profile))
+    async def _judged(self, version: DatasetVersionName, profiles: Sequence[Profile]) -> Sequence[Judged]:
+        """Freshness is asked for each time, and outside of any transaction: a place may take its time to answer."""
+        if not profiles:
+            return []
+        fingerprint = await self._sources.fingerprint(version)
+        return [Judged(profile, judge(profile, fingerprint)) for profile in profiles]
 
 
 async def begin_profile(tx: Transaction, subject: ProfileSubject, author: str) -> Profile:
@@ -83,7 +89,6 @@ async def begin_profile(tx: Transaction, subject: ProfileSubject, author: str) -
     """
     commit = (await version_named(tx, subject.version)).commit
     check_usable(commit)
-    schema = columns_of(commit)
-    if schema is not None:
-        project(schema, subject.columns)
+    if commit.splits:  # else the columns are somewhere else, and can change
+        project(read_schema(commit.splits[0]), subject.columns)
     return await tx.create_profile(Profile(new_id(), subject, author, SystemClock().now()))
