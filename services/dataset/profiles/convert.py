@@ -42,6 +42,7 @@ def profile_to_proto(judged: Judged) -> profiles_pb2.DatasetProfile:
         rows_done=profile.rows_done,
         filter=profile.subject.filter,
         checkpoint=f"{version}/checkpoints/{profile.subject.checkpoint}" if profile.subject.checkpoint else "",
+        columns=profile.subject.columns,
     )
 
 

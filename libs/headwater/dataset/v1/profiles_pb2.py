@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/dataset/v1/profiles.proto\x12\x14headwater.dataset.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x04\n\x0e\x44\x61tasetProfile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32*.headwater.dataset.v1.DatasetProfile.State\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x41\n\tfreshness\x18\x04 \x01(\x0e\x32..headwater.dataset.v1.DatasetProfile.Freshness\x12\x0c\n\x04view\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12\x32\n\x06splits\x18\x08 \x03(\x0b\x32\".headwater.dataset.v1.SplitProfile\x12\x11\n\trows_done\x18\t \x01(\x03\x12\x0e\n\x06\x66ilter\x18\n \x01(\t\x12\x12\n\ncheckpoint\x18\x0b \x01(\t\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\"P\n\tFreshness\x12\x19\n\x15\x46RESHNESS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46RESHNESS_FRESH\x10\x01\x12\x13\n\x0f\x46RESHNESS_STALE\x10\x02\"z\n\x0cSplitProfile\x12\r\n\x05split\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x34\n\x07\x63olumns\x18\x04 \x03(\x0b\x32#.headwater.dataset.v1.ColumnProfile\"\xf0\x02\n\rColumnProfile\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x12\n\nnull_count\x18\x04 \x01(\x03\x12\x11\n\tnan_count\x18\x05 \x01(\x03\x12\x19\n\x11\x64istinct_estimate\x18\x06 \x01(\x03\x12\x34\n\x07numbers\x18\x07 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\x07lengths\x18\x08 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\ntop_values\x18\t \x03(\x0b\x32 .headwater.dataset.v1.ValueCount\x12\x1a\n\x12top_values_are_all\x18\n \x01(\x08\x12\x32\n\x06images\x18\x0b \x01(\x0b\x32\".headwater.dataset.v1.ImageProfile\"\xd5\x01\n\rNumberProfile\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\x1a\n\x12standard_deviation\x18\x04 \x01(\x01\x12\x31\n\tquantiles\x18\x05 \x03(\x0b\x32\x1e.headwater.dataset.v1.Quantile\x12\x35\n\thistogram\x18\x06 \x03(\x0b\x32\".headwater.dataset.v1.HistogramBin\x12\x16\n\x0einfinite_count\x18\x07 \x01(\x03\"\'\n\x08Quantile\x12\x0c\n\x04rank\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\";\n\x0cHistogramBin\x12\r\n\x05lower\x18\x01 \x01(\x01\x12\r\n\x05upper\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"*\n\nValueCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x8e\x02\n\x0cImageProfile\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x18\n\x10unreadable_count\x18\x02 \x01(\x03\x12\x33\n\x06widths\x18\x03 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\x07heights\x18\x04 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x37\n\rcolour_spaces\x18\x05 \x03(\x0b\x32 .headwater.dataset.v1.ValueCount\x12\x31\n\x07\x66ormats\x18\x06 \x03(\x0b\x32 .headwater.dataset.v1.ValueCountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/dataset/v1/profiles.proto\x12\x14headwater.dataset.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x04\n\x0e\x44\x61tasetProfile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32*.headwater.dataset.v1.DatasetProfile.State\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x41\n\tfreshness\x18\x04 \x01(\x0e\x32..headwater.dataset.v1.DatasetProfile.Freshness\x12\x0c\n\x04view\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12\x32\n\x06splits\x18\x08 \x03(\x0b\x32\".headwater.dataset.v1.SplitProfile\x12\x11\n\trows_done\x18\t \x01(\x03\x12\x0e\n\x06\x66ilter\x18\n \x01(\t\x12\x12\n\ncheckpoint\x18\x0b \x01(\t\x12\x0f\n\x07\x63olumns\x18\x0c \x03(\t\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\"P\n\tFreshness\x12\x19\n\x15\x46RESHNESS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46RESHNESS_FRESH\x10\x01\x12\x13\n\x0f\x46RESHNESS_STALE\x10\x02\"z\n\x0cSplitProfile\x12\r\n\x05split\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x34\n\x07\x63olumns\x18\x04 \x03(\x0b\x32#.headwater.dataset.v1.ColumnProfile\"\xf0\x02\n\rColumnProfile\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x12\n\nnull_count\x18\x04 \x01(\x03\x12\x11\n\tnan_count\x18\x05 \x01(\x03\x12\x19\n\x11\x64istinct_estimate\x18\x06 \x01(\x03\x12\x34\n\x07numbers\x18\x07 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\x07lengths\x18\x08 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\ntop_values\x18\t \x03(\x0b\x32 .headwater.dataset.v1.ValueCount\x12\x1a\n\x12top_values_are_all\x18\n \x01(\x08\x12\x32\n\x06images\x18\x0b \x01(\x0b\x32\".headwater.dataset.v1.ImageProfile\"\xd5\x01\n\rNumberProfile\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\x1a\n\x12standard_deviation\x18\x04 \x01(\x01\x12\x31\n\tquantiles\x18\x05 \x03(\x0b\x32\x1e.headwater.dataset.v1.Quantile\x12\x35\n\thistogram\x18\x06 \x03(\x0b\x32\".headwater.dataset.v1.HistogramBin\x12\x16\n\x0einfinite_count\x18\x07 \x01(\x03\"\'\n\x08Quantile\x12\x0c\n\x04rank\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\";\n\x0cHistogramBin\x12\r\n\x05lower\x18\x01 \x01(\x01\x12\r\n\x05upper\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"*\n\nValueCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x8e\x02\n\x0cImageProfile\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x18\n\x10unreadable_count\x18\x02 \x01(\x03\x12\x33\n\x06widths\x18\x03 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x34\n\x07heights\x18\x04 \x01(\x0b\x32#.headwater.dataset.v1.NumberProfile\x12\x37\n\rcolour_spaces\x18\x05 \x03(\x0b\x32 .headwater.dataset.v1.ValueCount\x12\x31\n\x07\x66ormats\x18\x06 \x03(\x0b\x32 .headwater.dataset.v1.ValueCountb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headwater.dataset.v1.profil
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DATASETPROFILE']._serialized_start=95
-  _globals['_DATASETPROFILE']._serialized_end=624
-  _globals['_DATASETPROFILE_STATE']._serialized_start=458
-  _globals['_DATASETPROFILE_STATE']._serialized_end=542
-  _globals['_DATASETPROFILE_FRESHNESS']._serialized_start=544
-  _globals['_DATASETPROFILE_FRESHNESS']._serialized_end=624
-  _globals['_SPLITPROFILE']._serialized_start=626
-  _globals['_SPLITPROFILE']._serialized_end=748
-  _globals['_COLUMNPROFILE']._serialized_start=751
-  _globals['_COLUMNPROFILE']._serialized_end=1119
-  _globals['_NUMBERPROFILE']._serialized_start=1122
-  _globals['_NUMBERPROFILE']._serialized_end=1335
-  _globals['_QUANTILE']._serialized_start=1337
-  _globals['_QUANTILE']._serialized_end=1376
-  _globals['_HISTOGRAMBIN']._serialized_start=1378
-  _globals['_HISTOGRAMBIN']._serialized_end=1437
-  _globals['_VALUECOUNT']._serialized_start=1439
-  _globals['_VALUECOUNT']._serialized_end=1481
-  _globals['_IMAGEPROFILE']._serialized_start=1484
-  _globals['_IMAGEPROFILE']._serialized_end=1754
+  _globals['_DATASETPROFILE']._serialized_end=641
+  _globals['_DATASETPROFILE_STATE']._serialized_start=475
+  _globals['_DATASETPROFILE_STATE']._serialized_end=559
+  _globals['_DATASETPROFILE_FRESHNESS']._serialized_start=561
+  _globals['_DATASETPROFILE_FRESHNESS']._serialized_end=641
+  _globals['_SPLITPROFILE']._serialized_start=643
+  _globals['_SPLITPROFILE']._serialized_end=765
+  _globals['_COLUMNPROFILE']._serialized_start=768
+  _globals['_COLUMNPROFILE']._serialized_end=1136
+  _globals['_NUMBERPROFILE']._serialized_start=1139
+  _globals['_NUMBERPROFILE']._serialized_end=1352
+  _globals['_QUANTILE']._serialized_start=1354
+  _globals['_QUANTILE']._serialized_end=1393
+  _globals['_HISTOGRAMBIN']._serialized_start=1395
+  _globals['_HISTOGRAMBIN']._serialized_end=1454
+  _globals['_VALUECOUNT']._serialized_start=1456
+  _globals['_VALUECOUNT']._serialized_end=1498
+  _globals['_IMAGEPROFILE']._serialized_start=1501
+  _globals['_IMAGEPROFILE']._serialized_end=1771
 # @@protoc_insertion_point(module_scope)

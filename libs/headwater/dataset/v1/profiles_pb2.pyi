@@ -87,6 +87,7 @@ class DatasetProfile(_message.Message):
     ROWS_DONE_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}/profiles/{profile}`."""
     state: Global___DatasetProfile.State.ValueType
@@ -104,7 +105,7 @@ class DatasetProfile(_message.Message):
     filter: _builtins.str
     """The filter of that view, as it was when the profile was begun."""
     checkpoint: _builtins.str
-    """The checkpoint whose copy of the rows was profiled; empty: the version's own rows."""
+    """The checkpoint whose copy was profiled; empty: what readers of the version got."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was begun."""
@@ -112,6 +113,10 @@ class DatasetProfile(_message.Message):
     @_builtins.property
     def splits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SplitProfile]:
         """The splits, by name."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these columns were looked at; none means all."""
 
     def __init__(
         self,
@@ -127,10 +132,11 @@ class DatasetProfile(_message.Message):
         rows_done: _builtins.int = ...,
         filter: _builtins.str = ...,
         checkpoint: _builtins.str = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_time", b"create_time", "created_by", b"created_by", "error", b"error", "filter", b"filter", "freshness", b"freshness", "name", b"name", "rows_done", b"rows_done", "splits", b"splits", "state", b"state", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "columns", b"columns", "create_time", b"create_time", "created_by", b"created_by", "error", b"error", "filter", b"filter", "freshness", b"freshness", "name", b"name", "rows_done", b"rows_done", "splits", b"splits", "state", b"state", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
