@@ -136,7 +136,7 @@ def merge(
     request = history_pb2.MergeBranchRequest(
         name=str(BranchName(name.project, name.dataset, into)),
         source=get_commit(connection, f"{name.dataset}@{source}", project=name.project).name,
-        message=message,
+        message=message or f"Merge {source} into {into}",
         version=version,
         request_id=str(uuid.uuid4()),
     )
@@ -162,7 +162,7 @@ def revert(
     request = history_pb2.RevertCommitRequest(
         name=str(BranchName(name.project, name.dataset, on)),
         commit=get_commit(connection, f"{name.dataset}@{commit}", project=name.project).name,
-        message=message,
+        message=message or f"Revert {commit}",
         version=version,
         request_id=str(uuid.uuid4()),
     )
