@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from chassis.clock import Clock
 from chassis.db.requests import MemoryRequests
 from headwater.names import DatasetName, UploadName
+from services.dataset.checkpoints.memory import CheckpointMemory, MemoryCheckpoints
+from services.dataset.datastores.memory import DatastoreMemory, MemoryDatastores
 from services.dataset.errors import (
     Collected,
     DatasetAlreadyExists,
@@ -56,6 +58,8 @@ class _State:
     trees: TreeState = dataclasses.field(default_factory=TreeState)
     views: ViewState = dataclasses.field(default_factory=dict)
     profiles: ProfilesState = dataclasses.field(default_factory=ProfilesState)
+    datastores: DatastoreMemory = dataclasses.field(default_factory=DatastoreMemory)
+    checkpoints: CheckpointMemory = dataclasses.field(default_factory=CheckpointMemory)
     requests: MemoryRequests = dataclasses.field(default_factory=MemoryRequests)
 
 
@@ -76,7 +80,7 @@ class MemoryStore:
             self._state = state
 
 
-class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles):
+class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles, MemoryDatastores, MemoryCheckpoints):
     """See ``services.dataset.store.Transaction``."""
 
     def __init__(self, state: _State, now: datetime.datetime) -> None:
@@ -85,6 +89,8 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles)
         self._trees = state.trees
         self._views = state.views
         self._profiles = state.profiles
+        self._datastores = state.datastores
+        self._checkpoints = state.checkpoints
         self._now = now
 
     async def create_dataset(self, dataset: Dataset) -> Dataset:
@@ -258,6 +264,7 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles)
         state = self._state
         splits = [split for _, split in self._trees.puts]
         splits += [split for commit in self._history.commits.values() for split in commit.splits]
+        splits += self._checkpoints.splits
         used = self._trees.keep([split.tree for split in splits])
         needed = {pack for _, pack in state.pins} | {state.chunks[key].placement.pack for key in used}
         free = {digest for digest, pack in state.packs.items() if digest not in needed}

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from headwater.names import DatasetVersionName
 from services.dataset.changes.write import on_loop
-from services.dataset.datasets import read_schema, split_named
-from services.dataset.errors import CheckpointNotFound, NoRowsStored, ShardOutOfRange, ViewNeedsVersion
+from services.dataset.checkpoints.resolve import Readable, readable
+from services.dataset.datasets import read_schema, split_among
+from services.dataset.errors import NoRowsStored, ShardOutOfRange, ViewNeedsVersion
 from services.dataset.filters import Filter
 from services.dataset.history.model import Commit, VersionState
 from services.dataset.history.resolve import commit_of, parse
@@ -112,18 +113,15 @@ class Reads:
 
         Raises:
             What naming a commit raises; SplitNotFound, ColumnNotFound, ShardOutOfRange, VersionArchived, NoRowsStored
-            InvalidFilter, ViewNotFound, ViewNeedsVersion, CheckpointNotFound
+            InvalidFilter, ViewNotFound, ViewNeedsVersion, CheckpointNotFound, CheckpointHasNoRows
         """
         if request.shard_index is not None and request.shard_index >= request.shard_count:
             raise ShardOutOfRange(shard_index=request.shard_index, shard_count=request.shard_count)
-        commit = await self._commit(request.choice.version)
-        # A branch may move before the ticket is redeemed: what it names now is what the reader gets.
-        name = request.choice.version
-        pinned = name if isinstance(parse(name), DatasetVersionName) else str(commit.name)
-        choice = dataclasses.replace(request.choice, version=pinned)
-        split = self._split(commit, choice)
+        commit, found = await self._found(request.choice)
+        choice = pinned(request.choice, commit, found.checkpoint)
+        split = split_among(found.splits, choice.split)
         schema = project(read_schema(split), choice.columns)
-        condition = await self._condition(choice, split)
+        condition = await self.condition(choice, read_schema(split))
         total = split.tree.row_count
         if choice.is_ordered and condition is not None:
             total = sum((await self._matching_of(split, condition)).counts)
@@ -134,20 +132,22 @@ class Reads:
             counts = [-1] * len(cut)
         selected = sum(counts) if -1 not in counts else -1
         size_bytes = split.tree.size_bytes * selected // max(1, split.tree.row_count) if selected >= 0 else -1
-        return Sharded(schema, tuple(cut), selected, size_bytes, _warning(commit))
+        return Sharded(schema, tuple(cut), selected, size_bytes, warning_of(commit))
 
     async def plan(self, selection: Selection) -> ReadPlan | OrderedRead | FilteredRead:
         """Where the selected rows lie. Raises what ``select`` does."""
         choice = selection.choice
-        split = self._split(await self._commit(choice.version), choice)
-        known = self._plans.get(selection)
+        _, found = await self._found(choice)
+        split = split_among(found.splits, choice.split)
+        known = self._plans.get(selection) if found.checkpoint == choice.checkpoint else None
         if known is not None:
             return known
         schema = project(read_schema(split), choice.columns)
-        condition = await self._condition(choice, split)
+        condition = await self.condition(choice, read_schema(split))
         if choice.is_ordered:
             return await self._ordered(selection, split, schema, condition)
-        rows = selection.rows
+        # The ticket of a place does not know how many rows there are; a copy, made since, does.
+        rows = selection.rows if selection.rows.count >= 0 else RowRange(0, split.tree.row_count)
         end = rows.first + rows.count
         async with self._store.transaction() as tx:
             chunks = (
@@ -159,7 +159,8 @@ class Reads:
             held = [chunk for chunk in chunks if condition.may_match(parse_statistics(chunk.statistics))]
             return FilteredRead(tuple(slices_of(held, rows)), schema, condition)
         plan = ReadPlan(tuple(slices_of(chunks, rows)), schema)
-        self._plans.put(selection, plan)
+        if found.checkpoint == choice.checkpoint:
+            self._plans.put(selection, plan)
         return plan
 
     async def _ordered(
@@ -173,10 +174,13 @@ class Reads:
             chunks, order, matching, schema, selection.rows.first, end, selection.shard, choice.global_batch_rows
         )
 
-    async def _condition(self, choice: Choice, split: Split) -> Filter | None:
-        """Filter and view as one condition; None when there is neither."""
+    async def condition(self, choice: Choice, schema: pa.Schema) -> Filter | None:
+        """Filter and view as one condition on rows of this schema; None when there is neither.
+
+        Raises:
+            InvalidFilter, ViewNotFound, ViewNeedsVersion
+        """
         texts = [choice.filter] if choice.filter else []
-        schema = read_schema(split)
         if choice.filter:
             Filter.parse(choice.filter, schema)  # by itself, so that its brackets cannot open the view's
         if choice.view:
@@ -218,16 +222,21 @@ class Reads:
             self._chunks.put(split.tree, known)
         return known
 
-    def _split(self, commit: Commit, choice: Choice) -> Split:
-        if choice.checkpoint:
-            raise CheckpointNotFound(version=choice.version, checkpoint=choice.checkpoint)
-        if not commit.splits:
-            raise NoRowsStored(version=choice.version)
-        return split_named(commit, choice.split)
-
-    async def _commit(self, name: str) -> Commit:
+    async def _found(self, choice: Choice) -> tuple[Commit, Readable]:
+        """What is named, and the rows that its readers get; or NoRowsStored."""
         async with self._store.transaction() as tx:
-            return await commit_of(tx, parse(name, "version"))
+            commit = await commit_of(tx, parse(choice.version, "version"))
+            found = await readable(tx, commit, choice.checkpoint)
+        if not found.splits:
+            raise NoRowsStored(version=choice.version)
+        return commit, found
+
+
+def pinned(choice: Choice, commit: Commit, checkpoint: str = "") -> Choice:
+    """The choice, of what its version names now: a branch may move before the ticket is redeemed, and newer copies may
+    be made, but what is named now is what the reader gets."""
+    name = choice.version if isinstance(parse(choice.version), DatasetVersionName) else str(commit.name)
+    return dataclasses.replace(choice, version=name, checkpoint=checkpoint)
 
 
 def _cut(choice: Choice, rows: RowRange, request: ReadRequest, total: int) -> tuple[list[Selection], list[int]]:
@@ -246,7 +255,7 @@ def _order(chunks: tuple[Chunk, ...], matching: Matching | None, shuffle: Shuffl
     return order_of(row_counts, sizes, matching.counts if matching is not None else row_counts, shuffle)
 
 
-def _warning(commit: Commit) -> str:
+def warning_of(commit: Commit) -> str:
     """M-20: a deprecated version may be read, and whoever reads it is told."""
     if commit.named is None or commit.named.state is not VersionState.DEPRECATED:
         return ""

@@ -9,10 +9,20 @@ from chassis.auth import current_principal
 from chassis.db.requests import body_digest
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
 from headwater.errors import InvalidArgument
-from headwater.names import DatasetName, DatasetVersionName, ProjectName, UploadName, check_segment
+from headwater.names import (
+    BranchName,
+    DatasetName,
+    DatasetVersionName,
+    DatastoreName,
+    ProjectName,
+    UploadName,
+    check_segment,
+)
 from services.dataset import convert
 from services.dataset.changes.changes import Changes
 from services.dataset.datasets import Datasets, new_dataset
+from services.dataset.datastores.convert import path_from_proto
+from services.dataset.datastores.links import LinkRequest, Links
 from services.dataset.history import convert as history
 from services.dataset.history.definition import Dataflow
 from services.dataset.history.model import MAIN, VersionState
@@ -27,11 +37,14 @@ _SETTABLE = ("display_name", "description", "key_columns", "tags", "hidden")
 class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     """``headwater.dataset.v1.DatasetService``; the protos say what each method does."""
 
-    def __init__(self, datasets: Datasets, versions: Versions, uploads: Uploads, changes: Changes) -> None:
+    def __init__(
+        self, datasets: Datasets, versions: Versions, uploads: Uploads, changes: Changes, links: Links
+    ) -> None:
         self._datasets = datasets
         self._versions = versions
         self._uploads = uploads
         self._changes = changes
+        self._links = links
 
     async def CreateDataset(self, request: datasets_pb2.CreateDatasetRequest, context: Context) -> datasets_pb2.Dataset:
         project = ProjectName.parse(request.parent, "parent")
@@ -189,6 +202,26 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
 
     async def AbortUpload(self, request: datasets_pb2.AbortUploadRequest, context: Context) -> datasets_pb2.Upload:
         return convert.upload_to_proto(await self._uploads.abort(UploadName.parse(request.name)))
+
+    async def CommitDataPath(
+        self, request: datasets_pb2.CommitDataPathRequest, context: Context
+    ) -> datasets_pb2.CommitUploadResponse:
+        dataset = DatasetName.parse(request.parent, "parent")
+        kind, path = path_from_proto(request.data_path)
+        link = LinkRequest(
+            branch=BranchName(dataset.project, dataset.dataset, request.branch or MAIN),
+            datastore=DatastoreName.parse(request.data_path.datastore, "data_path.datastore"),
+            kind=kind,
+            path=path,
+            split_by=request.data_path.split_by,
+            version=SemVer.parse(request.version) if request.version else None,
+            message=request.message,
+            base_commit=request.base_commit,
+            author=current_principal().subject,
+            request_id=request.request_id,
+            body=body_digest(request),
+        )
+        return history.appended_to_proto(await self._links.commit(link))
 
     async def _set_state(self, name: str, state: VersionState, message: str, etag: str) -> datasets_pb2.DatasetVersion:
         version = await self._versions.set_state(DatasetVersionName.parse(name), state, message, etag)

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import Port, Seconds, ServiceSettings
+from services.dataset.datastores.allowed import Allowed
 
 
 class Settings(ServiceSettings):
@@ -32,3 +33,24 @@ class Settings(ServiceSettings):
     """Pack files kept mapped for reading; each takes a file handle, and address space but no memory of its own."""
     ticket_ttl_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
     """How long a ticket from GetFlightInfo can be redeemed, in seconds."""
+    datastore_folders: str = ""
+    """Folders of this machine that datastores may be in, with ``:`` between them. Empty: none."""
+    datastore_hosts: str = ""
+    """Hosts that datastores may be on, with ``,`` between them: ``s3.*.amazonaws.com``, ``db.example.com:6432``, or
+    with the address that it must have, ``minio.corp:9000=10.1.2.3``. Empty: none."""
+    datastore_spool_max_bytes: Annotated[int, Field(ge=1)] = 16 * 2**30
+    """Copies of an object store's files that are kept on disk while one path is read, in bytes."""
+    datastore_statement_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    """How long a PostgreSQL datastore may work on one query, in seconds."""
+    max_datastore_reads: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Datastores read at the same time; the next read is refused with RESOURCE_EXHAUSTED and a retry hint."""
+    checkpoint_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """After so long without a sign of life of who copies rows to a checkpoint, another process goes on, in seconds."""
+    checkpoint_poll_interval_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """How often a process looks for checkpoints that others have left, in seconds."""
+
+    @field_validator("datastore_folders", "datastore_hosts")
+    @classmethod
+    def _is_allow_list(cls, value: str, info: ValidationInfo) -> str:
+        Allowed.parse(**{"folders": "", "hosts": "", str(info.field_name).removeprefix("datastore_"): value})
+        return value

@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from headwater.names import DatasetName, UploadName
+from services.dataset.checkpoints.store import Checkpoints
+from services.dataset.datastores.store import Datastores
 from services.dataset.history.store import History
 from services.dataset.model import (
     TO_MAIN,
@@ -202,7 +204,20 @@ class Replays(Protocol):
         ...
 
 
-class Transaction(Catalog, History, Uploads, Rows, Trees, Views, Profiles, Collector, Replays, Protocol):
+class Transaction(
+    Catalog,
+    History,
+    Uploads,
+    Rows,
+    Trees,
+    Datastores,
+    Views,
+    Profiles,
+    Checkpoints,
+    Collector,
+    Replays,
+    Protocol,
+):
     """One transaction: all of it happens or none."""
 
 

@@ -33,7 +33,8 @@ from services.dataset.model import (
 from services.dataset.rows.layout import Layout, parse_schema
 from services.dataset.store import Store, Transaction
 
-_CREATED, _FOUND = "created", "found"
+CREATED, FOUND = "created", "found"
+"""How ``replayed`` is told whether a commit was made."""
 
 
 class InvalidDerivation(InvalidArgument):
@@ -90,7 +91,7 @@ class Uploads:
             first = await tx.first_result("CreateUpload", request_id, body)
             if first is not None:
                 return await tx.get_upload(UploadName.parse(first))
-            await _ensure_dataset(tx, dataset, author)
+            await ensure_dataset(tx, dataset, author)
             # Locked, so that the head is not dropped before the upload holds on to it.
             await tx.get_dataset(dataset, lock=True)
             base = await head_of(tx, name)
@@ -165,14 +166,14 @@ class Uploads:
         async with self._store.transaction() as tx:
             first = await tx.first_result("CommitUpload", request.request_id, request.body)
             if first is not None:
-                return await _replayed(tx, first)
+                return await replayed(tx, first)
             upload = open_upload(await tx.get_upload(request.upload, lock=True))
             branch = BranchName(upload.dataset.project, upload.dataset.dataset, upload.target.branch)
             parents = [upload.target.base] if upload.target.base else []
             draft = await _draft(tx, upload, request)
             made = await append_commit(tx, branch, draft, parents, version=request.version, about=request.about)
             await tx.close_upload(upload.uid, UploadState.COMMITTED)
-            outcome = f"{made.commit.name} {_CREATED if made.created else _FOUND}"
+            outcome = f"{made.commit.name} {CREATED if made.created else FOUND}"
             await tx.remember("CommitUpload", request.request_id, request.body, outcome)
         return made
 
@@ -205,11 +206,12 @@ async def _inheritable(tx: Transaction, dataset: DatasetName, id_: bytes) -> Com
     return base
 
 
-async def _replayed(tx: Transaction, result: str) -> Appended:
+async def replayed(tx: Transaction, result: str) -> Appended:
+    """What was answered before, as remembered: the commit's name, and CREATED or FOUND."""
     name, outcome = result.split()
     commit = await commit_named(tx, name, archived=True)
     version = await tx.get_version(commit.dataset, commit.named.version) if commit.named else None
-    return Appended(commit, version, outcome == _CREATED)
+    return Appended(commit, version, outcome == CREATED)
 
 
 async def _draft(tx: Transaction, upload: Upload, request: CommitRequest) -> Draft:
@@ -241,7 +243,8 @@ async def _draft(tx: Transaction, upload: Upload, request: CommitRequest) -> Dra
     )
 
 
-async def _ensure_dataset(tx: Transaction, name: DatasetName, author: str) -> None:
+async def ensure_dataset(tx: Transaction, name: DatasetName, author: str) -> None:
+    """Create the dataset if it is new, or DatasetAlreadyExists: another one's name differs in case only."""
     try:
         await tx.get_dataset(name)
     except DatasetNotFound:

@@ -24,7 +24,7 @@ _STATES = {
     DatastoreState.ACTIVE: datastores_pb2.Datastore.STATE_ACTIVE,
     DatastoreState.ARCHIVED: datastores_pb2.Datastore.STATE_ARCHIVED,
 }
-_DIALECTS: Mapping[Dialect, "datastores_pb2.SqlDatabase.Dialect"] = {
+_DIALECTS: Mapping[Dialect, "datastores_pb2.SqlDatabase.Dialect.ValueType"] = {
     Dialect.POSTGRESQL: datastores_pb2.SqlDatabase.DIALECT_POSTGRESQL,
     Dialect.SQLITE: datastores_pb2.SqlDatabase.DIALECT_SQLITE,
 }

@@ -105,7 +105,9 @@ class Datastores:
             return await tx.set_credentials(datastore.uid, sorted(credentials.values), sealed)
 
     async def archive(self, name: DatastoreName, etag: str) -> Datastore:
-        """Take a datastore out of use: its name is free, and its credentials are gone. Archiving it again changes nothing.
+        """Take a datastore out of use: its name is free, and its credentials are gone.
+
+        Archiving it again changes nothing.
 
         Raises:
             DatastoreNotFound, EtagMismatch

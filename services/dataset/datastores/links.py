@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from headwater.names import BranchName, DatastoreName, DatasetName
+from headwater.names import BranchName, DatasetName, DatastoreName
 from services.dataset.datastores.datastores import usable
 from services.dataset.datastores.errors import InvalidDataPath
 from services.dataset.datastores.paths import check_path

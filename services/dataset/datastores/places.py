@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -80,7 +80,7 @@ class OpenPath:
         with self.plain.told():
             return self.rows.splits
 
-    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, split: str) -> Generator[pa.RecordBatch, None, None]:
         """See Rows. Raises what ``Places.open`` does."""
         with self.plain.told():
             yield from self.rows.batches(split)

@@ -3,10 +3,13 @@
 import dataclasses
 import enum
 import json
+import types
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from services.dataset.history.errors import InvalidDataflow
+
+_NO_NAMES: Mapping[str, str] = types.MappingProxyType({})
 
 
 class PathKind(enum.Enum):
@@ -64,12 +67,16 @@ def _refuse(constant: str) -> None:
 Definition: TypeAlias = DataPath | Dataflow
 
 
-def definition_from(document: Mapping[str, Any] | None) -> Definition | None:
-    """The definition that ``document()`` has written; None for rows that were pushed."""
+def definition_from(document: Mapping[str, Any] | None, datastores: Mapping[str, str] = _NO_NAMES) -> Definition | None:
+    """The definition that ``document()`` has written; None for rows that were pushed.
+
+    Args:
+        datastores: the resource names of datastores, by their uids, as of now.
+    """
     if document is None:
         return None
     if "dataflow" in document:
         return Dataflow(document["dataflow"]["spec_json"], tuple(document["dataflow"]["inputs"]))
     path = document["data_path"]
     kind = next(kind for kind in PathKind if kind.value in path)
-    return DataPath(path["datastore"], kind, path[kind.value], path["split_by"])
+    return DataPath(path["datastore"], kind, path[kind.value], path["split_by"], datastores.get(path["datastore"], ""))

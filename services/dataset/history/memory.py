@@ -5,7 +5,9 @@ import datetime
 from collections.abc import Sequence
 
 from headwater.names import BranchName, DatasetName, TagName
+from services.dataset.datastores.memory import DatastoreMemory
 from services.dataset.errors import VersionNotFound
+from services.dataset.history.definition import DataPath
 from services.dataset.history.errors import (
     BranchAlreadyExists,
     BranchNotFound,
@@ -56,6 +58,7 @@ class MemoryHistory(Catalog):
     """See ``services.dataset.history.store.History``; the other pieces of the transaction have the datasets."""
 
     _history: HistoryState
+    _datastores: DatastoreMemory
     _now: datetime.datetime
 
     async def now(self) -> datetime.datetime:
@@ -74,6 +77,7 @@ class MemoryHistory(Catalog):
         commit = self._history.commits.get(id_)
         if commit is None or commit.dataset != dataset:
             raise CommitNotFound(dataset=dataset, commit=id_.hex())
+        commit = self._with_datastore(commit)
         for version in self._history.versions.get(dataset, {}).values():
             if version.commit.id == id_:
                 named = Named(version.version, version.state, version.state_message)
@@ -186,6 +190,14 @@ class MemoryHistory(Catalog):
         before = versions[version.version]
         versions[version.version] = dataclasses.replace(version, revision=before.revision + 1)
         return await self.get_version(version.dataset, version.version)
+
+    def _with_datastore(self, commit: Commit) -> Commit:
+        """With the present name of the datastore that its definition refers to."""
+        if not isinstance(commit.definition, DataPath):
+            return commit
+        known = self._datastores.datastores.get(commit.definition.datastore_uid)
+        path = dataclasses.replace(commit.definition, datastore=str(known.name) if known else "")
+        return dataclasses.replace(commit, definition=path)
 
     def _is_taken(self, owner: BranchName | TagName, name: str) -> bool:
         dataset = _dataset(owner)

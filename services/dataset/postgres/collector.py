@@ -110,6 +110,7 @@ WITH dropped AS (
     WHERE id = ANY(CAST(:nodes AS bigint[]))
       AND NOT EXISTS (SELECT FROM commit_splits WHERE root_id = nodes.id)
       AND NOT EXISTS (SELECT FROM upload_splits WHERE root_id = nodes.id)
+      AND NOT EXISTS (SELECT FROM checkpoint_splits WHERE root_id = nodes.id)
       AND NOT EXISTS (SELECT FROM node_children WHERE child_id = nodes.id)
     RETURNING id
 )

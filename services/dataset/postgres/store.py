@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
+from services.dataset.checkpoints.postgres import PostgresCheckpoints
+from services.dataset.datastores.postgres import PostgresDatastores
 from services.dataset.history.postgres import PostgresHistory
 from services.dataset.postgres.collector import PostgresCollector
 from services.dataset.postgres.rows import PostgresRows
@@ -21,7 +23,15 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 class PostgresTransaction(
-    PostgresViews, PostgresProfiles, PostgresHistory, PostgresUploads, PostgresRows, PostgresTrees, PostgresCollector
+    PostgresViews,
+    PostgresProfiles,
+    PostgresCheckpoints,
+    PostgresDatastores,
+    PostgresHistory,
+    PostgresUploads,
+    PostgresRows,
+    PostgresTrees,
+    PostgresCollector,
 ):
     """See ``services.dataset.store.Transaction``."""
 

@@ -1,13 +1,14 @@
 """Commits and the graph that they make."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from headwater.names import DatasetName
+from headwater.names import DatasetName, DatastoreName
+from services.dataset.datastores.tables import DATASTORES
 from services.dataset.history.definition import definition_from
 from services.dataset.history.errors import CommitNotFound
 from services.dataset.history.model import Commit, Link, Named, VersionState
@@ -101,7 +102,16 @@ class PostgresCommits(PostgresCatalog):
         splits: dict[bytes, list[Split]] = {}
         for row in await self._tx.execute(query.order_by(COMMIT_SPLITS.c.name)):
             splits.setdefault(bytes(row.commit_id), []).append(split_of(row))
-        return [_commit(dataset, row, tuple(splits.get(bytes(row.id), ()))) for row in rows]
+        datastores = await self._datastores_of([row.definition for row in rows])
+        return [_commit(dataset, row, tuple(splits.get(bytes(row.id), ())), datastores) for row in rows]
+
+    async def _datastores_of(self, definitions: Sequence[Any]) -> Mapping[str, str]:
+        """The present names of the datastores that the definitions refer to, by uid."""
+        uids = {each["data_path"]["datastore"] for each in definitions if each and "data_path" in each}
+        if not uids:
+            return {}
+        query = sa.select(DATASTORES).where(DATASTORES.c.uid.in_(uids))
+        return {row.uid: str(DatastoreName(row.project, row.datastore)) for row in await self._tx.execute(query)}
 
 
 def commits_with(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -109,7 +119,7 @@ def commits_with(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     return sa.select(COMMITS, _PARENTS, *columns).join(DATASETS, DATASETS.c.uid == COMMITS.c.dataset_uid)
 
 
-def _commit(dataset: DatasetName, row: Any, splits: tuple[Split, ...]) -> Commit:
+def _commit(dataset: DatasetName, row: Any, splits: tuple[Split, ...], datastores: Mapping[str, str]) -> Commit:
     named = None
     if row.major is not None:
         named = Named(SemVer(row.major, row.minor, row.patch), VersionState(row.state), row.state_message)
@@ -119,7 +129,7 @@ def _commit(dataset: DatasetName, row: Any, splits: tuple[Split, ...]) -> Commit
         parents=tuple(map(bytes, row.parents or ())),
         digest=bytes(row.digest),
         splits=splits,
-        definition=definition_from(row.definition),
+        definition=definition_from(row.definition, datastores),
         message=row.message,
         author=row.author,
         derived_from=tuple(row.derived_from),

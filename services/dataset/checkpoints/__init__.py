@@ -1,0 +1,1 @@
+"""Checkpoints: versions at one point in time, with a profile and perhaps a copy of their rows."""
