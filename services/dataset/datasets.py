@@ -10,8 +10,9 @@ from chassis.clock import SystemClock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetName, DatasetVersionName, ProjectName
-from services.dataset.errors import InvalidKeyColumns, SplitNotFound
+from services.dataset.errors import InvalidKeyColumns, NoRowsStored, SplitNotFound
 from services.dataset.history.model import Commit, Version
+from services.dataset.history.resolve import commit_named
 from services.dataset.model import Chunk, Dataset, SemVer, SourceFile, Split
 from services.dataset.store import Store, Transaction
 
@@ -68,6 +69,18 @@ class Datasets:
         async with self._store.transaction() as tx:
             return await version_named(tx, name)
 
+    async def schema_of(self, name: str) -> pa.Schema:
+        """The columns of the rows that the name of a version, commit, branch or tag leads to.
+
+        Raises:
+            What naming a commit raises; NoRowsStored
+        """
+        async with self._store.transaction() as tx:
+            commit = await commit_named(tx, name, field="version")
+        if not commit.splits:
+            raise NoRowsStored
+        return read_schema(commit.splits[0])
+
     async def list_versions(self, dataset: DatasetName, size: int, token: str) -> Page[Version]:
         """Versions, newest first."""
         limit, query = page_size(size), query_digest("versions", dataset)
@@ -121,7 +134,12 @@ def read_schema(split: Split) -> pa.Schema:
 
 def split_named(commit: Commit, name: str) -> Split:
     """The commit's split of that name, or SplitNotFound."""
-    for split in commit.splits:
+    return split_among(commit.splits, name)
+
+
+def split_among(splits: Sequence[Split], name: str) -> Split:
+    """The split of that name, or SplitNotFound."""
+    for split in splits:
         if split.name == name:
             return split
-    raise SplitNotFound(split=name, splits=", ".join(split.name for split in commit.splits))
+    raise SplitNotFound(split=name, splits=", ".join(split.name for split in splits))
