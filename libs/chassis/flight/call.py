@@ -58,11 +58,7 @@ class FlightCall:
         if self.context.is_cancelled():
             work.close()
             raise Cancelled()
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except RuntimeError:  # the loop has ended, and with it the service
-            work.close()
-            raise Cancelled() from None
+        future = self._begin(work)
         while True:
             try:
                 return future.result(_POLL_S)
@@ -75,6 +71,10 @@ class FlightCall:
                     future.cancel()
                     raise Cancelled() from None
 
+    def run_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """As ``run``, also when the client goes away: for work that is of use without it."""
+        return self._begin(work).result()
+
     @property
     def is_local(self) -> bool:
         """Whether the caller is on this host, as far as the connection tells: on a Unix socket or on loopback."""
@@ -85,12 +85,27 @@ class FlightCall:
         """A signed ticket for this caller; ``FlightEdge.get`` will be given ``payload`` when it is redeemed."""
         return flight.Ticket(self.tickets.sign(payload, self.principal.subject, ttl_s))
 
+    def open_ticket(self, ticket: bytes) -> bytes:
+        """The payload of a ticket that came otherwise than by DoGet, checked as there.
+
+        Raises:
+            InvalidTicket, ExpiredTicket, ForeignTicket
+        """
+        return self.tickets.open(ticket, self.principal.subject)
+
     def stream(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> flight.FlightDataStream:
         """A stream whose batches Python makes one by one; what they raise reaches the client as an error of ours.
 
         For a table, or batches that exist already, use ``flight.RecordBatchStream``, which never comes back to Python.
         """
         return GuardedStream(schema, self._guarded(iter(batches), contextvars.copy_context()))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:  # the loop has ended, and with it the service
+            work.close()
+            raise Cancelled() from None
 
     def _guarded(self, batches: Iterator[pa.RecordBatch], context: contextvars.Context) -> Iterator[pa.RecordBatch]:
         # Arrow asks for the batches when the method has returned: each is made in the caller's name again.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
@@ -10,6 +11,7 @@ from headwater import tree
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.catalog import get_version
+from headwater.datasets.sources import flight_info, pin
 from headwater.errors import DataLoss
 from headwater.files.export import export
 from headwater.flight import flight_errors
@@ -23,42 +25,65 @@ class DigestDiffers(DataLoss):
     text = "The rows do not have the digest of their version."
 
 
+class DeprecatedVersion(UserWarning):
+    """A version that is read should not be used any more (M-20)."""
+
+
 def reader(
     connection: Connection,
     version: str,
     split: str,
     *,
     columns: Sequence[str] = (),
+    filter: str = "",  # noqa: A002  # what everybody calls it
+    view: str = "",
+    checkpoint: str = "",
+    shuffle: tuple[int, int] | None = None,
     shard: tuple[int, int] = (0, 1),
+    global_batch_rows: int = 0,
     first_row: int = 0,
     row_limit: int = 0,
+    project: str = DEFAULT_PROJECT,
 ) -> pa.RecordBatchReader:
-    """A stream of the split's rows in order, in batches of 1 to 4 MiB.
+    """A stream of the split's rows in order, in batches of about 2 MiB.
 
     Args:
-        version: a resource name.
+        version: a resource name or a reference: of a version, commit, branch or tag.
         columns: in this order; none means all.
-        shard: ``(index, count)``: the index-th of ``count`` contiguous parts whose sizes differ by one row at most.
-        first_row: leave out the rows before this one; shards divide what remains.
+        filter: only rows that satisfy this condition (docs/reference/filters.md).
+        view: only rows of this view of the version.
+        checkpoint: the copy that this checkpoint of the version holds.
+        shuffle: ``(seed, epoch)``: in the order that these two numbers choose, the same for every reader.
+        shard: ``(index, count)``: the index-th of ``count`` contiguous parts whose sizes differ by one row at most;
+            with ``global_batch_rows``, of each batch the index-th of ``count`` parts.
+        global_batch_rows: cut into batches of so many rows, each of which is shared by all shards.
+        first_row: leave out the rows before this one; shards divide what remains. With ``shuffle`` or
+            ``global_batch_rows`` it is a place in the order, so with the rows of a checkpoint's batches all readers
+            together go on where they were.
         row_limit: at most so many rows; 0 means all.
+        project: where a reference is looked up.
 
     Raises:
-        NotFound, InvalidArgument: there is no such version, split, column or shard.
+        NotFound, InvalidArgument: there is no such version, split, column, view or shard, or the filter is wrong.
         DataLoss: when the stream is read: stored bytes do not match their digest.
     """
     index, count = shard
     command = flight_pb2.GetCommand(
-        version=version,
+        version=pin(connection, version, project=project).name,
         split=split,
         columns=columns,
+        filter=filter,
+        view=view,
+        checkpoint=checkpoint,
+        global_batch_rows=global_batch_rows,
         shard_count=count,
         shard_index=index,
         first_row=first_row,
         row_limit=row_limit,
     )
-    descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
-    with flight_errors():
-        info = connection.flight().get_flight_info(descriptor, connection.flight_options())
+    if shuffle is not None:
+        command.shuffle.seed, command.shuffle.epoch = shuffle
+    info = flight_info(connection, command)
     return pa.RecordBatchReader.from_batches(info.schema, _batches(connection, info))
 
 
@@ -67,9 +92,12 @@ def schema(connection: Connection, version: str) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(get_version(connection, version).arrow_schema))
 
 
-def pull(connection: Connection, version: str, split: str, path: Path, *, columns: Sequence[str] = ()) -> int:
-    """Write the split's rows to a file, as of ``headwater.files.export``; returns how many there were."""
-    rows = reader(connection, version, split, columns=columns)
+def pull(connection: Connection, version: str, split: str, path: Path, **choice: Any) -> int:
+    """Write the split's rows to a file, as of ``headwater.files.export``; returns how many there were.
+
+    ``choice`` says which columns and rows, as of ``reader``.
+    """
+    rows = reader(connection, version, split, **choice)
     return export(rows, rows.schema, path)
 
 

@@ -42,7 +42,7 @@ def describe(connection: Connection, command: flight_pb2.GetCommand) -> Info:
 
     Where the service does not know how many rows satisfy a filter, they are counted, by reading one small column.
     """
-    info = _info(connection, command)
+    info = flight_info(connection, command)
     if info.total_records >= 0:
         return Info(info.schema, int(info.total_records), max(0, int(info.total_bytes)))
     narrow = flight_pb2.GetCommand()
@@ -95,7 +95,7 @@ def pin(connection: Connection, reference: str, *, project: str = DEFAULT_PROJEC
 
 def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:
     """The rows that a command asks for, in batches of 1 to 4 MiB; the stream is cancelled when this is closed."""
-    for endpoint in _info(connection, command).endpoints:
+    for endpoint in flight_info(connection, command).endpoints:
         with flight_errors():
             stream = connection.flight().do_get(endpoint.ticket, connection.flight_options())
         try:
@@ -105,7 +105,8 @@ def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa
             stream.cancel()
 
 
-def _info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
+def flight_info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
+    """The service's answer to a command: the schema, and a ticket for each shard."""
     descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
     with flight_errors():
         info = connection.flight().get_flight_info(descriptor, connection.flight_options(_INFO_TIMEOUT_S))

@@ -70,6 +70,12 @@ class ChunkBuilder:
             self._cut(piece, chunks)
         return chunks
 
+    def push_digested(self, rows: RowDigests) -> list[Chunk]:
+        """As ``push``, of rows that a ``RowHasher`` of the same schema has digested."""
+        chunks: list[Chunk] = []
+        self._cut(rows, chunks)
+        return chunks
+
     def finish(self) -> list[Chunk]:
         """The last chunk, if there are rows that no chunk has yet."""
         return [self._close(ends_naturally=False)] if self._batches else []

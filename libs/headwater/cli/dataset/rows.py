@@ -139,7 +139,17 @@ def list_(name: str = "", *, hidden: bool = False, project: str = DEFAULT_PROJEC
 
 
 @app.command
-def pull(version: str, split: str, target: Path, *, project: str = DEFAULT_PROJECT) -> None:
+def pull(
+    version: str,
+    split: str,
+    target: Path,
+    *,
+    columns: str = "",
+    filter_: Annotated[str, cyclopts.Parameter(name="--filter")] = "",
+    view: str = "",
+    checkpoint: str = "",
+    project: str = DEFAULT_PROJECT,
+) -> None:
     """Write the rows of one split to a .parquet, .arrow, .csv, .jsonl or .tar file.
 
     Parameters
@@ -150,12 +160,21 @@ def pull(version: str, split: str, target: Path, *, project: str = DEFAULT_PROJE
         train, for example.
     target
         The file; replaced when it exists.
+    columns
+        Only these, with commas between them.
+    filter_
+        Only rows that satisfy this condition: "label = 3 AND note IS NOT NULL".
+    view
+        Only rows of this view of the version.
+    checkpoint
+        The copy that this checkpoint of the version holds.
     project
         The project of the dataset.
     """
+    chosen = [name for name in columns.split(",") if name]
     with Connection.discover() as connection:
-        name = datasets.resolve(connection, version, project=project)
-        rows = datasets.pull(connection, name, split, target)
+        choice = {"columns": chosen, "filter": filter_, "view": view, "checkpoint": checkpoint, "project": project}
+        rows = datasets.pull(connection, version, split, target, **choice)
     facts(file=target, rows=f"{rows:,}")
 
 

@@ -1,0 +1,1 @@
+"""Checking rows without storing them."""
