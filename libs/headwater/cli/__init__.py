@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import cyclopts
 
-from headwater.cli import dataset, deployment, model, pipeline, trace, train
+from headwater.cli import dataset, datastore, deployment, model, pipeline, trace, train
 from headwater.cli.render import errors
 from headwater.errors import HeadwaterError
 
@@ -16,6 +16,7 @@ app = cyclopts.App(
     version_flags=["--version"],
 )
 app.command(dataset.app)
+app.command(datastore.app)
 app.command(pipeline.app)
 app.command(train.app)
 app.command(model.app)
