@@ -8,6 +8,7 @@ A client that cuts its rows itself sends some chunks by name. Nothing that it sa
 come are digested and cut here, and chunks that come by name are asked for, with how they begin and end.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from chassis.relay import Relay
 from headwater import tree
+from headwater.errors import Cancelled, HeadwaterError
 from services.dataset.model import Split, Tree
 from services.dataset.rows.layout import Layout
 from services.dataset.rows.writer import ChunkWriter, PutStore, Run
@@ -53,11 +55,16 @@ class PutResult:
 class PutStream:
     """Stores one stream as one split."""
 
-    def __init__(self, schema: pa.Schema, store: PutStore, run: Run[Any]) -> None:
+    def __init__(self, schema: pa.Schema, store: PutStore, run: Run[Any], run_through: Run[Any] | None = None) -> None:
+        """``run`` begins nothing for a client that went away; ``run_through``, if there is one, does.
+
+        With it, what came until then is stored, though nothing lists it: the client may come again with the same rows.
+        """
         self._store = store
         self._run = run
+        self._keeps = run_through is not None
         self._cutter = tree.ChunkBuilder(schema)
-        self._writer = ChunkWriter(store, run)
+        self._writer = ChunkWriter(store, run_through or run)
 
     def put(self, name: str, steps: Iterable[Step]) -> PutResult:
         """Store all rows as the split ``name``; when this returns they are durable. Batches are valid Arrow.
@@ -72,9 +79,13 @@ class PutStream:
                 Relay("put-store", self._store_one, _AHEAD_BYTES) as stores,
                 Relay[Step]("put-digest", lambda step: self._digest(step, stores), _AHEAD_BYTES) as digests,
             ):
-                for step in steps:
-                    for piece in _bounded(step):
-                        digests.send(piece, _weight(piece))
+                try:
+                    for step in steps:
+                        for piece in _bounded(step):
+                            digests.send(piece, _weight(piece))
+                except Cancelled:
+                    self._keep_what_came(digests, stores)
+                    raise
                 digests.finish()
                 self._send(self._cutter.finish(), stores)
                 stores.finish()
@@ -85,6 +96,15 @@ class PutStream:
         # ``run`` begins nothing for a client that went away, whose stream ended early and looked complete.
         self._run(self._store.record(split, chunks))
         return PutResult(split.tree, self._writer.new_chunk_count)
+
+    def _keep_what_came(self, *relays: Relay[Any]) -> None:
+        """Store the chunks that are complete; that no more rows came does not make a chunk of the last ones."""
+        # Nobody is there to be told of an error.
+        with contextlib.suppress(HeadwaterError):
+            for relay in relays:
+                relay.finish()
+            if self._keeps:
+                self._writer.finish()
 
     def _digest(self, step: Step, stores: Relay[tree.Chunk | StoredChunks]) -> None:
         if isinstance(step, pa.RecordBatch):
