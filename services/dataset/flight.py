@@ -1,5 +1,6 @@
 """The Arrow Flight methods: rows in, rows out."""
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,15 +11,22 @@ from pyarrow import flight
 
 from chassis.auth import Role
 from chassis.blobs import Blobs
-from chassis.flight import FlightCall, FlightEdge, FlightWiring, Received
+from chassis.flight import Answer, FlightCall, FlightEdge, FlightWiring, Message, Received
 from chassis.rpc.validation import parse
 from headwater.dataset.v1 import flight_pb2
 from headwater.names import DEFAULT_PROJECT, DatasetName, ProjectName, UploadName, check_segment
 from services.dataset import convert
 from services.dataset.changes.convert import Command, command_from
 from services.dataset.changes.edits import Edits
+from services.dataset.checks import convert as checks
+from services.dataset.checks.check import Check, check_same_columns
+from services.dataset.checks.model import VERDICTS
 from services.dataset.datasets import Datasets, read_schema
-from services.dataset.errors import SelectionTooLarge, TooManyPuts, UnknownCommand
+from services.dataset.datastores.reading import LiveReads
+from services.dataset.errors import NoRowsStored, SelectionTooLarge, TooManyPuts, UnknownCommand
+from services.dataset.handoff.convert import local_files_to_proto
+from services.dataset.handoff.errors import NotLocal
+from services.dataset.handoff.handoff import Handoff
 from services.dataset.history.model import Version
 from services.dataset.reads import Choice, ReadRequest, Reads, Selection
 from services.dataset.rows.convert import steps_of
@@ -41,18 +49,22 @@ class FlightParts:
 
     datasets: Datasets
     reads: Reads
+    live: LiveReads
     uploads: Uploads
     edits: Edits
     store: Store
     blobs: Blobs
     packs: MappedPacks
+    handoff: Handoff
     limits: PutLimits
     max_put_streams: int
+    put_slots: threading.Semaphore
+    """One for each of ``max_put_streams``, of all listeners together."""
     ticket_ttl_s: float
 
 
 class DatasetFlight(FlightEdge):
-    """GetFlightInfo, DoGet, DoPut and ListFlights; flight.proto says what descriptors and tickets hold."""
+    """GetFlightInfo, DoGet, DoPut, DoExchange, DoAction and ListFlights; flight.proto says what they carry."""
 
     roles: ClassVar[Mapping[str, Role]] = {
         "get_flight_info": Role.READER,
@@ -60,16 +72,24 @@ class DatasetFlight(FlightEdge):
         "list_flights": Role.READER,
         "do_get": Role.READER,
         "do_put": Role.WRITER,
+        "do_exchange": Role.READER,
+        "do_action": Role.READER,
+    }
+    actions: ClassVar[Mapping[str, str]] = {
+        "local_files": "For a ticket, the files that hold its rows, to be mapped by a reader on the same host.",
     }
 
     def __init__(self, wiring: FlightWiring, parts: FlightParts) -> None:
         super().__init__(wiring)
         self._parts = parts
-        self._puts = threading.BoundedSemaphore(parts.max_put_streams)
 
     def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """One endpoint for each shard; its ticket is the caller's alone, for a while."""
-        found = call.run(self._parts.reads.select(_request(descriptor)))
+        request = _request(descriptor)
+        try:
+            found = call.run(self._parts.reads.select(request))
+        except NoRowsStored:  # its rows are somewhere else
+            found = self._parts.live.select(request, call.run)
         # No location: the endpoint is where the caller got it from.
         endpoints = [flight.FlightEndpoint(self._ticket(call, shard), []) for shard in found.shards]
         return flight.FlightInfo(
@@ -85,7 +105,11 @@ class DatasetFlight(FlightEdge):
     def get(self, call: FlightCall, payload: bytes) -> flight.FlightDataStream:
         """The rows that the ticket names."""
         selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(payload))
-        plan = call.run(self._parts.reads.plan(selection))
+        try:
+            plan = call.run(self._parts.reads.plan(selection))
+        except NoRowsStored:
+            live = self._parts.live.read(selection, call.run)
+            return call.stream(live.schema, live.batches())
         if not isinstance(plan, ReadPlan):
             return call.stream(plan.schema, plan.batches(self._parts.packs, call.run))
         rows = read(plan, self._parts.packs, call.run)
@@ -103,12 +127,8 @@ class DatasetFlight(FlightEdge):
         if command is None:
             raise UnknownCommand
         upload, split = UploadName.parse(command.upload, "upload"), check_segment(command.split, "split")
-        if not self._puts.acquire(blocking=False):
-            raise TooManyPuts(limit=self._parts.max_put_streams, retry_after_ms=1000)
-        try:
+        with self._slot():
             result = self._put(call, command, upload, split, received, schema)
-        finally:
-            self._puts.release()
         return convert.put_result_to_proto(result).SerializeToString()
 
     def _put(
@@ -129,7 +149,36 @@ class DatasetFlight(FlightEdge):
             return change(upload, split, schema, received, call.run)
         uid = call.run(parts.uploads.require_open(upload)).uid
         store = PutStore(parts.store, parts.blobs, uid, Layout.of(schema), parts.limits)
-        return PutStream(schema, store, call.run).put(split, steps_of(received.messages()))
+        return PutStream(schema, store, call.run, call.run_through).put(split, steps_of(received.messages()))
+
+    def exchange(
+        self,
+        call: FlightCall,
+        descriptor: flight.FlightDescriptor,
+        received: Received,
+        schema: pa.Schema,
+    ) -> Answer:
+        """Say of each row whether it could be stored, and of all together which version they would be."""
+        if descriptor.descriptor_type is not flight.DescriptorType.CMD:
+            raise UnknownCommand
+        command = checks.command_from(descriptor.command)
+        if command.version:
+            check_same_columns(schema, call.run(self._parts.datasets.schema_of(command.version)))
+        return Answer(VERDICTS, self._check(Check(schema, command.split), received))
+
+    def _check(self, check: Check, received: Received) -> Iterator[Message]:
+        with self._slot():
+            for batch in received:
+                yield Message(check.add(batch), b"")
+            yield Message(None, checks.checked_to_proto(check.finish()).SerializeToString())
+
+    def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
+        """The files that hold a ticket's rows: ``local_files``, the only action there is."""
+        if not call.is_local:
+            raise NotLocal
+        selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(call.open_ticket(body)))
+        files = call.run(self._parts.handoff.local_files(selection))
+        yield local_files_to_proto(files).SerializeToString()
 
     def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:
         """Each split of each version, newest first, of the dataset or project that ``criteria`` names.
@@ -147,6 +196,16 @@ class DatasetFlight(FlightEdge):
                 yield from self._versions(call, dataset.name)
             if not (token := page.next_page_token):
                 return
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        """One of the streams of rows that are taken at once."""
+        if not self._parts.put_slots.acquire(blocking=False):
+            raise TooManyPuts(limit=self._parts.max_put_streams, retry_after_ms=1000)
+        try:
+            yield
+        finally:
+            self._parts.put_slots.release()
 
     def _ticket(self, call: FlightCall, selection: Selection) -> flight.Ticket:
         payload = convert.selection_to_proto(selection).SerializeToString()
