@@ -25,7 +25,7 @@ _DIALECTS = {
     "postgresql": datastores_pb2.SqlDatabase.DIALECT_POSTGRESQL,
     "sqlite": datastores_pb2.SqlDatabase.DIALECT_SQLITE,
 }
-_Credentials = Annotated[tuple[str, ...], cyclopts.Parameter(name="--credential", consume_multiple=False)]
+_Credentials = Annotated[tuple[str, ...], cyclopts.Parameter(name="--credential", negative="")]
 
 
 @app.command
@@ -42,7 +42,7 @@ def create(
     region: str = "",
     endpoint: str = "",
     credential: _Credentials = (),
-    credentials_stdin: bool = False,
+    credentials_stdin: Annotated[bool, cyclopts.Parameter(negative="")] = False,
     display_name: str = "",
     project: str = DEFAULT_PROJECT,
 ) -> None:
@@ -136,7 +136,7 @@ def credentials(
     name: str,
     *,
     credential: _Credentials = (),
-    credentials_stdin: bool = False,
+    credentials_stdin: Annotated[bool, cyclopts.Parameter(negative="")] = False,
     remove: bool = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:

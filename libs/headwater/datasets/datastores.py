@@ -150,7 +150,7 @@ def link(
     request = datasets_pb2.CommitDataPathRequest(
         parent=str(references.dataset(dataset, project)),
         branch=branch,
-        data_path=definitions_pb2.DataPath(datastore=_name(datastore, project), split_by=split_by, **chosen),  # type: ignore[arg-type]
+        data_path=definitions_pb2.DataPath(datastore=_name(datastore, project), split_by=split_by, **chosen),
         version=version,
         message=message,
         base_commit=base_commit,
