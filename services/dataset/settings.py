@@ -46,6 +46,14 @@ class Settings(ServiceSettings):
     """Datastores read at the same time; the next read is refused with RESOURCE_EXHAUSTED and a retry hint."""
     checkpoint_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """After so long without a sign of life of who copies rows to a checkpoint, another process goes on, in seconds."""
+    profilers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Profiles computed at the same time; each keeps about one core busy. 0: leave them to other processes."""
+    profile_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """After so long without a sign of life of who computes a profile, another process begins it again, in seconds."""
+    profile_max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """How often a profile is begun before it has failed, when its process ends or what it needs is away."""
+    profile_poll_interval_s: Annotated[float, Field(gt=0, le=60)] = 0.25
+    """How often a process looks for profiles to compute, in seconds."""
     checkpoint_poll_interval_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
     """How often a process looks for checkpoints that others have left, in seconds."""
 

@@ -6,7 +6,7 @@ import grpc.aio
 
 from chassis.auth import current_principal
 from chassis.db.requests import body_digest
-from headwater.dataset.v1 import views_pb2, views_pb2_grpc
+from headwater.dataset.v1 import views_pb2
 from headwater.names import CheckpointName, DatasetVersionName
 from services.dataset.checkpoints import convert
 from services.dataset.checkpoints.checkpoints import Checkpoints
@@ -47,10 +47,3 @@ class CheckpointMethods:
             checkpoints=[convert.checkpoint_to_proto(each) for each in page.items],
             next_page_token=page.next_page_token,
         )
-
-
-class CheckpointServicer(CheckpointMethods, views_pb2_grpc.DatasetViewServiceServicer):
-    """``headwater.dataset.v1.DatasetViewService``, as far as it is about checkpoints."""
-
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self._checkpoints = checkpoints

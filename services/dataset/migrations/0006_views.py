@@ -4,8 +4,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from chassis.db.lease import create_leases_table
-
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -16,8 +14,6 @@ _NOW = sa.text("now()")
 
 def upgrade() -> None:
     """Create the tables."""
-    if not sa.inspect(op.get_bind()).has_table("leases"):
-        create_leases_table()
     op.create_table(
         "views",
         sa.Column("version_uid", sa.Text, sa.ForeignKey("versions.uid"), primary_key=True),

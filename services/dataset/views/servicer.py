@@ -8,6 +8,8 @@ from chassis.auth import current_principal
 from chassis.db.requests import body_digest
 from headwater.dataset.v1 import profiles_pb2, views_pb2, views_pb2_grpc
 from headwater.names import DatasetVersionName, ProfileName, ViewName
+from services.dataset.checkpoints.checkpoints import Checkpoints
+from services.dataset.checkpoints.servicer import CheckpointMethods
 from services.dataset.profiles.convert import profile_to_proto
 from services.dataset.profiles.profiles import Profiles
 from services.dataset.views.convert import check_new_view, view_to_proto
@@ -17,12 +19,13 @@ from services.dataset.views.views import Views
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class DatasetViewServicer(views_pb2_grpc.DatasetViewServiceServicer):
+class DatasetViewServicer(CheckpointMethods, views_pb2_grpc.DatasetViewServiceServicer):
     """``headwater.dataset.v1.DatasetViewService``; the protos say what each method does."""
 
-    def __init__(self, views: Views, profiles: Profiles) -> None:
+    def __init__(self, views: Views, profiles: Profiles, checkpoints: Checkpoints) -> None:
         self._views = views
         self._profiles = profiles
+        self._checkpoints = checkpoints
 
     async def CreateView(self, request: views_pb2.CreateViewRequest, context: Context) -> views_pb2.DatasetView:
         check_new_view(request.view)
