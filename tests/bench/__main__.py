@@ -11,11 +11,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import flight_reads, history, inference_calls, metric_logging
+from tests.bench import dataset_commits, flight_reads, history, inference_calls, metric_logging
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
 
 BENCHES = {
+    "commits": dataset_commits.run,
     "flight": flight_reads.run,
     "history": history.run,
     "inference": inference_calls.run,
