@@ -183,7 +183,7 @@ async def test_what_cannot_be_profiled_is_refused_by_name(connection: Connection
             (NotFound, "VIEW_NOT_FOUND", {"view": "nope"}),
         ):
             with pytest.raises(error) as refused:
-                profiles.begin(connection, "d", **options)  # type: ignore[arg-type]
+                profiles.begin(connection, "d", **options)
             assert refused.value.reason == reason
         for name, reason in (("9", "INVALID_VERSION"), ("v9.0.0", "DATASET_VERSION_NOT_FOUND")):
             with pytest.raises((InvalidArgument, NotFound)) as missing:

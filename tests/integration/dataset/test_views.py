@@ -120,7 +120,7 @@ async def test_views_are_listed_in_pages(pushed: Connection) -> None:
         for number in range(5):
             views.create(pushed, "d", f"v{number}", f"label = {number}")
         request = views_pb2.ListViewsRequest(parent=VERSION, page_size=2)
-        pages = []
+        pages: list[list[str]] = []
         while not pages or request.page_token:
             page = views.stub(pushed).ListViews(request)
             pages.append([view.name.rpartition("/")[2] for view in page.views])
