@@ -150,6 +150,57 @@ async def test_a_process_that_dies_at_a_step_loses_nothing_acknowledged_and_list
     await asyncio.to_thread(afterwards)
 
 
+EDIT_STEPS = [
+    ("after write", 1),
+    ("after publish", 1),
+    ("committed finish_pack", 1),
+    ("after record_tree", 1),
+    ("committed record_tree", 1),
+    ("after add_commit", 1),
+    ("committed add_version", 2),
+]
+
+
+@pytest.mark.parametrize(("step", "versions"), EDIT_STEPS, ids=[step for step, _ in EDIT_STEPS])
+async def test_an_edit_that_dies_at_a_step_is_there_as_a_whole_or_not_at_all(
+    start_service: StartService, start_dying: StartDying, connect: Connect, postgres_url: str, blobs_dir: Path,
+    step: str, versions: int,
+) -> None:  # fmt: skip
+    """Promises 1 and 2, for a commit that changes some rows: what it shares with the one before stays with that."""
+    healthy = await start_service(build, Settings, flight_port=0, pack_max_bytes=1 << 20)
+    address = Endpoints(dataset=healthy.address, dataset_flight=f"127.0.0.1:{healthy.flight_port}")
+    connection = connect(address)
+    before, new = rows(1), rows(2).slice(0, 50_000)
+    after = pa.concat_tables([before.slice(0, 70_000), new, before.slice(80_000)])
+
+    def edit(at: Connection) -> None:
+        with datasets.edit(at, "d") as edit:
+            edit.replace("train", 70_000, 10_000, new)
+
+    def story() -> None:
+        datasets.push(connection, "d", datasets.Tables({"train": before}))
+        process, dying = start_dying(step)
+        with pytest.raises(HeadwaterError):
+            edit(dying)
+        assert process.wait(30) == -9
+        listed = list(datasets.list_versions(connection, "d"))
+        assert [version.digest for version in listed] == [digest_of(after), digest_of(before)][-versions:]
+
+    await asyncio.to_thread(story)
+    assert await _collect(postgres_url, blobs_dir)
+
+    def afterwards() -> None:
+        for version in datasets.list_versions(connection, "d"):
+            datasets.verify(connection, version.name)
+        if versions == 1:
+            edit(connection)
+        newest = datasets.get_version(connection, "d")
+        assert newest.digest == digest_of(after)
+        datasets.verify(connection, newest.name)
+
+    await asyncio.to_thread(afterwards)
+
+
 async def _collect(postgres_url: str, blobs_dir: Path) -> bool:
     """Let the dead upload expire and collect; whether the files that are left are those that the catalogue has."""
     database, blobs = Database(postgres_url, SCHEMA), LocalBlobs(blobs_dir / "dataset")

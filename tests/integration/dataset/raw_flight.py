@@ -39,12 +39,14 @@ def put_raw(address: str, token: str, upload: str, split: str, messages: Iterabl
             raise _told(error) from error
 
 
-def put_and_vanish(address: str, token: str, upload: str, split: str, messages: Iterable[Message]) -> None:
-    """Send the messages as one DoPut, and go away instead of saying that this was all."""
+def put_and_vanish(
+    address: str, token: str, upload: str, split: str, messages: Iterable[Message], command: bytes = b""
+) -> None:
+    """Send the messages as one DoPut, of another command if given, and go away instead of saying that this was all."""
     sent, gone = threading.Event(), threading.Event()
 
     def endless() -> Iterator[bytes]:
-        yield from _requests(upload, split, messages)
+        yield from _requests(upload, split, messages, command)
         sent.set()
         gone.wait(30)
 
@@ -55,8 +57,8 @@ def put_and_vanish(address: str, token: str, upload: str, split: str, messages: 
         gone.set()
 
 
-def _requests(upload: str, split: str, messages: Iterable[Message]) -> Iterator[bytes]:
-    command = flight_pb2.PutCommand(upload=upload, split=split).SerializeToString()
+def _requests(upload: str, split: str, messages: Iterable[Message], command: bytes = b"") -> Iterator[bytes]:
+    command = command or flight_pb2.PutCommand(upload=upload, split=split).SerializeToString()
     first = _field(1, _varint(1 << 3) + _varint(2) + _field(2, command))  # type = CMD, cmd
     for header, body in messages:
         yield first + _field(2, header) + _field(1000, body)
