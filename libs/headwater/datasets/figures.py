@@ -33,6 +33,13 @@ def reading(value: float, kind: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def spread(value: float, kind: str) -> str:
+    """A distance between two numbers of a column of this Arrow type: between two times, so many days or seconds."""
+    if not _TIMES.match(kind) or not math.isfinite(value):
+        return number(value)
+    return f"{number(value / _DAY_S)} days" if value >= _DAY_S else f"{number(value)} s"
+
+
 def size(count: int) -> str:
     """``154.35 GB``: bytes in powers of ten, as disks are sold and ``ls -h --si`` prints."""
     value, unit = float(count), 0

@@ -10,6 +10,9 @@ from services.dataset.profiles.sketches.quantiles import Numbers, QuantileSketch
 
 RANKS: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
+_WHOLE: Final = 2.0**53
+"""Up to here, doubles know whole numbers."""
+
 
 class NumberSummary:
     """Minimum, maximum, moments and quantiles of numbers that come sorted in batches, without NaN."""
@@ -42,7 +45,7 @@ class NumberSummary:
             self._add_moments(finite)
 
     def result(self, *, whole: bool = False) -> NumberProfile | None:
-        """What is known of them; None when there was none. ``whole``: they are whole numbers, which bins do not cut."""
+        """What is known of them; None when there was none. ``whole``: they are whole numbers, and so are the bins."""
         if not self._sketch.count:
             return None
         quantiles = zip(RANKS, self._sketch.quantiles(RANKS), strict=True)
@@ -77,13 +80,25 @@ class NumberSummary:
         numbers, weights = numbers[finite], weights[finite]
         if low == high:
             return (Bin(low, high, self._count),)
-        bins = int(min(self._bins, high - low + 1)) if whole else self._bins
-        # Not low + (high - low) * part: the difference of two doubles can be none.
-        part = np.linspace(0, 1, bins + 1)
-        edges = np.maximum.accumulate(np.clip(low * (1 - part) + high * part, low, high))
-        places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, bins - 1)
-        counts = np.bincount(places, weights, bins)
+        edges = _whole_edges(low, high, self._bins) if whole else _edges(low, high, self._bins)
+        places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+        counts = np.bincount(places, weights, len(edges) - 1)
         return tuple(
             Bin(lower, upper, round(count))
             for lower, upper, count in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
         )
+
+
+def _edges(low: float, high: float, bins: int) -> Numbers:
+    # Not low + (high - low) * part: the difference of two doubles can be none.
+    part = np.linspace(0, 1, bins + 1)
+    return np.maximum.accumulate(np.clip(low * (1 - part) + high * part, low, high))
+
+
+def _whole_edges(low: float, high: float, bins: int) -> Numbers:
+    """Each bin has the same number of whole numbers in it, so that an even distribution looks even."""
+    span = high - low + 1
+    if span >= _WHOLE:
+        return _edges(low, high, bins)
+    width = math.ceil(span / bins)
+    return low + width * np.arange(math.ceil(span / width) + 1, dtype=np.float64)

@@ -115,6 +115,19 @@ def test_a_bin_of_whole_numbers_holds_whole_numbers() -> None:
     numbers = profile_of(pa.array([label for label in range(10) for _ in range(label + 1)])).numbers
     assert numbers is not None
     assert [each.count for each in numbers.histogram] == list(range(1, 11))
+    assert [each.lower for each in numbers.histogram] == list(range(10))
+
+
+def test_an_even_distribution_of_whole_numbers_looks_even() -> None:
+    numbers = profile_of(pa.array([value for value in range(20, 60) for _ in range(7)])).numbers
+    assert numbers is not None
+    assert {each.count for each in numbers.histogram} == {14}
+    assert {each.upper - each.lower for each in numbers.histogram} == {2}
+
+
+def test_no_more_values_are_distinct_than_there_are() -> None:
+    values = pa.array(np.random.default_rng(1).normal(size=4_800).astype(np.float32))
+    assert profile_of(values).distinct_estimate <= 4_800
 
 
 @given(st.lists(st.text(max_size=5) | st.text(min_size=257, max_size=300) | st.none(), max_size=60))

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from headwater.cli.render import output
 from headwater.dataset.v1 import profiles_pb2
-from headwater.datasets.figures import about, number, reading, share, size
+from headwater.datasets.figures import about, number, reading, share, size, spread
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -73,9 +73,9 @@ def _counts(column: profiles_pb2.ColumnProfile) -> str:
 
 
 def _numbers(numbers: profiles_pb2.NumberProfile, kind: str) -> Iterator[str]:
-    spread = f" · mean {reading(numbers.mean, kind)} ± {number(numbers.standard_deviation)}"
+    mean = f" · mean {reading(numbers.mean, kind)} ± {spread(numbers.standard_deviation, kind)}"
     infinite = f" · {numbers.infinite_count:,} infinite" if numbers.infinite_count else ""
-    yield f"  {_range(numbers, kind)}{spread}{infinite}"
+    yield f"  {_range(numbers, kind)}{mean}{infinite}"
     if len(numbers.histogram) > 1:
         yield f"  {_histogram(numbers, kind)}"
 
@@ -91,7 +91,8 @@ def _range(numbers: profiles_pb2.NumberProfile, kind: str) -> str:
 def _histogram(numbers: profiles_pb2.NumberProfile, kind: str) -> str:
     bins = numbers.histogram
     line = sparkline([each.count for each in bins])
-    return f"[green]{line}[/]  [dim]{reading(bins[0].lower, kind)} … {reading(bins[-1].upper, kind)}[/]"
+    last = min(bins[-1].upper, numbers.max)  # bins of whole numbers may end behind the largest
+    return f"[green]{line}[/]  [dim]{reading(bins[0].lower, kind)} … {reading(last, kind)}[/]"
 
 
 def _lengths(column: profiles_pb2.ColumnProfile) -> Iterator[str]:

@@ -279,7 +279,9 @@ class NumberProfile(_message.Message):
 
     @_builtins.property
     def histogram(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistogramBin]:
-        """A histogram of equally wide bins from the smallest to the largest finite number; counts are estimates."""
+        """A histogram of equally wide bins from the smallest to the largest finite number; counts are estimates. Bins of whole
+        numbers are of whole widths, so that the last one may end behind the largest.
+        """
 
     def __init__(
         self,

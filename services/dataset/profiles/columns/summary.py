@@ -1,5 +1,6 @@
 """What the summaries of all types have in common."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -92,7 +93,9 @@ class Presence:
     def profile(self, **facts: object) -> ColumnProfile:
         """The column's profile, with these facts more."""
         known = {"column": self._column, "type": self._type, "count": self._count, "null_count": self._null_count}
-        return ColumnProfile(**{**known, **facts})  # type: ignore[arg-type]
+        profile = ColumnProfile(**{**known, **facts})  # type: ignore[arg-type]
+        # An estimate can be above what is possible.
+        return dataclasses.replace(profile, distinct_estimate=min(profile.distinct_estimate, self._count))
 
 
 def counted(values: pa.ChunkedArray) -> tuple[pa.Array, Counts]:
