@@ -124,4 +124,5 @@ def _batches(connection: Connection, info: flight.FlightInfo) -> Iterator[pa.Rec
     with flight_errors():
         for endpoint in info.endpoints:
             stream = connection.flight().do_get(endpoint.ticket, connection.flight_options())
-            yield from stream.to_reader()
+            # A reader made of the stream would make an OSError of what the server says, without its reason.
+            yield from (chunk.data for chunk in stream if chunk.data is not None)

@@ -100,7 +100,8 @@ def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa
             stream = connection.flight().do_get(endpoint.ticket, connection.flight_options())
         try:
             with flight_errors():
-                yield from stream.to_reader()
+                # A reader made of the stream would make an OSError of what the server says, without its reason.
+                yield from (chunk.data for chunk in stream if chunk.data is not None)
         finally:
             stream.cancel()
 

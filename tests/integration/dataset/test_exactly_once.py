@@ -64,7 +64,8 @@ def run_group(readers: list[Reader], die_after: int | None, victim: int) -> dict
         assert group.join() == [0] * len(readers)
         return None
     group.kill_when(lambda: len(list(parts_in(readers[victim].log))) >= die_after)
-    states: list[dict[str, Any]] = [json.loads(reader.checkpoint.read_text()) for reader in readers if reader.checkpoint.exists()]
+    saved = [reader.checkpoint for reader in readers if reader.checkpoint.exists()]
+    states: list[dict[str, Any]] = [json.loads(checkpoint.read_text()) for checkpoint in saved]
     assert states, "the victim had saved one"
     if len(states) < len(readers):  # one was killed before its first step, so the group has made none
         return readers[0].state or states[0] | {"epoch": 0, "row": 0}

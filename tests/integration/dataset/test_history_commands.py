@@ -72,8 +72,8 @@ async def test_the_history_of_a_dataset_is_worked_with_from_the_command_line(
         assert listed == ["v1.0.0", "archived", commit, "3", "wrong", "labels"]
         assert "active" in headwater("version", "reactivate", "d@v1.0.0")
 
-        listed = headwater("describe", "d", "--key-columns", "a", "--tag", "team=vision", "--tag", "kind=numbers")
-        assert listed.split()[-6:] == ["key", "columns", "a", "tags", "kind=numbers,", "team=vision"]
+        described = headwater("describe", "d", "--key-columns", "a", "--tag", "team=vision", "--tag", "kind=numbers")
+        assert described.split()[-6:] == ["key", "columns", "a", "tags", "kind=numbers,", "team=vision"]
         assert "team=vision" in headwater("describe", "d", "--hidden")
         assert "datasets/d" not in headwater("list")
         assert "datasets/d" in headwater("list", "--hidden")
