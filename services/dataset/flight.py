@@ -76,7 +76,7 @@ class DatasetFlight(FlightEdge):
         "do_action": Role.READER,
     }
     actions: ClassVar[Mapping[str, str]] = {
-        "local_files": "For a ticket, the files that hold its rows, to be mapped by a reader on the same host.",
+        "local_files": "Which files hold rows, for a reader on the same host to map: LocalFilesRequest, LocalFiles.",
     }
 
     def __init__(self, wiring: FlightWiring, parts: FlightParts) -> None:
@@ -173,11 +173,16 @@ class DatasetFlight(FlightEdge):
             yield Message(None, checks.checked_to_proto(check.finish()).SerializeToString())
 
     def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
-        """The files that hold a ticket's rows: ``local_files``, the only action there is."""
+        """The files that hold rows: ``local_files``, the only action there is."""
         if not call.is_local:
             raise NotLocal
-        selection = convert.selection_from_proto(flight_pb2.TicketPayload.FromString(call.open_ticket(body)))
-        files = call.run(self._parts.handoff.local_files(selection))
+        request = parse(flight_pb2.LocalFilesRequest.FromString, body)
+        assert isinstance(request, flight_pb2.LocalFilesRequest)
+        if request.HasField("command"):
+            files = call.run(self._parts.handoff.requested(convert.read_request_from_proto(request.command)))
+        else:
+            payload = flight_pb2.TicketPayload.FromString(call.open_ticket(request.ticket))
+            files = call.run(self._parts.handoff.selected(convert.selection_from_proto(payload)))
         yield local_files_to_proto(files).SerializeToString()
 
     def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:

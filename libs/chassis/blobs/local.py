@@ -9,7 +9,7 @@ synced too (promise 1). A copy of ``root`` made at any moment is a consistent st
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from chassis.blobs.digests import Scheme, key_of
@@ -17,6 +17,8 @@ from chassis.blobs.protocol import BlobNotFound, Blobs, BlobStoreUnavailable, Bl
 from chassis.blobs.spool import SpooledWriter, full_disk_named, remove_older, verified
 
 _READ_BYTES = 2**20
+_State = tuple[int, int, int]
+"""A file's inode, size and time of change, which no user can set back: the same for as long as its bytes are."""
 
 
 class LocalBlobs(Blobs):
@@ -26,7 +28,7 @@ class LocalBlobs(Blobs):
         self._root = root.absolute()
         self._incoming = self._root / "incoming"
         self._synced: set[Path] = set()
-        self._verified: dict[str, tuple[int, int, int]] = {}
+        self._verified: dict[str, _State] = {}
 
     def writer(self, scheme: Scheme = Scheme.SHA256, *, direct: bool = False) -> BlobWriter:
         """See Blobs."""
@@ -60,13 +62,20 @@ class LocalBlobs(Blobs):
 
     async def local_path(self, digest: str) -> Path:
         """See Blobs. The file in the store itself; it is verified once for as long as it does not change."""
-        status = await self._stat(digest)
-        seen = (status.st_ino, status.st_size, status.st_ctime_ns)  # which no user can set back
-        if self._verified.get(digest) != seen:
-            async for _ in self.open(digest):
-                pass
-            self._verified[digest] = seen
-        return self._path(digest)
+        (path,) = await self.local_paths([digest])
+        return path
+
+    async def local_paths(self, digests: Sequence[str]) -> list[Path]:
+        """See Blobs. One hop to a thread for all that have not changed."""
+        paths = [self._path(digest) for digest in digests]
+        seen = await asyncio.to_thread(
+            lambda: [_state(path, digest) for path, digest in zip(paths, digests, strict=True)]
+        )
+        changed = {
+            digest: state for digest, state in zip(digests, seen, strict=True) if self._verified.get(digest) != state
+        }
+        await asyncio.gather(*(self._verify(digest, state) for digest, state in changed.items()))
+        return paths
 
     async def delete(self, digest: str) -> None:
         """See Blobs."""
@@ -93,11 +102,13 @@ class LocalBlobs(Blobs):
     def _path(self, digest: str) -> Path:
         return self._root / key_of(digest)
 
+    async def _verify(self, digest: str, state: _State) -> None:
+        async for _ in self.open(digest):
+            pass
+        self._verified[digest] = state
+
     async def _stat(self, digest: str) -> os.stat_result:
-        try:
-            return await asyncio.to_thread(self._path(digest).stat)
-        except FileNotFoundError as error:
-            raise BlobNotFound(digest=digest) from error
+        return await asyncio.to_thread(_stat, self._path(digest), digest)
 
     async def _read(self, path: Path, digest: str) -> AsyncIterator[bytes]:
         try:
@@ -140,3 +151,15 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _stat(path: Path, digest: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        raise BlobNotFound(digest=digest) from error
+
+
+def _state(path: Path, digest: str) -> _State:
+    status = _stat(path, digest)
+    return status.st_ino, status.st_size, status.st_ctime_ns

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -150,6 +150,10 @@ class Blobs(Protocol):
         Raises:
             BlobNotFound, BlobCorrupt
         """
+
+    async def local_paths(self, digests: Sequence[str]) -> list[Path]:
+        """As ``local_path``, of many blobs, which may cost little more than of one."""
+        return list(await asyncio.gather(*(self.local_path(digest) for digest in digests)))
 
     async def delete(self, digest: str) -> None:
         """Remove the bytes if they are there."""

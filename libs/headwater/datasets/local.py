@@ -6,6 +6,7 @@ The service verifies the files and names them; nothing is copied, and what of th
 read. The memory is the system's file cache, shared by all processes that have the same rows open.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from pyarrow import flight
 
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
-from headwater.datasets.sources import flight_info, pin
+from headwater.datasets.sources import pin
+from headwater.datasets.states import VersionDeprecated
 from headwater.errors import FailedPrecondition
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT
@@ -61,19 +63,19 @@ def open_local(
         row_limit=row_limit,
         checkpoint=checkpoint,
     )
-    (endpoint,) = flight_info(connection, command).endpoints
+    action = flight.Action(LOCAL_FILES, flight_pb2.LocalFilesRequest(command=command).SerializeToString())
     with flight_errors():
-        (answer,) = connection.flight().do_action(
-            flight.Action(LOCAL_FILES, endpoint.ticket.ticket), connection.flight_options()
-        )
-    return _table(flight_pb2.LocalFiles.FromString(answer.body.to_pybytes()))
+        (answer,) = connection.flight().do_action(action, connection.flight_options())
+    files = flight_pb2.LocalFiles.FromString(answer.body.to_pybytes())
+    if files.warning:
+        warnings.warn(files.warning, VersionDeprecated, stacklevel=2)
+    return _table(files)
 
 
 def _table(files: flight_pb2.LocalFiles) -> pa.Table:
     schema = pa.ipc.read_schema(pa.py_buffer(files.arrow_schema))
     try:
-        # All columns: asked for some of them, Arrow's reader would copy those out of the file.
-        readers = [pa.ipc.open_file(pa.memory_map(path)) for path in files.paths]
+        readers = [_open(path) for path in files.paths]
         batches = list(_batches(readers, files.rows))
     except OSError as error:
         raise NotLocal from error
@@ -81,6 +83,14 @@ def _table(files: flight_pb2.LocalFiles) -> pa.Table:
         return schema.empty_table()
     rows = pa.Table.from_batches(batches)
     return pa.Table.from_arrays([rows.column(name) for name in schema.names], schema=schema)
+
+
+def _open(path: str) -> pa.RecordBatchFileReader:
+    """A reader whose batches are parts of the mapped file."""
+    file = pa.memory_map(path)
+    # From a buffer, since from a file Arrow has the system read ahead for every batch; and with all columns, since some
+    # of them it would copy out of the file.
+    return pa.ipc.open_file(pa.BufferReader(file.read_buffer(file.size())))
 
 
 def _batches(

@@ -10,4 +10,6 @@ def local_files_to_proto(files: LocalFiles) -> flight_pb2.LocalFiles:
         flight_pb2.LocalRows(file=file, batch=slice_.block, first_row=slice_.row, row_count=slice_.row_count)
         for file, slice_ in files.rows
     ]
-    return flight_pb2.LocalFiles(arrow_schema=bytes(files.schema.serialize()), paths=files.paths, rows=rows)
+    return flight_pb2.LocalFiles(
+        arrow_schema=bytes(files.schema.serialize()), paths=files.paths, rows=rows, warning=files.warning
+    )

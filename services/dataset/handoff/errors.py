@@ -1,6 +1,6 @@
 """Why files are not handed off."""
 
-from headwater.errors import FailedPrecondition
+from headwater.errors import FailedPrecondition, InvalidArgument
 
 
 class NotLocal(FailedPrecondition):
@@ -15,3 +15,10 @@ class RowsScattered(FailedPrecondition):
 
     reason = "ROWS_SCATTERED"
     text = "Rows that a filter or an order picks are not side by side in files: read them with DoGet."
+
+
+class OneShardOnly(InvalidArgument):
+    """Several shards are asked for at once."""
+
+    reason = "ONE_SHARD_ONLY"
+    text = "Files are named for one shard at a time: set shard_index."

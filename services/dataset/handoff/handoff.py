@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from services.dataset.handoff.errors import RowsScattered
-from services.dataset.reads import Reads, Selection
+from services.dataset.handoff.errors import OneShardOnly, RowsScattered
+from services.dataset.reads import ReadRequest, Reads, Selection
 from services.dataset.rows.get import ReadPlan, Slice
 from services.dataset.rows.mapped import MappedPacks
 
@@ -20,6 +20,8 @@ class LocalFiles:
     paths: tuple[str, ...]
     rows: Sequence[tuple[int, Slice]]
     """In order, each with the number of its file."""
+    warning: str = ""
+    """What the reader should know; empty when there is nothing."""
 
 
 class Handoff:
@@ -29,7 +31,19 @@ class Handoff:
         self._reads = reads
         self._packs = packs
 
-    async def local_files(self, selection: Selection) -> LocalFiles:
+    async def requested(self, request: ReadRequest) -> LocalFiles:
+        """The files that hold the rows of the one shard that is asked for.
+
+        Raises:
+            OneShardOnly
+            What Reads.select and ``selected`` raise.
+        """
+        sharded = await self._reads.select(request)
+        if len(sharded.shards) != 1:
+            raise OneShardOnly
+        return dataclasses.replace(await self.selected(sharded.shards[0]), warning=sharded.warning)
+
+    async def selected(self, selection: Selection) -> LocalFiles:
         """The files that hold the selected rows.
 
         Raises:

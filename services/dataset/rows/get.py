@@ -17,6 +17,8 @@ from services.dataset.rows.mapped import MappedPack, MappedPacks
 from services.dataset.rows.writer import Run
 
 WINDOW_PACKS = 16
+_BATCH_MIN_BYTES = 64 << 10
+_BATCH_TARGET_BYTES = 2 << 20
 _BATCH_MAX_BYTES = 4 << 20
 
 
@@ -98,11 +100,9 @@ def slices_of(chunks: Iterable[Chunk], rows: RowRange) -> Iterator[Slice]:
 def read(plan: ReadPlan, packs: MappedPacks, run: Run[Mapping[str, MappedPack]]) -> pa.Table | Iterator[pa.RecordBatch]:
     """The rows. Called, and where it is an iterator also read, in a thread other than the event loop's."""
     if plan.pack_count <= WINDOW_PACKS:
-        opened = run(packs.open(slice_.pack for slice_ in plan.slices))
-        return pa.Table.from_batches(_batches(plan.slices, opened, plan.schema), plan.schema)
-    return (
-        batch for slices, opened in _windows(plan.slices, packs, run) for batch in _batches(slices, opened, plan.schema)
-    )
+        return _table(plan.slices, run(packs.open(slice_.pack for slice_ in plan.slices)), plan.schema)
+    windows = _windows(plan.slices, packs, run)
+    return (batch for slices, opened in windows for batch in _table(slices, opened, plan.schema).to_batches())
 
 
 def _windows(
@@ -120,11 +120,31 @@ def _windows(
             names.add(slice_.pack)
 
 
-def _batches(slices: Iterable[Slice], opened: Mapping[str, MappedPack], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for slice_ in slices:
-        batch = opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count)
-        # With the schema of the stream: its columns, and the metadata that the pack does not have.
-        batch = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
+def _table(slices: Iterable[Slice], opened: Mapping[str, MappedPack], schema: pa.Schema) -> pa.Table:
+    """The rows in batches as they are to be sent."""
+    batches = [opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count) for slice_ in slices]
+    if not batches:
+        return schema.empty_table()
+    # The packs' schemas differ in the metadata that the stream does not have.
+    rows = pa.Table.from_batches([batch.replace_schema_metadata() for batch in batches])
+    table = pa.Table.from_arrays([rows.column(name) for name in schema.names], schema=schema)
+    return _regrouped(table, [batch.num_rows for batch in batches])
+
+
+def _regrouped(table: pa.Table, row_counts: Sequence[int]) -> pa.Table:
+    """Cut where batches are too large, and joined where they are so small that each costs more than its bytes."""
+    row_bytes = max(1, table.nbytes) / table.num_rows
+    if row_bytes * table.num_rows / len(row_counts) < _BATCH_MIN_BYTES and len(row_counts) > 1:
+        # A few narrow columns, which are copied; the blocks that they are of have 32 times as many bytes.
+        rows = max(1, int(_BATCH_TARGET_BYTES / row_bytes))
+        return pa.Table.from_batches(table.combine_chunks().to_batches(max_chunksize=rows), table.schema)
+    if row_bytes * max(row_counts) <= _BATCH_MAX_BYTES:
+        return table
+    return pa.Table.from_batches(list(_cut(table)), table.schema)
+
+
+def _cut(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    for batch in table.to_batches():
         pieces = max(1, -(-batch.nbytes // _BATCH_MAX_BYTES))
         rows = max(1, -(-batch.num_rows // pieces))
         yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))

@@ -11,7 +11,7 @@ import asyncio
 import collections
 import ctypes
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,7 +50,8 @@ class MappedPack:
         """
         if block >= len(self._blocks) or first + count > self._blocks[block].num_rows:
             raise PackCorrupt(pack=self.digest)
-        return self._blocks[block].slice(first, count)
+        rows = self._blocks[block]
+        return rows if count == rows.num_rows else rows.slice(first, count)
 
     def row_digests(self, block: int, first: int, count: int) -> bytes:
         """The digests of rows of a block, 32 bytes each.
@@ -87,13 +88,25 @@ class MappedPacks:
         Raises:
             DataLoss: a pack's bytes are missing or are not those that were stored.
         """
-        unique = list(dict.fromkeys(digests))
-        return dict(zip(unique, await asyncio.gather(*(self._one(digest) for digest in unique)), strict=True))
+        paths = await self.paths(digests)
+        missing = {digest: path for digest, path in paths.items() if digest not in self._open}
+        if missing:
+            self._open.update(await asyncio.to_thread(_map, missing))
+        opened = {digest: self._open[digest] for digest in paths}
+        for digest in opened:
+            self._open.move_to_end(digest)
+        while len(self._open) > self._capacity:
+            self._open.popitem(last=False)
+        return opened
 
     async def paths(self, digests: Iterable[str]) -> dict[str, Path]:
         """The packs' files, verified as by ``open``, for a reader who maps them himself."""
         unique = list(dict.fromkeys(digests))
-        return dict(zip(unique, await asyncio.gather(*(self._path(digest) for digest in unique)), strict=True))
+        try:
+            return dict(zip(unique, await self._blobs.local_paths(unique), strict=True))
+        except (DataLoss, BlobNotFound):
+            # Which one it is, is told when each is asked for alone.
+            return {digest: await self._path(digest) for digest in unique}
 
     async def _path(self, digest: str) -> Path:
         try:
@@ -102,13 +115,6 @@ class MappedPacks:
             self._open.pop(digest, None)
             raise PackCorrupt(pack=digest) from error
 
-    async def _one(self, digest: str) -> MappedPack:
-        path = await self._path(digest)
-        pack = self._open.get(digest)
-        if pack is None:
-            pack = await asyncio.to_thread(lambda: MappedPack(digest, pa.memory_map(str(path))))
-            self._open[digest] = pack
-        self._open.move_to_end(digest)
-        while len(self._open) > self._capacity:
-            self._open.popitem(last=False)
-        return pack
+
+def _map(paths: Mapping[str, Path]) -> dict[str, MappedPack]:
+    return {digest: MappedPack(digest, pa.memory_map(str(path))) for digest, path in paths.items()}

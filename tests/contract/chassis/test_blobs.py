@@ -226,9 +226,23 @@ async def test_what_was_never_put_is_not_found(case: Case) -> None:
         case.blobs.read_range(NOBODY_HAS, 0, 1),
         case.blobs.size_bytes(NOBODY_HAS),
         case.blobs.local_path(NOBODY_HAS),
+        case.blobs.local_paths([NOBODY_HAS]),
     ):
         with pytest.raises(BlobNotFound):
             await call
+
+
+async def test_many_paths_are_given_at_once_each_verified(case: Case) -> None:
+    """Promise 5, also of one among many."""
+    digests = [(await case.blobs.put(_chunks(DATA[:size]))).digest for size in (1, 2, 3)]
+    paths = await case.blobs.local_paths(digests)
+    assert [path.read_bytes() for path in paths] == [DATA[:1], DATA[:2], DATA[:3]]
+    assert await case.blobs.local_paths([digests[2], digests[0], digests[2]]) == [paths[2], paths[0], paths[2]]
+    assert await case.blobs.local_paths([]) == []
+    await case.blobs.put(_chunks(DATA))
+    case.overwrite(DIGEST, DATA[::-1])
+    with pytest.raises(BlobCorrupt):
+        await case.blobs.local_paths([digests[0], DIGEST])
 
 
 @pytest.mark.parametrize("digest", BAD_DIGESTS)

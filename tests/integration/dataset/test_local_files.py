@@ -1,6 +1,7 @@
 """Rows handed to readers on the same host: over the Unix socket, and as files that they map (issue 3, hand-off)."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,14 @@ async def test_files_that_cannot_be_opened_here_are_said_to_be_elsewhere(
     assert reason == "NOT_LOCAL"
 
 
-def local_files(connection: Connection, ticket: bytes) -> flight_pb2.LocalFiles:
+def local_files(connection: Connection, body: bytes) -> flight_pb2.LocalFiles:
     with flight_errors():
-        (answer,) = connection.flight().do_action(flight.Action("local_files", ticket), connection.flight_options())
+        (answer,) = connection.flight().do_action(flight.Action("local_files", body), connection.flight_options())
         return flight_pb2.LocalFiles.FromString(answer.body.to_pybytes())
+
+
+def redeem(connection: Connection, ticket: bytes) -> flight_pb2.LocalFiles:
+    return local_files(connection, flight_pb2.LocalFilesRequest(ticket=ticket).SerializeToString())
 
 
 def ticket_of(connection: Connection, **choice: Any) -> bytes:
@@ -131,6 +136,13 @@ def ticket_of(connection: Connection, **choice: Any) -> bytes:
     return bytes(info.endpoints[0].ticket.ticket)
 
 
+SCATTERED: list[dict[str, Any]] = [
+    {"filter": "row > 5"},
+    {"shuffle": flight_pb2.Shuffle(seed=1)},
+    {"global_batch_rows": 64},
+]
+
+
 async def test_files_are_named_for_good_tickets_of_plain_reads_only(
     service: Service, connection_to: ConnectTo, version: str
 ) -> None:
@@ -138,14 +150,19 @@ async def test_files_are_named_for_good_tickets_of_plain_reads_only(
 
     def story() -> None:
         good = ticket_of(ann, version=version)
-        assert sum(rows.row_count for rows in local_files(ann, good).rows) == ROWS
-        assert refusal_of(lambda: local_files(bob, good)) == "FOREIGN_TICKET"
+        assert sum(rows.row_count for rows in redeem(ann, good).rows) == ROWS
+        assert refusal_of(lambda: redeem(bob, good)) == "FOREIGN_TICKET"
         for ticket in (b"", b"x", good[:-1], good + b"x", bytes(1 << 20)):
-            assert refusal_of(lambda ticket=ticket: local_files(ann, ticket)) == "INVALID_TICKET"  # type: ignore[misc]
-        shuffle = flight_pb2.Shuffle(seed=1)
-        for choice in ({"filter": "row > 5"}, {"shuffle": shuffle}, {"global_batch_rows": 64}):
-            scattered = ticket_of(ann, version=version, **choice)
-            assert refusal_of(lambda ticket=scattered: local_files(ann, ticket)) == "ROWS_SCATTERED"  # type: ignore[misc]
+            assert refusal_of(functools.partial(redeem, ann, ticket)) == "INVALID_TICKET"
+        assert refusal_of(lambda: local_files(ann, good)) == "MALFORMED_MESSAGE"
+        for choice in SCATTERED:
+            assert (
+                refusal_of(functools.partial(redeem, ann, ticket_of(ann, version=version, **choice)))
+                == "ROWS_SCATTERED"
+            )
+        three = flight_pb2.LocalFilesRequest()
+        three.command.version, three.command.split, three.command.shard_count = version, "train", 3
+        assert refusal_of(lambda: local_files(ann, three.SerializeToString())) == "ONE_SHARD_ONLY"
         with flight_errors():
             actions = [action.type for action in ann.flight().list_actions(ann.flight_options())]
         assert actions == ["local_files"]

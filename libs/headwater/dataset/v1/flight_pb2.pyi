@@ -327,18 +327,52 @@ class Shuffle(_message.Message):
 Global___Shuffle: _TypeAlias = Shuffle  # noqa: Y015
 
 @_typing.final
-class LocalFiles(_message.Message):
-    """The body of the action `local_files` is a ticket; its answer tells a client on the same host which files hold the rows,
-    to be mapped into memory. Refused, with reason NOT_LOCAL, to clients that are not on the same host.
+class LocalFilesRequest(_message.Message):
+    """The body of the action `local_files`, which tells a client on the same host which files hold rows, to be mapped into
+    memory. Refused with reason NOT_LOCAL to clients on other hosts, and with ROWS_SCATTERED where a filter or an order
+    picks rows one by one.
     """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.bytes
+    """Those that a ticket gives."""
+    @_builtins.property
+    def command(self) -> Global___GetCommand:
+        """Those that GetFlightInfo would give one ticket for."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.bytes = ...,
+        command: Global___GetCommand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "rows", b"rows", "ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "rows", b"rows", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_rows: _TypeAlias = _typing.Literal["ticket", "command"]  # noqa: Y015
+    _WhichOneofArgType_rows: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_rows) -> _WhichOneofReturnType_rows | None: ...
+
+Global___LocalFilesRequest: _TypeAlias = LocalFilesRequest  # noqa: Y015
+
+@_typing.final
+class LocalFiles(_message.Message):
+    """The answer to the action `local_files`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     arrow_schema: _builtins.bytes
     """The schema of the rows, as an Arrow IPC schema message; the files may hold more columns."""
+    warning: _builtins.str
+    """What the reader should know, as FlightInfo.app_metadata has it; empty when there is nothing."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The files, Arrow IPC."""
@@ -353,10 +387,11 @@ class LocalFiles(_message.Message):
         arrow_schema: _builtins.bytes = ...,
         paths: _abc.Iterable[_builtins.str] | None = ...,
         rows: _abc.Iterable[Global___LocalRows] | None = ...,
+        warning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "paths", b"paths", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_schema", b"arrow_schema", "paths", b"paths", "rows", b"rows", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
