@@ -9,7 +9,8 @@ from headwater.names import CheckpointName, DatasetVersionName
 from services.dataset.checkpoints.model import Checkpoint, CheckpointState
 from services.dataset.datasets import version_named
 from services.dataset.history.resolve import check_usable
-from services.dataset.profiles.model import Profile, ProfileSubject
+from services.dataset.profiles import profiles
+from services.dataset.profiles.model import ProfileSubject
 from services.dataset.store import Store, Transaction
 
 
@@ -73,7 +74,9 @@ class Checkpoints:
 
 
 async def begin_profile(tx: Transaction, version: DatasetVersionName, author: str, checkpoint: str) -> str:
-    """Begin to profile the copy that the checkpoint holds, or what readers of the version get; returns its name."""
-    subject = ProfileSubject(version, checkpoint=checkpoint)
-    profile = await tx.create_profile(Profile(new_id(), subject, author, SystemClock().now()))
-    return str(profile.name)
+    """Begin to profile the copy that the checkpoint holds, or what readers of the version get; returns its name.
+
+    Raises:
+        VersionArchived
+    """
+    return str((await profiles.begin_profile(tx, ProfileSubject(version, checkpoint=checkpoint), author)).name)

@@ -88,7 +88,6 @@ def conninfo(place: SqlDatabase, credentials: Credentials, target: Target, timeo
         "user": credentials.get("username") or "postgres",
         "password": credentials.get("password"),
         "passfile": _NO_FILE,
-        "service": "",
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "sslmode": "prefer" if target.vouched else "require",
         "sslcert": _NO_FILE,
