@@ -95,10 +95,10 @@ def push(
     sent = _Sent(on_progress)
     results = put(connection, upload, rows, on_progress=sent)
     for files in _groups(rows.source_files(), _FILES_PER_CALL):
-        named = [datasets_pb2.SourceFile(**dataclasses.asdict(file)) for file in files]
+        named = [datasets_pb2.SourceFile(path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in files]
         service.AddSourceFiles(datasets_pb2.AddSourceFilesRequest(name=upload, source_files=named))
     if about is not None:
-        file_bytes = rows.file_bytes if isinstance(rows, Source) else {}
+        file_bytes = getattr(rows, "file_bytes", {})
         documents.check_upload(about, service.GetUpload(datasets_pb2.GetUploadRequest(name=upload)), file_bytes)
     request = datasets_pb2.CommitUploadRequest(
         name=upload, derived_from=derived_from, dataflow=dataflow, request_id=str(uuid.uuid4()), **said

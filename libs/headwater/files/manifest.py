@@ -36,6 +36,14 @@ class Manifest:
         self._digests[file.name] = hashlib.sha256(content).digest()
         return content
 
+    def digest(self, file: Found) -> bytes:
+        """The SHA-256 of a file that was read or is known."""
+        return self._digests[file.name]
+
+    def know(self, file: Found, digest: bytes) -> None:
+        """Take the word of somebody who has read the file."""
+        self._digests[file.name] = digest
+
     def entry(self, file: Found) -> SourceFile:
         """The file's entry; the file is read for it when it was not read before."""
         digest = self._digests.get(file.name)

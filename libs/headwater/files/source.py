@@ -106,6 +106,31 @@ class Source:
             return self._reader.read(self._groups[split], None)
         return self._reader.read(self._rows, self._division.choice(split))
 
+    def files_of(self, split: str) -> Sequence[Found] | None:
+        """The split's files, where each of them is one row and their names alone say what splits they are in."""
+        if self._groups is None or not isinstance(self._reader, ImageReader | FileReader):
+            return None
+        return self._groups[split]
+
+    def read_files(self, files: Sequence[Found]) -> Iterator[pa.RecordBatch]:
+        """The rows of some of the files that ``files_of`` gave."""
+        return self._reader.read(files, None)
+
+    def content_digest(self, file: Found) -> bytes:
+        """The SHA-256 of a file whose rows were read, or that is known."""
+        return self._manifest.digest(file)
+
+    def know(self, file: Found, digest: bytes) -> None:
+        """Believe that the file's content has this SHA-256, so that it is not read for it."""
+        self._manifest.know(file, digest)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """About how many bytes the rows have; None where the sizes of files do not tell."""
+        if isinstance(self._reader, ImageReader | FileReader) and self._groups is not None:
+            return sum(self.file_bytes.values())
+        return None
+
     @property
     def file_bytes(self) -> Mapping[str, int]:
         """By split, the bytes of the files that its rows are read from; nothing of splits that share files."""

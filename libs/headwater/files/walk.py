@@ -1,14 +1,14 @@
 """Finding the files below a folder: every one of them or an error, in one order everywhere."""
 
+import array
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from headwater.files.errors import (
     SourceChanged,
@@ -122,7 +122,7 @@ def stamp(files: Sequence[Found]) -> bytes:
     A file that was changed within the last moments may change again at what its file system takes for the same time:
     who remembers a stamp must not trust one that is younger than the newest of ``changed_ns`` by less than two seconds.
     """
-    numbers = np.array([file[2:] for file in files], np.int64)
+    numbers = array.array("q", itertools.chain.from_iterable([file[2:] for file in files]))
     return hashlib.sha256("\0".join([file.name for file in files]).encode() + b"\0\0" + numbers.tobytes()).digest()
 
 

@@ -1,6 +1,6 @@
 """``headwater dataset``: one module for each noun, which registers its commands."""
 
-from headwater.cli.dataset import about, changes, exports, history, places, profiles, proofs, rows, views
+from headwater.cli.dataset import about, changes, exports, history, places, profiles, proofs, pushing, rows, views
 from headwater.cli.dataset.app import app
 
-__all__ = ["about", "app", "changes", "exports", "history", "places", "profiles", "proofs", "rows", "views"]
+__all__ = ["about", "app", "changes", "exports", "history", "places", "profiles", "proofs", "pushing", "rows", "views"]

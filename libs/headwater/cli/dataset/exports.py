@@ -8,7 +8,7 @@ import cyclopts
 
 from headwater import datasets
 from headwater.cli.dataset.app import app
-from headwater.cli.dataset.sources import show_splits
+from headwater.cli.dataset.show import show_splits
 from headwater.cli.render import facts, progress, table
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
@@ -112,7 +112,7 @@ def split(
         digest=pushed.version.digest,
         stored=f"{pushed.new_chunk_count} of {pushed.chunk_count} chunks were new",
     )
-    show_splits(pushed.version, {})
+    show_splits(pushed.version.splits, {})
 
 
 def _bytes(text: str) -> int:

@@ -7,76 +7,11 @@ import cyclopts
 
 from headwater import datasets, tree
 from headwater.cli.dataset.app import app
-from headwater.cli.dataset.sources import open_source, show_splits
-from headwater.cli.render import facts, output, progress, table
+from headwater.cli.dataset.show import show_version
+from headwater.cli.dataset.sources import open_source
+from headwater.cli.render import facts, output, table
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2
 from headwater.names import DEFAULT_PROJECT
-
-
-@app.command
-def push(
-    name: str,
-    source: Path | None = None,
-    *,
-    split_by: str = "",
-    as_: Annotated[str, cyclopts.Parameter(name="--as")] = "",
-    types: str = "",
-    sql: str = "",
-    query: str = "",
-    version: str = "",
-    message: str = "",
-    project: str = DEFAULT_PROJECT,
-) -> None:
-    """Make a version of a dataset from files or a query. docs/reference/formats.md lists what files may be.
-
-    Parameters
-    ----------
-    name
-        The dataset; created when it is new.
-    source
-        A file or folder.
-    split_by
-        none, name:NAME, directory (train/, validation/, test/), column:COLUMN, ratio:train=0.8,test=0.2,seed=7,
-        or stratum:COLUMN,…, group:COLUMN,…, hash:COLUMN,… likewise. Without it, what the files themselves say.
-    as_
-        files: each file one row, whatever it is.
-    types
-        Types of columns: label=int8,at=date32.
-    sql
-        The URL of a database, postgresql:// or sqlite:///, or env:NAME for an environment variable that holds it.
-    query
-        One statement that gives rows; with an order, where that is to be the rows'.
-    version
-        v1.2.3; without it the next version is taken.
-    message
-        Why, for the history.
-    project
-        The project of the dataset.
-    """
-    with (
-        open_source(source, split_by=split_by, kind=as_, types=types, sql=sql, query=query) as rows,
-        Connection.discover() as connection,
-        progress("rows") as bar,
-    ):
-        task = bar.add_task("pushing", total=None)
-        pushed = datasets.push(
-            connection,
-            name,
-            rows,
-            project=project,
-            version=version,
-            message=message,
-            on_progress=lambda now: bar.update(task, completed=now.rows, description=now.split),
-        )
-        bar.update(task, total=pushed.version.row_count)
-        classes = rows.classes
-    _show(pushed.version)
-    show_splits(pushed.version, classes)
-    facts(
-        stored=f"{pushed.new_chunk_count} of {pushed.chunk_count} chunks were new",
-        result="a new version" if pushed.created else "nothing changed: the version was there, row for row",
-    )
 
 
 @app.command
@@ -121,7 +56,7 @@ def show(version: str, *, project: str = DEFAULT_PROJECT) -> None:
     """Show one version: digits@v1.0.0, or digits for the latest."""
     with Connection.discover() as connection:
         found = datasets.get_version(connection, version, project=project)
-        _show(found)
+        show_version(found)
         output.print(datasets.schema(connection, found.name).to_string(show_schema_metadata=False), markup=False)
 
 
@@ -185,15 +120,3 @@ def verify(version: str, *, project: str = DEFAULT_PROJECT) -> None:
         found = datasets.get_version(connection, version, project=project)
         datasets.verify(connection, found.name)
     facts(version=found.name, digest=found.digest, result="every row is what the digest says")
-
-
-def _show(version: datasets_pb2.DatasetVersion) -> None:
-    facts(
-        version=version.name,
-        digest=version.digest,
-        rows=f"{version.row_count:,}",
-        splits=", ".join(f"{split.name} {split.row_count:,}" for split in version.splits),
-        files=f"{version.source_file_count:,}" if version.source_file_count else "",
-        derived_from=", ".join(version.derived_from),
-        message=version.message,
-    )

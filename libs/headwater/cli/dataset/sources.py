@@ -1,18 +1,14 @@
 """What commands take rows from: files, or a query."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from headwater import files
-from headwater.cli.render import facts, table, warn
-from headwater.dataset.v1 import datasets_pb2
+from headwater.cli.render import warn
 from headwater.errors import InvalidArgument
-
-_CLASSES = 20
-"""Of each split so many classes are shown."""
 
 
 @contextlib.contextmanager
@@ -33,22 +29,13 @@ def open_source(
         return
     if source is None:
         raise InvalidArgument("Say which file or folder, or --sql and --query.", field="source")
-    found = files.Source(source, rule, _types(types), kind=kind)
+    found = files.Source(source, rule, types_of(types), kind=kind)
     warn(found.notes)
     yield found
 
 
-def show_splits(version: datasets_pb2.DatasetVersion, classes: Mapping[str, Mapping[str, int]]) -> None:
-    """Print what each split holds."""
-    rows = [(split.name, f"{split.row_count:,}", f"{split.size_bytes:,}") for split in version.splits]
-    table(("split", "rows", "bytes"), rows)
-    for split, counts in classes.items():
-        largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        more = f", and {len(counts) - _CLASSES:,} more" if len(counts) > _CLASSES else ""
-        facts(**{f"classes of {split}": ", ".join(f"{name} {count:,}" for name, count in largest[:_CLASSES]) + more})
-
-
-def _types(text: str) -> pa.Schema | None:
+def types_of(text: str) -> pa.Schema | None:
+    """The types that ``--types`` says, or InvalidArgument."""
     fields = []
     for part in filter(None, text.split(",")):
         name, equals, kind = part.rpartition("=")

@@ -1,0 +1,44 @@
+"""What several commands print of versions and commits."""
+
+from collections.abc import Iterable, Mapping
+
+from headwater.cli.render import facts, table
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
+
+_CLASSES = 20
+"""Of each split so many classes are shown."""
+
+
+def show_version(version: datasets_pb2.DatasetVersion) -> None:
+    """Print a version."""
+    facts(
+        version=version.name,
+        digest=version.digest,
+        rows=f"{version.row_count:,}",
+        splits=", ".join(f"{split.name} {split.row_count:,}" for split in version.splits),
+        files=f"{version.source_file_count:,}" if version.source_file_count else "",
+        derived_from=", ".join(version.derived_from),
+        message=version.message,
+    )
+
+
+def show_commit(commit: history_pb2.Commit) -> None:
+    """Print a commit that has no version."""
+    facts(
+        commit=commit.name,
+        digest=commit.digest,
+        rows=f"{sum(split.row_count for split in commit.splits):,}",
+        splits=", ".join(f"{split.name} {split.row_count:,}" for split in commit.splits),
+        derived_from=", ".join(commit.derived_from),
+        message=commit.message,
+    )
+
+
+def show_splits(splits: Iterable[definitions_pb2.Split], classes: Mapping[str, Mapping[str, int]]) -> None:
+    """Print what each split holds."""
+    rows = [(split.name, f"{split.row_count:,}", f"{split.size_bytes:,}") for split in splits]
+    table(("split", "rows", "bytes"), rows)
+    for split, counts in classes.items():
+        largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        more = f", and {len(counts) - _CLASSES:,} more" if len(counts) > _CLASSES else ""
+        facts(**{f"classes of {split}": ", ".join(f"{name} {count:,}" for name, count in largest[:_CLASSES]) + more})
