@@ -4,7 +4,7 @@ import asyncio
 import logging
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,7 @@ async def test_only_administrators_make_and_change_datastores(
     def story() -> None:
         place = datastores_pb2.LocalFolder(path=str(lake))
         datastores.create(admin, "lake", place)
+        denied: Callable[[], object]
         for denied in (
             lambda: datastores.create(writer, "other", place),
             lambda: datastores.rename(writer, "lake", "other"),
