@@ -29,11 +29,13 @@ class Death:
 
     when: str
     step: str
+    how: str = "SIGKILL"
+    """The signal; SIGSTOP for a process that is only away for a while."""
 
     def at(self, when: str, step: str) -> None:
         """Die if this is the step."""
         if (when, step) == (self.when, self.step):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[self.how])
 
 
 class DyingTransaction:
