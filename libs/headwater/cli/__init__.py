@@ -1,33 +1,54 @@
-"""The command line: ``headwater <noun> <verb>``. Each noun has a module; each command is a few lines over the SDK."""
+"""The command line: ``headwater <noun> <verb>``. Each noun has a module; each command is a few lines over the SDK.
 
+A noun's module is imported when a command of it runs, or help is asked for.
+"""
+
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import cyclopts
 
-from headwater.cli import dataset, datastore, deployment, model, pipeline, trace, train
 from headwater.cli.render import errors
 from headwater.errors import HeadwaterError
 
-app = cyclopts.App(
-    name="headwater",
-    help="Datasets, preprocessing, training, models and serving, each traced back to its source.",
-    version_flags=["--version"],
-)
-app.command(dataset.app)
-app.command(datastore.app)
-app.command(pipeline.app)
-app.command(train.app)
-app.command(model.app)
-app.command(deployment.app)
-app.command(trace.trace)
+_NOUNS = {
+    "dataset": ("headwater.cli.dataset.every:app", "Datasets: versioned rows with a digest."),
+    "datastore": ("headwater.cli.datastore:app", "Datastores: folders, buckets and databases that rows are read from."),
+    "pipeline": ("headwater.cli.pipeline:app", "Preprocessing pipelines."),
+    "train": ("headwater.cli.train:app", "Training jobs."),
+    "model": ("headwater.cli.model:app", "Registered models: versions, objectives, stages."),
+    "deployment": ("headwater.cli.deployment:app", "What is served, and by which version."),
+    "trace": ("headwater.cli.trace:trace", "Show where a prediction comes from."),
+}
+
+_ALONE = {("dataset", "push"): "headwater.cli.dataset.pushing"}
+"""Commands that have to be fast when they have nothing to do: of their noun nothing else is imported."""
+
+
+def _app(nouns: dict[str, tuple[str, str]]) -> cyclopts.App:
+    app = cyclopts.App(
+        name="headwater",
+        help="Datasets, preprocessing, training, models and serving, each traced back to its source.",
+        version_flags=["--version"],
+    )
+    for name, (home, description) in nouns.items():
+        app.command(home, name=name, help=description)
+    return app
+
+
+app = _app(_NOUNS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exits with 1 and one clear sentence on standard error when Headwater says no."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    alone = _ALONE.get((given[0], given[1])) if len(given) > 1 else None
+    if alone is not None:
+        importlib.import_module(alone)
     try:
-        app(arguments)
+        (app if alone is None else _app(_NOUNS | {given[0]: (f"{alone}:app", "")}))(given)
     except HeadwaterError as error:
         _refuse(error.reason, error.message)
     except OSError as error:

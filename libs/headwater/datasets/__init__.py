@@ -9,28 +9,61 @@ A version is named in full, or as ``digits@v1.0.0``; ``digits`` alone is its lat
 branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit; see ``headwater.datasets.history``.
 """
 
-from headwater.datasets.catalog import (
-    get,
-    get_version,
-    list_chunks,
-    list_datasets,
-    list_source_files,
-    list_versions,
-    resolve,
-    resolve_version,
-    update,
+from typing import TYPE_CHECKING
+
+from headwater.lazy import lazily
+
+if TYPE_CHECKING:
+    from headwater.datasets.catalog import (
+        get,
+        get_version,
+        list_chunks,
+        list_datasets,
+        list_source_files,
+        list_versions,
+        resolve,
+        resolve_version,
+        update,
+    )
+    from headwater.datasets.changes import MergeConflict, diff, edit, merge, revert
+    from headwater.datasets.checking import Checked, Problem, check
+    from headwater.datasets.documents import document
+    from headwater.datasets.export import export_version
+    from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
+    from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
+    from headwater.datasets.local import open_local
+    from headwater.datasets.pushing import Progress, Pushed, RowSource, Tables, push, put
+    from headwater.datasets.ray import to_ray
+    from headwater.datasets.read import pull, reader, schema, verify
+    from headwater.datasets.splitting import split
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "catalog": [
+            "get",
+            "get_version",
+            "list_chunks",
+            "list_datasets",
+            "list_source_files",
+            "list_versions",
+            "resolve",
+            "resolve_version",
+            "update",
+        ],
+        "changes": ["MergeConflict", "diff", "edit", "merge", "revert"],
+        "checking": ["Checked", "Problem", "check"],
+        "documents": ["document"],
+        "export": ["export_version"],
+        "frames": ["Selection", "to_arrow", "to_numpy", "to_pandas", "to_polars"],
+        "huggingface": ["to_huggingface", "to_huggingface_table"],
+        "local": ["open_local"],
+        "pushing": ["Progress", "Pushed", "RowSource", "Tables", "push", "put"],
+        "ray": ["to_ray"],
+        "read": ["pull", "reader", "schema", "verify"],
+        "splitting": ["split"],
+    },
 )
-from headwater.datasets.changes import MergeConflict, diff, edit, merge, revert
-from headwater.datasets.check import Checked, Problem, check
-from headwater.datasets.documents import document
-from headwater.datasets.export import export_version
-from headwater.datasets.frames import Selection, to_arrow, to_numpy, to_pandas, to_polars
-from headwater.datasets.huggingface import to_huggingface, to_huggingface_table
-from headwater.datasets.local import open_local
-from headwater.datasets.pushing import Progress, Pushed, RowSource, Tables, push, put
-from headwater.datasets.ray import to_ray
-from headwater.datasets.read import pull, reader, schema, verify
-from headwater.datasets.splitting import split
 
 __all__ = [
     "Checked",

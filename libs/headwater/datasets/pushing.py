@@ -4,7 +4,6 @@ Nothing is visible before the commit. Chunks that the server has already, from w
 that fails leaves its upload open for a while: the next push of the same rows goes on where it was, by their content.
 """
 
-import dataclasses
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,10 +11,11 @@ from typing import Any
 
 from headwater import references
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2
 from headwater.datasets import documents
 from headwater.datasets.catalog import stub
 from headwater.datasets.progress import Progress
+from headwater.datasets.pushed import Pushed
 from headwater.datasets.row_source import RowSource, Tables, as_source
 from headwater.datasets.sending import put
 from headwater.errors import Aborted
@@ -28,23 +28,6 @@ __all__ = ["Progress", "Pushed", "RowSource", "Tables", "push", "put"]
 
 _FILES_PER_CALL = 5_000
 _REBASES = 10
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a push led to."""
-
-    version: datasets_pb2.DatasetVersion
-    """The version of the rows; without a name when they have none, as on other branches than ``main``."""
-    created: bool
-    """False when the branch's head had these rows already."""
-    chunk_count: int
-    new_chunk_count: int
-    """Chunks among them that had to be stored."""
-    commit: history_pb2.Commit
-    """The commit of the rows."""
-    sent_bytes: int = 0
-    """Bytes of rows that travelled."""
 
 
 def push(

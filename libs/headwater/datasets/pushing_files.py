@@ -14,6 +14,7 @@ from headwater import references
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, history_pb2
 from headwater.datasets.catalog import history_stub, stub
+from headwater.datasets.pushed import Pushed
 from headwater.datasets.stat_cache import RACY_NS, Seal, StatCache, key_of
 from headwater.errors import NotFound
 from headwater.files.walk import Found, find_files, stamp
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headwater.datasets.progress import Progress
-    from headwater.datasets.pushing import Pushed
     from headwater.files.source import Source
 
 
@@ -56,7 +56,7 @@ def push_files(
     on_source: "Callable[[Source], object] | None" = None,
     on_progress: "Callable[[Progress], None] | None" = None,
     **said: Any,
-) -> "Pushed":
+) -> Pushed:
     """As ``push``, of files; ``said`` is what else that takes.
 
     Args:
@@ -89,9 +89,7 @@ def _head(connection: Connection, dataset: str, branch: str) -> history_pb2.Comm
         return None
 
 
-def _unchanged(connection: Connection, head: history_pb2.Commit) -> "Pushed":
-    from headwater.datasets.pushing import Pushed
-
+def _unchanged(connection: Connection, head: history_pb2.Commit) -> Pushed:
     version = datasets_pb2.DatasetVersion()
     if head.version:
         name = f"{head.name.partition('/commits/')[0]}/versions/{head.version}"
@@ -109,7 +107,7 @@ def _push(
     cache: StatCache | None,
     on_source: "Callable[[Source], object] | None",
     **said: Any,
-) -> "Pushed":
+) -> Pushed:
     from headwater.datasets.file_rows import FileRows, KnownRows
     from headwater.datasets.pushing import push
     from headwater.files import split_by

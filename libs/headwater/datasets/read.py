@@ -13,7 +13,7 @@ from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.catalog import get_version
 from headwater.datasets.sources import flight_info, pin
 from headwater.errors import DataLoss
-from headwater.files.export import export
+from headwater.files.exporting import export
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT
 
@@ -93,7 +93,7 @@ def schema(connection: Connection, version: str) -> pa.Schema:
 
 
 def pull(connection: Connection, version: str, split: str, path: Path, **choice: Any) -> int:
-    """Write the split's rows to a file, as of ``headwater.files.export``; returns how many there were.
+    """Write the split's rows to a file, as of ``headwater.files.exporting``; returns how many there were.
 
     ``choice`` says which columns and rows, as of ``reader``.
     """

@@ -7,22 +7,49 @@ for split in source.splits:
 files = list(source.source_files())
 """
 
-from headwater.files.export import Exported, export, export_folder
-from headwater.files.manifest import SourceFile
-from headwater.files.source import KINDS, Source
-from headwater.files.splits import (
-    FORMS,
-    ByColumn,
-    ByDirectory,
-    ByGroup,
-    ByHash,
-    ByRatio,
-    ByStratum,
-    SplitBy,
-    Whole,
-    split_by,
+from typing import TYPE_CHECKING
+
+from headwater.lazy import lazily
+
+if TYPE_CHECKING:
+    from headwater.files.exporting import Exported, export, export_folder
+    from headwater.files.manifest import SourceFile
+    from headwater.files.source import KINDS, Source
+    from headwater.files.splits import (
+        FORMS,
+        ByColumn,
+        ByDirectory,
+        ByGroup,
+        ByHash,
+        ByRatio,
+        ByStratum,
+        SplitBy,
+        Whole,
+        split_by,
+    )
+    from headwater.files.sql import SqlSource
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "exporting": ["Exported", "export", "export_folder"],
+        "manifest": ["SourceFile"],
+        "source": ["KINDS", "Source"],
+        "splits": [
+            "FORMS",
+            "ByColumn",
+            "ByDirectory",
+            "ByGroup",
+            "ByHash",
+            "ByRatio",
+            "ByStratum",
+            "SplitBy",
+            "Whole",
+            "split_by",
+        ],
+        "sql": ["SqlSource"],
+    },
 )
-from headwater.files.sql import SqlSource
 
 __all__ = [
     "FORMS",

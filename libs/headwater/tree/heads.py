@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _TYPE = pa.large_binary()
-_NOTHING = pa.scalar(b"", _TYPE)
+_NOTHING = pa.Array.from_buffers(_TYPE, 1, [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")])[0]
+"""An empty value. Not from ``pa.scalar``, which would import pandas for nothing."""
 
 Offsets = npt.NDArray[np.int64]
 

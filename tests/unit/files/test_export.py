@@ -16,7 +16,7 @@ from PIL import Image
 
 from headwater.files import ByDirectory, Source, export, export_folder
 from headwater.files.errors import SourceUnsupported
-from headwater.files.export import TargetNotEmpty
+from headwater.files.exporting import TargetNotEmpty
 from headwater.tree import digest_split
 from tests.unit.files.test_images import rows_of
 

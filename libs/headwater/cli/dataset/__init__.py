@@ -1,6 +1,8 @@
-"""``headwater dataset``: one module for each noun, which registers its commands."""
+"""``headwater dataset``: one module for each noun, which registers its commands with ``app``.
 
-from headwater.cli.dataset import about, changes, exports, history, places, profiles, proofs, pushing, rows, views
+``every`` has them all. This package itself has none, so that a command that has to be fast can be imported alone.
+"""
+
 from headwater.cli.dataset.app import app
 
-__all__ = ["about", "app", "changes", "exports", "history", "places", "profiles", "proofs", "pushing", "rows", "views"]
+__all__ = ["app"]
