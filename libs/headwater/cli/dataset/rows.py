@@ -57,7 +57,8 @@ def show(version: str, *, project: str = DEFAULT_PROJECT) -> None:
     with Connection.discover() as connection:
         found = datasets.get_version(connection, version, project=project)
         show_version(found)
-        output.print(datasets.schema(connection, found.name).to_string(show_schema_metadata=False), markup=False)
+        if found.arrow_schema:  # a place has columns only when it is read
+            output.print(datasets.schema(connection, found.name).to_string(show_schema_metadata=False), markup=False)
 
 
 @app.command(name="list")

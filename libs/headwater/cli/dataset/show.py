@@ -13,8 +13,9 @@ def show_version(version: datasets_pb2.DatasetVersion) -> None:
     """Print a version."""
     facts(
         version=version.name,
+        place=_place(version.definition.data_path),
         digest=version.digest,
-        rows=f"{version.row_count:,}",
+        rows="" if version.definition.HasField("data_path") else f"{version.row_count:,}",
         splits=", ".join(f"{split.name} {split.row_count:,}" for split in version.splits),
         files=f"{version.source_file_count:,}" if version.source_file_count else "",
         derived_from=", ".join(version.derived_from),
@@ -42,3 +43,9 @@ def show_splits(splits: Iterable[definitions_pb2.Split], classes: Mapping[str, M
         largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         more = f", and {len(counts) - _CLASSES:,} more" if len(counts) > _CLASSES else ""
         facts(**{f"classes of {split}": ", ".join(f"{name} {count:,}" for name, count in largest[:_CLASSES]) + more})
+
+
+def _place(path: definitions_pb2.DataPath) -> str:
+    """Where the rows are, of a version that is a place; empty for others."""
+    kind = path.WhichOneof("path")
+    return f"{path.datastore} {getattr(path, kind)}" if kind else ""
