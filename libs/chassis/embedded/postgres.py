@@ -38,6 +38,8 @@ SUPERUSER = "headwater"
 DATABASE = "headwater"
 _START_TIMEOUT_S = 60
 _TRIES = 10
+_STILL_ENDING = ("shared memory block", '"postmaster.pid" already exists')
+"""What it complains of while a server that was killed, or its children, have not quite gone."""
 _SETTINGS = f"""
 listen_addresses = '{HOST}'
 unix_socket_directories = ''
@@ -85,8 +87,8 @@ class EmbeddedPostgres:
         for _ in range(_TRIES):
             if self._run_server(port or free_port()):
                 return
-            if "shared memory block" in complaint(self._log):
-                time.sleep(0.3)  # children of a server that was killed; they are about to notice
+            if any(sign in complaint(self._log) for sign in _STILL_ENDING):
+                time.sleep(0.3)
             elif port or "could not create any TCP/IP sockets" not in complaint(self._log):
                 break  # else somebody else took the free port first
         raise ServerDidNotStart(f"PostgreSQL did not start: {complaint(self._log)} (see {self._log})")
