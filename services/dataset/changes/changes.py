@@ -1,8 +1,9 @@
 """Use cases of changes between commits: compare, merge, revert, rebase."""
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
 from chassis.blobs import Blobs
 from chassis.ids import new_id
@@ -10,7 +11,7 @@ from headwater import tree
 from headwater.names import BranchName, DatasetName, UploadName
 from services.dataset.changes.combine import Combined, RowMerge, Splits, choose, refused
 from services.dataset.changes.diff import SplitDiffer
-from services.dataset.changes.errors import CannotRevert, MergeConflict, SplitChanged
+from services.dataset.changes.errors import CannotRevert, MergeConflict, SplitChanged, TooManyComparisons
 from services.dataset.changes.model import Conflict, DiffPart, SplitDiff
 from services.dataset.changes.side import Side
 from services.dataset.changes.write import SplitWriter, Written, on_loop
@@ -28,6 +29,8 @@ from services.dataset.store import Store, Transaction
 from services.dataset.uploads import open_upload, splits_of
 
 MAX_CONFLICTS = 1000
+_AT_ONCE = 8
+"""Comparisons and merges, each of which may take some hundred MiB."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,13 +80,15 @@ class Changes:
         self._blobs = blobs
         self._packs = packs
         self._limits = limits
+        self._running = 0
 
     async def diff(
         self, base: str, target: str, split: str, max_rows: int, key_columns: Sequence[str]
-    ) -> AsyncIterator[DiffPart]:
+    ) -> AsyncGenerator[DiffPart, None]:
         """What changed from one commit to another of the same dataset, as it is found; the sums come last.
 
         Raises:
+            TooManyComparisons
             What ``commit_named`` and ``commit_in`` raise; NoRowsStored, SplitNotFound
             ColumnNotFound: there is no such key column.
         """
@@ -98,14 +103,15 @@ class Changes:
         for each in (*ours.values(), *theirs.values()):
             project(read_schema(each), key_columns)
         room, sums = max_rows, list[SplitDiff]()
-        for name in [split] if split else names:
-            present = [splits[name] for splits in (ours, theirs) if name in splits]
-            sides = [self._side(splits.get(name)) for splits in (ours, theirs)]
-            differ = SplitDiffer(self._store, name, sides[0], sides[1], _usable_keys(keys, present))
-            async for changes in differ.changes(room):
-                room -= len(changes)
-                yield DiffPart(changes)
-            sums.append(differ.sums)
+        with self._working():
+            for name in [split] if split else names:
+                present = [splits[name] for splits in (ours, theirs) if name in splits]
+                sides = [self._side(splits.get(name)) for splits in (ours, theirs)]
+                differ = SplitDiffer(self._store, name, sides[0], sides[1], _usable_keys(keys, present))
+                async for changes in differ.changes(room):
+                    room -= len(changes)
+                    yield DiffPart(changes)
+                sums.append(differ.sums)
         count = sum(each.added + each.removed + each.changed for each in sums)
         yield DiffPart((), sums, count > max_rows - room)
 
@@ -114,6 +120,7 @@ class Changes:
 
         Raises:
             BranchMoved: while this was being worked out.
+            TooManyComparisons, MergeTooLarge
             BranchNotFound, NoRowsStored, VersionArchived, VersionNotGreater, RequestIdReused
         """
         async with self._store.transaction() as tx:
@@ -217,6 +224,10 @@ class Changes:
 
     async def _combine(self, three: _Three, dataset: DatasetName, upload_uid: str) -> "_Together":
         """The splits of both sides together, with new chunks stored under the upload, or the conflicts."""
+        with self._working():
+            return await self._combine_all(three, dataset, upload_uid)
+
+    async def _combine_all(self, three: _Three, dataset: DatasetName, upload_uid: str) -> "_Together":
         async with self._store.transaction() as tx:
             keys = (await tx.get_dataset(dataset)).key_columns
         found: dict[str, Combined] = {}
@@ -235,6 +246,16 @@ class Changes:
             return _Together((), {}, conflicts, sum(each.conflict_count for each in found.values()))
         written = {name: await self._write(name, three, each, upload_uid) for name, each in found.items() if each.edits}
         return _Together(tuple(splits), written)
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        if self._running == _AT_ONCE:
+            raise TooManyComparisons(limit=_AT_ONCE, retry_after_ms=1000)
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
 
     async def _combine_one(self, name: str, three: _Three, keys: Sequence[str], room: int) -> Combined:
         chosen = choose(name, three.base, three.ours, three.theirs)

@@ -1,5 +1,6 @@
 """Combining the splits of two commits that come from one base."""
 
+import asyncio
 import bisect
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,8 @@ class RowMerge:
         both = {_extent(hunk) for hunk in ours} & {_extent(hunk) for hunk in theirs}
         our_contents = await _contents(self._ours, [hunk for hunk in ours if _extent(hunk) in both])
         their_contents = await _contents(self._theirs, [hunk for hunk in theirs if _extent(hunk) in both])
-        edits, clashes = merge(ours, theirs, our_contents.__getitem__, their_contents.__getitem__)
+        contents = our_contents.__getitem__, their_contents.__getitem__
+        edits, clashes = await asyncio.to_thread(merge, ours, theirs, *contents)
         if not clashes:
             return Combined(self._ours.split, tuple(_joined(edits)))
         rows = [(clash, row) for clash in clashes for row in _rows(clash)]
@@ -92,7 +94,7 @@ class RowMerge:
     async def _by_key(self, ours: list[Hunk], theirs: list[Hunk], max_conflicts: int) -> Combined:
         our_changes, moved = await self._compared(self._ours, ours)
         their_changes, _ = await self._compared(self._theirs, theirs)
-        edits, our_part, their_part = merge_by_key(our_changes, moved, ours, their_changes)
+        edits, our_part, their_part = await asyncio.to_thread(merge_by_key, our_changes, moved, ours, their_changes)
         if not len(our_part):
             return Combined(self._ours.split, tuple(_joined(edits)))
         first = slice(max_conflicts)
@@ -113,7 +115,7 @@ class RowMerge:
         gone, come = rows_of(hunks)
         # Without a base, nothing went.
         before = await KeyedRows.of(self._base or side, gone, self._keys)
-        return compare(before, await KeyedRows.of(side, come, self._keys))
+        return await asyncio.to_thread(compare, before, await KeyedRows.of(side, come, self._keys))
 
     async def _key_conflicts(self, ours: KeyChanges, theirs: KeyChanges) -> list[Conflict]:
         found = []

@@ -1,5 +1,6 @@
 """What differs between two commits, row by row, in memory that what differs does not fill."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from services.dataset.store import Store
 from services.dataset.trees.align import Hunk
 
 _LISTED_AT_ONCE = 1000
-_COMPARED_AT_ONCE = 1 << 20
+_COMPARED_AT_ONCE = 1 << 19
 """Rows of each side; where more differ, those of one part of all keys after the other are compared."""
 
 
@@ -67,7 +68,8 @@ class SplitDiffer:
                     yield [RowChange(ChangeKind.ADDED, self._name, None, row, b"", digest, "") for row, digest in rows]
 
     async def _by_key(self, base: Side, target: Side, max_rows: int) -> AsyncIterator[list[RowChange]]:
-        gone, come = rows_of([hunk async for hunk in row_hunks(self._store, base, target)])
+        hunks = [hunk async for hunk in row_hunks(self._store, base, target)]
+        gone, come = await asyncio.to_thread(rows_of, hunks)
         parts = -(-max(len(gone.numbers), len(come.numbers)) // _COMPARED_AT_ONCE)
         kept: list[KeyChanges] = []
         for part in range(parts):
@@ -90,7 +92,7 @@ class SplitDiffer:
     ) -> KeyChanges:
         before = await KeyedRows.of(base, gone, self._keys, part, parts)
         after = await KeyedRows.of(target, come, self._keys, part, parts)
-        return compare(before, after)[0]
+        return (await asyncio.to_thread(compare, before, after))[0]
 
     async def _told(self, base: Side, target: Side, changes: KeyChanges) -> list[RowChange]:
         gone = changes.other_rows == NONE

@@ -17,6 +17,13 @@ class MergeTooLarge(ResourceExhausted):
     text = "One side changed too many rows of a split to merge them: push the rows as they should be."
 
 
+class TooManyComparisons(ResourceExhausted):
+    """As many comparisons and merges as the service does at once are under way."""
+
+    reason = "TOO_MANY_COMPARISONS"
+    text = "Too many comparisons and merges are under way."
+
+
 class SplitChanged(Aborted):
     """Somebody else has changed the same split of the same upload in the meantime; nothing has come of this change."""
 

@@ -4,6 +4,7 @@ Chunks end where rows say, so equal rows make equal chunks: only the chunks arou
 them only the nodes that differ.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from headwater import tree
@@ -12,7 +13,7 @@ from services.dataset.store import Store
 from services.dataset.trees.align import Hunk, align_digests
 from services.dataset.trees.differing import Region, differing
 
-WINDOW_ROWS = 1 << 20
+WINDOW_ROWS = 1 << 18
 """Where more rows than this differ between two equal chunks, they are aligned window by window: a row that has moved
 further than that is then one that went and one that came."""
 
@@ -37,7 +38,8 @@ async def _in_region(base: Side, other: Side, region: Region) -> AsyncIterator[H
     end, other_end = region.base.end_row, region.other.end_row
     while row < end and other_row < other_end:
         count, other_count = min(WINDOW_ROWS, end - row), min(WINDOW_ROWS, other_end - other_row)
-        hunks = align_digests(await base.digests(row, count), await other.digests(other_row, other_count))
+        digests = await base.digests(row, count), await other.digests(other_row, other_count)
+        hunks = await asyncio.to_thread(align_digests, *digests)
         cut, other_cut = count, other_count
         if (row + count, other_row + other_count) != (end, other_end):
             cut, other_cut = _settled(hunks, count, other_count)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from headwater.tree import DIGEST_BYTES
 from services.dataset.changes.side import Side
-from services.dataset.trees.align import Hunk, Numbers, numbered
+from services.dataset.trees.align import Hunk, Numbers, numbered, ranges_of
 
 Digests: TypeAlias = npt.NDArray[np.uint8]
 """32 bytes each, one below the other."""
@@ -84,8 +84,7 @@ class KeyChanges:
 
 def rows_of(hunks: Sequence[Hunk]) -> tuple[HunkRows, HunkRows]:
     """The rows that went, and those that came."""
-    table = np.array([dataclasses.astuple(hunk) for hunk in hunks], np.int64).reshape(-1, 4)
-    first, count, other_first, other_count = table.T
+    first, count, other_first, other_count = ranges_of(hunks).T
     at, other_at = _within(count), _within(other_count)
     gone = np.repeat(first, count) + at
     come = np.repeat(other_first, other_count) + other_at

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from services.dataset.changes.keyed import NONE, KeyChanges
 from services.dataset.changes.model import Edit
-from services.dataset.trees.align import Hunk, Numbers, numbered
+from services.dataset.trees.align import Hunk, Numbers, numbered, ranges_of
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
@@ -39,8 +39,8 @@ class _Map:
     """Where rows of the base are among ours."""
 
     def __init__(self, hunks: list[Hunk], moved: tuple[Numbers, Numbers]) -> None:
-        table = np.array([(hunk.first, hunk.end, hunk.other_first, hunk.other_end) for hunk in hunks], np.int64)
-        self._first, self._end, self._other_first, self._other_end = table.reshape(-1, 4).T
+        self._first, count, self._other_first, other_count = ranges_of(hunks).T
+        self._end, self._other_end = self._first + count, self._other_first + other_count
         order = np.argsort(moved[0])
         self._moved, self._moved_to = moved[0][order], moved[1][order]
 

@@ -16,6 +16,9 @@ from services.dataset.changes.errors import ColumnsDiffer
 from services.dataset.errors import RowOutOfRange
 from services.dataset.model import Chunk
 
+_GATHERED_BYTES = 4 << 20
+_GATHERED_PIECES = 1 << 13
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Replacement:
@@ -73,6 +76,8 @@ class Splicer:
         """Where what is being cut anew begins; -1 while nothing is."""
         self._written = 0
         """Chunks written since then."""
+        self._gathered: list[pa.RecordBatch] = []
+        self._gathered_bytes = 0
         self._row = 0
         """The first row of the split as it was that is still to be looked at."""
 
@@ -94,7 +99,7 @@ class Splicer:
                 self._begin(first)
             self._copy(first)
             for batch in replacement.rows:
-                self._push(self._cast(batch))
+                self._gather(self._cast(batch))
             self._row = end
         if self._first >= 0:
             self._advance(self._old.row_count)
@@ -120,6 +125,8 @@ class Splicer:
         """Cut the old rows before ``until`` again, or until a cut agrees with an old one."""
         while self._row < until:
             chunk = self._old.chunk_at(self._row)
+            if self._row == chunk.first_row:
+                self._push()
             if self._cutter.is_between_chunks and self._row == chunk.first_row:
                 self._end()
                 return
@@ -128,18 +135,28 @@ class Splicer:
     def _copy(self, until: int) -> None:
         if until > self._row:
             for batch in self._old.read(self._row, until - self._row):
-                self._push(batch)
+                self._gather(batch)
             self._row = until
 
     def _end(self) -> None:
+        self._push()
         for chunk in self._cutter.finish():
             self._write(chunk)
         self._recuts.append(Recut(self._first, self._row, self._written))
         self._first, self._written = -1, 0
 
-    def _push(self, batch: pa.RecordBatch) -> None:
-        for chunk in self._cutter.push(batch):
-            self._write(chunk)
+    def _gather(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows. Where every second row changes they come one by one, and are cut together."""
+        self._gathered.append(batch)
+        self._gathered_bytes += batch.nbytes
+        if self._gathered_bytes >= _GATHERED_BYTES or len(self._gathered) >= _GATHERED_PIECES:
+            self._push()
+
+    def _push(self) -> None:
+        if self._gathered:
+            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            for chunk in self._cutter.push(gathered[0] if len(gathered) == 1 else pa.concat_batches(gathered)):
+                self._write(chunk)
 
     def _write(self, chunk: tree.Chunk) -> None:
         self._writer.add(chunk)

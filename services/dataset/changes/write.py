@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from chassis.blobs import Blobs
 from services.dataset.changes.model import Edit
-from services.dataset.changes.side import SPAN_ROWS, Side
+from services.dataset.changes.side import Side
 from services.dataset.changes.splice import Recut, Replacement, Splicer
 from services.dataset.datasets import read_schema
 from services.dataset.model import Chunk, Split
@@ -79,23 +79,33 @@ class SplitWriter:
 
 
 class _Old:
-    """A side, for another thread."""
+    """A side, for another thread: it asks for many rows at a time, and gives out as many as are wanted."""
 
     def __init__(self, side: Side, run: Run[Any]) -> None:
         self._side = side
         self._run = run
+        self._chunk: Chunk | None = None
+        self._first_row = 0
+        self._rows: pa.Table | None = None
 
     @property
     def row_count(self) -> int:
         return self._side.row_count
 
     def chunk_at(self, row: int) -> Chunk:
-        chunk: Chunk = self._run(self._side.chunk_at(row))
-        return chunk
+        if self._chunk is None or not self._chunk.first_row <= row < self._chunk.end_row:
+            self._chunk = self._run(self._side.chunk_at(row))
+        return self._chunk
 
     def read(self, first: int, count: int) -> Iterator[pa.RecordBatch]:
-        for start in range(first, first + count, SPAN_ROWS):
-            yield from self._run(self._side.rows(start, min(SPAN_ROWS, first + count - start))).to_batches()
+        while count:
+            if self._rows is None or not self._first_row <= first < self._first_row + self._rows.num_rows:
+                chunk = self.chunk_at(first)
+                self._first_row = chunk.first_row
+                self._rows = self._run(self._side.rows(chunk.first_row, chunk.row_count))
+            found = self._rows.slice(first - self._first_row, count)
+            yield from found.to_batches()
+            first, count = first + found.num_rows, count - found.num_rows
 
 
 def _changes(recuts: Iterable[Recut], chunks: list[NewChunk]) -> Iterator[Change]:

@@ -1,5 +1,6 @@
 """The RPCs of the history: convert, call, convert."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
@@ -103,8 +104,9 @@ class DatasetHistoryServicer(history_pb2_grpc.DatasetHistoryServiceServicer):
     ) -> AsyncIterator[history_pb2.DiffCommitsResponse]:
         rows = request.max_rows or _DIFF_ROWS
         diff = self._changes.diff(request.base, request.target, request.split, rows, request.key_columns)
-        async for part in diff:
-            yield changes_convert.diff_to_proto(part)
+        async with contextlib.aclosing(diff):  # as soon as the client goes away
+            async for part in diff:
+                yield changes_convert.diff_to_proto(part)
 
     async def MergeBranch(
         self, request: history_pb2.MergeBranchRequest, context: Context

@@ -1,6 +1,7 @@
 """Computing orders, as README.md says; pure."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -95,7 +96,7 @@ def rows_in(window: Window, row_counts: Sequence[int], masks: Masks | None, shuf
     total = sum(row_counts[chunk] for chunk in window.chunks)
     rows: Numbers = np.arange(total, dtype=np.int64)
     if shuffle is not None:
-        rows = _sorted_by_hash(_hashes(_key(b"rows", shuffle), window.number, 1)[0], total)
+        rows = _shuffled(int(_hashes(_key(b"rows", shuffle), window.number, 1)[0]), total)
     if masks is not None:
         meant = np.concatenate([masks[chunk] for chunk in window.chunks])
         rows = rows[meant[rows]]
@@ -138,6 +139,13 @@ def shard_count_of(first: int, end: int, shard: tuple[int, int], batch_rows: int
 def _key(name: bytes, shuffle: Shuffle) -> int:
     parts = FORMAT + name + (shuffle.seed & _U64).to_bytes(8, "little") + (shuffle.epoch & _U64).to_bytes(8, "little")
     return int.from_bytes(hashlib.sha256(parts).digest()[:8], "little")
+
+
+@functools.lru_cache(maxsize=4)  # the readers of a group come to the same window at about the same time
+def _shuffled(key: int, count: int) -> Numbers:
+    rows = _sorted_by_hash(key, count)
+    rows.setflags(write=False)
+    return rows
 
 
 def _sorted_by_hash(key: Any, count: int) -> Numbers:

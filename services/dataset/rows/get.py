@@ -59,12 +59,26 @@ class FilteredRead:
         Raises:
             InvalidFilter: it cannot be computed for a row.
         """
+        names = list(dict.fromkeys([*self.schema.names, *self.condition.columns]))
+        waiting: list[pa.RecordBatch] = []
+        waiting_bytes = 0
         for slices, opened in _windows(self.slices, packs, run):
             for slice_ in slices:
-                rows = opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count)
-                found = self.condition.select(pa.Table.from_batches([rows])).select(self.schema.names)
-                for batch in found.combine_chunks().to_batches():
-                    yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
+                rows = opened[slice_.pack].rows(slice_.block, slice_.row, slice_.row_count).select(names)
+                found = self.condition.select(pa.Table.from_batches([rows]))
+                waiting += found.to_batches()
+                waiting_bytes += found.nbytes
+                if waiting_bytes >= _BATCH_TARGET_BYTES:
+                    yield from self._joined(waiting)
+                    waiting, waiting_bytes = [], 0
+        yield from self._joined(waiting)
+
+    def _joined(self, found: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if found:
+            rows = pa.Table.from_batches([batch.replace_schema_metadata() for batch in found]).combine_chunks()
+            yield from pa.Table.from_arrays(
+                [rows.column(name) for name in self.schema.names], schema=self.schema
+            ).to_batches()
 
 
 def project(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:

@@ -17,6 +17,8 @@ import pyarrow as pa
 from headwater.tree import DIGEST_BYTES
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
+Ranges: TypeAlias = npt.NDArray[np.int64]
+"""Hunks as rows of four numbers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,18 +68,24 @@ def numbered(*sequences: bytes) -> list[Numbers]:
 
 def align_numbers(ours: Numbers, theirs: Numbers) -> list[Hunk]:
     """As ``align``, of numbers."""
-    hunks: list[Hunk] = []
+    found: list[Ranges] = []
     waiting = [Hunk(0, len(ours), 0, len(theirs))]
     while waiting:
         hunk = _trimmed(ours, theirs, waiting.pop())
-        if not hunk.count and not hunk.other_count:
-            continue
-        between = _divided(ours, theirs, hunk) if hunk.count and hunk.other_count else None
-        if between is None:
-            hunks.append(hunk)
-        else:
-            waiting.extend(reversed(between))
-    return hunks
+        if hunk.count and hunk.other_count:
+            apart, rest = _divided(ours, theirs, hunk)
+            found.append(apart)
+            waiting += rest
+        elif hunk.count or hunk.other_count:
+            found.append(ranges_of([hunk]))
+    ranges = np.concatenate(found) if found else np.empty((0, 4), np.int64)
+    return [Hunk(*each) for each in ranges[np.lexsort((ranges[:, 2], ranges[:, 0]))].tolist()]
+
+
+def ranges_of(hunks: Sequence[Hunk]) -> Ranges:
+    """The hunks as rows of numbers."""
+    numbers = [(hunk.first, hunk.count, hunk.other_first, hunk.other_count) for hunk in hunks]
+    return np.array(numbers, np.int64).reshape(-1, 4)
 
 
 def _trimmed(ours: Numbers, theirs: Numbers, hunk: Hunk) -> Hunk:
@@ -97,20 +105,30 @@ def _common(ours: Numbers, theirs: Numbers) -> int:
     return int(differ.argmax()) if differ.any() else shorter
 
 
-def _divided(ours: Numbers, theirs: Numbers, hunk: Hunk) -> list[Hunk] | None:
-    """What lies between the items that occur once on each side, in the same order; None when there are none."""
+def _divided(ours: Numbers, theirs: Numbers, hunk: Hunk) -> tuple[Ranges, list[Hunk]]:
+    """What lies between the items that occur once on each side, in the same order: what has nothing in common, and the
+    rest, which is to be divided again."""
     our, their = _slices(ours, theirs, hunk)
     (once, places), (other_once, other_places) = _once(our), _once(their)
     _, at, other_at = np.intersect1d(once, other_once, assume_unique=True, return_indices=True)
     if not len(at):
-        return None
+        return ranges_of([hunk]), []
     order = np.argsort(places[at])
     anchors = _longest_increasing(places[at][order], other_places[other_at][order])
     starts, other_starts = (np.concatenate([[0], side + 1]) for side in anchors)
     ends, other_ends = np.append(anchors[0], len(our)), np.append(anchors[1], len(their))
-    gaps = np.flatnonzero((starts < ends) | (other_starts < other_ends))
-    parts = np.stack([starts, ends - starts, other_starts, other_ends - other_starts], axis=1)[gaps]
-    return [Hunk(*part).moved(hunk.first, hunk.other_first) for part in parts.tolist()]
+    gaps = np.stack([starts, ends - starts, other_starts, other_ends - other_starts], axis=1)
+    shared = _sums(np.isin(our, their)), _sums(np.isin(their, our))
+    is_apart = (shared[0][ends] == shared[0][starts]) | (shared[1][other_ends] == shared[1][other_starts])
+    is_gap = (gaps[:, 1] > 0) | (gaps[:, 3] > 0)
+    gaps[:, 0] += hunk.first
+    gaps[:, 2] += hunk.other_first
+    return gaps[is_gap & is_apart], [Hunk(*gap) for gap in gaps[is_gap & ~is_apart].tolist()]
+
+
+def _sums(flags: npt.NDArray[np.bool_]) -> Numbers:
+    """How many are set before each place."""
+    return np.concatenate([[0], np.cumsum(flags)])
 
 
 def _once(numbers: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,19 +1,23 @@
 """Edits, differences and merges of a dataset, against what lists and dictionaries come to."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dataset.changes import diff, hunks
-from services.dataset.changes.errors import MergeConflict
+from services.dataset.changes.errors import MergeConflict, TooManyComparisons
+from services.dataset.changes.keys import KeyedTable, find
 from services.dataset.changes.model import ChangeKind
+from services.dataset.changes.side import Side
 from services.dataset.history.errors import BranchMoved
 from services.dataset.history.model import Commit
-from tests.unit.dataset.changing import Digits, Rows, digits, small_trees
+from tests.unit.dataset.changing import SCHEMA, Digits, Rows, digits, small_trees, table
 
-EXAMPLES = settings(max_examples=120, deadline=None)
+EXAMPLES = settings(max_examples=80, deadline=None)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -292,3 +296,40 @@ async def test_differences_found_window_by_window_lead_from_one_to_the_other(
         assert sums is None or (sums.removed, sums.added) == (len(gone), len(come))
         kept = [row for number, row in enumerate(one) if number not in gone]
         assert kept == [row for number, row in enumerate(after) if number not in come]
+
+
+async def test_keys_are_looked_for_only_where_statistics_say_that_they_may_be() -> None:
+    """In proportion to what may hold them: the chunks that are read are counted."""
+    rows = [(number, f"row {number}") for number in range(2000)]
+    async with digits(["id"]) as world:
+        (split,) = (await world.push(train=rows)).splits
+        assert split.tree.chunk_count > 50
+        side = CountingSide(split, world.store, world.packs)
+        wanted = KeyedTable.of(SCHEMA, table([(5, ""), (1999, ""), (3000, "")]).to_batches(), ["id"])
+        assert set((await find(world.store, side, wanted)).values()) == {5, 1999}
+        # Two chunks hold the keys, and one more key lies behind all rows; those between the two hold none.
+        assert side.read == 2
+
+
+class CountingSide(Side):
+    """A side that counts how often rows of it are read."""
+
+    read = 0
+
+    async def rows(self, first: int, count: int, columns: Sequence[str] = ()) -> pa.Table:
+        self.read += 1
+        return await super().rows(first, count, columns)
+
+
+async def test_one_comparison_too_many_is_refused_with_a_hint_when_to_come_back() -> None:
+    """Promise 8."""
+    async with digits() as world:
+        first, second = await world.push(train=[(1, "a")]), await world.push(train=[(1, "b")])
+        running = [world.changes.diff(str(first.name), str(second.name), "", 10, ()) for _ in range(8)]
+        for each in running:
+            await anext(each)
+        with pytest.raises(TooManyComparisons) as refusal:
+            await world.diff(first, second)
+        assert refusal.value.retry_after_ms
+        await running[0].aclose()
+        assert (await world.diff(first, second))[1].added == 1

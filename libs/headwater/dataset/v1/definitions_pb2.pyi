@@ -108,7 +108,9 @@ class DataPath(_message.Message):
     sql_query: _builtins.str
     """A query that only reads; for datastores of SQL type."""
     split_by: _builtins.str
-    """Which split a row belongs to, as in `headwater dataset push --split-by`; empty: all rows are in `train`."""
+    """Which split a row belongs to, as in `headwater dataset push --split-by`; empty: what the files say, else all rows are
+    in `train`.
+    """
     def __init__(
         self,
         *,

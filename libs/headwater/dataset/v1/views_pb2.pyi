@@ -107,7 +107,7 @@ class DatasetCheckpoint(_message.Message):
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}/checkpoints/{checkpoint}`."""
     state: Global___DatasetCheckpoint.State.ValueType
-    """How far it has come."""
+    """How far its copy has come; without one it is complete at once. Its profile has a state of its own."""
     error: _builtins.str
     """Why it failed, for people."""
     materialized: _builtins.bool
@@ -117,7 +117,7 @@ class DatasetCheckpoint(_message.Message):
     digest: _builtins.str
     """The content digest of the copy, as in DatasetVersion."""
     profile: _builtins.str
-    """Its profile."""
+    """Its profile, that of the copy where there is to be one; empty until there is something to profile."""
     created_by: _builtins.str
     """Who began it."""
     @_builtins.property
