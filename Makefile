@@ -41,8 +41,11 @@ status: .local ## show what runs, where, since when and with how much memory
 token: .local ## print a token for somebody else, as in `make token ROLE=reader SUBJECT=ada`
 	@$(VENV)/python -m deploy.local.token --role $(ROLE) --subject $(SUBJECT)
 
-bench: .dev ## measure Flight reads, inference and metric logging against a bare implementation
+bench: .dev .peers ## measure everything against peers; `make bench-reads` measures one part of it
 	@$(VENV)/python -m tests.bench
+
+bench-%: .dev .peers
+	@$(VENV)/python -m tests.bench $*
 
 lint: .dev proto-check ## check style, types, imports and protos
 	@$(VENV)/ruff check $(SOURCES)
@@ -75,11 +78,11 @@ compose-test: .dev ## build the images and run the main job against them
 
 clean: ## remove environments and caches; .headwater/, the data, stays
 	@[ ! -x $(VENV)/python ] || [ ! -d .headwater ] || $(VENV)/python -m deploy.local down
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@rm -rf .venv .tools .peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find libs services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments: made, or brought to what pyproject.toml and deploy/constraints.txt say now (deploy/install.py).
-.PHONY: .local .dev .tools
-.local .dev .tools: .%:
+.PHONY: .local .dev .tools .peers
+.local .dev .tools .peers: .%:
 	@command -v $(PYTHON) >/dev/null || { echo 'Headwater needs Python 3.11 or later: install it, or name one, as in `make demo PYTHON=python3.12`.'; exit 1; }
 	@$(PYTHON) deploy/install.py $*

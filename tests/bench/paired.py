@@ -33,13 +33,32 @@ class Result:
     peer: str
     must_be: str = ""
     """What the ratio has to be, as "≥ 0.4"; empty where nothing was promised."""
+    peer_cpu_ms: float = 0.0
+    """As ``cpu_ms``, of the peer's servers; 0 where it has none."""
+
+    def of_cpu(self, must_be: str) -> "Result":
+        """The CPU time of both sides' servers."""
+        ratio = self.cpu_ms / self.peer_cpu_ms
+        unit = f"CPU ms/{self.unit.removesuffix('/s')}"
+        return Result(
+            f"{self.name}, CPU",
+            self.cpu_ms,
+            self.peer_cpu_ms,
+            unit,
+            ratio,
+            ratio,
+            ratio,
+            self.cpu_ms,
+            self.peer,
+            must_be,
+        )
 
     def row(self) -> Sequence[str]:
         """The result as cells of a table."""
         return (
             self.name,
-            f"{self.ours:,.0f} {self.unit}",
-            f"{self.theirs:,.0f} {self.unit}",
+            f"{_figure(self.ours)} {self.unit}",
+            f"{_figure(self.theirs)} {self.unit}",
             f"{self.ratio:.2f}",
             self.must_be,
             f"{self.low:.2f} – {self.high:.2f}",
@@ -63,23 +82,23 @@ def measure(
     unit: str,
     peer: str,
     servers: Sequence[psutil.Process],
+    peer_servers: Sequence[psutil.Process] = (),
+    prepare: Callable[[], object] = lambda: None,
     rounds: int = ROUNDS,
+    warm_up: bool = True,
     must_be: str = "",
 ) -> Result:
-    """Run both, interleaved, after a warm-up. Each call does its work once and returns how much it was."""
-    ours(), theirs()
-    samples: list[tuple[float, float]] = []
-    busy, done = 0.0, 0.0
+    """Run both, interleaved, after a warm-up. Each call does its work once and returns how much it was.
+
+    ``prepare`` comes before each call and does not count.
+    """
+    own, other = _Side(ours, prepare, servers), _Side(theirs, prepare, peer_servers)
+    for side in (own, other) if warm_up else ():
+        side.warm_up()
+    samples = []
     for _ in range(rounds):
-        cpu = _cpu_seconds(servers)
-        first = _rate(ours)
-        busy += _cpu_seconds(servers) - cpu
-        peers = (_rate(theirs), _rate(theirs))
-        cpu = _cpu_seconds(servers)
-        second = _rate(ours)
-        busy += _cpu_seconds(servers) - cpu
-        done += first[1] + second[1]
-        samples.append((_mean(first, second), _mean(*peers)))
+        first, *peers, second = own.rate(), other.rate(), other.rate(), own.rate()
+        samples.append((statistics.harmonic_mean([first, second]), statistics.harmonic_mean(peers)))
     ratios = sorted(own / other for own, other in samples)
     return Result(
         name=name,
@@ -89,21 +108,49 @@ def measure(
         ratio=statistics.median(ratios),
         low=ratios[0],
         high=ratios[-1],
-        cpu_ms=busy / done * 1000,
+        cpu_ms=own.cpu_ms,
         peer=peer,
         must_be=must_be,
+        peer_cpu_ms=other.cpu_ms,
     )
 
 
-def _rate(work: Callable[[], float]) -> tuple[float, float]:
-    """Work per second, and how much it was."""
-    begun = time.perf_counter()
-    amount = work()
-    return amount / (time.perf_counter() - begun), amount
+class _Side:
+    """One of the two, with what its servers have spent on it."""
+
+    def __init__(
+        self, work: Callable[[], float], prepare: Callable[[], object], servers: Sequence[psutil.Process]
+    ) -> None:
+        self._work = work
+        self._prepare = prepare
+        self._servers = servers
+        self._cpu_s = 0.0
+        self._done = 0.0
+
+    def warm_up(self) -> None:
+        """Do the work once, which does not count."""
+        self._prepare()
+        self._work()
+
+    def rate(self) -> float:
+        """Do the work once; how much of it there is in a second."""
+        self._prepare()
+        cpu_s = _cpu_seconds(self._servers)
+        begun = time.perf_counter()
+        amount = self._work()
+        seconds = time.perf_counter() - begun
+        self._cpu_s += _cpu_seconds(self._servers) - cpu_s
+        self._done += amount
+        return amount / seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of one unit of work."""
+        return self._cpu_s / self._done * 1000
 
 
-def _mean(*rates: tuple[float, float]) -> float:
-    return statistics.harmonic_mean([rate for rate, _ in rates])
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"
 
 
 def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:

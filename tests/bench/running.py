@@ -17,6 +17,7 @@ from headwater.client import Connection
 class Running:
     """A running stack and a client of it."""
 
+    home: Path
     stack: Stack
     connection: Connection
     database_url: str
@@ -37,6 +38,6 @@ def running() -> Iterator[Running]:
         stack.up(free_ports())
         try:
             with Connection.discover({"HEADWATER_HOME": home}) as connection:
-                yield Running(stack, connection, stack.servers["postgres"].url)
+                yield Running(Path(home), stack, connection, stack.servers["postgres"].url)
         finally:
             stack.down()

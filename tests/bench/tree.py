@@ -1,4 +1,5 @@
-"""Rows and bytes per second of the dataset tree, beside a bare SHA-256: ``python -m tests.bench.tree``.
+"""Rows and bytes per second of the dataset tree: against what was promised, and with ``python -m tests.bench.tree``
+for rows of more kinds, beside a bare SHA-256.
 
 One core; CPU seconds, so that a busy machine changes little. Each case and its floor run in turn; the median of the
 rounds counts.
@@ -8,15 +9,34 @@ import functools
 import hashlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from headwater.tree import digest_split, version_digest
+from tests.bench.paired import Result
+from tests.bench.running import Running
 
 ROUNDS = 7
 MIB = 2**20
+
+
+PROMISED = {"3 numbers": (1e6, "rows/s"), "150 KB image": (1e9, "bytes/s")}
+
+
+def run(_running: Running) -> Iterator[Result]:
+    """Small rows and images."""
+    for name, (promised, unit) in PROMISED.items():
+        table = cases()[name]
+        batches, work = _batches(table), table.num_rows if unit == "rows/s" else table.nbytes
+        rates = sorted(work / cpu_seconds(functools.partial(digest, batches)) for _ in range(ROUNDS))
+        median = statistics.median(rates)
+        low, ratio, high = (rate / promised for rate in (rates[0], median, rates[-1]))
+        yield Result(
+            f"digests, chunks and tree of rows of {name}, one core", median, promised, unit, ratio, low, high,
+            1000 / median, "what was promised", "≥ 1.0",
+        )  # fmt: skip
 
 
 def cases() -> dict[str, pa.Table]:
@@ -56,7 +76,7 @@ def main() -> None:
     """Print the table."""
     print(f"{'rows of':26}{'M rows/s':>10}{'GB/s':>8}{'of bare SHA-256':>17}")
     for name, table in cases().items():
-        batches = table.to_batches(max(1, 2 * MIB * table.num_rows // table.nbytes))
+        batches = _batches(table)
         content = bytes(table.nbytes)
         times, ratios = [], []
         for _ in range(ROUNDS):
@@ -66,6 +86,11 @@ def main() -> None:
         seconds = statistics.median(times)
         rows, size = table.num_rows / seconds / 1e6, table.nbytes / seconds / 1e9
         print(f"{name:26}{rows:10.3f}{size:8.2f}{statistics.median(ratios):17.2f}")
+
+
+def _batches(table: pa.Table) -> list[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = table.to_batches(max(1, 2 * MIB * table.num_rows // table.nbytes))
+    return batches
 
 
 def digest(batches: list[pa.RecordBatch]) -> bytes:

@@ -25,10 +25,6 @@ class DigestDiffers(DataLoss):
     text = "The rows do not have the digest of their version."
 
 
-class DeprecatedVersion(UserWarning):
-    """A version that is read should not be used any more (M-20)."""
-
-
 def reader(
     connection: Connection,
     version: str,
