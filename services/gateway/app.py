@@ -9,6 +9,8 @@ from starlette.staticfiles import StaticFiles
 from chassis.auth import Authenticator
 from headwater.client import Connection
 from services.gateway.console import Console
+from services.gateway.datasets.console import DatasetPages
+from services.gateway.datasets.rest import DatasetRest
 from services.gateway.rest import Rest
 from services.gateway.session import LOGIN, Session
 
@@ -19,5 +21,11 @@ PUBLIC: Final = (LOGIN, "/static/*")
 def application(connection: Connection, authenticator: Authenticator) -> Router:
     """The gateway's HTTP application; its errors are answered by the chassis, as every edge's are."""
     static = Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    routes = [*Session(authenticator).routes, *Console(connection).routes, *Rest(connection).routes, static]
-    return Router(routes=routes)
+    faces = (
+        Session(authenticator),
+        Console(connection),
+        DatasetPages(connection),
+        Rest(connection),
+        DatasetRest(connection),
+    )
+    return Router(routes=[*(route for face in faces for route in face.routes), static])

@@ -1,26 +1,21 @@
 """The web console: what there is, and where a prediction comes from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chassis.http.errors import HTTP_STATUS
-from chassis.telemetry import current_trace_id
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
-from headwater.errors import HeadwaterError
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DEFAULT_PROJECT, ProjectName
 from headwater.registry.v1 import models_pb2, models_pb2_grpc
 from headwater.trace import trace
 from services.gateway import graph
+from services.gateway.explained import explained
 from services.gateway.pages import page
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 _FILES = 25
 _RECENT = 20
@@ -36,8 +31,8 @@ class Console:
     def routes(self) -> list[Route]:
         """The pages."""
         return [
-            Route("/", _explained(self.home), methods=["GET"]),
-            Route("/traces/{request_id}", _explained(self.trace), methods=["GET"]),
+            Route("/", explained(self.home), methods=["GET"]),
+            Route("/traces/{request_id}", explained(self.trace), methods=["GET"]),
         ]
 
     async def home(self, _request: Request) -> Response:
@@ -66,17 +61,3 @@ class Console:
             ).deployments,
             "records": records.ListInferenceRecords(recent).inference_records,
         }
-
-
-def _explained(handler: Handler) -> Handler:
-    """``handler``, whose errors a browser gets as a page and anybody else as the chassis answers them."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except HeadwaterError as error:
-            if "text/html" not in request.headers.get("accept", ""):
-                raise
-            return page("error.html", HTTP_STATUS[error.code], error=error, trace_id=current_trace_id())
-
-    return answer

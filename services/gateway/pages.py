@@ -6,10 +6,20 @@ from typing import Final
 import jinja2
 from starlette.responses import HTMLResponse
 
+from headwater.datasets import figures
+
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
+)
+_TEMPLATES.filters.update(
+    last=lambda name: name.rpartition("/")[2],
+    digits=lambda commit: commit.rpartition("/")[2][:12],
+    number=figures.number,
+    size=figures.size,
+    when=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M}",
+    state=lambda name: name.partition("_")[2].lower(),
 )
 _HEADERS: Final = {
     # Nothing of another origin is loaded, and nothing inline runs: a name that looks like a script stays a name.

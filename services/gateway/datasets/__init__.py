@@ -1,0 +1,1 @@
+"""Pages and resources about datasets."""
