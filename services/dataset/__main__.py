@@ -102,7 +102,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     parts = FlightParts(
         datasets=datasets,
         reads=reads,
-        live=LiveReads(store, reads, live),
+        live=LiveReads(store, reads, live, settings.datastore_reader_timeout_s),
         uploads=uploads,
         edits=Edits(store, blobs, packs, limits),
         store=store,

@@ -14,7 +14,7 @@ from headwater.tree import digest_text, parse_digest
 from services.dataset.errors import InvalidUpdateMask
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState
 from services.dataset.orders.order import Shuffle
-from services.dataset.reads import Choice, ReadRequest, Selection
+from services.dataset.reads import Choice, ReadRequest, Selection, Sharded
 from services.dataset.rows.put import PutResult
 
 _STATES = {
@@ -133,6 +133,11 @@ def read_request_from_proto(command: flight_pb2.GetCommand) -> ReadRequest:
     )
 
 
+def endpoint_to_proto(found: Sharded) -> flight_pb2.EndpointMetadata:
+    """What each endpoint says of its rows."""
+    return flight_pb2.EndpointMetadata(is_live=found.is_live)
+
+
 def selection_to_proto(selection: Selection) -> flight_pb2.TicketPayload:
     """What a ticket says."""
     choice = selection.choice
@@ -150,6 +155,7 @@ def selection_to_proto(selection: Selection) -> flight_pb2.TicketPayload:
         global_batch_rows=choice.global_batch_rows,
         shard_index=selection.shard[0],
         shard_count=selection.shard[1],
+        schema_mark=selection.schema_mark,
     )
 
 
@@ -166,7 +172,7 @@ def selection_from_proto(payload: flight_pb2.TicketPayload) -> Selection:
         global_batch_rows=payload.global_batch_rows,
     )
     rows, shard = RowRange(payload.first_row, payload.row_count), (payload.shard_index, payload.shard_count)
-    return Selection(choice, rows, shard)
+    return Selection(choice, rows, shard, payload.schema_mark)
 
 
 def _shuffle(message: flight_pb2.GetCommand | flight_pb2.TicketPayload) -> Shuffle | None:

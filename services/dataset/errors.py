@@ -1,5 +1,6 @@
 """What the dataset service refuses, by name. What the tree refuses of the rows is in ``headwater.tree.errors``."""
 
+from headwater.datasets.states import HOW_TO_COPY
 from headwater.errors import (
     Aborted,
     AlreadyExists,
@@ -72,7 +73,14 @@ class NoRowsStored(FailedPrecondition):
     """The version says where its rows are, and no checkpoint holds a copy of them."""
 
     reason = "NO_ROWS_STORED"
-    text = "No rows of the version are stored: make a checkpoint of it first."
+    text = f"No rows of the version are stored. {HOW_TO_COPY}"
+
+
+class PlaceChanged(Aborted):
+    """The columns of a place are not those that GetFlightInfo told of."""
+
+    reason = "PLACE_CHANGED"
+    text = "The columns at the place have changed since the reader was told of them: ask again."
 
 
 class CheckpointNotFound(NotFound):

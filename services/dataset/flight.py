@@ -91,7 +91,8 @@ class DatasetFlight(FlightEdge):
         except NoRowsStored:  # its rows are somewhere else
             found = self._parts.live.select(request, call.run)
         # No location: the endpoint is where the caller got it from.
-        endpoints = [flight.FlightEndpoint(self._ticket(call, shard), []) for shard in found.shards]
+        said = convert.endpoint_to_proto(found).SerializeToString()
+        endpoints = [flight.FlightEndpoint(self._ticket(call, shard), [], None, said) for shard in found.shards]
         return flight.FlightInfo(
             found.schema,
             descriptor,
@@ -109,7 +110,7 @@ class DatasetFlight(FlightEdge):
             plan = call.run(self._parts.reads.plan(selection))
         except NoRowsStored:
             live = self._parts.live.read(selection, call.run)
-            return call.stream(live.schema, live.batches())
+            return call.stream(live.schema, live)
         if not isinstance(plan, ReadPlan):
             return call.stream(plan.schema, plan.batches(self._parts.packs, call.run))
         rows = read(plan, self._parts.packs, call.run)

@@ -6,10 +6,8 @@ change, and is asked each time.
 """
 
 import asyncio
-import collections
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+import hashlib
 
 import pyarrow as pa
 
@@ -17,12 +15,13 @@ from headwater.names import DatasetVersionName
 from services.dataset.changes.write import on_loop
 from services.dataset.checkpoints.resolve import Readable, readable
 from services.dataset.datasets import read_schema, split_among
-from services.dataset.errors import NoRowsStored, ShardOutOfRange, ViewNeedsVersion
+from services.dataset.errors import NoRowsStored, PlaceChanged, ShardOutOfRange, ViewNeedsVersion
 from services.dataset.filters import Filter
 from services.dataset.history.model import Commit, VersionState
 from services.dataset.history.resolve import commit_of, parse
 from services.dataset.model import Chunk, RowRange, Split, Tree, shards
 from services.dataset.orders.order import Order, Shuffle, order_of, shard_count_of
+from services.dataset.recent import Recent
 from services.dataset.rows.get import FilteredRead, ReadPlan, project, slices_of
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.matching import Matching, matching_rows
@@ -30,9 +29,6 @@ from services.dataset.rows.ordered import OrderedRead
 from services.dataset.rows.statistics import parse as parse_statistics
 from services.dataset.store import Store
 from services.dataset.views.model import view_name
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 _SLICES = 100_000
 _MATCHING_BYTES = 64 << 20
@@ -68,6 +64,8 @@ class Selection:
     """Places in the order, or rows of the split."""
     shard: tuple[int, int] = (0, 1)
     """Of each global batch, the first one's part of as many as the second one says."""
+    schema_mark: bytes = b""
+    """What ``schema_mark`` made of the columns that the reader was told of; empty where they cannot change."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +80,8 @@ class Sharded:
     """Canonical bytes of the rows, estimated where the range cuts a split."""
     warning: str
     """What the reader should know; empty when there is nothing."""
+    is_live: bool = False
+    """The rows are read where they are, as they are then."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ class Reads:
     def __init__(self, store: Store, packs: MappedPacks) -> None:
         self._store = store
         self._packs = packs
-        self._plans: _Recent[Selection, ReadPlan] = _Recent(_SLICES, lambda plan: len(plan.slices) + 1)
-        self._matching: _Recent[tuple[Tree, str], Matching] = _Recent(_MATCHING_BYTES, lambda found: found.weight)
-        self._chunks: _Recent[Tree, tuple[Chunk, ...]] = _Recent(_CHUNKS, lambda chunks: len(chunks) + 1)
+        self._plans: Recent[Selection, ReadPlan] = Recent(_SLICES, lambda plan: len(plan.slices) + 1)
+        self._matching: Recent[tuple[Tree, str], Matching] = Recent(_MATCHING_BYTES, lambda found: found.weight)
+        self._chunks: Recent[Tree, tuple[Chunk, ...]] = Recent(_CHUNKS, lambda chunks: len(chunks) + 1)
         self._looking: dict[tuple[Tree, str], asyncio.Task[Matching]] = {}
 
     async def select(self, request: ReadRequest) -> Sharded:
@@ -135,7 +135,12 @@ class Reads:
         return Sharded(schema, tuple(cut), selected, size_bytes, warning_of(commit))
 
     async def plan(self, selection: Selection) -> ReadPlan | OrderedRead | FilteredRead:
-        """Where the selected rows lie. Raises what ``select`` does."""
+        """Where the selected rows lie.
+
+        Raises:
+            PlaceChanged: a copy was made since ``select``, which has other columns.
+            What ``select`` does.
+        """
         choice = selection.choice
         _, found = await self._found(choice)
         split = split_among(found.splits, choice.split)
@@ -143,11 +148,11 @@ class Reads:
         if known is not None:
             return known
         schema = project(read_schema(split), choice.columns)
+        check_schema(selection, schema)
         condition = await self.condition(choice, read_schema(split))
         if choice.is_ordered:
             return await self._ordered(selection, split, schema, condition)
-        # The ticket of a place does not know how many rows there are; a copy, made since, does.
-        rows = selection.rows if selection.rows.count >= 0 else RowRange(0, split.tree.row_count)
+        rows = _known(selection.rows, split)
         end = rows.first + rows.count
         async with self._store.transaction() as tx:
             chunks = (
@@ -239,6 +244,23 @@ def pinned(choice: Choice, commit: Commit, checkpoint: str = "") -> Choice:
     return dataclasses.replace(choice, version=name, checkpoint=checkpoint)
 
 
+def schema_mark(schema: pa.Schema) -> bytes:
+    """Differs where the columns, or what is said of them, do."""
+    return hashlib.sha256(schema.serialize()).digest()
+
+
+def check_schema(selection: Selection, schema: pa.Schema) -> None:
+    """Go on if these are the columns that the reader was told of, or PlaceChanged."""
+    if selection.schema_mark and selection.schema_mark != schema_mark(schema):
+        raise PlaceChanged(version=selection.choice.version)
+
+
+def _known(rows: RowRange, split: Split) -> RowRange:
+    """The ticket of a place does not know how many rows there are; a copy, made since, does."""
+    remaining = max(0, split.tree.row_count - rows.first)
+    return RowRange(rows.first, remaining if rows.count < 0 else min(rows.count, remaining))
+
+
 def _cut(choice: Choice, rows: RowRange, request: ReadRequest, total: int) -> tuple[list[Selection], list[int]]:
     """The selections of the shards that were asked for, and the rows of each."""
     numbers = range(request.shard_count) if request.shard_index is None else [request.shard_index]
@@ -261,27 +283,3 @@ def warning_of(commit: Commit) -> str:
         return ""
     said = f": {commit.named.state_message}" if commit.named.state_message else "."
     return f"{commit.dataset}/versions/{commit.named.version} is deprecated{said}"
-
-
-class _Recent(Generic[Key, Value]):
-    """The most recently used values whose weights together are at most ``max_weight``."""
-
-    def __init__(self, max_weight: int, weigh: Callable[[Value], int]) -> None:
-        self._max_weight = max_weight
-        self._weigh = weigh
-        self._weight = 0
-        self._values: collections.OrderedDict[Any, Value] = collections.OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        if key in self._values:
-            self._values.move_to_end(key)
-        return self._values.get(key)
-
-    def put(self, key: Key, value: Value) -> None:
-        if key in self._values:
-            self._weight -= self._weigh(self._values.pop(key))
-        self._values[key] = value
-        self._weight += self._weigh(value)
-        while self._weight > self._max_weight:
-            _, oldest = self._values.popitem(last=False)
-            self._weight -= self._weigh(oldest)

@@ -44,6 +44,8 @@ class Settings(ServiceSettings):
     """How long a PostgreSQL datastore may work on one query, in seconds."""
     max_datastore_reads: Annotated[int, Field(ge=1, le=1024)] = 8
     """Datastores read at the same time; the next read is refused with RESOURCE_EXHAUSTED and a retry hint."""
+    datastore_reader_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """A reader that takes no rows of a datastore for so long loses it to others, in seconds."""
     checkpoint_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """After so long without a sign of life of who copies rows to a checkpoint, another process goes on, in seconds."""
     profilers: Annotated[int, Field(ge=0, le=64)] = 1

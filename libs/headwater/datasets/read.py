@@ -11,7 +11,9 @@ from headwater import tree
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.catalog import get_version
+from headwater.datasets.checkpoints import list_checkpoints
 from headwater.datasets.sources import flight_info, pin
+from headwater.datasets.states import NoRowsStored, is_place, newest_copy
 from headwater.errors import DataLoss
 from headwater.files.exporting import export
 from headwater.flight import flight_errors
@@ -84,8 +86,15 @@ def reader(
 
 
 def schema(connection: Connection, version: str) -> pa.Schema:
-    """The Arrow schema of a version, which is a resource name or a reference."""
-    return pa.ipc.read_schema(pa.py_buffer(get_version(connection, version).arrow_schema))
+    """The Arrow schema of a version, which is a resource name or a reference.
+
+    Raises:
+        NoRowsStored: the version is a place outside, whose columns only its readers are told.
+    """
+    found = get_version(connection, version)
+    if not found.arrow_schema:
+        raise NoRowsStored(version=found.name)
+    return pa.ipc.read_schema(pa.py_buffer(found.arrow_schema))
 
 
 def pull(connection: Connection, version: str, split: str, path: Path, **choice: Any) -> int:
@@ -100,19 +109,27 @@ def pull(connection: Connection, version: str, split: str, path: Path, **choice:
 def verify(connection: Connection, version: str, *, project: str = DEFAULT_PROJECT) -> None:
     """Read all rows of a version and compute its digest from them, trusting nothing that the server says of them.
 
+    Of a version that is a place outside, it is the newest copy that is verified.
+
     Raises:
         DataLoss: reason DIGEST_DIFFERS, or PACK_CORRUPT when the server itself has noticed.
+        NoRowsStored: the version is a place outside, and there is no copy.
     """
     stored = get_version(connection, version, project=project)
-    splits = []
-    for split in stored.splits:
-        rows = reader(connection, stored.name, split.name)
-        digested = tree.digest_split(split.name, rows.schema, rows)
+    copy = newest_copy(list_checkpoints(connection, stored.name)) if is_place(stored) else None
+    if is_place(stored) and copy is None:
+        raise NoRowsStored(version=stored.name)
+    held, checkpoint = (stored, "") if copy is None else (copy, copy.name.rpartition("/")[2])
+    splits, served = [], pa.schema([])
+    for split in held.splits:
+        rows = reader(connection, stored.name, split.name, checkpoint=checkpoint)
+        digested, served = tree.digest_split(split.name, rows.schema, rows), rows.schema
         if tree.digest_text(digested.root) != split.root:
             raise DigestDiffers(version=stored.name, split=split.name)
         splits.append(digested)
-    served = pa.ipc.read_schema(pa.py_buffer(stored.arrow_schema))
-    if tree.digest_text(tree.version_digest(served, splits)) != stored.digest:
+    if copy is None:
+        served = pa.ipc.read_schema(pa.py_buffer(stored.arrow_schema))
+    if tree.digest_text(tree.version_digest(served, splits)) != held.digest:
         raise DigestDiffers(version=stored.name)
 
 

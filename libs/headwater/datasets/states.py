@@ -1,7 +1,15 @@
-"""Whether a version may be used: an archived one not, a deprecated one with a warning (M-19, M-20)."""
+"""Whether a version may be used: an archived one not, a deprecated one with a warning (M-19, M-20).
 
-from headwater.dataset.v1 import datasets_pb2
+And whether its rows are stored: those of a place outside are, where a checkpoint holds a copy (M-26).
+"""
+
+from collections.abc import Iterable
+
+from headwater.dataset.v1 import datasets_pb2, views_pb2
 from headwater.errors import FailedPrecondition
+
+HOW_TO_COPY = "Make a copy: headwater dataset checkpoint create DATASET@VERSION NAME --copy --wait"
+"""What those do who need stored rows."""
 
 
 class VersionArchived(FailedPrecondition):
@@ -9,6 +17,13 @@ class VersionArchived(FailedPrecondition):
 
     reason = "DATASET_VERSION_ARCHIVED"
     text = "The dataset version is archived."
+
+
+class NoRowsStored(FailedPrecondition):
+    """The version is a place outside, and no checkpoint holds a copy of its rows."""
+
+    reason = "NO_ROWS_STORED"
+    text = f"No rows of the version are stored. {HOW_TO_COPY}"
 
 
 class VersionDeprecated(UserWarning):
@@ -27,3 +42,14 @@ def check_usable(version: datasets_pb2.DatasetVersion) -> tuple[str, ...]:
     if version.state == datasets_pb2.DatasetVersion.STATE_DEPRECATED:
         return (f"{version.name} is deprecated{said}",)
     return ()
+
+
+def is_place(version: datasets_pb2.DatasetVersion) -> bool:
+    """Whether the rows are in a place outside, and only copies of them are stored."""
+    return version.definition.HasField("data_path")
+
+
+def newest_copy(checkpoints: Iterable[views_pb2.DatasetCheckpoint]) -> views_pb2.DatasetCheckpoint | None:
+    """Of checkpoints, newest first, that whose copy the readers of a place get; None when there is none."""
+    ready = views_pb2.DatasetCheckpoint.STATE_READY
+    return next((each for each in checkpoints if each.materialized and each.state == ready), None)

@@ -117,14 +117,14 @@ class Allowed:
         """
         real = self._within(path)
         if not real.is_dir():
-            raise (PlaceIsFile if real.exists() else PlaceNotAllowed)(place="folder")
+            raise PlaceIsFile(place="folder") if real.exists() else _gone("folder")
         return real
 
     def file(self, path: str) -> Path:
         """As ``folder``, of a file."""
         real = self._within(path)
         if not real.is_file():
-            raise PlaceNotAllowed(place="file")
+            raise _gone("file")
         return real
 
     def rule(self, host: str, port: int) -> HostRule:
@@ -165,6 +165,10 @@ class Allowed:
         if not any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders):
             raise PlaceNotAllowed(setting="HEADWATER_DATASTORE_FOLDERS")
         return real
+
+
+def _gone(kind: str) -> PlaceNotAllowed:
+    return PlaceNotAllowed(f"There is no such {kind} in the folders that the dataset service may read.", place=kind)
 
 
 def host_name(text: str, field: str) -> str:

@@ -1,8 +1,10 @@
 """What datastores refuse, by name. No text holds a credential, an address, or a path of this machine."""
 
+from headwater.datasets.states import HOW_TO_COPY
 from headwater.errors import (
     Aborted,
     AlreadyExists,
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -128,9 +130,16 @@ class ReadLiveOnlyWhole(FailedPrecondition):
 
     reason = "READ_LIVE_ONLY_WHOLE"
     text = (
-        "The version is a place outside, and no checkpoint holds a copy of its rows:"
-        " a split can be read whole and in its own order, and nothing else. Make a checkpoint with a copy first."
+        "The version is a place outside, and no checkpoint holds a copy of its rows: a split can be read from its"
+        f" beginning and in its own order, and nothing else. {HOW_TO_COPY}"
     )
+
+
+class ReadStalled(DeadlineExceeded):
+    """The reader took no rows for so long that the place was closed."""
+
+    reason = "READ_STALLED"
+    text = "No rows were taken for so long that the place was closed. Read it again."
 
 
 class TooManyDatastoreReads(ResourceExhausted):

@@ -7,6 +7,7 @@ from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater import tree
 from headwater.names import DatasetName, ProjectName
 from headwater.tree.proofs import Claim, Inclusion, prove_inclusion
+from services.dataset.checkpoints.resolve import readable
 from services.dataset.datasets import read_schema
 from services.dataset.errors import NoRowsStored
 from services.dataset.history.model import Version
@@ -29,7 +30,8 @@ class RowProofs:
         self._packs = packs
 
     async def prove(self, version: str, row_digest: bytes) -> AsyncIterator[Statement | ChunkRows]:
-        """What is proved; after a statement without a way to the row, the digests of all rows.
+        """What is proved; after a statement without a way to the row, the digests of all rows. Of a place it is
+        about the newest copy.
 
         Args:
             version: the name of a version, commit, branch or tag.
@@ -40,17 +42,18 @@ class RowProofs:
         """
         async with self._store.transaction() as tx:
             commit = await commit_named(tx, version, archived=True, field="version")
-        if not commit.splits:
+            found = await readable(tx, commit)
+        if not found.splits:
             raise NoRowsStored(version=version)
-        splits = tuple(tree.Split(split.name, split.tree.root, split.tree.row_count) for split in commit.splits)
-        claim = Claim(commit.digest, tree.schema_digest(read_schema(commit.splits[0])), splits)
-        for split in commit.splits:
+        splits = tuple(tree.Split(split.name, split.tree.root, split.tree.row_count) for split in found.splits)
+        claim = Claim(found.digest, tree.schema_digest(read_schema(found.splits[0])), splits)
+        for split in found.splits:
             inclusion = await self._way(split, row_digest)
             if inclusion is not None:
                 yield Statement(version, claim, row_digest, inclusion)
                 return
         yield Statement(version, claim, row_digest, None)
-        for split in commit.splits:
+        for split in found.splits:
             async for window in digests_of(await self._chunks(split), self._packs):
                 for digested in window:
                     yield ChunkRows(split.name, digested.row_digests)

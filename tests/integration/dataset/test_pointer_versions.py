@@ -205,7 +205,7 @@ async def test_a_million_rows_of_a_table_stream_in_bounded_memory(admin: Connect
     await asyncio.to_thread(story)
 
 
-async def test_a_place_is_read_whole_and_says_so(admin: Connection, lake: Path) -> None:
+async def test_a_place_is_read_from_its_beginning_and_says_so(admin: Connection, lake: Path) -> None:
     (lake / "rows.csv").write_text("a\n1\n2\n")
 
     def story() -> None:
@@ -214,11 +214,13 @@ async def test_a_place_is_read_whole_and_says_so(admin: Connection, lake: Path) 
         for choice in (
             {"shard": (0, 2)},
             {"first_row": 1},
-            {"row_limit": 1},
             {"shuffle": (1, 2)},
             {"global_batch_rows": 2},
         ):
             assert reason_of(functools.partial(rows, admin, "d", **choice)) == "READ_LIVE_ONLY_WHOLE"
+        assert rows(admin, "d", row_limit=1).to_pydict() == {"a": [1]}
+        assert rows(admin, "d", row_limit=5, filter="a > 1").to_pydict() == {"a": [2]}
+        assert rows(admin, "d", row_limit=1, filter="a > 1").num_rows == 0
         assert reason_of(lambda: rows(admin, "d", "test")) == "SPLIT_NOT_FOUND"
         assert reason_of(lambda: rows(admin, "d", columns=["z"])) == "COLUMN_NOT_FOUND"
         assert reason_of(lambda: rows(admin, "d", filter="z > 1")) == "INVALID_FILTER"

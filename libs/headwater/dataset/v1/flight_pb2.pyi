@@ -301,6 +301,28 @@ class GetCommand(_message.Message):
 Global___GetCommand: _TypeAlias = GetCommand  # noqa: Y015
 
 @_typing.final
+class EndpointMetadata(_message.Message):
+    """FlightEndpoint.app_metadata of GetFlightInfo. Of rows of a place outside that no checkpoint holds, total_records is -1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_LIVE_FIELD_NUMBER: _builtins.int
+    is_live: _builtins.bool
+    """True: the rows are read where they are, and are those that are there when the ticket is redeemed."""
+    def __init__(
+        self,
+        *,
+        is_live: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_live", b"is_live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointMetadata: _TypeAlias = EndpointMetadata  # noqa: Y015
+
+@_typing.final
 class Shuffle(_message.Message):
     """An order of rows that is a pure function of the rows and these numbers."""
 
@@ -510,6 +532,7 @@ class TicketPayload(_message.Message):
     GLOBAL_BATCH_ROWS_FIELD_NUMBER: _builtins.int
     SHARD_INDEX_FIELD_NUMBER: _builtins.int
     SHARD_COUNT_FIELD_NUMBER: _builtins.int
+    SCHEMA_MARK_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The name of a version or commit."""
     split: _builtins.str
@@ -530,6 +553,8 @@ class TicketPayload(_message.Message):
     """The shard of each batch."""
     shard_count: _builtins.int
     """How many there are."""
+    schema_mark: _builtins.bytes
+    """Of rows that are read where they are: a digest of the schema that GetFlightInfo answered."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The columns, in this order; none means all."""
@@ -553,10 +578,11 @@ class TicketPayload(_message.Message):
         global_batch_rows: _builtins.int = ...,
         shard_index: _builtins.int = ...,
         shard_count: _builtins.int = ...,
+        schema_mark: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["shuffle", b"shuffle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "columns", b"columns", "filter", b"filter", "first_row", b"first_row", "global_batch_rows", b"global_batch_rows", "row_count", b"row_count", "shard_count", b"shard_count", "shard_index", b"shard_index", "shuffle", b"shuffle", "split", b"split", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "columns", b"columns", "filter", b"filter", "first_row", b"first_row", "global_batch_rows", b"global_batch_rows", "row_count", b"row_count", "schema_mark", b"schema_mark", "shard_count", b"shard_count", "shard_index", b"shard_index", "shuffle", b"shuffle", "split", b"split", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
