@@ -9,6 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pyarrow import flight
 
+from chassis import memory
 from chassis.auth import Role
 from chassis.blobs import Blobs
 from chassis.flight import Answer, FlightCall, FlightEdge, FlightWiring, Message, Received
@@ -128,7 +129,7 @@ class DatasetFlight(FlightEdge):
         if command is None:
             raise UnknownCommand
         upload, split = UploadName.parse(command.upload, "upload"), check_segment(command.split, "split")
-        with self._slot():
+        with self._slot(), memory.stream():
             result = self._put(call, command, upload, split, received, schema)
         return convert.put_result_to_proto(result).SerializeToString()
 

@@ -13,6 +13,8 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from chassis.relay import Relay
 
 _BUFFER_BYTES = 4 << 20
@@ -42,7 +44,9 @@ class DirectFile:
         at = 0
         while at < len(view):
             step = min(len(view) - at, _BUFFER_BYTES - self._filled)
-            self._buffer[self._filled : self._filled + step] = view[at : at + step]
+            # NumPy copies while other threads run.
+            target = np.frombuffer(self._buffer, np.uint8, step, self._filled)
+            np.copyto(target, np.frombuffer(view, np.uint8, step, at))
             self._filled += step
             at += step
             if self._filled == _BUFFER_BYTES:

@@ -29,6 +29,7 @@ from typing import Any, ClassVar, TypeVar, final
 import pyarrow as pa
 from pyarrow import flight
 
+from chassis import memory
 from chassis.auth import Authenticator, Role, set_caller
 from chassis.flight.call import Answer, FlightCall, GuardedStream, Received, reading, received
 from chassis.flight.errors import to_flight_error
@@ -81,6 +82,7 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
     def __init__(self, wiring: FlightWiring) -> None:
         self._wiring = wiring
         self._tickets = Tickets(wiring.authenticator.derive_key("flight-ticket"))
+        memory.keep_freed()
         super().__init__(wiring.location, middleware={_CALLER: CallerFactory(wiring.authenticator, wiring.tracing)})
 
     # The hooks. What they raise is told to the caller as gRPC would tell it.

@@ -41,6 +41,8 @@ class MappedPack:
         has_digests = ROW_DIGEST in reader.schema.names
         self._blocks = [block.drop_columns([ROW_DIGEST]) if has_digests else block for block in blocks]
         self._digests = [block.column(ROW_DIGEST) for block in blocks] if has_digests else None
+        # To look at the beginnings of the blocks has mapped much of what lies around them.
+        self.release()
 
     def rows(self, block: int, first: int, count: int) -> pa.RecordBatch:
         """Rows of a block, without copying them.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from chassis import memory
 from services.dataset.model import Chunk
 from services.dataset.orders.order import Numbers, Order, Window, places_in, rows_in
 from services.dataset.rows.mapped import MappedPack, MappedPacks
@@ -38,14 +39,11 @@ class OrderedRead:
 
     def batches(self, packs: MappedPacks, run: Run[Any]) -> Iterator[pa.RecordBatch]:
         """The rows, in batches of about 2 MiB. For a thread other than the event loop's."""
-        try:
+        with memory.stream():
             for window in self.order.overlapping(self.first, self.end):
                 places = places_in(window, self.first, self.end, self.shard, self.batch_rows, self.order.count)
                 if len(places):
                     yield from self._gather(window, self._rows(window)[places], packs, run)
-        finally:
-            # Arrow's allocator keeps what windows took; the next stream may come in an hour.
-            pa.default_memory_pool().release_unused()
 
     def _rows(self, window: Window) -> Numbers:
         row_counts = [chunk.row_count for chunk in self.chunks]

@@ -25,7 +25,7 @@ Run = Callable[[Coroutine[Any, Any, T]], T]
 
 MAX_CHUNKS = 1 << 20
 """Of one split: about a terabyte. What is kept of each takes a few hundred bytes while the split is written."""
-_LOOK_UP_BYTES = 16 << 20
+_LOOK_UP_BYTES = 32 << 20
 _LOOK_UP_CHUNKS = 1 << 12
 
 

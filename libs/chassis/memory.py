@@ -1,0 +1,51 @@
+"""The C library's allocator in a process through which streams of many megabytes pass.
+
+glibc gives large blocks back to the system as soon as they are freed, and gets them again, page by page and filled with
+zeros, for the next message: much of the time that receiving one takes. So what streams have freed stays with the
+process until the last of them ends, and all of it is given back then.
+"""
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Iterator
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 256 << 20
+_LARGEST_BYTES = 32 << 20
+"""The most that glibc takes for a threshold."""
+
+_LIBC = ctypes.CDLL(None)
+_lock = threading.Lock()
+_streams = 0
+
+
+def keep_freed() -> None:
+    """Let freed memory stay with the process. Does nothing where the C library is not glibc."""
+    with contextlib.suppress(AttributeError):
+        _LIBC.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
+        _LIBC.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+@contextlib.contextmanager
+def stream() -> Iterator[None]:
+    """Around a stream of many megabytes: the last one that ends gives freed memory back, in a few milliseconds."""
+    global _streams
+    with _lock:
+        _streams += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _streams -= 1
+            is_last = not _streams
+        if is_last:
+            _give_back()
+
+
+def _give_back() -> None:
+    import pyarrow as pa  # only services that stream have it installed
+
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(AttributeError):
+        _LIBC.malloc_trim(0)

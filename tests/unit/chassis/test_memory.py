@@ -1,0 +1,33 @@
+"""What streams have freed, and where it goes."""
+
+import subprocess
+import sys
+
+_STREAMS = """
+import psutil, pyarrow as pa
+from chassis import memory
+
+def resident():
+    return psutil.Process().memory_info().rss >> 20
+
+def pass_through():
+    pool = pa.system_memory_pool()
+    blocks = [pa.allocate_buffer(1 << 20, memory_pool=pool) for _ in range(128)]
+    for block in blocks:
+        memoryview(block).cast("B")[::4096] = bytes(256)
+
+memory.keep_freed()
+before = resident()
+with memory.stream():
+    with memory.stream():
+        pass_through()
+    kept = resident()
+print(kept - before, resident() - before)
+"""
+
+
+def test_what_streams_have_freed_is_kept_until_the_last_of_them_ends() -> None:
+    out = subprocess.run([sys.executable, "-c", _STREAMS], check=True, capture_output=True, text=True).stdout
+    kept, afterwards = (int(word) for word in out.split())
+    assert kept > 100  # MiB
+    assert afterwards < 32
