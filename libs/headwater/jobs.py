@@ -24,12 +24,15 @@ def submit(
     worker_count: int = 1,
     max_restarts: int = 3,
     launcher: str = "local",
+    dataset_checkpoint: str = "",
     display_name: str = "",
     project: str = DEFAULT_PROJECT,
 ) -> jobs_pb2.TrainingJob:
     """Submit a job that runs ``command`` within ``code`` (an artifact's resource name) on ``worker_count`` processes.
 
-    The result becomes the next version of ``model``; without one, no version is registered.
+    The result becomes the next version of ``model``; without one, no version is registered. What is read is the copy
+    that ``dataset_checkpoint`` of the dataset version holds; without one the version's rows or, where they are in a
+    place outside, the newest copy that there is now.
     """
     spec = jobs_pb2.TrainingSpec(
         dataset_version=dataset_version,
@@ -40,6 +43,7 @@ def submit(
         launcher=jobs_pb2.TrainingSpec.Launcher.Value(f"LAUNCHER_{launcher.upper()}"),
         max_restarts=max_restarts,
         model=str(model) if model else "",
+        dataset_checkpoint=dataset_checkpoint,
     )
     request = jobs_pb2.CreateTrainingJobRequest(
         parent=str(ProjectName(project)), spec=spec, display_name=display_name, request_id=str(uuid.uuid4())

@@ -118,9 +118,11 @@ def _sources(connection: Connection, lineage: lineage_pb2.Lineage, max_files: in
         if artifact.WhichOneof("metadata") != "data_metadata":
             continue
         name = artifact.data_metadata.name
-        version = datasets.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=name))
+        # A copy of a place outside is a node of its own.
+        parent = name.partition("/checkpoints/")[0]
+        version = datasets.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=parent))
         if version.source_file_count:
-            request = datasets_pb2.ListSourceFilesRequest(parent=name, page_size=max_files)
+            request = datasets_pb2.ListSourceFilesRequest(parent=parent, page_size=max_files)
             files = datasets.ListSourceFiles(request).source_files
             found[name] = Sources(tuple(files), version.source_file_count, version.source_digest)
     return found

@@ -10,8 +10,9 @@ from chassis.clock import SystemClock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetName, DatasetVersionName, ProjectName
+from services.dataset.checkpoints.resolve import readable
 from services.dataset.errors import InvalidKeyColumns, NoRowsStored, SplitNotFound
-from services.dataset.history.model import Commit, Version
+from services.dataset.history.model import Version
 from services.dataset.history.resolve import commit_named
 from services.dataset.model import Chunk, Dataset, SemVer, SourceFile, Split
 from services.dataset.store import Store, Transaction
@@ -76,10 +77,10 @@ class Datasets:
             What naming a commit raises; NoRowsStored
         """
         async with self._store.transaction() as tx:
-            commit = await commit_named(tx, name, field="version")
-        if not commit.splits:
-            raise NoRowsStored
-        return read_schema(commit.splits[0])
+            found = await readable(tx, await commit_named(tx, name, field="version"))
+        if not found.splits:
+            raise NoRowsStored(version=name)
+        return read_schema(found.splits[0])
 
     async def list_versions(self, dataset: DatasetName, size: int, token: str) -> Page[Version]:
         """Versions, newest first."""
@@ -90,12 +91,18 @@ class Datasets:
             rows = await tx.list_versions(dataset, SemVer(*map(int, below)) if below else None, limit + 1)
         return page_of(rows, limit, key=lambda version: dataclasses.astuple(version.version), query=query)
 
-    async def list_chunks(self, version: DatasetVersionName, split: str, size: int, token: str) -> Page[Chunk]:
-        """Chunks of a split in row order."""
-        limit, query = page_size(size), query_digest("chunks", version, split)
-        after = decode_token(token, query, (int,))
+    async def list_chunks(
+        self, version: DatasetVersionName, checkpoint: str, split: str, size: int, token: str
+    ) -> Page[Chunk]:
+        """Chunks of a split in row order, of the version or of a checkpoint's copy, as ``readable`` says."""
+        limit = page_size(size)
         async with self._store.transaction() as tx:
-            tree = split_named((await version_named(tx, version)).commit, split).tree
+            found = await readable(tx, (await version_named(tx, version)).commit, checkpoint)
+            query = query_digest("chunks", version, found.checkpoint, split)
+            after = decode_token(token, query, (int,))
+            if not found.splits:
+                raise NoRowsStored(version=version)
+            tree = split_among(found.splits, split).tree
             # The token is the first row of a chunk, so the next chunk is the second of those from it on.
             first, skip = (int(after[0]), 1) if after else (0, 0)
             rows = await tx.list_chunks(tree, first, tree.row_count, limit + 1 + skip)
@@ -130,11 +137,6 @@ async def version_named(tx: Transaction, name: DatasetVersionName) -> Version:
 def read_schema(split: Split) -> pa.Schema:
     """The schema that readers of the split get."""
     return pa.ipc.read_schema(pa.py_buffer(split.arrow_schema))
-
-
-def split_named(commit: Commit, name: str) -> Split:
-    """The commit's split of that name, or SplitNotFound."""
-    return split_among(commit.splits, name)
 
 
 def split_among(splits: Sequence[Split], name: str) -> Split:

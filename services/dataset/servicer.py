@@ -135,7 +135,8 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     ) -> datasets_pb2.ListChunksResponse:
         version = DatasetVersionName.parse(request.parent, "parent")
         split = check_segment(request.split, "split")
-        page = await self._datasets.list_chunks(version, split, request.page_size, request.page_token)
+        checkpoint = check_segment(request.checkpoint, "checkpoint") if request.checkpoint else ""
+        page = await self._datasets.list_chunks(version, checkpoint, split, request.page_size, request.page_token)
         return datasets_pb2.ListChunksResponse(
             chunks=[convert.chunk_to_proto(chunk) for chunk in page.items], next_page_token=page.next_page_token
         )

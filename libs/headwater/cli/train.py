@@ -31,6 +31,7 @@ def submit(
     workers: int = 1,
     max_restarts: int = 3,
     launcher: str = "local",
+    checkpoint: str = "",
     parameter: Annotated[list[str] | None, cyclopts.Parameter(name=["--parameter", "-p"])] = None,
     watch: bool = True,
     project: str = DEFAULT_PROJECT,
@@ -51,6 +52,8 @@ def submit(
         Worker processes, which form one process group.
     max_restarts
         How often the group may start again, from its last checkpoint, after a worker died.
+    checkpoint
+        The checkpoint of the dataset version whose copy is read. Of a place outside, the newest one if none is named.
     launcher
         Who places the workers: local or ray.
     parameter
@@ -71,6 +74,7 @@ def submit(
             worker_count=workers,
             max_restarts=max_restarts,
             launcher=launcher,
+            dataset_checkpoint=checkpoint,
             display_name=folder.resolve().name,
             project=project,
         )

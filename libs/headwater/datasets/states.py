@@ -26,6 +26,13 @@ class NoRowsStored(FailedPrecondition):
     text = f"No rows of the version are stored. {HOW_TO_COPY}"
 
 
+class CheckpointHasNoRows(FailedPrecondition):
+    """The checkpoint has no copy of the rows: none was asked for, it is not complete yet, or it could not be made."""
+
+    reason = "CHECKPOINT_HAS_NO_ROWS"
+    text = "The checkpoint holds no rows that could be read."
+
+
 class VersionDeprecated(UserWarning):
     """A version is read that should not be used for new work."""
 

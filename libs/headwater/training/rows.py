@@ -17,10 +17,17 @@ class Rows:
     """Some rows of a split: read as a stream, or once into memory."""
 
     def __init__(
-        self, connection: Connection, version: str, split: str, columns: Sequence[str], shard: tuple[int, int]
+        self,
+        connection: Connection,
+        version: str,
+        checkpoint: str,
+        split: str,
+        columns: Sequence[str],
+        shard: tuple[int, int],
     ) -> None:
         self._connection = connection
         self._version = version
+        self._checkpoint = checkpoint
         self._split = split
         self._columns = columns
         self._shard = shard
@@ -52,4 +59,11 @@ class Rows:
         return to_tensor(self.table.column(column), field)
 
     def _reader(self) -> pa.RecordBatchReader:
-        return datasets.reader(self._connection, self._version, self._split, columns=self._columns, shard=self._shard)
+        return datasets.reader(
+            self._connection,
+            self._version,
+            self._split,
+            checkpoint=self._checkpoint,
+            columns=self._columns,
+            shard=self._shard,
+        )

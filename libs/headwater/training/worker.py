@@ -122,6 +122,11 @@ class Session:
         """The resource name of the dataset version that the job trains on."""
         return self._assignment.dataset_version
 
+    @property
+    def dataset_checkpoint(self) -> str:
+        """The checkpoint of that version whose copy is read, the last segment of its name; empty: its own rows."""
+        return self._assignment.dataset_checkpoint
+
     def dataset(self, split: str, *, columns: Sequence[str] = (), whole: bool = False) -> "Rows":
         """This worker's share of a split: a contiguous part, at most one row larger than any other worker's.
 
@@ -132,7 +137,7 @@ class Session:
         from headwater.training.rows import Rows
 
         shard = (0, 1) if whole else (self.rank, self.world_size)
-        return Rows(self._connection, self.dataset_version, split, columns, shard)
+        return Rows(self._connection, self.dataset_version, self.dataset_checkpoint, split, columns, shard)
 
     def batches(
         self,
@@ -168,6 +173,7 @@ class Session:
             columns=columns,
             filter=filter,
             view=view,
+            checkpoint=self.dataset_checkpoint,
             shuffle_seed=shuffle_seed,
             drop_last=drop_last,
             rank=self.rank,

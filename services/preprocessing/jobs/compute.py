@@ -22,6 +22,8 @@ class Task:
     flight_address: str
     token: str
     version: str
+    checkpoint: str
+    """Of the version, that whose copy is read; empty: the version's own rows."""
     split: str
     first_row: int
     row_count: int
@@ -69,7 +71,12 @@ def unpack(stream: bytes) -> pa.RecordBatch:
 def _fetch(task: Task) -> pa.RecordBatch:
     with Connection(Endpoints(dataset_flight=task.flight_address), task.token) as connection:
         rows = datasets.reader(
-            connection, task.version, task.split, first_row=task.first_row, row_limit=task.row_count
+            connection,
+            task.version,
+            task.split,
+            checkpoint=task.checkpoint,
+            first_row=task.first_row,
+            row_limit=task.row_count,
         ).read_all()
     (batch,) = rows.combine_chunks().to_batches()
     return batch

@@ -1,6 +1,7 @@
 """The dataset service, as jobs use it."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -8,12 +9,42 @@ from typing import Self
 import grpc.aio
 import pyarrow as pa
 import pyarrow.flight as flight
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, flight_pb2
-from headwater.datasets.states import check_usable
+from headwater.dataset.v1 import (
+    datasets_pb2,
+    datasets_pb2_grpc,
+    definitions_pb2,
+    flight_pb2,
+    views_pb2,
+    views_pb2_grpc,
+)
+from headwater.datasets.states import NoRowsStored, check_usable, is_place, newest_copy
 from headwater.flight import flight_errors
 
 _PAGE = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """Rows that never change."""
+
+    version: str
+    checkpoint: str
+    """The checkpoint of the version that holds them, the last segment of its name; empty: they are its own."""
+    splits: tuple[definitions_pb2.Split, ...]
+    digest: str
+    create_time: Timestamp
+
+    @property
+    def row_count(self) -> int:
+        """Rows in all splits."""
+        return sum(split.row_count for split in self.splits)
+
+    @property
+    def name(self) -> str:
+        """The resource name of what holds them."""
+        return f"{self.version}/checkpoints/{self.checkpoint}" if self.checkpoint else self.version
 
 
 class Datasets:
@@ -21,6 +52,7 @@ class Datasets:
 
     def __init__(self, channel: grpc.aio.Channel, flight_address: str, token: Callable[[], str]) -> None:
         self._stub = datasets_pb2_grpc.DatasetServiceStub(channel)
+        self._views = views_pb2_grpc.DatasetViewServiceStub(channel)
         self._token = token
         self.flight_address = flight_address
 
@@ -39,19 +71,42 @@ class Datasets:
 
     async def check_usable(self, version: str) -> tuple[str, ...]:
         """See ``jobs.Inputs``."""
-        return check_usable(await self.version(version))
+        found = await self.version(version)
+        warnings = check_usable(found)
+        await self.stored(found)
+        return warnings
 
-    async def chunks(self, version: str, split: str) -> AsyncIterator[Sequence[datasets_pb2.Chunk]]:
-        """The chunks of a split in row order, a page at a time."""
-        token = ""
+    async def stored(self, version: datasets_pb2.DatasetVersion) -> Stored:
+        """The version's own rows or, of a place outside, the newest copy of them (M-26).
+
+        Raises:
+            NoRowsStored: there is no copy.
+        """
+        if not is_place(version):
+            return Stored(version.name, "", tuple(version.splits), version.digest, version.create_time)
+        request = views_pb2.ListCheckpointsRequest(parent=version.name, page_size=_PAGE)
         while True:
-            request = datasets_pb2.ListChunksRequest(parent=version, split=split, page_size=_PAGE, page_token=token)
+            page = await self._views.ListCheckpoints(request)
+            copy = newest_copy(page.checkpoints)
+            if copy is not None:
+                name = copy.name.rpartition("/")[2]
+                return Stored(version.name, name, tuple(copy.splits), copy.digest, copy.create_time)
+            if not page.next_page_token:
+                raise NoRowsStored(version=version.name)
+            request.page_token = page.next_page_token
+
+    async def chunks(self, rows: Stored, split: str) -> AsyncIterator[Sequence[datasets_pb2.Chunk]]:
+        """The chunks of a split in row order, a page at a time."""
+        request = datasets_pb2.ListChunksRequest(
+            parent=rows.version, checkpoint=rows.checkpoint, split=split, page_size=_PAGE
+        )
+        while True:
             page = await self._stub.ListChunks(request)
             if page.chunks:
                 yield page.chunks
-            token = page.next_page_token
-            if not token:
+            if not page.next_page_token:
                 return
+            request.page_token = page.next_page_token
 
     async def open_upload(self, dataset: str, request_id: str) -> str:
         """A new upload into ``dataset``."""

@@ -10,7 +10,7 @@ from headwater.dataset.v1 import datasets_pb2
 from services.preprocessing.cache.keys import prefix_key
 from services.preprocessing.cache.tiers import StepCache
 from services.preprocessing.jobs import compute
-from services.preprocessing.jobs.datasets import Datasets
+from services.preprocessing.jobs.datasets import Datasets, Stored
 from services.preprocessing.jobs.model import Job, Progress
 from services.preprocessing.pipelines.model import PipelineVersion, Step
 from services.preprocessing.steps import catalogue, engine
@@ -44,7 +44,7 @@ class Execution:
         job: Job,
         attempt: int,
         pipeline: PipelineVersion,
-        source: datasets_pb2.DatasetVersion,
+        source: Stored,
         report: Report,
     ) -> datasets_pb2.CommitUploadResponse:
         """Process every split and commit the result.
@@ -57,15 +57,15 @@ class Execution:
         progress = Progress(chunk_count=sum(split.chunk_count for split in source.splits))
         await report(progress)
         for split in source.splits:
-            progress = await self._split(upload, source.name, split.name, steps, progress, report)
+            progress = await self._split(upload, source, split.name, steps, progress, report)
         message = f"{pipeline.name.pipeline} {pipeline.name.version} of {source.name}"
-        origins = [source.name, str(pipeline.name)]
+        origins = [source.version, str(pipeline.name)]
         return await self._datasets.commit(upload, message, origins, f"{job.name.job}-{attempt}")
 
     async def _split(
-        self, upload: str, version: str, split: str, steps: tuple[Step, ...], progress: Progress, report: Report
+        self, upload: str, stored: Stored, split: str, steps: tuple[Step, ...], progress: Progress, report: Report
     ) -> Progress:
-        computed = self._computed(version, split, steps)
+        computed = self._computed(stored, split, steps)
         first = await anext(computed, None)
         if first is None:
             return progress  # a split without rows has no schema to write, and nothing to say
@@ -83,18 +83,18 @@ class Execution:
                 chunk = await anext(computed, None)
         return progress
 
-    async def _computed(self, version: str, split: str, steps: tuple[Step, ...]) -> AsyncIterator[Computed]:
-        async for page in self._datasets.chunks(version, split):
+    async def _computed(self, stored: Stored, split: str, steps: tuple[Step, ...]) -> AsyncIterator[Computed]:
+        async for page in self._datasets.chunks(stored, split):
             for start in range(0, len(page), _WINDOW):
-                async for computed in self._window(version, split, page[start : start + _WINDOW], steps):
+                async for computed in self._window(stored, split, page[start : start + _WINDOW], steps):
                     yield computed
 
     async def _window(
-        self, version: str, split: str, chunks: Sequence[Chunk], steps: tuple[Step, ...]
+        self, stored: Stored, split: str, chunks: Sequence[Chunk], steps: tuple[Step, ...]
     ) -> AsyncIterator[Computed]:
         found = [await self._look_up(chunk.digest, steps) for chunk in chunks]
         tasks = [
-            self._task(version, split, chunk, steps, known)
+            self._task(stored, split, chunk, steps, known)
             for chunk, known in zip(chunks, found, strict=True)
             if known.length < len(steps)
         ]
@@ -115,11 +115,12 @@ class Execution:
                 return _Known(length, stream)
         return _Known(0, b"")
 
-    def _task(self, version: str, split: str, chunk: Chunk, steps: tuple[Step, ...], known: "_Known") -> compute.Task:
+    def _task(self, stored: Stored, split: str, chunk: Chunk, steps: tuple[Step, ...], known: "_Known") -> compute.Task:
         return compute.Task(
             flight_address=self._datasets.flight_address,
             token=self._datasets.token,
-            version=version,
+            version=stored.version,
+            checkpoint=stored.checkpoint,
             split=split,
             first_row=chunk.first_row,
             row_count=chunk.row_count,

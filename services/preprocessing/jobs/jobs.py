@@ -26,7 +26,7 @@ class Inputs(Protocol):
 
         Raises:
             NotFound: there is none of that name.
-            FailedPrecondition: it is archived.
+            FailedPrecondition: it is archived, or a place outside of which no checkpoint holds a copy.
             Unavailable: the dataset service is away.
         """
 
@@ -56,7 +56,7 @@ class Jobs:
         Raises:
             PipelineNotFound: there is no such pipeline version.
             NotFound: there is no such dataset version.
-            FailedPrecondition: the dataset version is archived.
+            FailedPrecondition: the dataset version is archived, or a place outside of which there is no copy.
             InvalidArgument: the result would go where the rows come from.
         """
         if (output_dataset.project, output_dataset.dataset) == (dataset_version.project, dataset_version.dataset):

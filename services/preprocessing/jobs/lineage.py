@@ -7,6 +7,7 @@ from headwater.dataset.v1 import datasets_pb2
 from headwater.errors import NotFound
 from headwater.names import ProjectName
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc, runs_pb2, runs_pb2_grpc
+from services.preprocessing.jobs.datasets import Stored
 from services.preprocessing.jobs.model import Job
 from services.preprocessing.pipelines.model import PipelineVersion
 
@@ -34,7 +35,7 @@ class Lineage:
         job: Job,
         run: str,
         pipeline: PipelineVersion,
-        source: datasets_pb2.DatasetVersion,
+        source: Stored,
         output: datasets_pb2.DatasetVersion,
     ) -> None:
         """Note that ``source`` and ``pipeline`` went into ``run`` and ``output`` came out.
@@ -53,7 +54,7 @@ class Lineage:
                 Connection(first_name=run, second_name=output.name, role=Connection.ROLE_OUTPUT, run_name=run)
             )
         artifacts = [
-            artifact_pb2.ArtifactMetadata(data_metadata=_data(source)),
+            artifact_pb2.ArtifactMetadata(data_metadata=_source(source)),
             artifact_pb2.ArtifactMetadata(data_metadata=_data(output)),
             artifact_pb2.ArtifactMetadata(executable_metadata=executable),
         ]
@@ -85,4 +86,14 @@ def _data(version: datasets_pb2.DatasetVersion) -> artifact_pb2.DataMetadata:
         digest=version.digest,
         row_count=version.row_count,
         ingest_time=version.create_time,
+    )
+
+
+def _source(rows: Stored) -> artifact_pb2.DataMetadata:
+    return artifact_pb2.DataMetadata(
+        name=rows.name,
+        version=rows.version.rpartition("/")[2],
+        digest=rows.digest,
+        row_count=rows.row_count,
+        ingest_time=rows.create_time,
     )

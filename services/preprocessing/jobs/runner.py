@@ -16,7 +16,7 @@ from chassis.db.lease import LeaseLost, Leases
 from headwater.dataset.v1 import datasets_pb2
 from headwater.datasets.states import check_usable
 from headwater.errors import Aborted, Code, HeadwaterError, Internal
-from services.preprocessing.jobs.datasets import Datasets
+from services.preprocessing.jobs.datasets import Datasets, Stored
 from services.preprocessing.jobs.execution import Execution
 from services.preprocessing.jobs.lineage import Lineage
 from services.preprocessing.jobs.model import Job, Progress, State
@@ -137,8 +137,9 @@ class Runner:
         try:
             pipeline = await self._pipelines.get_version(job.pipeline_version)
             run = await self._lineage.start(job, pipeline)
-            source = await self._datasets.version(str(job.dataset_version))
-            check_usable(source)
+            version = await self._datasets.version(str(job.dataset_version))
+            check_usable(version)
+            source = await self._datasets.stored(version)
             await self._change(job, token, run=run)
             committed = await self._execute(job, token, pipeline, source)
             await self._lineage.connect(job, run, pipeline, source, committed.dataset_version)
@@ -159,7 +160,7 @@ class Runner:
             await self._fail(job, token, run, Internal(f"{type(error).__name__} while processing."))
 
     async def _execute(
-        self, job: Job, token: int, pipeline: PipelineVersion, source: datasets_pb2.DatasetVersion
+        self, job: Job, token: int, pipeline: PipelineVersion, source: Stored
     ) -> datasets_pb2.CommitUploadResponse:
         async def report(progress: Progress) -> None:
             await self._change(job, token, progress=progress)

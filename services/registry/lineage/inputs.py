@@ -8,9 +8,9 @@ from services.registry.lineage.walk import walk
 
 
 async def dataset_versions(store: LineageStore, run: str) -> Sequence[str]:
-    """The dataset versions that went into the run itself, by name."""
+    """The dataset versions that went into the run itself, by name; of a checkpoint, the version that it is of."""
     edges = await store.edges([run], Direction.UPSTREAM, MAX_EDGES)
-    return sorted({edge.first for edge in edges if kind_of(edge.first) is NodeKind.DATA})
+    return sorted({edge.first.partition("/checkpoints/")[0] for edge in edges if kind_of(edge.first) is NodeKind.DATA})
 
 
 async def pipeline_versions(store: LineageStore, run: str) -> Sequence[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from headwater.names import (
     ArtifactName,
+    CheckpointName,
     DatasetVersionName,
     InvalidName,
     ModelVersionName,
@@ -87,6 +88,7 @@ class Connections:
 
 _KINDS: Mapping[type[ResourceName], NodeKind] = {
     DatasetVersionName: NodeKind.DATA,
+    CheckpointName: NodeKind.DATA,
     PipelineVersionName: NodeKind.EXECUTABLE,
     ArtifactName: NodeKind.EXECUTABLE,
     ModelVersionName: NodeKind.MODEL_VERSION,

@@ -6,9 +6,9 @@ import grpc.aio
 
 from chassis.auth import Authenticator, Principal, Role, set_caller
 from headwater.artifact.v1 import artifact_pb2
-from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc
-from headwater.datasets.states import check_usable
-from headwater.names import DatasetVersionName, ProjectName
+from headwater.dataset.v1 import datasets_pb2, datasets_pb2_grpc, views_pb2, views_pb2_grpc
+from headwater.datasets.states import CheckpointHasNoRows, NoRowsStored, check_usable, is_place, newest_copy
+from headwater.names import CheckpointName, DatasetVersionName, ProjectName
 from headwater.registry.v1 import (
     artifacts_pb2,
     artifacts_pb2_grpc,
@@ -21,10 +21,11 @@ from headwater.registry.v1 import (
 )
 from services.training_scheduler.attempts.tracking import Tracking
 from services.training_scheduler.jobs.convert import parameters_to_proto
-from services.training_scheduler.jobs.jobs import Catalog
+from services.training_scheduler.jobs.jobs import Catalog, Inputs
 from services.training_scheduler.jobs.model import State, TrainingJob, TrainingSpec
 
 _TOKEN_TTL_S = 600.0
+_PAGE = 100
 _RUN_STATES = {
     State.SUCCEEDED: artifact_pb2.Run.STATE_SUCCEEDED,
     State.FAILED: artifact_pb2.Run.STATE_FAILED,
@@ -43,19 +44,30 @@ class RegistryTracking(Tracking, Catalog):
         self._lineage = lineage_pb2_grpc.LineageServiceStub(registry)
         self._models = models_pb2_grpc.ModelServiceStub(registry)
         self._datasets = datasets_pb2_grpc.DatasetServiceStub(datasets)
+        self._views = views_pb2_grpc.DatasetViewServiceStub(datasets)
         self._authenticator = authenticator
 
-    async def check_inputs(self, spec: TrainingSpec) -> tuple[str, ...]:
+    async def check_inputs(self, spec: TrainingSpec) -> Inputs:
         """See Catalog."""
-        warnings = check_usable(await self._dataset_version(spec))
+        version = await self._dataset_version(spec)
+        warnings = check_usable(version)
+        checkpoint = spec.dataset_checkpoint
+        if checkpoint:
+            await self._copy(version.name, checkpoint)
+        elif is_place(version):
+            checkpoint = await self._newest_copy(version.name)
         await self._artifacts.GetArtifact(artifacts_pb2.GetArtifactRequest(name=spec.code))
-        return warnings
+        return Inputs(checkpoint, warnings)
 
     async def begin(self, job: TrainingJob) -> str:
         """See Tracking."""
         self._act_for(job)
         version = await self._dataset_version(job.spec)
         check_usable(version)
+        # Which copy of a place was read, its version does not tell; rows that are stored are the same in all of them.
+        data = _data_node(version)
+        if is_place(version):
+            data = _copy_node(await self._copy(version.name, job.spec.dataset_checkpoint))
         code = await self._artifacts.GetArtifact(artifacts_pb2.GetArtifactRequest(name=job.spec.code))
         run = artifact_pb2.Run(
             display_name=job.display_name, parameters=parameters_to_proto(job.spec.parameters), job=job.name
@@ -65,9 +77,9 @@ class RegistryTracking(Tracking, Catalog):
         await self._lineage.CreateConnections(
             lineage_pb2.CreateConnectionsRequest(
                 parent=project,
-                artifacts=[_data_node(version), _code_node(code)],
+                artifacts=[data, _code_node(code)],
                 connections=[
-                    _into_run(version.name, run.name, artifact_pb2.ArtifactConnection.ROLE_INPUT),
+                    _into_run(data.data_metadata.name, run.name, artifact_pb2.ArtifactConnection.ROLE_INPUT),
                     _into_run(code.name, run.name, artifact_pb2.ArtifactConnection.ROLE_EXECUTABLE),
                 ],
             )
@@ -104,6 +116,25 @@ class RegistryTracking(Tracking, Catalog):
         )
         return (await self._models.CreateModelVersion(request)).name
 
+    async def _copy(self, version: str, checkpoint: str) -> views_pb2.DatasetCheckpoint:
+        request = views_pb2.GetCheckpointRequest(name=f"{version}/checkpoints/{checkpoint}")
+        found = await self._views.GetCheckpoint(request)
+        if newest_copy([found]) is None:
+            raise CheckpointHasNoRows(checkpoint=found.name)
+        return found
+
+    async def _newest_copy(self, version: str) -> str:
+        """The last segment of its name, or NoRowsStored: nobody could say later what rows that may change were."""
+        request = views_pb2.ListCheckpointsRequest(parent=version, page_size=_PAGE)
+        while True:
+            page = await self._views.ListCheckpoints(request)
+            found = newest_copy(page.checkpoints)
+            if found is not None:
+                return found.name.rpartition("/")[2]
+            if not page.next_page_token:
+                raise NoRowsStored(version=version)
+            request.page_token = page.next_page_token
+
     async def _dataset_version(self, spec: TrainingSpec) -> datasets_pb2.DatasetVersion:
         request = datasets_pb2.GetDatasetVersionRequest(name=spec.dataset_version)
         return await self._datasets.GetDatasetVersion(request)
@@ -122,6 +153,17 @@ def _data_node(version: datasets_pb2.DatasetVersion) -> artifact_pb2.ArtifactMet
         digest=version.digest,
         row_count=version.row_count,
         ingest_time=version.create_time,
+    )
+    return artifact_pb2.ArtifactMetadata(data_metadata=metadata)
+
+
+def _copy_node(copy: views_pb2.DatasetCheckpoint) -> artifact_pb2.ArtifactMetadata:
+    metadata = artifact_pb2.DataMetadata(
+        name=copy.name,
+        version=CheckpointName.parse(copy.name).version,
+        digest=copy.digest,
+        row_count=sum(split.row_count for split in copy.splits),
+        ingest_time=copy.create_time,
     )
     return artifact_pb2.ArtifactMetadata(data_metadata=metadata)
 

@@ -68,6 +68,7 @@ def spec_from_proto(spec: jobs_pb2.TrainingSpec) -> TrainingSpec:
         launcher=_LAUNCHERS[spec.launcher],
         max_restarts=spec.max_restarts,
         model=spec.model,
+        dataset_checkpoint=spec.dataset_checkpoint,
     )
 
 
@@ -85,6 +86,7 @@ def spec_to_proto(spec: TrainingSpec) -> jobs_pb2.TrainingSpec:
         launcher=_LAUNCHERS_TO_PROTO[spec.launcher],
         max_restarts=spec.max_restarts,
         model=spec.model,
+        dataset_checkpoint=spec.dataset_checkpoint,
     )
 
 

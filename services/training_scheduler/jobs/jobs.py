@@ -17,15 +17,25 @@ from services.training_scheduler.jobs.model import LauncherKind, State, Training
 from services.training_scheduler.store import Store
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is known of a job's inputs when it is created."""
+
+    dataset_checkpoint: str
+    """The checkpoint of the dataset version that the job is to read; empty: the version's own rows (M-26)."""
+    warnings: tuple[str, ...]
+
+
 class Catalog(Protocol):
     """What other services know of a job's inputs."""
 
-    async def check_inputs(self, spec: TrainingSpec) -> tuple[str, ...]:
-        """Return if the caller can see the dataset version and the code, with what to warn of.
+    async def check_inputs(self, spec: TrainingSpec) -> Inputs:
+        """Return if the caller can see the dataset version and the code.
 
         Raises:
             NotFound: naming what is missing.
-            FailedPrecondition: the dataset version is archived.
+            FailedPrecondition: the dataset version is archived, or a place outside of which there is no copy; or the
+                checkpoint holds none.
             Unavailable: the service that knows is away.
         """
 
@@ -70,11 +80,12 @@ class Jobs:
         Raises:
             InvalidSpec, ResourcesImpossible, LauncherNotConfigured: it could never run.
             NotFound: its dataset version or code does not exist.
-            FailedPrecondition: its dataset version is archived.
+            FailedPrecondition: its dataset version is archived, or a place outside of which there is no copy; or the
+                checkpoint that it names holds none.
         """
         specs.check(new.spec, new.project.project)
         check_possible(new.spec, self._capacities)
-        warnings = await self._catalog.check_inputs(new.spec)
+        inputs = await self._catalog.check_inputs(new.spec)
         method = "CreateTrainingJob"
         async with self._store.transaction() as tx:
             first = await tx.requests.first_result(method, new.request_id, new.body_digest)
@@ -84,11 +95,11 @@ class Jobs:
                 TrainingJob(
                     id=new_id(),
                     project=new.project.project,
-                    spec=new.spec,
+                    spec=dataclasses.replace(new.spec, dataset_checkpoint=inputs.dataset_checkpoint),
                     created_by=new.created_by,
                     create_time=self._clock.now(),
                     display_name=new.display_name,
-                    warnings=warnings,
+                    warnings=inputs.warnings,
                 )
             )
             await tx.requests.remember(method, new.request_id, new.body_digest, job.id)

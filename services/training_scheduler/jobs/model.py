@@ -67,6 +67,8 @@ class TrainingSpec:
     launcher: LauncherKind = LauncherKind.LOCAL
     max_restarts: int = 0
     model: str = ""
+    dataset_checkpoint: str = ""
+    """The checkpoint whose copy is read, the last segment of its name; empty: the version's own rows."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from headwater.names import ArtifactName, DatasetVersionName, ModelName
+from headwater.names import ArtifactName, DatasetVersionName, ModelName, check_segment
 from services.training_scheduler.errors import InvalidSpec
 from services.training_scheduler.jobs.model import TrainingSpec
 
@@ -21,6 +21,8 @@ def check(spec: TrainingSpec, project: str) -> None:
         InvalidSpec: naming the field.
     """
     DatasetVersionName.parse(spec.dataset_version, "spec.dataset_version")
+    if spec.dataset_checkpoint:
+        check_segment(spec.dataset_checkpoint, "spec.dataset_checkpoint")
     ArtifactName.parse(spec.code, "spec.code")
     if spec.model and ModelName.parse(spec.model, "spec.model").project != project:
         raise InvalidSpec(f"The model must be in the job's project, {project}.", field="spec.model")

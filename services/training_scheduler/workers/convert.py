@@ -21,6 +21,7 @@ def assignment_to_proto(job: TrainingJob) -> workers_pb2.Assignment:
         parameters=parameters_to_proto(job.spec.parameters),
         run=job.run,
         checkpoint=checkpoint_to_proto(job.checkpoint),
+        dataset_checkpoint=job.spec.dataset_checkpoint,
     )
 
 

@@ -588,7 +588,9 @@ class DataMetadata(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name, `projects/{project}/datasets/{dataset}/versions/{version}`."""
+    """Resource name, `projects/{project}/datasets/{dataset}/versions/{version}`; of a copy of a place outside, that and
+    `/checkpoints/{checkpoint}`.
+    """
     description: _builtins.str
     """Free text, at most 32 KiB."""
     source: _builtins.str

@@ -615,6 +615,7 @@ class ListChunksRequest(_message.Message):
     SPLIT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}`."""
     split: _builtins.str
@@ -623,6 +624,10 @@ class ListChunksRequest(_message.Message):
     """At most this many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    checkpoint: _builtins.str
+    """The chunks of the copy that this checkpoint of the version holds, the last segment of its name. Empty: the version's
+    own or, of a place outside, those of the newest copy.
+    """
     def __init__(
         self,
         *,
@@ -630,10 +635,11 @@ class ListChunksRequest(_message.Message):
         split: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

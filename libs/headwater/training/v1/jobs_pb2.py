@@ -29,7 +29,7 @@ from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/training/v1/jobs.proto\x12\x15headwater.training.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xa9\x04\n\x0cTrainingSpec\x12!\n\x0f\x64\x61taset_version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x63ode\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12#\n\x07\x63ommand\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x80\x02\"\x05r\x03\x18\x80 \x12G\n\nparameters\x18\x04 \x03(\x0b\x32\x33.headwater.training.v1.TrainingSpec.ParametersEntry\x12 \n\x0cworker_count\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01\x12\x33\n\tresources\x18\x06 \x01(\x0b\x32 .headwater.training.v1.Resources\x12H\n\x08launcher\x18\x07 \x01(\x0e\x32,.headwater.training.v1.TrainingSpec.LauncherB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\x0cmax_restarts\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x05model\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"J\n\x08Launcher\x12\x18\n\x14LAUNCHER_UNSPECIFIED\x10\x00\x12\x12\n\x0eLAUNCHER_LOCAL\x10\x01\x12\x10\n\x0cLAUNCHER_RAY\x10\x02\"u\n\tResources\x12\'\n\x04\x63pus\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xb0@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12%\n\x0cmemory_bytes\x18\x02 \x01(\x03\x42\x0f\xbaH\x0c\"\n\x18\x80\x80\x80\x80\x80\x80@(\x00\x12\x18\n\x04gpus\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x00\"\xb8\x05\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x31\n\x04spec\x18\x03 \x01(\x0b\x32#.headwater.training.v1.TrainingSpec\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32(.headwater.training.v1.TrainingJob.State\x12\x0b\n\x03run\x18\x05 \x01(\t\x12\x31\n\x08progress\x18\x06 \x01(\x0b\x32\x1f.headwater.training.v1.Progress\x12\x15\n\rattempt_count\x18\x07 \x01(\x05\x12\x35\n\ncheckpoint\x18\x08 \x01(\x0b\x32!.headwater.training.v1.Checkpoint\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0f \x01(\t\x12\x10\n\x08warnings\x18\x10 \x03(\t\"\x95\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_FINISHING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\xe3\x01\n\x08Progress\x12\x16\n\x05\x65poch\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x0b\x65poch_count\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x15\n\x04step\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1b\n\nstep_count\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.headwater.training.v1.Progress.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xb1\x01\n\nCheckpoint\x12\x16\n\x05\x65poch\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x15\n\x04step\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12/\n\x06\x64igest\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x18\x43reateTrainingJobRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x39\n\x04spec\x18\x02 \x01(\x0b\x32#.headwater.training.v1.TrainingSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"/\n\x15GetTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"m\n\x17ListTrainingJobsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"n\n\x18ListTrainingJobsResponse\x12\x39\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\".headwater.training.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x17WatchTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"2\n\x18\x43\x61ncelTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xa2\x01\n\x0eTrainingResult\x12;\n\x05\x66iles\x18\x01 \x03(\x0b\x32!.headwater.training.v1.ResultFileB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x33\n\tframework\x18\x02 \x01(\x0b\x32 .headwater.artifact.v1.Framework\x12\x1e\n\x0c\x61rchitecture\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"@\n\nResultFile\x12\x16\n\x04path\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x08\x61rtifact\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x32\xc9\x04\n\x12TrainingJobService\x12n\n\x11\x43reateTrainingJob\x12/.headwater.training.v1.CreateTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x02\x12h\n\x0eGetTrainingJob\x12,.headwater.training.v1.GetTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x01\x12y\n\x10ListTrainingJobs\x12..headwater.training.v1.ListTrainingJobsRequest\x1a/.headwater.training.v1.ListTrainingJobsResponse\"\x04\xa8\xd4\x18\x01\x12n\n\x10WatchTrainingJob\x12..headwater.training.v1.WatchTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x01\x30\x01\x12n\n\x11\x43\x61ncelTrainingJob\x12/.headwater.training.v1.CancelTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/training/v1/jobs.proto\x12\x15headwater.training.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xcf\x04\n\x0cTrainingSpec\x12!\n\x0f\x64\x61taset_version\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x63ode\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12#\n\x07\x63ommand\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x80\x02\"\x05r\x03\x18\x80 \x12G\n\nparameters\x18\x04 \x03(\x0b\x32\x33.headwater.training.v1.TrainingSpec.ParametersEntry\x12 \n\x0cworker_count\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01\x12\x33\n\tresources\x18\x06 \x01(\x0b\x32 .headwater.training.v1.Resources\x12H\n\x08launcher\x18\x07 \x01(\x0e\x32,.headwater.training.v1.TrainingSpec.LauncherB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\x0cmax_restarts\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x05model\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12$\n\x12\x64\x61taset_checkpoint\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"J\n\x08Launcher\x12\x18\n\x14LAUNCHER_UNSPECIFIED\x10\x00\x12\x12\n\x0eLAUNCHER_LOCAL\x10\x01\x12\x10\n\x0cLAUNCHER_RAY\x10\x02\"u\n\tResources\x12\'\n\x04\x63pus\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xb0@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12%\n\x0cmemory_bytes\x18\x02 \x01(\x03\x42\x0f\xbaH\x0c\"\n\x18\x80\x80\x80\x80\x80\x80@(\x00\x12\x18\n\x04gpus\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x00\"\xb8\x05\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x31\n\x04spec\x18\x03 \x01(\x0b\x32#.headwater.training.v1.TrainingSpec\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32(.headwater.training.v1.TrainingJob.State\x12\x0b\n\x03run\x18\x05 \x01(\t\x12\x31\n\x08progress\x18\x06 \x01(\x0b\x32\x1f.headwater.training.v1.Progress\x12\x15\n\rattempt_count\x18\x07 \x01(\x05\x12\x35\n\ncheckpoint\x18\x08 \x01(\x0b\x32!.headwater.training.v1.Checkpoint\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0f \x01(\t\x12\x10\n\x08warnings\x18\x10 \x03(\t\"\x95\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_FINISHING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\xe3\x01\n\x08Progress\x12\x16\n\x05\x65poch\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x0b\x65poch_count\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x15\n\x04step\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1b\n\nstep_count\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.headwater.training.v1.Progress.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xb1\x01\n\nCheckpoint\x12\x16\n\x05\x65poch\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x15\n\x04step\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12/\n\x06\x64igest\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x18\x43reateTrainingJobRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x39\n\x04spec\x18\x02 \x01(\x0b\x32#.headwater.training.v1.TrainingSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"/\n\x15GetTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"m\n\x17ListTrainingJobsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"n\n\x18ListTrainingJobsResponse\x12\x39\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\".headwater.training.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x17WatchTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"2\n\x18\x43\x61ncelTrainingJobRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xa2\x01\n\x0eTrainingResult\x12;\n\x05\x66iles\x18\x01 \x03(\x0b\x32!.headwater.training.v1.ResultFileB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x33\n\tframework\x18\x02 \x01(\x0b\x32 .headwater.artifact.v1.Framework\x12\x1e\n\x0c\x61rchitecture\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"@\n\nResultFile\x12\x16\n\x04path\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x08\x61rtifact\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x32\xc9\x04\n\x12TrainingJobService\x12n\n\x11\x43reateTrainingJob\x12/.headwater.training.v1.CreateTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x02\x12h\n\x0eGetTrainingJob\x12,.headwater.training.v1.GetTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x01\x12y\n\x10ListTrainingJobs\x12..headwater.training.v1.ListTrainingJobsRequest\x1a/.headwater.training.v1.ListTrainingJobsResponse\"\x04\xa8\xd4\x18\x01\x12n\n\x10WatchTrainingJob\x12..headwater.training.v1.WatchTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x01\x30\x01\x12n\n\x11\x43\x61ncelTrainingJob\x12/.headwater.training.v1.CancelTrainingJobRequest\x1a\".headwater.training.v1.TrainingJob\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGSPEC'].fields_by_name['max_restarts']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_TRAININGSPEC'].fields_by_name['model']._loaded_options = None
   _globals['_TRAININGSPEC'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_TRAININGSPEC'].fields_by_name['dataset_checkpoint']._loaded_options = None
+  _globals['_TRAININGSPEC'].fields_by_name['dataset_checkpoint']._serialized_options = b'\272H\005r\003\030\377\001'
   _globals['_RESOURCES'].fields_by_name['cpus']._loaded_options = None
   _globals['_RESOURCES'].fields_by_name['cpus']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\260@)\000\000\000\000\000\000\000\000@\001'
   _globals['_RESOURCES'].fields_by_name['memory_bytes']._loaded_options = None
@@ -113,39 +115,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGJOBSERVICE'].methods_by_name['CancelTrainingJob']._loaded_options = None
   _globals['_TRAININGJOBSERVICE'].methods_by_name['CancelTrainingJob']._serialized_options = b'\250\324\030\002'
   _globals['_TRAININGSPEC']._serialized_start=220
-  _globals['_TRAININGSPEC']._serialized_end=773
-  _globals['_TRAININGSPEC_PARAMETERSENTRY']._serialized_start=624
-  _globals['_TRAININGSPEC_PARAMETERSENTRY']._serialized_end=697
-  _globals['_TRAININGSPEC_LAUNCHER']._serialized_start=699
-  _globals['_TRAININGSPEC_LAUNCHER']._serialized_end=773
-  _globals['_RESOURCES']._serialized_start=775
-  _globals['_RESOURCES']._serialized_end=892
-  _globals['_TRAININGJOB']._serialized_start=895
-  _globals['_TRAININGJOB']._serialized_end=1591
-  _globals['_TRAININGJOB_STATE']._serialized_start=1442
-  _globals['_TRAININGJOB_STATE']._serialized_end=1591
-  _globals['_PROGRESS']._serialized_start=1594
-  _globals['_PROGRESS']._serialized_end=1821
-  _globals['_PROGRESS_METRICSENTRY']._serialized_start=1775
-  _globals['_PROGRESS_METRICSENTRY']._serialized_end=1821
-  _globals['_CHECKPOINT']._serialized_start=1824
-  _globals['_CHECKPOINT']._serialized_end=2001
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=2004
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=2176
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=2178
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=2225
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=2227
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=2336
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=2338
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=2448
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=2450
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=2499
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=2501
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=2551
-  _globals['_TRAININGRESULT']._serialized_start=2554
-  _globals['_TRAININGRESULT']._serialized_end=2716
-  _globals['_RESULTFILE']._serialized_start=2718
-  _globals['_RESULTFILE']._serialized_end=2782
-  _globals['_TRAININGJOBSERVICE']._serialized_start=2785
-  _globals['_TRAININGJOBSERVICE']._serialized_end=3370
+  _globals['_TRAININGSPEC']._serialized_end=811
+  _globals['_TRAININGSPEC_PARAMETERSENTRY']._serialized_start=662
+  _globals['_TRAININGSPEC_PARAMETERSENTRY']._serialized_end=735
+  _globals['_TRAININGSPEC_LAUNCHER']._serialized_start=737
+  _globals['_TRAININGSPEC_LAUNCHER']._serialized_end=811
+  _globals['_RESOURCES']._serialized_start=813
+  _globals['_RESOURCES']._serialized_end=930
+  _globals['_TRAININGJOB']._serialized_start=933
+  _globals['_TRAININGJOB']._serialized_end=1629
+  _globals['_TRAININGJOB_STATE']._serialized_start=1480
+  _globals['_TRAININGJOB_STATE']._serialized_end=1629
+  _globals['_PROGRESS']._serialized_start=1632
+  _globals['_PROGRESS']._serialized_end=1859
+  _globals['_PROGRESS_METRICSENTRY']._serialized_start=1813
+  _globals['_PROGRESS_METRICSENTRY']._serialized_end=1859
+  _globals['_CHECKPOINT']._serialized_start=1862
+  _globals['_CHECKPOINT']._serialized_end=2039
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=2042
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=2214
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=2216
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=2263
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=2265
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=2374
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=2376
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=2486
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=2488
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=2537
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=2539
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=2589
+  _globals['_TRAININGRESULT']._serialized_start=2592
+  _globals['_TRAININGRESULT']._serialized_end=2754
+  _globals['_RESULTFILE']._serialized_start=2756
+  _globals['_RESULTFILE']._serialized_end=2820
+  _globals['_TRAININGJOBSERVICE']._serialized_start=2823
+  _globals['_TRAININGJOBSERVICE']._serialized_end=3408
 # @@protoc_insertion_point(module_scope)

@@ -81,6 +81,7 @@ class TrainingSpec(_message.Message):
     LAUNCHER_FIELD_NUMBER: _builtins.int
     MAX_RESTARTS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    DATASET_CHECKPOINT_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The dataset version to train on: `projects/{project}/datasets/{dataset}/versions/{version}`."""
     code: _builtins.str
@@ -93,6 +94,11 @@ class TrainingSpec(_message.Message):
     """How many times the group is started again, from its last checkpoint, after a worker died."""
     model: _builtins.str
     """The model that the result becomes a version of: `projects/{project}/models/{model}`. Empty registers none."""
+    dataset_checkpoint: _builtins.str
+    """The checkpoint of the dataset version whose copy is read, the last segment of its name. Of a version that is a place
+    outside, empty means the newest copy that there is when the job is created, and the job then names it: all workers of
+    all attempts read that one. Where there is none, the job is refused with NO_ROWS_STORED.
+    """
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What each worker runs within that folder: an argument vector, never a shell line. A first word that ends in `.py` is run
@@ -119,10 +125,11 @@ class TrainingSpec(_message.Message):
         launcher: Global___TrainingSpec.Launcher.ValueType = ...,
         max_restarts: _builtins.int = ...,
         model: _builtins.str = ...,
+        dataset_checkpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "command", b"command", "dataset_version", b"dataset_version", "launcher", b"launcher", "max_restarts", b"max_restarts", "model", b"model", "parameters", b"parameters", "resources", b"resources", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "command", b"command", "dataset_checkpoint", b"dataset_checkpoint", "dataset_version", b"dataset_version", "launcher", b"launcher", "max_restarts", b"max_restarts", "model", b"model", "parameters", b"parameters", "resources", b"resources", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

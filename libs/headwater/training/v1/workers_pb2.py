@@ -28,7 +28,7 @@ from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb
 from headwater.training.v1 import jobs_pb2 as headwater_dot_training_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/training/v1/workers.proto\x12\x15headwater.training.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a headwater/training/v1/jobs.proto\"U\n\x0eWorkerIdentity\x12\x15\n\x03job\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\x15\n\x04rank\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"U\n\x14GetAssignmentRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"\xfb\x01\n\nAssignment\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x45\n\nparameters\x18\x02 \x03(\x0b\x32\x31.headwater.training.v1.Assignment.ParametersEntry\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x35\n\ncheckpoint\x18\x04 \x01(\x0b\x32!.headwater.training.v1.Checkpoint\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"\x91\x01\n\x15ReportProgressRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.headwater.training.v1.ProgressB\x06\xbaH\x03\xc8\x01\x01\"?\n\x16ReportProgressResponse\x12\x16\n\x0estop_requested\x18\x01 \x01(\x08\x12\r\n\x05token\x18\x02 \x01(\t\"\x85\x01\n\x17UploadCheckpointRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.headwater.training.v1.UploadCheckpointHeaderH\x00\x12\x1a\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x96\x01\n\x16UploadCheckpointHeader\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12=\n\ncheckpoint\x18\x02 \x01(\x0b\x32!.headwater.training.v1.CheckpointB\x06\xbaH\x03\xc8\x01\x01\"Z\n\x19\x44ownloadCheckpointRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"*\n\x1a\x44ownloadCheckpointResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x93\x01\n\x13ReportResultRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12=\n\x06result\x18\x02 \x01(\x0b\x32%.headwater.training.v1.TrainingResultB\x06\xbaH\x03\xc8\x01\x01\"\x16\n\x14ReportResultResponse2\xd5\x04\n\x15TrainingWorkerService\x12\x65\n\rGetAssignment\x12+.headwater.training.v1.GetAssignmentRequest\x1a!.headwater.training.v1.Assignment\"\x04\xa8\xd4\x18\x02\x12s\n\x0eReportProgress\x12,.headwater.training.v1.ReportProgressRequest\x1a-.headwater.training.v1.ReportProgressResponse\"\x04\xa8\xd4\x18\x02\x12m\n\x10UploadCheckpoint\x12..headwater.training.v1.UploadCheckpointRequest\x1a!.headwater.training.v1.Checkpoint\"\x04\xa8\xd4\x18\x02(\x01\x12\x81\x01\n\x12\x44ownloadCheckpoint\x12\x30.headwater.training.v1.DownloadCheckpointRequest\x1a\x31.headwater.training.v1.DownloadCheckpointResponse\"\x04\xa8\xd4\x18\x02\x30\x01\x12m\n\x0cReportResult\x12*.headwater.training.v1.ReportResultRequest\x1a+.headwater.training.v1.ReportResultResponse\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/training/v1/workers.proto\x12\x15headwater.training.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a headwater/training/v1/jobs.proto\"U\n\x0eWorkerIdentity\x12\x15\n\x03job\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\x15\n\x04rank\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"U\n\x14GetAssignmentRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"\x97\x02\n\nAssignment\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x45\n\nparameters\x18\x02 \x03(\x0b\x32\x31.headwater.training.v1.Assignment.ParametersEntry\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x35\n\ncheckpoint\x18\x04 \x01(\x0b\x32!.headwater.training.v1.Checkpoint\x12\x1a\n\x12\x64\x61taset_checkpoint\x18\x05 \x01(\t\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"\x91\x01\n\x15ReportProgressRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.headwater.training.v1.ProgressB\x06\xbaH\x03\xc8\x01\x01\"?\n\x16ReportProgressResponse\x12\x16\n\x0estop_requested\x18\x01 \x01(\x08\x12\r\n\x05token\x18\x02 \x01(\t\"\x85\x01\n\x17UploadCheckpointRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.headwater.training.v1.UploadCheckpointHeaderH\x00\x12\x1a\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x96\x01\n\x16UploadCheckpointHeader\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12=\n\ncheckpoint\x18\x02 \x01(\x0b\x32!.headwater.training.v1.CheckpointB\x06\xbaH\x03\xc8\x01\x01\"Z\n\x19\x44ownloadCheckpointRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"*\n\x1a\x44ownloadCheckpointResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x93\x01\n\x13ReportResultRequest\x12=\n\x06worker\x18\x01 \x01(\x0b\x32%.headwater.training.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12=\n\x06result\x18\x02 \x01(\x0b\x32%.headwater.training.v1.TrainingResultB\x06\xbaH\x03\xc8\x01\x01\"\x16\n\x14ReportResultResponse2\xd5\x04\n\x15TrainingWorkerService\x12\x65\n\rGetAssignment\x12+.headwater.training.v1.GetAssignmentRequest\x1a!.headwater.training.v1.Assignment\"\x04\xa8\xd4\x18\x02\x12s\n\x0eReportProgress\x12,.headwater.training.v1.ReportProgressRequest\x1a-.headwater.training.v1.ReportProgressResponse\"\x04\xa8\xd4\x18\x02\x12m\n\x10UploadCheckpoint\x12..headwater.training.v1.UploadCheckpointRequest\x1a!.headwater.training.v1.Checkpoint\"\x04\xa8\xd4\x18\x02(\x01\x12\x81\x01\n\x12\x44ownloadCheckpoint\x12\x30.headwater.training.v1.DownloadCheckpointRequest\x1a\x31.headwater.training.v1.DownloadCheckpointResponse\"\x04\xa8\xd4\x18\x02\x30\x01\x12m\n\x0cReportResult\x12*.headwater.training.v1.ReportResultRequest\x1a+.headwater.training.v1.ReportResultResponse\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -76,25 +76,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETASSIGNMENTREQUEST']._serialized_start=272
   _globals['_GETASSIGNMENTREQUEST']._serialized_end=357
   _globals['_ASSIGNMENT']._serialized_start=360
-  _globals['_ASSIGNMENT']._serialized_end=611
-  _globals['_ASSIGNMENT_PARAMETERSENTRY']._serialized_start=538
-  _globals['_ASSIGNMENT_PARAMETERSENTRY']._serialized_end=611
-  _globals['_REPORTPROGRESSREQUEST']._serialized_start=614
-  _globals['_REPORTPROGRESSREQUEST']._serialized_end=759
-  _globals['_REPORTPROGRESSRESPONSE']._serialized_start=761
-  _globals['_REPORTPROGRESSRESPONSE']._serialized_end=824
-  _globals['_UPLOADCHECKPOINTREQUEST']._serialized_start=827
-  _globals['_UPLOADCHECKPOINTREQUEST']._serialized_end=960
-  _globals['_UPLOADCHECKPOINTHEADER']._serialized_start=963
-  _globals['_UPLOADCHECKPOINTHEADER']._serialized_end=1113
-  _globals['_DOWNLOADCHECKPOINTREQUEST']._serialized_start=1115
-  _globals['_DOWNLOADCHECKPOINTREQUEST']._serialized_end=1205
-  _globals['_DOWNLOADCHECKPOINTRESPONSE']._serialized_start=1207
-  _globals['_DOWNLOADCHECKPOINTRESPONSE']._serialized_end=1249
-  _globals['_REPORTRESULTREQUEST']._serialized_start=1252
-  _globals['_REPORTRESULTREQUEST']._serialized_end=1399
-  _globals['_REPORTRESULTRESPONSE']._serialized_start=1401
-  _globals['_REPORTRESULTRESPONSE']._serialized_end=1423
-  _globals['_TRAININGWORKERSERVICE']._serialized_start=1426
-  _globals['_TRAININGWORKERSERVICE']._serialized_end=2023
+  _globals['_ASSIGNMENT']._serialized_end=639
+  _globals['_ASSIGNMENT_PARAMETERSENTRY']._serialized_start=566
+  _globals['_ASSIGNMENT_PARAMETERSENTRY']._serialized_end=639
+  _globals['_REPORTPROGRESSREQUEST']._serialized_start=642
+  _globals['_REPORTPROGRESSREQUEST']._serialized_end=787
+  _globals['_REPORTPROGRESSRESPONSE']._serialized_start=789
+  _globals['_REPORTPROGRESSRESPONSE']._serialized_end=852
+  _globals['_UPLOADCHECKPOINTREQUEST']._serialized_start=855
+  _globals['_UPLOADCHECKPOINTREQUEST']._serialized_end=988
+  _globals['_UPLOADCHECKPOINTHEADER']._serialized_start=991
+  _globals['_UPLOADCHECKPOINTHEADER']._serialized_end=1141
+  _globals['_DOWNLOADCHECKPOINTREQUEST']._serialized_start=1143
+  _globals['_DOWNLOADCHECKPOINTREQUEST']._serialized_end=1233
+  _globals['_DOWNLOADCHECKPOINTRESPONSE']._serialized_start=1235
+  _globals['_DOWNLOADCHECKPOINTRESPONSE']._serialized_end=1277
+  _globals['_REPORTRESULTREQUEST']._serialized_start=1280
+  _globals['_REPORTRESULTREQUEST']._serialized_end=1427
+  _globals['_REPORTRESULTRESPONSE']._serialized_start=1429
+  _globals['_REPORTRESULTRESPONSE']._serialized_end=1451
+  _globals['_TRAININGWORKERSERVICE']._serialized_start=1454
+  _globals['_TRAININGWORKERSERVICE']._serialized_end=2051
 # @@protoc_insertion_point(module_scope)

@@ -105,10 +105,13 @@ class Assignment(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    DATASET_CHECKPOINT_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The dataset version to train on."""
     run: _builtins.str
     """The run to log metrics to."""
+    dataset_checkpoint: _builtins.str
+    """The checkpoint of the dataset version whose copy is read; empty: the version's own rows."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
         """What the code reads by name."""
@@ -124,10 +127,11 @@ class Assignment(_message.Message):
         parameters: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
         run: _builtins.str = ...,
         checkpoint: _jobs_pb2.Checkpoint | None = ...,
+        dataset_checkpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "dataset_version", b"dataset_version", "parameters", b"parameters", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "dataset_checkpoint", b"dataset_checkpoint", "dataset_version", b"dataset_version", "parameters", b"parameters", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
