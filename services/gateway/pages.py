@@ -17,6 +17,7 @@ _TEMPLATES.filters.update(
     last=lambda name: name.rpartition("/")[2],
     digits=lambda commit: commit.rpartition("/")[2][:12],
     number=figures.number,
+    share=figures.share,
     size=figures.size,
     when=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M}",
     state=lambda name: name.partition("_")[2].lower(),

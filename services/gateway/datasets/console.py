@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from headwater import datasets
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2
-from headwater.datasets import history, profiles, views
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, views_pb2
+from headwater.datasets import checkpoints, history, profiles, views
 from headwater.errors import HeadwaterError
 from headwater.names import DatasetName, DatasetVersionName, ProfileName, ProjectName
 from services.gateway.datasets.preview import preview
@@ -76,12 +76,13 @@ class DatasetPages:
         return RedirectResponse(f"/{found.name if found else name}", 303)
 
     async def profile(self, request: Request) -> Response:
-        """One profile: what each column of a split is like."""
+        """One profile: what each column of a split is like; of the largest one where none is chosen."""
         name = ProfileName(**request.path_params)
         found = await asyncio.to_thread(profiles.get, self._connection, str(name))
         words = request.query_params.get("columns", "")
         wanted = request.query_params.get("split", "")
-        split = next((each for each in found.splits if each.split == wanted), found.splits[0] if found.splits else None)
+        named = (each for each in found.splits if each.split == wanted)
+        split = next(named, max(found.splits, key=lambda each: each.row_count, default=None))
         return page(
             "datasets/profile.html",
             name=name,
@@ -114,17 +115,54 @@ class DatasetPages:
     def _version(self, name: str) -> dict[str, Any]:
         connection = self._connection
         version = datasets.get_version(connection, name)
-        schema = pa.ipc.read_schema(pa.py_buffer(version.arrow_schema)) if version.arrow_schema else pa.schema([])
-        shown = version.splits[:_PREVIEWS]
-        archived = version.state == datasets_pb2.DatasetVersion.STATE_ARCHIVED
+        made = list(itertools.islice(checkpoints.list_checkpoints(connection, name), _LISTED))
+        usable = version.state != datasets_pb2.DatasetVersion.STATE_ARCHIVED
+        copy = None if version.splits else next(filter(_is_copy, made), None)
+        splits = list(copy.splits if copy else version.splits)
+        schema = _schema(connection, version, splits if usable else [])
         return {
             "version": version,
+            "place": place_of(version.definition.data_path),
+            "copy": copy,
+            "splits": splits,
+            "row_count": sum(split.row_count for split in splits),
+            "checkpoints": made,
             "columns": [(field.name, str(field.type)) for field in schema][:_SCHEMA_COLUMNS],
             "column_count": len(schema.names),
             "views": list(itertools.islice(views.list_views(connection, name), _LISTED)),
             "profiles": list(itertools.islice(profiles.list_profiles(connection, name, page_size=_COMMITS), _COMMITS)),
-            "previews": [] if archived else [preview(connection, name, each, schema.names) for each in shown],
+            "previews": [preview(connection, name, each, schema.names) for each in splits[:_PREVIEWS] if usable],
         }
+
+
+def place_of(path: definitions_pb2.DataPath) -> str:
+    """Where a version's rows are, in a line: the datastore, and the file, folder, table or query in it."""
+    kind = path.WhichOneof("path")
+    if kind is None:
+        return ""
+    datastore = path.datastore.rpartition("/")[2]
+    match kind:
+        case "relative_path":
+            return f"{datastore}: {path.relative_path or '/'}"
+        case "sql_table":
+            return f"{datastore}: table {path.sql_table}"
+        case "sql_query":
+            return f"{datastore}: {path.sql_query}"
+
+
+def _is_copy(checkpoint: views_pb2.DatasetCheckpoint) -> bool:
+    return checkpoint.materialized and checkpoint.state == views_pb2.DatasetCheckpoint.STATE_READY
+
+
+def _schema(
+    connection: Connection, version: datasets_pb2.DatasetVersion, splits: Sequence[definitions_pb2.Split]
+) -> pa.Schema:
+    """The version's; of one that is a place, that of its copy's rows, which the version itself does not say."""
+    if version.arrow_schema:
+        return pa.ipc.read_schema(pa.py_buffer(version.arrow_schema))
+    if not splits:
+        return pa.schema([])
+    return datasets.reader(connection, version.name, splits[0].name, row_limit=1).schema
 
 
 def _number(text: str) -> int:
