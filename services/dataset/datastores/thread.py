@@ -30,7 +30,8 @@ class SourceThread:
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._ended = False
-        threading.Thread(target=self._run, name="datastore-source").start()
+        # Not one that the process waits for when it ends: a reader may stall for minutes, a database work for an hour.
+        threading.Thread(target=self._run, name="datastore-source", daemon=True).start()
 
     async def do(self, work: Callable[[], T]) -> T:
         """The result of the work, or what it raises.

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -60,6 +61,17 @@ async def test_a_place_is_linked_and_copied_from_the_command_line(
             "2",
         ]
         assert "sha256:" in headwater("dataset", "checkpoint", "show", "d", "friday")
+        (lake / "rows.csv").write_text("a\n7\n")
+        headwater("dataset", "checkpoint", "create", "d", "monday", "--copy", "--wait")
+        for choice, expected in (((), [7]), (("--checkpoint", "friday"), [1, 2])):
+            headwater("dataset", "pull", "d", "train", str(tmp_path / "d.jsonl"), *choice)
+            pulled = (tmp_path / "d.jsonl").read_text().splitlines()
+            assert [json.loads(line)["a"] for line in pulled] == expected
+        bare = headwater("dataset", "checkpoint", "create", "d", "bare")
+        assert "ready" in bare
+        pull = ("dataset", "pull", "d", "train", str(tmp_path / "x.csv"), "--checkpoint")
+        assert "CHECKPOINT_HAS_NO_ROWS" in refused(*pull, "bare")
+        assert "CHECKPOINT_NOT_FOUND" in refused(*pull, "none")
         headwater("datastore", "rename", "lake", "pond")
         headwater("datastore", "archive", "pond")
         assert "pond" not in headwater("datastore", "list")
