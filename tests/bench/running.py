@@ -35,8 +35,8 @@ def running() -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as home:
         Path(home).chmod(0o711)  # as root, PostgreSQL's own user must be able to enter; else its data go elsewhere
         stack = Stack(Path(home), report=lambda line: print(line, flush=True))
-        stack.up(free_ports())
         try:
+            stack.up(free_ports())
             with Connection.discover({"HEADWATER_HOME": home}) as connection:
                 yield Running(Path(home), stack, connection, stack.servers["postgres"].url)
         finally:
