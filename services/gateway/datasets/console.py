@@ -12,11 +12,12 @@ from starlette.routing import Route
 
 from headwater import datasets
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, definitions_pb2, views_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2
 from headwater.datasets import checkpoints, history, profiles, views
+from headwater.datasets.states import is_place, newest_copy
 from headwater.errors import HeadwaterError
 from headwater.names import DatasetName, DatasetVersionName, ProfileName, ProjectName
-from services.gateway.datasets.preview import preview
+from services.gateway.datasets.preview import preview, served_schema
 from services.gateway.datasets.shown import page_of_columns
 from services.gateway.explained import explained
 from services.gateway.pages import page
@@ -117,7 +118,7 @@ class DatasetPages:
         version = datasets.get_version(connection, name)
         made = list(itertools.islice(checkpoints.list_checkpoints(connection, name), _LISTED))
         usable = version.state != datasets_pb2.DatasetVersion.STATE_ARCHIVED
-        copy = None if version.splits else next(filter(_is_copy, made), None)
+        copy = newest_copy(made) if is_place(version) else None
         splits = list(copy.splits if copy else version.splits)
         schema = _schema(connection, version, splits if usable else [])
         return {
@@ -150,10 +151,6 @@ def place_of(path: definitions_pb2.DataPath) -> str:
             return f"{datastore}: {path.sql_query}"
 
 
-def _is_copy(checkpoint: views_pb2.DatasetCheckpoint) -> bool:
-    return checkpoint.materialized and checkpoint.state == views_pb2.DatasetCheckpoint.STATE_READY
-
-
 def _schema(
     connection: Connection, version: datasets_pb2.DatasetVersion, splits: Sequence[definitions_pb2.Split]
 ) -> pa.Schema:
@@ -162,7 +159,7 @@ def _schema(
         return pa.ipc.read_schema(pa.py_buffer(version.arrow_schema))
     if not splits:
         return pa.schema([])
-    return datasets.reader(connection, version.name, splits[0].name, row_limit=1).schema
+    return served_schema(connection, version.name, splits[0].name)
 
 
 def _number(text: str) -> int:

@@ -6,16 +6,18 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import flight
 
-from headwater import datasets
 from headwater.client import Connection
-from headwater.dataset.v1 import definitions_pb2
+from headwater.dataset.v1 import definitions_pb2, flight_pb2
 from headwater.datasets.figures import size
+from headwater.flight import flight_errors
 
 _ROWS: Final = 8
 _COLUMNS: Final = 24
 _CHARACTERS: Final = 80
 _ELEMENTS: Final = 8
+_TIMEOUT_S: Final = 30.0
 _BYTES: Final = 4 << 20
 """What a preview may cost to fetch, about."""
 
@@ -37,9 +39,25 @@ def preview(connection: Connection, version: str, split: definitions_pb2.Split, 
     shown = names[:_COLUMNS]
     row_bytes = max(1, split.size_bytes // max(1, split.row_count))
     limit = max(1, min(_ROWS, _BYTES // row_bytes))
-    rows = datasets.reader(connection, version, split.name, columns=shown, row_limit=limit).read_all()
+    command = flight_pb2.GetCommand(version=version, split=split.name, columns=shown, row_limit=limit, shard_count=1)
+    options = connection.flight_options(_TIMEOUT_S)
+    with flight_errors():
+        (endpoint,) = _info(connection, command).endpoints
+        rows = connection.flight().do_get(endpoint.ticket, options).read_all()
     texts = [[text_of(value) for value in rows.column(number)] for number in range(len(shown))]
     return Preview(split.name, shown, list(zip(*texts, strict=True)), len(names) - len(shown))
+
+
+def served_schema(connection: Connection, version: str, split: str) -> pa.Schema:
+    """What readers of a split get."""
+    return _info(connection, flight_pb2.GetCommand(version=version, split=split, shard_count=1)).schema
+
+
+def _info(connection: Connection, command: flight_pb2.GetCommand) -> flight.FlightInfo:
+    # Not by datasets.reader: that warns who reads a deprecated version, whereas here the page says so.
+    descriptor = flight.FlightDescriptor.for_command(command.SerializeToString())
+    with flight_errors():
+        return connection.flight().get_flight_info(descriptor, connection.flight_options(_TIMEOUT_S))
 
 
 def text_of(value: pa.Scalar) -> str | None:
