@@ -15,7 +15,7 @@ from headwater.dataset.v1 import datasets_pb2, views_pb2
 from headwater.datasets.catalog import stub
 from headwater.datasets.views import stub as view_stub
 from headwater.errors import InvalidArgument
-from headwater.names import DatasetName, DatasetVersionName, ProfileName, ProjectName, ResourceName
+from headwater.names import CheckpointName, DatasetName, DatasetVersionName, ProfileName, ProjectName, ResourceName
 from services.gateway.datasets.console import DATASET, PROFILE, PROJECT, VERSION
 
 API: Final = "/api/v1"
@@ -42,6 +42,12 @@ class DatasetRest:
             VERSION: _one(DatasetVersionName, catalog.GetDatasetVersion, datasets_pb2.GetDatasetVersionRequest),
             f"{VERSION}/views": _listed(DatasetVersionName, kept.ListViews, views_pb2.ListViewsRequest),
             f"{VERSION}/profiles": _listed(DatasetVersionName, kept.ListProfiles, views_pb2.ListProfilesRequest),
+            f"{VERSION}/checkpoints": _listed(
+                DatasetVersionName, kept.ListCheckpoints, views_pb2.ListCheckpointsRequest
+            ),
+            f"{VERSION}/checkpoints/{{checkpoint}}": _one(
+                CheckpointName, kept.GetCheckpoint, views_pb2.GetCheckpointRequest
+            ),
             PROFILE: _one(ProfileName, kept.GetProfile, views_pb2.GetProfileRequest),
         }
         return [Route(API + path, answer, methods=["GET"]) for path, answer in answers.items()]

@@ -351,6 +351,9 @@ async def test_resources_are_json_under_their_names(reader: httpx.AsyncClient) -
     version = await get(VERSION)
     assert (version["name"], version["row_count"]) == (VERSION[1:], "48")
     assert [view["filter"] for view in (await get(f"{VERSION}/views"))["views"]] == ["label = 'cat'"]
+    (copy,) = (await get(f"{DATASETS}/orders/versions/v1.1.0/checkpoints"))["checkpoints"]
+    assert await get(f"/{copy['name']}") == copy
+    assert (copy["state"], copy["splits"][0]["row_count"]) == ("STATE_READY", "2")
     listed = await get(f"{VERSION}/profiles")
     profile = await get(f"/{listed['profiles'][0]['name']}")
     by_name = {column["column"]: column for column in profile["splits"][-1]["columns"]}
