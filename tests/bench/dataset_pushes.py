@@ -26,17 +26,23 @@ def run(stack: Running) -> Iterator[Result]:
     """The same files again, and others for the first time."""
     with _workspace(SMALL_FILES, SMALL_BYTES) as work:
         push, add = _push(stack, work), _dvc_add(work)
-        push(), add()
-        yield measure(
-            f"re-push of {SMALL_FILES:,} unchanged files of 4 KB",
-            lambda: _times(push),
-            lambda: _times(add),
-            unit="/s",
-            peer="dvc add of the same, again",
-            servers=stack.processes("dataset", "postgres"),
-            rounds=3,
-            must_be="≥ 20",
-        )
+        push()
+        for peer, prepare, rounds, must_be in (
+            ("dvc add of the same", work.forget_dvc, 1, "≥ 20"),
+            ("dvc add of the same, again", lambda: None, 4, ""),
+        ):
+            yield measure(
+                f"re-push of {SMALL_FILES:,} unchanged files of 4 KB",
+                lambda: _times(push),
+                lambda: _times(add),
+                unit="/s",
+                peer=peer,
+                servers=stack.processes("dataset", "postgres"),
+                prepare=prepare,
+                warm_up=False,
+                rounds=rounds,
+                must_be=must_be,
+            )
     with _workspace(FILES, FILE_BYTES) as work:
         peers = {"dvc add": (_dvc_add(work), "≥ 1.5"), "a loop that hashes, writes and fsyncs": (_copy(work), "≥ 0.5")}
         for peer, (other, must_be) in peers.items():
@@ -71,16 +77,25 @@ class _Work:
         for number in range(count):
             (self.data / f"class-{number % _FOLDERS}" / f"{number:06}.bin").write_bytes(rng.bytes(size))
 
+    def forget_dvc(self) -> None:
+        """As if DVC had never been here."""
+        self._remove("site", ".dvc/cache", ".dvc/tmp", "data.dvc")
+        os.sync()
+
     def renew(self) -> None:
         """Change the beginning of each file, and forget what was kept."""
         self._number += 1
-        for name in ("cache", "site", ".dvc/cache", ".dvc/tmp", "copy", "data.dvc"):
-            gone = self.path / name
-            gone.unlink() if gone.is_file() else shutil.rmtree(gone, ignore_errors=True)
+        self._remove("cache", "copy")
+        self.forget_dvc()
         for file in self.data.rglob("*.bin"):
             with file.open("r+b") as opened:
                 opened.write(self._number.to_bytes(8, "little"))
         os.sync()
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            gone = self.path / name
+            gone.unlink() if gone.is_file() else shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextlib.contextmanager
