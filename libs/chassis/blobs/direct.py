@@ -20,6 +20,7 @@ from chassis.relay import Relay
 _BUFFER_BYTES = 4 << 20
 _BUFFERS = 3
 _ALIGNMENT = mmap.PAGESIZE
+_NOTHING = mmap.mmap(-1, 1)
 
 
 class DirectFile:
@@ -76,6 +77,8 @@ class DirectFile:
         if self._relay is not None:
             with self._relay:
                 pass
+        # The relay knows this object, and this object the relay: buffers must not wait for the collector of such rings.
+        self._relay, self._buffer, self._free = None, _NOTHING, queue.SimpleQueue()
         os.close(self._descriptor)
 
     def _pass_on(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FORMAT = b"headwater.order/1 "
-WINDOW_BYTES = 64 << 20
+WINDOW_BYTES = 48 << 20
 WINDOW_ROWS = 1 << 20
 
 Numbers: TypeAlias = npt.NDArray[np.int64]

@@ -42,7 +42,7 @@ def written_out(chunks: Chunks, seed: int, epoch: int) -> list[tuple[int, int]]:
     for place, chunk in enumerate(by_hash(key(b"chunks", seed, epoch), len(chunks))):
         window.append(chunk)
         rows, size = rows + chunks[chunk][0], size + chunks[chunk][1]
-        if size >= 64 << 20 or rows >= 1 << 20 or place == len(chunks) - 1:
+        if size >= 48 << 20 or rows >= 1 << 20 or place == len(chunks) - 1:
             held = [(chunk, row) for chunk in window for row in range(chunks[chunk][0])]
             order += [held[row] for row in by_hash(hashed(key(b"rows", seed, epoch), number), len(held))]
             window, number, rows, size = [], number + 1, 0, 0
@@ -115,6 +115,6 @@ def test_epochs_and_seeds_give_other_orders() -> None:
 
 @pytest.mark.parametrize("epoch", range(3))
 def test_a_shuffle_leaves_no_trace_of_the_rows_own_order(epoch: int) -> None:
-    rows = [chunk * 100 + row for chunk, row in computed([(100, 1 << 20)] * 60, Shuffle(7, epoch))]
+    rows = [chunk * 100 + row for chunk, row in computed([(100, 1 << 20)] * 40, Shuffle(7, epoch))]
     correlation = np.corrcoef(np.arange(len(rows)), rows)[0, 1]
     assert abs(correlation) < 0.05
