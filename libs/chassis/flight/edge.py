@@ -32,7 +32,7 @@ from pyarrow import flight
 from chassis import memory
 from chassis.auth import Authenticator, Role, set_caller
 from chassis.flight.call import Answer, FlightCall, GuardedStream, Received, reading, received
-from chassis.flight.errors import to_flight_error
+from chassis.flight.errors import to_flight_error, to_schema_error
 from chassis.flight.middleware import CallerFactory
 from chassis.flight.tickets import Tickets
 from chassis.rpc.interceptors import NotReady
@@ -132,8 +132,13 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
 
     @final
     def get_schema(self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor) -> Any:
-        """Flight's GetSchema; see ``info``."""
-        return self._guard("get_schema", context, lambda call: flight.SchemaResult(self.info(call, descriptor).schema))
+        """Flight's GetSchema: the schema of what ``info`` describes."""
+        try:
+            return self._guard(
+                "get_schema", context, lambda call: flight.SchemaResult(self.info(call, descriptor).schema)
+            )
+        except flight.FlightError as error:
+            raise to_schema_error(error) from None
 
     @final
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> Any:

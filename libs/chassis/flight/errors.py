@@ -9,7 +9,7 @@ from pyarrow import flight
 from chassis.rpc.status import as_headwater_error
 from chassis.telemetry import current_trace_id
 from headwater.errors import Cancelled, Code, HeadwaterError, InvalidArgument
-from headwater.status import to_proto
+from headwater.status import from_bytes, to_proto
 
 _CLASSES: dict[Code, type[flight.FlightError]] = {
     Code.UNAUTHENTICATED: flight.FlightUnauthenticatedError,
@@ -35,6 +35,36 @@ def to_flight_error(error: BaseException, method: str) -> flight.FlightError:
     proto = to_proto(failure, current_trace_id())
     text = f"{failure.reason}: {proto.message} [trace {current_trace_id()}]"
     return _CLASSES.get(failure.code, flight.FlightServerError)(text, extra_info=proto.SerializeToString())
+
+
+def to_schema_error(error: flight.FlightError) -> Exception:
+    """What GetSchema raises for a ``to_flight_error``: there, and only there, Arrow takes no error of Flight's own.
+
+    It tells the client the text and code, and no ``extra_info``.
+    """
+    proto = from_bytes(error.extra_info)
+    code = Code.INTERNAL if proto is None else proto.code
+    refused: type[Exception] = type("GetSchemaRefused", (_Stackless, _BASES.get(code, Exception)), {})
+    return refused(str(error))
+
+
+class _Stackless(Exception):
+    """Arrow sends the client what ``traceback.format_exception`` says, and the name of the class where that fails."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would quote it
+
+    @property
+    def __cause__(self) -> None:  # type: ignore[override]
+        raise RuntimeError("no stack for clients")
+
+
+_BASES: dict[Code, type[Exception]] = {
+    Code.NOT_FOUND: KeyError,
+    Code.INVALID_ARGUMENT: ValueError,
+    Code.UNIMPLEMENTED: NotImplementedError,
+}
+"""Which exceptions Arrow tells as these codes; any other is told as UNKNOWN."""
 
 
 def of_reading(error: Exception) -> HeadwaterError | None:

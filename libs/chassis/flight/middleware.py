@@ -10,6 +10,7 @@ from chassis.auth import Authenticator, Principal
 from chassis.flight.errors import to_flight_error
 from chassis.rpc.interceptors import bearer_token
 from chassis.telemetry import Tracing
+from headwater.errors import Unimplemented
 
 
 class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
@@ -28,10 +29,17 @@ class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         parent, state = _first(headers, "traceparent"), _first(headers, "tracestate")
         try:
             token = bearer_token(_first(headers, "authorization"))
-            return Caller(self._authenticator.authenticate(token), token, parent, state)
+            caller = Caller(self._authenticator.authenticate(token), token, parent, state)
+            if info.method in _NOT_OURS:
+                raise Unimplemented()
+            return caller
         except Exception as error:
             self._tracing.begin("Flight", parent, state)
             raise to_flight_error(error, f"Flight {info.method}") from None
+
+
+_NOT_OURS = frozenset({flight.FlightMethod.INVALID, flight.FlightMethod.HANDSHAKE})
+"""What Arrow would answer by itself: Handshake, and methods that pyarrow has no name for, as PollFlightInfo."""
 
 
 class Caller(flight.ServerMiddleware):  # type: ignore[misc]

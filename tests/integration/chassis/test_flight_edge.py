@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import grpc
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -370,6 +372,51 @@ async def test_an_unexpected_exception_tells_a_trace_id_and_nothing_else(
     ]
     for attempt in attempts:
         assert (await refused(attempt)).reason == "INTERNAL"
+
+
+async def test_a_schema_is_that_of_what_is_described(client: flight.FlightClient, options: Options) -> None:
+    found = await asyncio.to_thread(client.get_schema, flight.FlightDescriptor.for_command(b"x"), options())
+    assert found.schema == TABLE.schema
+
+
+@pytest.mark.parametrize(
+    ("command", "raised", "said"),
+    [
+        (b"missing", pa.ArrowKeyError, "ROWS_NOT_FOUND: Not found. (dataset=digits)"),
+        (b"boom", pa.ArrowException, "INTERNAL: "),
+    ],
+)
+async def test_a_schema_is_refused_without_the_stack_that_arrow_would_send(
+    client: flight.FlightClient, options: Options, command: bytes, raised: type[Exception], said: str
+) -> None:
+    """Promise 16, for the one method that Arrow lets tell nothing but a text and three codes."""
+    with pytest.raises(raised) as caught:
+        await asyncio.to_thread(client.get_schema, flight.FlightDescriptor.for_command(command), options())
+    text = str(caught.value)
+    assert said in text
+    assert re.search(r"\[trace [0-9a-f]{32}\]", text)
+    assert not any(word in text for word in (*SECRET.split(), "Traceback", ".py", "pyarrow")), text
+
+
+@pytest.mark.parametrize("method", ["PollFlightInfo", "Handshake"])
+async def test_what_only_other_clients_call_is_refused_in_our_words(
+    numbers: Service, token_for: TokenFor, method: str
+) -> None:
+    """Promise 16: pyarrow's client has no way to call these."""
+
+    def call(*headers: tuple[str, str]) -> HeadwaterError:
+        with grpc.insecure_channel(f"127.0.0.1:{numbers.flight_port}") as channel:
+            calls: Any = channel.stream_stream(f"/arrow.flight.protocol.FlightService/{method}")
+            answers = calls(iter([b""]), metadata=headers, timeout=20)
+            with pytest.raises(grpc.RpcError):
+                list(answers)
+        error = from_bytes(dict(answers.trailing_metadata())["grpc-status-details-bin"])
+        assert error is not None
+        return error
+
+    assert (await asyncio.to_thread(call)).code is Code.UNAUTHENTICATED
+    error = await asyncio.to_thread(call, ("authorization", f"Bearer {token_for(Role.READER)}"))
+    assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "UNIMPLEMENTED")
 
 
 async def test_tickets_that_are_random_changed_foreign_expired_or_huge_are_refused(
