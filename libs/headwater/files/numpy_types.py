@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+_DAYS = np.dtype("M8[D]")
 _TIME_UNITS = {"s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 
 
@@ -29,7 +30,11 @@ def arrow_type(dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> Any:
 
 
 def to_arrow(values: npt.NDArray[Any]) -> pa.Array:
-    """The array's rows as values of ``arrow_type(values.dtype, values.shape[1:])``."""
+    """The array's rows as values of ``arrow_type(values.dtype, values.shape[1:])``, each exactly, NaT as null.
+
+    Raises:
+        UnsupportedDtype: a dtype that only a field can have, or days that Arrow's dates cannot count.
+    """
     if values.dtype.subdtype is not None:
         # NumPy itself unfolds such a dtype into axes.
         raise UnsupportedDtype(f"{values.dtype} is not the type of an array")
@@ -70,4 +75,12 @@ def _flat(flat: npt.NDArray[Any]) -> pa.Array:
         width = flat.dtype.itemsize
         data = flat.tobytes()
         return pa.array([data[at : at + width] for at in range(0, len(data), width)], kind)
+    if flat.dtype == _DAYS:
+        _check_days(flat)
     return pa.array(flat, kind)
+
+
+def _check_days(flat: npt.NDArray[Any]) -> None:
+    days = flat[~np.isnat(flat)].view(np.int64)
+    if days.size and (days.min() < -(2**31) or days.max() >= 2**31):  # Arrow would wrap them around
+        raise UnsupportedDtype("it holds days outside the 2^32 around 1970 that a date can be")

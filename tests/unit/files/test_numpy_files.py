@@ -68,6 +68,36 @@ def test_fields_of_a_structured_array_are_columns(tmp_path: Path) -> None:
     assert second["day"] is None
 
 
+@pytest.mark.parametrize("structured", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "ticks"),
+    [
+        # The year 0, which Python's calendar does not have, and the ends of what NumPy counts.
+        ("M8[us]", [-62_167_219_200_000_000, 2**63 - 1, -(2**63) + 1]),
+        ("M8[s]", [-62_167_219_200, 2**63 - 1, -(2**63) + 1]),
+        ("m8[ms]", [2**63 - 1, -(2**63) + 1]),
+        ("M8[D]", [-719_528, 2**31 - 1, -(2**31)]),
+    ],
+)
+def test_times_outside_the_calendar_of_python_arrive_exactly(
+    tmp_path: Path, dtype: str, ticks: list[int], structured: bool
+) -> None:
+    array = np.array([*ticks, -(2**63)], np.int64).view(dtype)
+    rows = source(tmp_path, npy(array.view([("value", dtype)]) if structured else array))
+    column = pa.Table.from_batches(rows.batches("train")).column("value")
+    assert column.cast(pa.int32() if dtype == "M8[D]" else pa.int64()).to_pylist() == [*ticks, None]
+
+
+@pytest.mark.parametrize("day", [2**31, -(2**31) - 1])
+def test_days_that_no_date_can_be_are_refused(tmp_path: Path, day: int) -> None:
+    """Arrow would make other days of them."""
+    array = np.array([0, day, -(2**63)], np.int64).view("M8[D]")
+    with pytest.raises(SourceMalformed, match="days outside"):
+        digest_of(source(tmp_path, npy(array)))
+    with pytest.raises(SourceMalformed, match="days outside"):
+        digest_of(source(tmp_path, npy(array.view([("day", "M8[D]")]))))
+
+
 def test_arrays_of_an_archive_are_columns(tmp_path: Path) -> None:
     stream = io.BytesIO()
     images = np.asfortranarray(np.random.default_rng(1).integers(0, 255, (3000, 8, 8), np.uint8))
