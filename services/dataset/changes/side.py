@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headwater.tree import DIGEST_BYTES, RowHasher
 from services.dataset.datasets import read_schema
@@ -99,10 +100,13 @@ class Side:
         return found
 
     async def values_at(self, numbers: Numbers, columns: Sequence[str]) -> list[str]:
-        """The values of the rows of these numbers as JSON arrays; what JSON has no type for is its text."""
+        """The values of the rows of these numbers as JSON arrays; what JSON has no type for is its text.
+
+        Times with a time zone are told in UTC.
+        """
         found: dict[int, str] = {}
         for span in _spans(ordered := np.sort(numbers)):
-            rows = (await self._rows_at(ordered[span], columns)).to_pylist()
+            rows = _told(await self._rows_at(ordered[span], columns)).to_pylist()
             for number, row in zip(ordered[span].tolist(), rows, strict=True):
                 found[number] = json.dumps([row[name] for name in columns], default=_text, ensure_ascii=False)
         return [found[number] for number in numbers.tolist()]
@@ -143,6 +147,20 @@ def _spans(ordered: Numbers) -> Iterator[slice]:
         end = int(np.searchsorted(ordered, ordered[start] + SPAN_ROWS))
         yield slice(start, end)
         start = end
+
+
+def _told(rows: pa.Table) -> pa.Table:
+    """Times as texts: Python's calendar has fewer years than Arrow's, and a machine may not know the time zone."""
+    for number, field in enumerate(rows.schema):
+        values, kind = rows.column(number), field.type
+        if pa.types.is_timestamp(kind):
+            texts = values.cast(pa.timestamp(kind.unit)).cast(pa.string())
+            rows = rows.set_column(
+                number, field.name, pc.binary_join_element_wise(texts, "Z", "") if kind.tz else texts
+            )
+        elif pa.types.is_temporal(kind):
+            rows = rows.set_column(number, field.name, values.cast(pa.string()))
+    return rows
 
 
 def _text(value: Any) -> str:

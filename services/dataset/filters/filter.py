@@ -154,9 +154,12 @@ class _Builder:
         if any(value is None or (isinstance(value, pa.Scalar) and not value.is_valid) for value in values):
             raise InvalidFilter("IN cannot have NULL among its values: use IS NULL.")
         subject = self.build(node.this)
-        plain = [value.as_py() if isinstance(value, pa.Scalar) else value for value in values]
+        if kind is None or not pa.types.is_temporal(kind):  # Python's times end where its calendar does
+            values = [value.as_py() if isinstance(value, pa.Scalar) else value for value in values]
+        if kind is not None and pa.types.is_integer(kind) and any(isinstance(value, float) for value in values):
+            raise InvalidFilter("IN needs integers for a column of integers.")  # Arrow would cut 2.5 to 2
         try:
-            found = subject.isin(pa.array(plain, kind))
+            found = subject.isin(pa.array(values, kind))
         except (pa.ArrowException, TypeError) as error:
             raise InvalidFilter("The values of IN must be of one type, that of the column.") from error
         return pc.if_else(subject.is_null(), pc.scalar(pa.scalar(None, pa.bool_())), found)

@@ -1,6 +1,7 @@
 """Differences, merges, reverts, rebases and edits, as users make them."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -231,6 +232,28 @@ async def test_rows_that_both_changed_are_in_conflict_and_the_branch_stays(conne
         by_id = dict(zip(merged.column("id").to_pylist(), merged.column("score").to_pylist(), strict=True))
         assert (by_id[10], by_id[11], by_id[12], by_id[5000]) == (11.0, 13.0, 14.0, 5002.0)
         assert merged.num_rows == 1001
+
+    await asyncio.to_thread(story)
+
+
+async def test_rows_are_named_by_times_that_python_has_no_word_for(connection: Connection) -> None:
+    """The year 0 and nanoseconds, which a service without pandas has none for either."""
+
+    def timed(*values: int) -> pa.Table:
+        early = pa.array([-62_167_219_200_000_000] * len(values), pa.timestamp("us"))
+        return pa.table(
+            {"early": early, "late": pa.array(values, pa.timestamp("ns", "UTC")), "day": early.cast("date32")}
+        )
+
+    def story() -> None:
+        push(connection, timed(1, 2, 3))
+        datasets.update(connection, "people", key_columns=["early", "late", "day"])
+        with changes.edit(connection, "people") as edit:
+            edit.remove("train", 1, 1)
+        (change,) = changes.diff(connection, "people@v1.0.0", "people@main").changes
+        assert json.loads(change.key_json) == [
+            "0000-01-01 00:00:00.000000", "1970-01-01 00:00:00.000000002Z", "0000-01-01",
+        ]  # fmt: skip
 
     await asyncio.to_thread(story)
 
