@@ -19,6 +19,7 @@ from tests.bench import (
     history,
     inference_calls,
     metric_logging,
+    proofs,
     shuffled_reads,
     tree,
 )
@@ -32,6 +33,7 @@ BENCHES = {
     "pushes": dataset_pushes.run,
     "puts": flight_puts.run,
     "reads": flight_reads.run,
+    "proofs": proofs.run,
     "tree": tree.run,
     "inference": inference_calls.run,
     "metrics": metric_logging.run,

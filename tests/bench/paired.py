@@ -135,11 +135,11 @@ class _Side:
     def rate(self) -> float:
         """Do the work once; how much of it there is in a second."""
         self._prepare()
-        cpu_s = _cpu_seconds(self._servers)
+        cpu_s = cpu_seconds(self._servers)
         begun = time.perf_counter()
         amount = self._work()
         seconds = time.perf_counter() - begun
-        self._cpu_s += _cpu_seconds(self._servers) - cpu_s
+        self._cpu_s += cpu_seconds(self._servers) - cpu_s
         self._done += amount
         return amount / seconds
 
@@ -153,7 +153,7 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"
 
 
-def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     """User and system time of the processes and their living children."""
     total = 0.0
     for process in processes:
