@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -10,19 +10,12 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from services.dataset.filters.errors import InvalidFilter
-from services.dataset.filters.literals import literal_of, scalar_like, type_named
+from services.dataset.filters.literals import cast_literal, literal_of, scalar_like, type_named
+from services.dataset.filters.numbers import COMPARISONS, MIRRORED, bare, compare, is_among, is_number, number_of
 from services.dataset.filters.prune import may_match
 from services.dataset.filters.syntax import parse
 from services.dataset.rows.statistics import ColumnRange
 
-_COMPARISONS: Mapping[type[exp.Expression], Any] = {
-    exp.EQ: pc.Expression.__eq__,
-    exp.NEQ: pc.Expression.__ne__,
-    exp.LT: pc.Expression.__lt__,
-    exp.LTE: pc.Expression.__le__,
-    exp.GT: pc.Expression.__gt__,
-    exp.GTE: pc.Expression.__ge__,
-}
 _ARITHMETIC: Mapping[type[exp.Expression], str] = {
     exp.Add: "add_checked",
     exp.Sub: "subtract_checked",
@@ -93,7 +86,7 @@ class _Builder:
         """The expression of a node."""
         for kinds, build in (
             ((exp.And, exp.Or), self._junction),
-            (tuple(_COMPARISONS), self._comparison),
+            (tuple(COMPARISONS), self._comparison),
             (tuple(_ARITHMETIC), self._arithmetic),
             (tuple(_FUNCTIONS), self._function),
         ):
@@ -118,6 +111,8 @@ class _Builder:
                 return self._is(node)
             case exp.Column() | exp.Dot():
                 return self._column(node)
+            case exp.Cast() if isinstance(node.this, exp.Literal):
+                return pc.scalar(cast_literal(node))
             case exp.Cast():
                 return self.build(node.this).cast(type_named(node))
             case _:
@@ -136,32 +131,52 @@ class _Builder:
         return functools.reduce(lambda one, other: one & other if kind is exp.And else one | other, parts)
 
     def _comparison(self, node: exp.Expression) -> Any:
-        left, right = node.this, node.expression
-        return _COMPARISONS[type(node)](self._beside(left, right), self._beside(right, left))
+        left, right, operator = node.this, node.expression, type(node)
+        for column, value, turned in ((left, right, operator), (right, left, MIRRORED[operator])):
+            kind, number = self._type_of(column), number_of(value)
+            if number is not None and kind is not None and is_number(kind):
+                return compare(self.build(column), turned, number, kind)
+        return COMPARISONS[operator](self._beside(left, right), self._beside(right, left))
 
     def _beside(self, node: exp.Expression, other: exp.Expression) -> Any:
         """The node's expression; a text beside a column of times, dates or decimals is read as one of those."""
         kind = self._type_of(other)
         if kind is not None and isinstance(node, exp.Literal):
             return pc.scalar(scalar_like(node, kind))
-        return self.build(node)
+        return self._computed(node, other)
+
+    def _computed(self, node: exp.Expression, other: exp.Expression) -> Any:
+        """The node's expression; numbers become floats beside a fraction, to whose type Arrow would bring them."""
+        built, number = self.build(node), number_of(other)
+        is_beside_fraction = number is not None and number != number.to_integral_value()
+        return built.cast(pa.float64(), safe=False) if is_beside_fraction and self._is_number(node) else built
+
+    def _is_number(self, node: exp.Expression) -> bool:
+        kind = self._type_of(node)
+        is_computed = isinstance(bare(node), (*_ARITHMETIC, exp.Neg, exp.Abs, exp.Length))
+        return is_computed or (kind is not None and is_number(kind))
 
     def _membership(self, node: exp.In) -> Any:
         if not node.expressions:
             raise InvalidFilter("IN needs a list of values.")
         kind = self._type_of(node.this)
+        if kind is not None and is_number(kind):
+            numbers = [number for value in node.expressions if (number := number_of(value)) is not None]
+            if len(numbers) == len(node.expressions):
+                return self._looked_up(node, lambda column: is_among(column, numbers, kind))
         values = [scalar_like(value, kind) if kind is not None else literal_of(value) for value in node.expressions]
         if any(value is None or (isinstance(value, pa.Scalar) and not value.is_valid) for value in values):
             raise InvalidFilter("IN cannot have NULL among its values: use IS NULL.")
-        subject = self.build(node.this)
         if kind is None or not pa.types.is_temporal(kind):  # Python's times end where its calendar does
             values = [value.as_py() if isinstance(value, pa.Scalar) else value for value in values]
-        if kind is not None and pa.types.is_integer(kind) and any(isinstance(value, float) for value in values):
-            raise InvalidFilter("IN needs integers for a column of integers.")  # Arrow would cut 2.5 to 2
         try:
-            found = subject.isin(pa.array(values, kind))
+            return self._looked_up(node, lambda subject: subject.isin(pa.array(values, kind)))
         except (pa.ArrowException, TypeError) as error:
             raise InvalidFilter("The values of IN must be of one type, that of the column.") from error
+
+    def _looked_up(self, node: exp.In, look: Callable[[Any], Any]) -> Any:
+        subject = self.build(node.this)
+        found = look(subject)
         return pc.if_else(subject.is_null(), pc.scalar(pa.scalar(None, pa.bool_())), found)
 
     def _like(self, node: exp.Like) -> Any:
@@ -182,7 +197,7 @@ class _Builder:
 
     def _arithmetic(self, node: exp.Expression) -> Any:
         function = getattr(pc, _ARITHMETIC[type(node)])
-        return function(self.build(node.this), self.build(node.expression))
+        return function(self._computed(node.this, node.expression), self._computed(node.expression, node.this))
 
     def _function(self, node: exp.Expression) -> Any:
         if isinstance(node, exp.Length) and self._is_binary(node.this):
@@ -203,6 +218,7 @@ class _Builder:
 
     def _type_of(self, node: exp.Expression) -> Any:
         """The type of a column; None for anything else."""
+        node = bare(node)
         return self._type_at(_path(node)) if isinstance(node, exp.Column | exp.Dot) else None
 
     def _type_at(self, path: list[str]) -> Any:

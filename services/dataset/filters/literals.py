@@ -1,5 +1,6 @@
 """Values that stand in a condition."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,15 +53,34 @@ def scalar_like(node: exp.Expression, kind: Any) -> pa.Scalar:
         InvalidFilter: the text is no such value.
     """
     if isinstance(node, exp.Cast):
-        return pa.scalar(literal_of(node.this)).cast(type_named(node))
+        return cast_literal(node)
     value = literal_of(node)
     is_read = isinstance(value, str) and (pa.types.is_temporal(kind) or pa.types.is_decimal(kind))
     if pa.types.is_binary(kind) and isinstance(value, str):
         return pa.scalar(value.encode(), kind)
     try:
-        return pa.scalar(value).cast(kind) if is_read else pa.scalar(value)
-    except (pa.ArrowException, OverflowError) as error:
+        return _cast(value, kind) if is_read else pa.scalar(value)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         raise InvalidFilter(f"{value!r} is no {kind}.") from error
+
+
+def cast_literal(node: exp.Cast) -> pa.Scalar:
+    """The value that ``CAST('2024-05-01' AS DATE)`` writes.
+
+    Raises:
+        InvalidFilter: it writes none.
+    """
+    value, kind = literal_of(node.this), type_named(node)
+    try:
+        return _cast(value, kind)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InvalidFilter(f"{value!r} is no {node.to.sql()}.") from error
+
+
+def _cast(value: Any, kind: Any) -> pa.Scalar:
+    if pa.types.is_time(kind) and isinstance(value, str):
+        return pa.scalar(datetime.time.fromisoformat(value), kind)  # which Arrow does not read
+    return pa.scalar(value).cast(kind)
 
 
 def type_named(node: exp.Cast) -> Any:

@@ -11,16 +11,10 @@ from sqlglot import exp
 
 from services.dataset.filters.errors import InvalidFilter
 from services.dataset.filters.literals import scalar_like
+from services.dataset.filters.numbers import MIRRORED, is_number, number_of
 from services.dataset.rows.statistics import ColumnRange
 
 _Ranges = Mapping[str, ColumnRange]
-_MIRRORED: Mapping[type[exp.Expression], type[exp.Expression]] = {
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-    exp.EQ: exp.EQ,
-}
 _POSSIBLE: Mapping[type[exp.Expression], Callable[[Any, Any, Any], bool]] = {
     exp.EQ: lambda low, high, value: low <= value <= high,
     exp.LT: lambda low, _, value: low < value,
@@ -82,13 +76,13 @@ def _simple(node: exp.Expression, ranges: _Ranges, schema: pa.Schema) -> bool:
 def _compared(node: exp.Expression, ranges: _Ranges, schema: pa.Schema) -> bool:
     column, value, kind = node.this, node.expression, type(node)
     if not isinstance(column, exp.Column):
-        column, value, kind = value, column, _MIRRORED[kind]
+        column, value, kind = value, column, MIRRORED[kind]
     found = _range(column, ranges)
     if found is None or found.minimum is None or found.maximum is None:
         # Without bounds, all values are null (and no comparison holds), or NaN, or nothing is known.
         return found is None or found.null_count < found.row_count
     try:
-        known = _comparable(scalar_like(value, schema.field(column.name).type), schema.field(column.name).type)
+        known = _comparable(value, schema.field(column.name).type)
         return known is None or _POSSIBLE[kind](found.minimum, found.maximum, known)
     except (InvalidFilter, TypeError, ValueError, pa.ArrowException):
         return True
@@ -100,8 +94,13 @@ def _range(node: exp.Expression, ranges: _Ranges) -> ColumnRange | None:
     return ranges.get(node.name)
 
 
-def _comparable(value: pa.Scalar, kind: Any) -> Any:
+def _comparable(node: exp.Expression, kind: Any) -> Any:
     """The value as statistics hold those of its column; None where that cannot be told."""
+    number = number_of(node)
+    if number is not None and is_number(kind):
+        # As it is compared with the column's values: with decimals and integers exactly.
+        return float(number) if pa.types.is_floating(kind) else number
+    value = scalar_like(node, kind)
     if not value.is_valid:
         return None
     if pa.types.is_temporal(kind):
