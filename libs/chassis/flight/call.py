@@ -98,7 +98,12 @@ class FlightCall:
 
         For a table, or batches that exist already, use ``flight.RecordBatchStream``, which never comes back to Python.
         """
-        return GuardedStream(schema, self._guarded(iter(batches), contextvars.copy_context()))
+        return GuardedStream(schema, self.guarded(iter(batches)))
+
+    def guarded(self, items: Iterator[T]) -> Iterator[T]:
+        """The items, each made in this call's context when Arrow asks for it, after the method has returned; what that
+        raises reaches the client as an error of ours."""
+        return self._guarded(items, contextvars.copy_context())
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
         try:
@@ -107,11 +112,10 @@ class FlightCall:
             work.close()
             raise Cancelled() from None
 
-    def _guarded(self, batches: Iterator[pa.RecordBatch], context: contextvars.Context) -> Iterator[pa.RecordBatch]:
-        # Arrow asks for the batches when the method has returned: each is made in the caller's name again.
+    def _guarded(self, items: Iterator[T], context: contextvars.Context) -> Iterator[T]:
         while True:
             try:
-                yield context.run(next, batches)
+                yield context.run(next, items)
             except StopIteration:
                 return
             except Exception as error:

@@ -22,6 +22,7 @@ telemetry and limits are around every one of them and cannot be left out.
 import asyncio
 import contextvars
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, final
@@ -173,7 +174,13 @@ class FlightEdge(flight.FlightServerBase):  # type: ignore[misc]
     @final
     def list_flights(self, context: flight.ServerCallContext, criteria: bytes) -> Any:
         """Flight's ListFlights; see ``list``."""
-        return self._guard("list_flights", context, lambda call: iter([*self.list(call, criteria)]))
+
+        def listed(call: FlightCall) -> Iterator[flight.FlightInfo]:
+            infos = iter(self.list(call, criteria))
+            first = list(itertools.islice(infos, 1))  # what is wrong with the call is told by the method itself
+            return itertools.chain(first, call.guarded(infos))
+
+        return self._guard("list_flights", context, listed)
 
     @final
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Any:

@@ -130,8 +130,7 @@ class Imports:
         except HeadwaterError as error:
             if error.code in _TRANSIENT and claim.token < self._options.max_attempts:
                 _log.warning("attempt failed, will be tried again", reason=error.reason, attempt=claim.token)
-                await asyncio.sleep(self._options.retry_s * 2 ** (claim.token - 1))
-                await self._release(claim)
+                await self._postpone(claim, self._options.retry_s * 2 ** (claim.token - 1))
                 return
             await self._fail(claim, error)
         except Exception as error:
@@ -189,6 +188,11 @@ class Imports:
         async with self._store.transaction() as tx:
             said = f"{error.reason}: {error.message}"
             await tx.end_checkpoint(claim, CheckpointOutcome(CheckpointState.FAILED, error=said))
+
+    async def _postpone(self, claim: CheckpointClaim, delay_s: float) -> None:
+        """Let nobody try again before that: the lease ends by itself then, and others are made meanwhile."""
+        async with self._store.transaction() as tx:
+            await tx.renew_checkpoint(claim, delay_s)
 
     async def _release(self, claim: CheckpointClaim) -> None:
         async with self._store.transaction() as tx:

@@ -91,4 +91,5 @@ def _name(node: exp.Expression) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].replace("\x1b[4m", "").replace("\x1b[0m", "")[:200]
+    line = str(error).splitlines()[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
+    return re.sub(r" into <class '[^']*'>", "", line)[:200]

@@ -5,7 +5,7 @@ import io
 import logging
 import sqlite3
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ BUCKET = "lake-of-tests"
 class Bucket:
     """A bucket, and what is in it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, go_away: Callable[[], None]) -> None:
+        self.go_away = go_away
         self.host = f"127.0.0.1:{port}"
         self.place = datastores_pb2.S3Bucket(
             bucket=BUCKET, prefix="data", region="us-east-1", endpoint=f"http://{self.host}"
@@ -49,7 +50,7 @@ def s3_bucket() -> Iterator[Bucket]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
-        yield Bucket(server.get_host_and_port()[1])
+        yield Bucket(server.get_host_and_port()[1], server.stop)
     finally:
         server.stop()
 

@@ -363,3 +363,23 @@ async def test_a_copy_that_cannot_be_made_says_why_without_a_path_or_a_secret(
             assert list(checkpoints.get(admin, made.name).splits) == []
 
     await asyncio.to_thread(story)
+
+
+async def test_a_place_that_is_away_keeps_no_other_copy_waiting(admin: Connection, lake: Path, bucket: Bucket) -> None:
+    """It is tried again later, and the others meanwhile."""
+    (lake / "rows.csv").write_text("a\n1\n")
+    bucket.put("rows.csv", b"a\n1\n")
+
+    def story() -> None:
+        datastores.create(admin, "lake", folder(lake))
+        datastores.create(admin, "bucket", bucket.place, credentials=bucket.credentials)
+        datastores.link(admin, "away", "bucket", path="rows.csv")
+        datastores.link(admin, "here", "lake", path="rows.csv")
+        bucket.go_away()
+        waiting = checkpoints.create(admin, "away", "copy", materialize=True)
+        copies = [checkpoints.create(admin, "here", f"copy-{number}", materialize=True) for number in range(3)]
+        for copy in copies:
+            checkpoints.wait(admin, copy.name, timeout_s=30, interval_s=0.05)
+        assert checkpoints.get(admin, waiting.name).state == views_pb2.DatasetCheckpoint.STATE_RUNNING
+
+    await asyncio.to_thread(story)
