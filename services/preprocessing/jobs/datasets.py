@@ -118,11 +118,11 @@ class Datasets:
         await self._stub.AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
 
     async def commit(
-        self, upload: str, message: str, derived_from: Sequence[str], request_id: str
+        self, upload: str, message: str, dataflow: definitions_pb2.Dataflow, request_id: str
     ) -> datasets_pb2.CommitUploadResponse:
-        """Make a version of an upload, or find the one that has the same rows."""
+        """Make a version of an upload, or find the newest one when it has the same rows, made in the same way."""
         request = datasets_pb2.CommitUploadRequest(
-            name=upload, message=message, derived_from=derived_from, request_id=request_id
+            name=upload, message=message, derived_from=dataflow.inputs, dataflow=dataflow, request_id=request_id
         )
         return await self._stub.CommitUpload(request)
 

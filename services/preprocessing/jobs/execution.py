@@ -9,7 +9,7 @@ from chassis.launchers import Launcher
 from headwater.dataset.v1 import datasets_pb2
 from services.preprocessing.cache.keys import prefix_key
 from services.preprocessing.cache.tiers import StepCache
-from services.preprocessing.jobs import compute
+from services.preprocessing.jobs import compute, recipe
 from services.preprocessing.jobs.datasets import Datasets, Stored
 from services.preprocessing.jobs.model import Job, Progress
 from services.preprocessing.pipelines.model import PipelineVersion, Step
@@ -59,8 +59,9 @@ class Execution:
         for split in source.splits:
             progress = await self._split(upload, source, split.name, steps, progress, report)
         message = f"{pipeline.name.pipeline} {pipeline.name.version} of {source.name}"
-        origins = [source.version, str(pipeline.name)]
-        return await self._datasets.commit(upload, message, origins, f"{job.name.job}-{attempt}")
+        return await self._datasets.commit(
+            upload, message, recipe.dataflow(pipeline, steps, source), f"{job.name.job}-{attempt}"
+        )
 
     async def _split(
         self, upload: str, stored: Stored, split: str, steps: tuple[Step, ...], progress: Progress, report: Report

@@ -11,18 +11,20 @@ import pyarrow as pa
 import pytest
 import pytest_asyncio
 import redis.asyncio
+from google.protobuf import json_format
 from PIL import Image
 
 from chassis.auth import Role
 from chassis.rpc.client import channel
 from chassis.settings import ServiceSettings
 from chassis.testing import StartService
-from headwater import datasets, pipelines
+from headwater import cli, datasets, pipelines
 from headwater.client import Connection
 from headwater.errors import HeadwaterError
 from headwater.names import DatasetName
 from headwater.preprocessing.v1 import jobs_pb2, jobs_pb2_grpc
 from headwater.trace import upstream
+from services.preprocessing.steps.engine import ENGINE_VERSION
 from tests.platform import Platform, start
 
 State = jobs_pb2.PreprocessingJob.State
@@ -126,6 +128,42 @@ async def test_lineage_leads_from_the_result_to_the_rows_and_the_pipeline(connec
     lineage = await asyncio.to_thread(upstream, connection, job.output_version)
     edges = {(edge.first_name, edge.second_name) for edge in lineage.connections}
     assert edges == {(job.run, job.output_version), (version, job.run), (job.pipeline_version, job.run)}
+
+
+async def test_the_result_says_what_was_done_to_what(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its definition is a Dataflow, of which the same job makes no second one and another pipeline another."""
+
+    def story() -> str:
+        version = push(connection, train=images(3))
+        job = apply(connection, version)
+        made = datasets.get_version(connection, job.output_version)
+        flow = made.definition.dataflow
+        assert list(flow.inputs) == list(made.derived_from) == [version, job.pipeline_version]
+        spec = json.loads(flow.spec_json)
+        assert (spec["format"], "checkpoint" in spec) == ("headwater.preprocessing/1", False)
+        assert spec["engine"] == ENGINE_VERSION
+        steps = pipelines.create(connection, EXAMPLE).steps  # the version that is there
+        assert spec["steps"][-len(steps) :] == [
+            {"step_type": step.step_type, "config": json_format.MessageToDict(step.config)} for step in steps
+        ]
+        assert spec["digest"].startswith("sha256:")
+
+        renamed = apply(connection, version, json.dumps({**json.loads(EXAMPLE), "version": "1.0.1"}))
+        other = datasets.get_version(connection, renamed.output_version)
+        assert (renamed.output_created, other.digest) == (True, made.digest)
+        assert json.loads(other.definition.dataflow.spec_json) == spec
+        assert other.definition.dataflow.inputs[1] == renamed.pipeline_version
+        return made.name
+
+    made = await asyncio.to_thread(story)
+    monkeypatch.setenv("HEADWATER_DATASET_ADDRESS", connection.endpoints.dataset)
+    monkeypatch.setenv("HEADWATER_TOKEN", connection.token)
+    with pytest.raises(SystemExit) as end:
+        await asyncio.to_thread(cli.main, ["dataset", "show", made])
+    assert not end.value.code
+    assert '"format": "headwater.preprocessing/1"' in " ".join(capsys.readouterr().out.split())
 
 
 async def test_a_row_that_is_no_image_fails_the_job_and_names_the_row(connection: Connection) -> None:

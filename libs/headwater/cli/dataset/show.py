@@ -19,6 +19,7 @@ def show_version(version: datasets_pb2.DatasetVersion) -> None:
         splits=", ".join(f"{split.name} {split.row_count:,}" for split in version.splits),
         files=f"{version.source_file_count:,}" if version.source_file_count else "",
         derived_from=", ".join(version.derived_from),
+        **_flow(version.definition, version.derived_from),
         message=version.message,
     )
 
@@ -31,6 +32,7 @@ def show_commit(commit: history_pb2.Commit) -> None:
         rows=f"{sum(split.row_count for split in commit.splits):,}",
         splits=", ".join(f"{split.name} {split.row_count:,}" for split in commit.splits),
         derived_from=", ".join(commit.derived_from),
+        **_flow(commit.definition, commit.derived_from),
         message=commit.message,
     )
 
@@ -49,3 +51,12 @@ def _place(path: definitions_pb2.DataPath) -> str:
     """Where the rows are, of a version that is a place; empty for others."""
     kind = path.WhichOneof("path")
     return f"{path.datastore} {getattr(path, kind)}" if kind else ""
+
+
+def _flow(definition: definitions_pb2.Definition, derived_from: Iterable[str]) -> Mapping[str, str]:
+    """What was done, and to what where ``derived_from`` has not said that, of rows that a transformation made."""
+    inputs = list(definition.dataflow.inputs)
+    return {
+        "made_from": "" if inputs == list(derived_from) else ", ".join(inputs),
+        "made_by": definition.dataflow.spec_json,
+    }

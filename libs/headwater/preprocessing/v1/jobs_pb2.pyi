@@ -93,7 +93,7 @@ class PreprocessingJob(_message.Message):
     output_version: _builtins.str
     """The dataset version that holds the result; empty until it succeeded."""
     output_created: _builtins.bool
-    """False when the result was there already, row for row."""
+    """False when the result was there already: row for row, and made in the same way of the same versions."""
     chunk_count: _builtins.int
     """Chunks to process, in all splits."""
     done_chunk_count: _builtins.int

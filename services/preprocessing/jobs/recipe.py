@@ -1,0 +1,30 @@
+"""What a result says of how it was made: the Dataflow of its dataset version."""
+
+import json
+from collections.abc import Sequence
+
+from headwater.dataset.v1 import definitions_pb2
+from services.preprocessing.jobs.datasets import Stored
+from services.preprocessing.pipelines.model import PipelineVersion, Step, steps_digest
+from services.preprocessing.steps import engine
+
+FORMAT = "headwater.preprocessing/1"
+
+
+def dataflow(pipeline: PipelineVersion, steps: Sequence[Step], source: Stored) -> definitions_pb2.Dataflow:
+    """The steps as they were run, every option filled in, and what they were run on.
+
+    The same for every job that does the same, so that a result which is there already is found.
+    """
+    spec = {
+        "format": FORMAT,
+        "engine": engine.ENGINE_VERSION,
+        "digest": steps_digest(steps),
+        "steps": [{"step_type": step.step_type, "config": dict(step.config)} for step in steps],
+    }
+    if source.checkpoint:
+        spec["checkpoint"] = source.name
+    return definitions_pb2.Dataflow(
+        spec_json=json.dumps(spec, sort_keys=True, ensure_ascii=False, allow_nan=False),
+        inputs=[source.version, str(pipeline.name)],
+    )
