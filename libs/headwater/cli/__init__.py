@@ -5,12 +5,13 @@ A noun's module is imported when a command of it runs, or help is asked for.
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 import cyclopts
 
-from headwater.cli.render import errors
+from headwater.cli.render import errors, warn
 from headwater.errors import HeadwaterError
 
 _NOUNS = {
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if alone is not None:
         importlib.import_module(alone)
     try:
-        (app if alone is None else _app(_NOUNS | {given[0]: (f"{alone}:app", "")}))(given)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            (app if alone is None else _app(_NOUNS | {given[0]: (f"{alone}:app", "")}))(given)
     except HeadwaterError as error:
         _refuse(error.reason, error.message)
     except OSError as error:
@@ -57,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse("FILE_ERROR", f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    """What users should know, without the line of code that says so."""
+    warn([str(message)])
 
 
 def _refuse(reason: str, message: str) -> NoReturn:

@@ -9,7 +9,7 @@ from chassis.clock import SystemClock
 from chassis.ids import new_id
 from headwater import tree
 from headwater.names import BranchName, DatasetName
-from services.dataset.history.errors import BranchMoved, BranchNotFound
+from services.dataset.history.errors import BranchMoved, BranchNotFound, CommitHasVersion
 from services.dataset.history.model import MAIN, About, Branch, Commit, Draft, Version, commit_of
 from services.dataset.model import SemVer, next_version
 from services.dataset.store import Transaction
@@ -45,6 +45,7 @@ async def append_commit(
         BranchNotFound: it does not exist, and is not ``main``.
         BranchMoved: its head is another one.
         VersionNotGreater: and nothing has happened.
+        CommitHasVersion: the head has this very content already, under another version than was asked for.
     """
     dataset = DatasetName(branch.project, branch.dataset)
     uid = (await tx.get_dataset(dataset, lock=True)).uid
@@ -126,6 +127,8 @@ async def _with_version(
 ) -> Appended:
     """The commit with its version, which it gets now if it should have one and has none."""
     if commit.named is not None:
+        if requested not in (None, commit.named.version):
+            raise CommitHasVersion(commit=commit.name, version=commit.named.version)
         return Appended(commit, await tx.get_version(commit.dataset, commit.named.version), created)
     if requested is None and branch.branch != MAIN:
         return Appended(commit, None, created)

@@ -80,6 +80,33 @@ async def test_rows_are_changed_compared_and_merged_from_the_command_line(
     await asyncio.to_thread(story)
 
 
+@pytest.mark.filterwarnings("default::headwater.datasets.states.VersionDeprecated")
+async def test_versions_out_of_use_are_compared_without_their_values_and_deprecated_ones_with_a_warning(
+    headwater: Command, file_of: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """M-19, M-20."""
+
+    def story() -> None:
+        headwater("push", "d", file_of([1]))
+        headwater("push", "d", file_of([2]))
+        headwater("version", "archive", "d@v1.0.0", "--message", "wrong")
+        arguments = ["dataset", "diff", "d@v1.0.0", "d@v1.1.0"]
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        printed = capsys.readouterr()
+        assert (end.value.code in (0, None), printed.out.splitlines()[1].split()) == (True, ["train", "1", "1", "0"])
+        assert "warning: The values of rows are not shown." in printed.err
+        headwater("version", "reactivate", "d@v1.0.0")
+        headwater("version", "deprecate", "d@v1.0.0", "--message", "old")
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        err = capsys.readouterr().err
+        assert "is deprecated: old" in err
+        assert ".py" not in err
+
+    await asyncio.to_thread(story)
+
+
 async def test_conflicts_are_shown_by_row_and_key(
     headwater: Command, file_of: Callable[..., str], connection: Connection
 ) -> None:

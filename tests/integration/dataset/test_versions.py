@@ -78,6 +78,20 @@ async def test_a_version_that_is_not_greater_or_is_none_is_refused(connection: C
     await asyncio.to_thread(story)
 
 
+async def test_rows_that_have_a_version_get_no_second_one_and_whoever_asks_is_told(connection: Connection) -> None:
+    def story() -> None:
+        datasets.push(connection, "d", numbers(1), version="v1.2.0")
+        again = datasets.push(connection, "d", numbers(1), version="v1.2.0")
+        assert (version_of(again), again.created) == ("v1.2.0", False)
+        for version in ("v1.3.0", "v0.1.0"):
+            with pytest.raises(HeadwaterError) as refusal:
+                datasets.push(connection, "d", numbers(1), version=version)
+            assert (refusal.value.reason, refusal.value.metadata["version"]) == ("COMMIT_HAS_VERSION", "v1.2.0")
+        assert datasets.get(connection, "d").latest_version == "v1.2.0"
+
+    await asyncio.to_thread(story)
+
+
 async def test_of_commits_at_the_same_time_to_one_branch_one_wins_and_the_others_are_told_the_head(
     connection: Connection,
 ) -> None:

@@ -7,12 +7,13 @@ import pyarrow as pa
 
 from headwater import datasets, files
 from headwater.cli.dataset.app import app
-from headwater.cli.render import errors, facts, output, table
+from headwater.cli.render import errors, facts, output, table, warn
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2, history_pb2
 from headwater.datasets import changes
 from headwater.datasets.history import MAIN
-from headwater.errors import InvalidArgument
+from headwater.datasets.states import VersionArchived
+from headwater.errors import FailedPrecondition, InvalidArgument
 from headwater.names import DEFAULT_PROJECT
 
 _SIGNS = {
@@ -60,9 +61,14 @@ def diff(
         )
         sums = [(each.split, each.added, each.removed, each.changed) for each in found.splits]
         table(("split", "added", "removed", "changed"), [(name, *map("{:,}".format, counts)) for name, *counts in sums])
-        for row in changes.values(connection, found, _words(columns)) if rows else ():
-            for line in _lines(row):
-                output.print(line, markup=False)
+        try:
+            for row in changes.values(connection, found, _words(columns)) if rows else ():
+                for line in _lines(row):
+                    output.print(line, markup=False)
+        except FailedPrecondition as error:
+            if error.reason != VersionArchived.reason:
+                raise
+            warn([f"The values of rows are not shown. {error.message}"])
     if found.truncated:
         errors.print(f"There are more: the first {rows:,} rows are shown; --rows shows others.", markup=False)
 
