@@ -92,6 +92,24 @@ def dataset_revision(
     return BranchOrTag(parent, check_segment(word, "version, branch or tag"))
 
 
+def revision_of(dataset: DatasetName, text: str) -> str:
+    """A revision of this dataset, as a reference: ``main`` and ``digits@main`` are both ``digits@main``.
+
+    Raises:
+        InvalidName: it says another dataset.
+    """
+    if "/" in text:
+        is_its_own = text.startswith(f"{dataset}/")
+    else:
+        name, at, _ = text.partition("@")
+        if not at:
+            return f"{dataset.dataset}@{text}"
+        is_its_own = name == dataset.dataset
+    if not is_its_own:
+        raise InvalidName(f"{text} is no version, branch, tag or commit of {dataset.dataset}.", field="revision")
+    return text
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class SplitReference:
     """A split of a version."""

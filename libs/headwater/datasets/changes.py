@@ -129,13 +129,17 @@ def merge(
 ) -> history_pb2.MergeBranchResponse:
     """Bring the changes of a branch, tag, version or commit of the dataset into the branch ``into``.
 
+    Args:
+        source: ``relabel`` or ``digits@relabel``.
+
     Raises:
+        InvalidName: ``source`` is of another dataset.
         MergeConflict: and the branch stays where it was.
     """
     name = references.dataset(dataset, project)
     request = history_pb2.MergeBranchRequest(
         name=str(BranchName(name.project, name.dataset, into)),
-        source=get_commit(connection, f"{name.dataset}@{source}", project=name.project).name,
+        source=get_commit(connection, references.revision_of(name, source), project=name.project).name,
         message=message or f"Merge {source} into {into}",
         version=version,
         request_id=str(uuid.uuid4()),
@@ -155,13 +159,17 @@ def revert(
 ) -> history_pb2.MergeBranchResponse:
     """Take one commit's changes back, by a new commit on the branch ``on``.
 
+    Args:
+        commit: ``v1.1.0`` or ``digits@v1.1.0``, or the digits of the commit.
+
     Raises:
+        InvalidName: ``commit`` is of another dataset.
         MergeConflict: later commits changed the same rows, and the branch stays where it was.
     """
     name = references.dataset(dataset, project)
     request = history_pb2.RevertCommitRequest(
         name=str(BranchName(name.project, name.dataset, on)),
-        commit=get_commit(connection, f"{name.dataset}@{commit}", project=name.project).name,
+        commit=get_commit(connection, references.revision_of(name, commit), project=name.project).name,
         message=message or f"Revert {commit}",
         version=version,
         request_id=str(uuid.uuid4()),

@@ -75,6 +75,9 @@ async def test_rows_are_changed_compared_and_merged_from_the_command_line(
         limited = headwater("diff", "d@v1.1.0", "d@main", "--rows", "1", "--split", "train")
         assert len(limited.splitlines()) == 3
         assert "Revert v1.1.0" in headwater("revert", "d", "v1.1.0")
+        assert "Revert d@v1.2.0" in headwater("revert", "d", "d@v1.2.0")
+        assert "nothing changed" in headwater("merge", "d", "d@side")
+        assert "INVALID_NAME other@side is no version, branch" in headwater("merge", "d", "other@side", refused=True)
         assert "ROW_OUT_OF_RANGE" in headwater("edit", "d", "train", "--first-row", "1000", refused=True)
 
     await asyncio.to_thread(story)

@@ -74,6 +74,15 @@ def test_what_leads_to_no_rows_is_refused(text: str) -> None:
         references.dataset_revision(text)
 
 
+def test_a_revision_of_a_dataset_may_repeat_its_name_and_be_of_no_other() -> None:
+    digits = references.dataset("digits")
+    assert [references.revision_of(digits, text) for text in ("v1.1.0", "digits@v1.1.0")] == ["digits@v1.1.0"] * 2
+    assert references.revision_of(digits, f"{DIGITS}/branches/main") == f"{DIGITS}/branches/main"
+    for other in ("letters@v1.1.0", "@main", DIGITS, f"{DIGITS}s/branches/main"):
+        with pytest.raises(InvalidName, match="of digits"):
+            references.revision_of(digits, other)
+
+
 def test_a_split_has_an_address() -> None:
     """R-35."""
     uri = "s3://datasets/digits/v1.0.0/train.tar"

@@ -84,7 +84,7 @@ def merge(
     name
         The dataset.
     source
-        What to bring in: the name of a branch, for example.
+        What to bring in: the name of a branch, for example, or digits@relabel.
     into
         The branch that moves.
     message
@@ -113,7 +113,7 @@ def revert(
     name
         The dataset.
     commit
-        The commit: its digits, or its version.
+        The commit: its digits, or its version, v1.1.0 or digits@v1.1.0.
     on
         The branch that moves.
     message
