@@ -33,6 +33,7 @@ from services.dataset.views.model import view_name
 _SLICES = 100_000
 _MATCHING_BYTES = 64 << 20
 _CHUNKS = 1 << 18
+_SHORT_FILTER = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Reads:
         """
         texts = [choice.filter] if choice.filter else []
         if choice.filter:
-            Filter.parse(choice.filter, schema)  # by itself, so that its brackets cannot open the view's
+            await parsed(choice.filter, schema)  # by itself, so that its brackets cannot open the view's
         if choice.view:
             version = parse(choice.version)
             if not isinstance(version, DatasetVersionName):
@@ -196,7 +197,7 @@ class Reads:
                 texts.append((await tx.get_view(view_name(version, choice.view))).filter)
         if not texts:
             return None
-        return Filter.parse(texts[0] if len(texts) == 1 else " AND ".join(f"({text})" for text in texts), schema)
+        return await parsed(texts[0] if len(texts) == 1 else " AND ".join(f"({text})" for text in texts), schema)
 
     async def _matching_of(self, split: Split, condition: Filter) -> Matching:
         """Computed once, however many readers come at the same time."""
@@ -235,6 +236,13 @@ class Reads:
         if not found.splits:
             raise NoRowsStored(version=choice.version)
         return commit, found
+
+
+async def parsed(text: str, schema: pa.Schema) -> Filter:
+    """The filter, read beside the event loop where it is so long that others would notice."""
+    if len(text) < _SHORT_FILTER:
+        return Filter.parse(text, schema)
+    return await asyncio.to_thread(Filter.parse, text, schema)
 
 
 def pinned(choice: Choice, commit: Commit, checkpoint: str = "") -> Choice:

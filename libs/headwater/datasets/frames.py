@@ -16,6 +16,7 @@ from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.packages import require
 from headwater.datasets.shapes import shape_of
 from headwater.datasets.sources import describe, pin, read
+from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
@@ -68,10 +69,23 @@ def to_polars(connection: Connection, version: str, split: str, **selection: Unp
 
     Raises:
         PackageMissing: polars is not installed.
+        InvalidArgument: a decimal has more than the 38 digits that polars has.
     """
     polars = require("polars")
-    frame: pl.DataFrame = polars.from_arrow(to_arrow(connection, version, split, **selection), rechunk=False)
+    table = to_arrow(connection, version, split, **selection)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type):
+            table = table.set_column(number, field.name, _narrowed(table.column(number), field))
+    frame: pl.DataFrame = polars.from_arrow(table, rechunk=False)
     return frame
+
+
+def _narrowed(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return values.cast(pa.decimal128(38, field.type.scale))
+    except (pa.ArrowException, ValueError) as error:
+        text = f"The decimals of {field.name} have more digits than the 38 of polars: {field.type}."
+        raise InvalidArgument(text, column=field.name) from error
 
 
 def to_numpy(

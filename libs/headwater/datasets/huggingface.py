@@ -1,7 +1,8 @@
 """A split as a Hugging Face dataset: streamed in shards, or in memory."""
 
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 
@@ -10,6 +11,7 @@ from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.frames import Selection, command_of, to_arrow
 from headwater.datasets.packages import require
 from headwater.datasets.sources import ServiceSource, describe
+from headwater.files.huggingface import FEATURE
 
 if TYPE_CHECKING:
     import datasets  # type: ignore[import-untyped]
@@ -40,7 +42,7 @@ def to_huggingface(
     examples = iterable.ArrowExamplesIterable(
         _Shards(ServiceSource(connection), command, count), {"shards": list(range(count))}
     )
-    features = hf.Features.from_arrow_schema(info.schema)
+    features = _features(hf, info.schema)
     dataset: datasets.IterableDataset = hf.IterableDataset(
         ex_iterable=examples, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(split)
     )
@@ -57,8 +59,24 @@ def to_huggingface_table(
     """
     hf = require("datasets")
     table = to_arrow(connection, version, split, **selection).replace_schema_metadata(None)
-    dataset: datasets.Dataset = hf.Dataset(hf.table.InMemoryTable(table), split=hf.NamedSplit(split))
+    features = _features(hf, table.schema)
+    plain = hf.table.InMemoryTable(table.cast(features.arrow_schema))
+    dataset: datasets.Dataset = hf.Dataset(plain, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(split))
     return dataset
+
+
+def _features(hf: Any, schema: pa.Schema) -> Any:
+    """The columns' features: those that they had as a Hugging Face dataset, where the type is still theirs."""
+    features = hf.Features.from_arrow_schema(pa.schema([field.remove_metadata() for field in schema]))
+    for field in schema:
+        said = (field.metadata or {}).get(FEATURE)
+        if said is None:
+            continue
+        feature = hf.features.features.generate_from_dict(json.loads(said))
+        stored_as = hf.Features({field.name: feature}).arrow_schema.field(0).type
+        if stored_as == features.arrow_schema.field(field.name).type:
+            features[field.name] = feature
+    return features
 
 
 class _Shards:

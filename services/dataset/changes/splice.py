@@ -15,6 +15,7 @@ from headwater import tree
 from services.dataset.changes.errors import ColumnsDiffer
 from services.dataset.errors import RowOutOfRange
 from services.dataset.model import Chunk
+from services.dataset.rows.layout import laid_out
 
 _GATHERED_BYTES = 4 << 20
 _GATHERED_PIECES = 1 << 13
@@ -164,6 +165,6 @@ class Splicer:
 
     def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         try:
-            return batch.cast(self._schema)
+            return laid_out(batch, self._schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ColumnsDiffer(f"Values do not fit the types of the split: {error}") from error

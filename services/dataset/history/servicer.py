@@ -103,7 +103,7 @@ class DatasetHistoryServicer(history_pb2_grpc.DatasetHistoryServiceServicer):
         self, request: history_pb2.DiffCommitsRequest, context: Context
     ) -> AsyncIterator[history_pb2.DiffCommitsResponse]:
         rows = request.max_rows or _DIFF_ROWS
-        diff = self._changes.diff(request.base, request.target, request.split, rows, request.key_columns)
+        diff = self._changes.diff(request.base, request.target, request.split, rows, tuple(request.key_columns))
         async with contextlib.aclosing(diff):  # as soon as the client goes away
             async for part in diff:
                 yield changes_convert.diff_to_proto(part)

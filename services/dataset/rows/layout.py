@@ -8,6 +8,7 @@ own, and chunks are shared within a layout only.
 """
 
 import dataclasses
+import functools
 import hashlib
 import re
 from typing import Any
@@ -74,6 +75,36 @@ def parse_schema(message: bytes) -> pa.Schema:
         return pa.ipc.read_schema(pa.py_buffer(message))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise MalformedSchema from error
+
+
+def laid_out(rows: pa.RecordBatch, stored: pa.Schema) -> pa.RecordBatch:
+    """The rows in the plain types of ``stored``.
+
+    Raises:
+        ArrowInvalid, ArrowNotImplementedError: values do not fit the types.
+    """
+    between = _without_dictionaries_of_views(rows.schema)
+    return (rows if between is None else rows.cast(between)).cast(stored)
+
+
+@functools.lru_cache(maxsize=64)
+def _without_dictionaries_of_views(schema: pa.Schema) -> pa.Schema | None:
+    """What to cast rows to first, since Arrow does not unfold dictionaries of views; None where there are none."""
+    between = pa.schema([field.with_type(_folded(field.type)) for field in schema])
+    return None if between.types == schema.types else between
+
+
+def _folded(kind: Any) -> Any:
+    """The type, with plain values in its dictionaries."""
+    if _is.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, plain_type(kind.value_type), kind.ordered)
+    if _is.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_folded(kind.value_type)), kind.list_size)
+    if _is.is_list(kind) or _is.is_large_list(kind):
+        return (pa.list_ if _is.is_list(kind) else pa.large_list)(kind.value_field.with_type(_folded(kind.value_type)))
+    if _is.is_struct(kind):
+        return pa.struct([field.with_type(_folded(field.type)) for field in kind])
+    return kind
 
 
 def plain_type(kind: Any) -> Any:

@@ -20,7 +20,7 @@ from chassis.ids import new_id
 from headwater import tree
 from services.dataset.model import Placement
 from services.dataset.rows import statistics
-from services.dataset.rows.layout import Layout
+from services.dataset.rows.layout import Layout, laid_out
 from services.dataset.store import NewChunk, PlacedChunk
 
 BLOCK_TARGET_BYTES = 2 << 20
@@ -84,7 +84,7 @@ class PackWriter:
 
     def add(self, chunk: tree.Chunk) -> NewChunk:
         """Lay down the next chunk; returns what the catalogue is to keep of it."""
-        batches = [batch.cast(self._layout.stored) for batch in chunk.batches]
+        batches = [laid_out(batch, self._layout.stored) for batch in chunk.batches]
         size_bytes = sum(batch.nbytes for batch in batches)
         if self._waiting and self._waiting_bytes + size_bytes > _BLOCK_MAX_BYTES:
             self._write_block()

@@ -90,6 +90,8 @@ async def test_rows_are_upserted_and_deleted_by_key(connection: Connection) -> N
         assert (by_id[5], by_id[19_000], by_id[20_001], by_id[6]) == (105.0, 19_100.0, 20_101.0, 6.0)
         assert 0 not in by_id
         assert 7 not in by_id
+        named = changes.diff(connection, "people@v1.0.0", "people@v1.1.0", key_columns=["score", "id"])
+        assert [(sums.added, sums.removed, sums.changed) for sums in named.splits] == [(3, 4, 0)]
         difference = changes.diff(connection, "people@v1.0.0", "people@v1.1.0")
         assert [(sums.added, sums.removed, sums.changed) for sums in difference.splits] == [(1, 2, 2)]
         assert {(change.kind, change.key_json) for change in difference.changes} == {

@@ -5,19 +5,24 @@ import datetime
 import itertools
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import datasets as hf  # type: ignore[import-untyped]
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 import torch
 
-from headwater import datasets
+from headwater import datasets, files
 from headwater.client import Connection
 from headwater.datasets import history
 from headwater.datasets.packages import PackageMissing
 from headwater.datasets.states import VersionDeprecated
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, InvalidArgument
+from headwater.files.walk import find_files
 
 ROWS = 1_000
 
@@ -108,6 +113,47 @@ async def test_a_polars_frame_has_the_same_values(connection: Connection, versio
         assert frame.to_arrow().cast(table().schema).to_pydict() == table().to_pydict()
         assert frame["image"].shape == (ROWS,)
         assert frame.filter(frame["maybe"].is_null()).height == len(range(0, ROWS, 3))
+
+    await asyncio.to_thread(story)
+
+
+async def test_what_polars_has_of_its_own_can_be_pushed_and_what_it_lacks_is_said(connection: Connection) -> None:
+    def story() -> None:
+        words = ["a", "b", "a", None]
+        frame = pl.DataFrame(
+            {
+                "category": pl.Series(words, dtype=pl.Categorical),
+                "enum": pl.Series(words, dtype=pl.Enum(["a", "b"])),
+                "inner": pl.Series([["a"], [], None, ["b"]], dtype=pl.List(pl.Categorical)),
+            }
+        )
+        pushed = datasets.push(connection, "polars", {"train": frame})
+        found = datasets.to_polars(connection, pushed.version.name, "train")
+        assert found.to_dict(as_series=False) == frame.to_dict(as_series=False)
+        wide = pa.table({"fits": pa.array([Decimal("1.5")], pa.decimal256(60, 2))})
+        pushed = datasets.push(connection, "wide", {"train": wide})
+        assert datasets.to_polars(connection, pushed.version.name, "train")["fits"].to_list() == [Decimal("1.50")]
+        wide = pa.table({"too_wide": pa.array([Decimal(10**50)], pa.decimal256(60, 2))})
+        pushed = datasets.push(connection, "wider", {"train": wide})
+        with pytest.raises(InvalidArgument, match="too_wide"):
+            datasets.to_polars(connection, pushed.version.name, "train")
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_hugging_face_dataset_comes_back_with_its_features(connection: Connection, tmp_path: Path) -> None:
+    def story() -> None:
+        labels = hf.ClassLabel(names=["cat", "dog"])
+        features = hf.Features({"label": labels, "text": hf.Value("string"), "pixels": hf.Array2D((2, 2), "float32")})
+        rows = {"label": [0, 1, 1], "text": ["a", "b", "c"], "pixels": [[[0.0, 1.0], [2.0, 3.0]]] * 3}
+        hf.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+        source = files.Source(find_files(tmp_path / "saved"))
+        name = datasets.push(connection, "saved", source).version.name
+        (split,) = source.splits
+        loaded = datasets.to_huggingface_table(connection, name, split)
+        assert (loaded.features["label"], loaded["label"][:]) == (labels, [0, 1, 1])
+        stream = datasets.to_huggingface(connection, name, split)
+        assert (stream.features["label"], [row["text"] for row in stream]) == (labels, ["a", "b", "c"])
 
     await asyncio.to_thread(story)
 
