@@ -15,11 +15,16 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from headwater.dataset.v1 import flight_pb2
+from headwater.datasets.orders import shuffle
 from headwater.datasets.unbroken import unbroken
 from headwater.errors import DataLoss, InvalidArgument
 
 Source = Callable[[flight_pb2.GetCommand], Iterator[pa.RecordBatch]]
 """Answers a command with its rows: ``headwater.datasets.sources``."""
+
+
+LAST_EPOCH = (1 << 63) - 2
+"""One can still be counted on from it, in 64 bits."""
 
 
 class TooFewRows(InvalidArgument):
@@ -111,7 +116,7 @@ class Batches:
         if type(cursor.epoch) is not int or type(cursor.row) is not int:
             return False
         at_batch = cursor.row % self.global_batch_size == 0 or cursor.row == self.row_count
-        return cursor.epoch >= 0 and 0 <= cursor.row <= self.row_count and at_batch
+        return 0 <= cursor.epoch <= LAST_EPOCH and 0 <= cursor.row <= self.row_count and at_batch
 
     def next_after(self, cursor: Cursor) -> int:
         """The number of the batch that comes next."""
@@ -131,7 +136,7 @@ class Batches:
             global_batch_rows=self.global_batch_size if self.filter or self.view else 0,
         )
         if self.shuffle_seed is not None:
-            command.shuffle.seed, command.shuffle.epoch = self.shuffle_seed, epoch
+            shuffle(command, self.shuffle_seed, epoch)
         return command
 
     def read(self, source: Source, cursor: Cursor, share: Share, *, patience_s: float) -> Iterator[Part]:

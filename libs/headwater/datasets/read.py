@@ -10,6 +10,7 @@ from pyarrow import flight
 from headwater import tree
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
+from headwater.datasets import orders
 from headwater.datasets.catalog import get_version
 from headwater.datasets.checkpoints import list_checkpoints
 from headwater.datasets.sources import flight_info, pin
@@ -80,7 +81,7 @@ def reader(
         row_limit=row_limit,
     )
     if shuffle is not None:
-        command.shuffle.seed, command.shuffle.epoch = shuffle
+        orders.shuffle(command, *shuffle)
     info = flight_info(connection, command)
     return pa.RecordBatchReader.from_batches(info.schema, _batches(connection, info))
 

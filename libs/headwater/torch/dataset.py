@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from headwater.client import Connection
-from headwater.datasets.batches import Batches, Cursor, Share, TooFewRows
+from headwater.datasets.batches import LAST_EPOCH, Batches, Cursor, Share, TooFewRows
 from headwater.datasets.prefetch import Prefetched
 from headwater.datasets.sources import ServiceSource, describe, pin
 from headwater.datasets.unbroken import patiently
@@ -96,7 +96,7 @@ class FlightDataset(IterableDataset[Any]):
             patience_s: how long a service that is away is waited for.
 
         Raises:
-            NotFound, InvalidArgument: there is no such version, split, column or view, or the filter is wrong.
+            NotFound, InvalidArgument: there is no such version, split, column or view; the filter or the seed is wrong.
             TooFewRows: a batch has fewer rows than there are readers.
         """
         super().__init__()
@@ -151,7 +151,13 @@ class FlightDataset(IterableDataset[Any]):
         return self._batches.count
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next pass be of this epoch: where a state that was loaded says, if that is of it, else from row 0."""
+        """Let the next pass be of this epoch: where a state that was loaded says, if that is of it, else from row 0.
+
+        Raises:
+            InvalidArgument: no epoch has this number.
+        """
+        if not 0 <= epoch <= LAST_EPOCH:
+            raise InvalidArgument(f"An epoch is a number from 0 to {LAST_EPOCH}.", field="epoch")
         start = self._position.start
         self._token.publish()
         self._position.move(start if start.epoch == epoch else Cursor(epoch))

@@ -299,7 +299,28 @@ async def test_the_state_of_other_batches_is_refused_by_what_differs(dataset: Ca
         for garbage in ({}, {"format": "other/1"}, {**state, "worker": 0, "worker_count": 2}, {**state, "row": 5}):
             with pytest.raises(InvalidArgument):
                 made.load_state_dict(garbage)
+        for epoch in (-1, 1 << 63, 1 << 70):
+            with pytest.raises(StateDiffers, match=f"epoch {epoch}"):
+                made.load_state_dict(state | {"epoch": epoch})
+            with pytest.raises(InvalidArgument, match="An epoch is"):
+                made.set_epoch(epoch)
+        made.load_state_dict(state | {"epoch": (1 << 63) - 2})
+        assert len(list(made)) == len(made)
+        made.load_state_dict(state)
         assert made.state_dict() == state
+
+    await asyncio.to_thread(story)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 64, 1.5, "7"])
+async def test_a_seed_that_chooses_no_order_is_refused(
+    dataset: Callable[..., FlightDataset], connection: Connection, version: str, seed: Any
+) -> None:
+    def story() -> None:
+        with pytest.raises(InvalidArgument, match="order's seed is a whole number"):
+            dataset(shuffle_seed=seed)
+        with pytest.raises(InvalidArgument, match="order's epoch is a whole number"):
+            datasets.reader(connection, version, "train", shuffle=(0, seed))
 
     await asyncio.to_thread(story)
 

@@ -78,7 +78,7 @@ def test_a_revision_of_a_dataset_may_repeat_its_name_and_be_of_no_other() -> Non
     digits = references.dataset("digits")
     assert [references.revision_of(digits, text) for text in ("v1.1.0", "digits@v1.1.0")] == ["digits@v1.1.0"] * 2
     assert references.revision_of(digits, f"{DIGITS}/branches/main") == f"{DIGITS}/branches/main"
-    for other in ("letters@v1.1.0", "@main", DIGITS, f"{DIGITS}s/branches/main"):
+    for other in ("letters@v1.1.0", "@main", str(DIGITS), f"{DIGITS}s/branches/main"):
         with pytest.raises(InvalidName, match="of digits"):
             references.revision_of(digits, other)
 
