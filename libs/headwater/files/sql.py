@@ -74,7 +74,7 @@ class SqlSource:
         """Run the query, for its schema.
 
         Args:
-            database: ``postgresql://…``, ``sqlite:///path``, ``env:NAME`` for an environment variable that holds one of
+            database: ``postgresql://…``, ``sqlite:///path`` (or ``sqlite:////path``), ``env:NAME`` for an environment variable that holds one of
                 these, so that no password is where others see it; or an open ADBC connection, which stays open.
             query: one statement that gives rows.
 
@@ -228,6 +228,8 @@ def _driver(scheme: str, url: str) -> tuple[Any, str, Mapping[str, Any]]:
             "Reading SQL needs a driver: install headwater[sql].", module=error.name or "adbc_driver_manager"
         ) from error
     path = unquote(url.removeprefix("sqlite://").partition("?")[0])
+    if path.startswith("//"):  # as SQLAlchemy writes absolute paths; SQLite would take what follows for a host
+        path = f"/{path.lstrip('/')}"
     if not path.startswith("/") or not os.path.isfile(path):
         raise InvalidSqlSource("There is no such SQLite file; say sqlite:///absolute/path.", path=path)
     # Read-only, as a URI, so that nothing is created and the file's own SQL cannot write.

@@ -85,12 +85,18 @@ def test_values_of_another_type_later_on_are_an_error_and_not_null(url: str) -> 
         list(source.batches("train"))
 
 
+def test_an_absolute_path_may_have_the_four_slashes_of_sqlalchemy(url: str) -> None:
+    with SqlSource(url.replace("sqlite://", "sqlite:///"), QUERY) as source:
+        assert sum(batch.num_rows for batch in source.batches("train")) == 20_000
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
         ("mysql://localhost/x", "begins with postgresql:// or sqlite:///"),
         ("rows.sqlite", "begins with"),
         ("sqlite:///nowhere/rows.sqlite", "no such SQLite file"),
+        ("sqlite:////nowhere/rows.sqlite", "no such SQLite file"),
         ("sqlite://relative", "no such SQLite file"),
         ("env:SURELY_NOT_SET", "SURELY_NOT_SET is not set"),
         ("postgresql://[::1", "malformed"),
