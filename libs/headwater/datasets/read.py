@@ -9,7 +9,7 @@ from pyarrow import flight
 
 from headwater import tree
 from headwater.client import Connection
-from headwater.dataset.v1 import flight_pb2
+from headwater.dataset.v1 import datasets_pb2, flight_pb2, views_pb2
 from headwater.datasets import orders
 from headwater.datasets.catalog import get_version
 from headwater.datasets.checkpoints import list_checkpoints
@@ -107,6 +107,21 @@ def pull(connection: Connection, version: str, split: str, path: Path, **choice:
     return export(rows, rows.schema, path)
 
 
+def holder(
+    connection: Connection, version: datasets_pb2.DatasetVersion
+) -> datasets_pb2.DatasetVersion | views_pb2.DatasetCheckpoint:
+    """What holds the rows of a version: the version itself, or, where it is a place outside, the newest copy.
+
+    Raises:
+        NoRowsStored: the version is a place outside, and there is no copy.
+    """
+    if not is_place(version):
+        return version
+    if (copy := newest_copy(list_checkpoints(connection, version.name))) is None:
+        raise NoRowsStored(version=version.name)
+    return copy
+
+
 def verify(connection: Connection, version: str, *, project: str = DEFAULT_PROJECT) -> None:
     """Read all rows of a version and compute its digest from them, trusting nothing that the server says of them.
 
@@ -117,10 +132,8 @@ def verify(connection: Connection, version: str, *, project: str = DEFAULT_PROJE
         NoRowsStored: the version is a place outside, and there is no copy.
     """
     stored = get_version(connection, version, project=project)
-    copy = newest_copy(list_checkpoints(connection, stored.name)) if is_place(stored) else None
-    if is_place(stored) and copy is None:
-        raise NoRowsStored(version=stored.name)
-    held, checkpoint = (stored, "") if copy is None else (copy, copy.name.rpartition("/")[2])
+    held = holder(connection, stored)
+    checkpoint = "" if held is stored else held.name.rpartition("/")[2]
     splits, served = [], pa.schema([])
     for split in held.splits:
         rows = reader(connection, stored.name, split.name, checkpoint=checkpoint)
@@ -128,7 +141,7 @@ def verify(connection: Connection, version: str, *, project: str = DEFAULT_PROJE
         if tree.digest_text(digested.root) != split.root:
             raise DigestDiffers(version=stored.name, split=split.name)
         splits.append(digested)
-    if copy is None:
+    if held is stored:
         served = pa.ipc.read_schema(pa.py_buffer(stored.arrow_schema))
     if tree.digest_text(tree.version_digest(served, splits)) != held.digest:
         raise DigestDiffers(version=stored.name)

@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from headwater import references
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, definitions_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, views_pb2
 from headwater.datasets import catalog
 from headwater.datasets.pushing import Progress, Pushed, push
-from headwater.datasets.read import reader
+from headwater.datasets.read import holder, reader
 from headwater.files import split_by
 from headwater.files.divided import Divided
 from headwater.names import DEFAULT_PROJECT
@@ -31,6 +31,7 @@ def split(
 
     The rows come in the order of the version's splits, by name, and then in their own. They are read once for every
     split, and the rule's columns once more; what a split has of chunks that are stored already does not travel back.
+    Of a version that is a place outside, it is the rows of the newest copy.
 
     Args:
         reference: the version, such as ``digits@v1.0.0``.
@@ -40,10 +41,14 @@ def split(
 
     Raises:
         InvalidSplitBy, InvalidName: the rule cannot be followed with these rows.
+        NoRowsStored: the version is a place outside, and there is no copy.
     """
     stored = catalog.get_version(connection, reference, project=project)
-    source = divided(connection, stored, rule)
+    held = holder(connection, stored)
+    source = divided(connection, stored, held, rule)
     spec = {"format": "headwater.split/1", "split_by": rule}
+    if held is not stored:
+        spec["checkpoint"] = held.name
     flow = definitions_pb2.Dataflow(spec_json=json.dumps(spec, sort_keys=True), inputs=[stored.name])
     return push(
         connection,
@@ -57,12 +62,22 @@ def split(
     )
 
 
-def divided(connection: Connection, stored: datasets_pb2.DatasetVersion, rule: str) -> Divided:
-    """A version's rows in the splits that a rule gives them, read when they are wanted."""
+def divided(
+    connection: Connection,
+    stored: datasets_pb2.DatasetVersion,
+    held: datasets_pb2.DatasetVersion | views_pb2.DatasetCheckpoint,
+    rule: str,
+) -> Divided:
+    """The rows of a version, which ``held`` holds, in the splits that a rule gives them, read when they are wanted."""
+    checkpoint = "" if held is stored else held.name.rpartition("/")[2]
+    parts = sorted(part.name for part in held.splits)
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for part in sorted(each.name for each in stored.splits):
-            yield from reader(connection, stored.name, part, columns=columns)
+        for part in parts:
+            yield from reader(connection, stored.name, part, columns=columns, checkpoint=checkpoint)
 
-    schema = pa.ipc.read_schema(pa.py_buffer(stored.arrow_schema))
+    if held is stored:
+        schema = pa.ipc.read_schema(pa.py_buffer(stored.arrow_schema))
+    else:  # which only its readers are told
+        schema = reader(connection, stored.name, parts[0], checkpoint=checkpoint).schema
     return Divided(schema, read, split_by(rule))

@@ -74,8 +74,9 @@ class SqlSource:
         """Run the query, for its schema.
 
         Args:
-            database: ``postgresql://…``, ``sqlite:///path`` (or ``sqlite:////path``), ``env:NAME`` for an environment variable that holds one of
-                these, so that no password is where others see it; or an open ADBC connection, which stays open.
+            database: ``postgresql://…``, ``sqlite:///path`` (or ``sqlite:////path``), ``env:NAME`` for an environment
+                variable that holds one of these, so that no password is where others see it; or an open ADBC
+                connection, which stays open.
             query: one statement that gives rows.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,33 @@ async def test_files_of_a_folder_are_read_where_they_are(admin: Connection, lake
         datastores.archive(admin, "pond")
         assert reason_of(lambda: rows(admin, "d")) == "DATASTORE_ARCHIVED"
         assert reason_of(lambda: datastores.link(admin, "e", "pond", path="day/")) == "DATASTORE_NOT_FOUND"
+
+    await asyncio.to_thread(story)
+
+
+async def test_the_copy_of_a_place_is_split_and_without_one_it_is_said_how_to_make_it(
+    admin: Connection, lake: Path
+) -> None:
+    (lake / "n.parquet").write_bytes(parquet({"n": list(range(100))}))
+
+    def story() -> None:
+        datastores.create(admin, "lake", folder(lake))
+        datastores.link(admin, "d", "lake", path="n.parquet")
+        rule = "hash:n,a=0.5,b=0.5"
+        assert reason_of(lambda: datasets.split(admin, "d", rule)) == "NO_ROWS_STORED"
+        begun = checkpoints.create(admin, "d", "copy", materialize=True)
+        copy = checkpoints.wait(admin, begun.name, timeout_s=60, interval_s=0.05)
+        (lake / "n.parquet").write_bytes(parquet({"n": [1000]}))
+        halves = datasets.split(admin, "d", rule, into="halves")
+        parts = [rows(admin, "halves", split).column("n").to_pylist() for split in ("a", "b")]
+        assert sorted([*parts[0], *parts[1]]) == list(range(100))
+        flow = halves.commit.definition.dataflow
+        assert json.loads(flow.spec_json) == {
+            "format": "headwater.split/1",
+            "split_by": rule,
+            "checkpoint": copy.name,
+        }
+        assert list(flow.inputs) == [datasets.get_version(admin, "d").name]
 
     await asyncio.to_thread(story)
 
