@@ -16,7 +16,9 @@ from typing import Any
 from headwater.client import Connection, Endpoints
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["headwater.torch", "tests.integration.dataset.reading"])
+# torch._dynamo is what the first optimizer of a process imports, for seconds.
+_PRELOADED = ["headwater.torch", "headwater.training.checkpoint", "torch._dynamo", "tests.integration.dataset.reading"]
+_CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
 @dataclasses.dataclass(frozen=True)
