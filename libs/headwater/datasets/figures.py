@@ -7,6 +7,8 @@ import re
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 _DAY_S = 86_400
 _TIMES = re.compile(r"timestamp|date(32|64)")
+_UNIT = re.compile(r"timestamp\[(s|ms|us|ns)")
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 6}
 
 
 def number(value: float) -> str:
@@ -20,8 +22,13 @@ def number(value: float) -> str:
     return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) < 10 else f"{value:,.2f}"
 
 
-def reading(value: float, kind: str) -> str:
-    """A number of a column of this Arrow type: of dates and timestamps, which are seconds since 1970, the time."""
+def reading(value: float, kind: str, span: float = 0.0) -> str:
+    """A number of a column of this Arrow type: of dates and timestamps, which are seconds since 1970, the time.
+
+    Args:
+        span: from the least to the greatest number that is shown beside it: parts of a second are told as far as they
+            tell a thousandth of it; of 0, as far as the type has them, to the microsecond.
+    """
     if not _TIMES.match(kind) or not math.isfinite(value):
         return number(value)
     try:
@@ -30,7 +37,15 @@ def reading(value: float, kind: str) -> str:
         return number(value)
     if kind.startswith("date") or value % _DAY_S == 0:
         return f"{moment:%Y-%m-%d}"
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    part = f"{moment.microsecond:06}"[: _digits(kind, span)]
+    return f"{moment:%Y-%m-%d %H:%M:%S}{f'.{part}' if part.strip('0') else ''}"
+
+
+def _digits(kind: str, span: float) -> int:
+    """How many digits of a second to show: seconds in a double have no more than six."""
+    unit = _UNIT.match(kind)
+    most = _DIGITS[unit[1]] if unit else 0
+    return min(most, max(0, math.ceil(3 - math.log10(span)))) if 0 < span < math.inf else most
 
 
 def spread(value: float, kind: str) -> str:

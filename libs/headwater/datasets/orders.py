@@ -17,6 +17,6 @@ def shuffle(command: flight_pb2.GetCommand, seed: int, epoch: int) -> None:
     """
     given: dict[str, Any] = {"seed": seed, "epoch": epoch}
     for name, value in given.items():
-        if not isinstance(value, numbers.Integral) or not 0 <= value < _END:
+        if not isinstance(value, numbers.Integral) or not 0 <= int(value) < _END:
             raise InvalidArgument(f"A shuffled order's {name} is a whole number from 0 to 2^64 - 1.", field=name)
     command.shuffle.seed, command.shuffle.epoch = seed, epoch

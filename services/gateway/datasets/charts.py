@@ -68,10 +68,12 @@ def histogram(numbers: profiles_pb2.NumberProfile, kind: str, name: str) -> Hist
     most = max(each.count for each in bins)
     width = WIDTH / len(bins)
     # Bins of whole numbers may end behind the largest.
-    lower, upper = reading(bins[0].lower, kind), reading(min(bins[-1].upper, numbers.max), kind)
+    last = min(bins[-1].upper, numbers.max)
+    span = last - bins[0].lower
+    lower, upper = reading(bins[0].lower, kind, span), reading(last, kind, span)
     total = sum(each.count for each in bins)
     bars = [
-        _bar(number, each, width, most, f"{_range(each, kind)}: {each.count:,} ({share(each.count, total)})")
+        _bar(number, each, width, most, f"{_range(each, kind, span)}: {each.count:,} ({share(each.count, total)})")
         for number, each in enumerate(bins)
         if each.count
     ]
@@ -109,8 +111,8 @@ def _bar(number: int, each: profiles_pb2.HistogramBin, width: float, most: int, 
     )
 
 
-def _range(each: profiles_pb2.HistogramBin, kind: str) -> str:
-    return f"{reading(each.lower, kind)} to {reading(each.upper, kind)}"
+def _range(each: profiles_pb2.HistogramBin, kind: str, span: float) -> str:
+    return f"{reading(each.lower, kind, span)} to {reading(each.upper, kind, span)}"
 
 
 def _box(numbers: profiles_pb2.NumberProfile) -> Box | None:

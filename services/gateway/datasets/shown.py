@@ -103,11 +103,12 @@ def _plot(title: str, numbers: profiles_pb2.NumberProfile, kind: str, name: str,
     if numbers.min == numbers.max:
         return Plot(title, [("each", reading(numbers.min, kind))], None, minor)
     values = {round(quantile.rank, 2): quantile.value for quantile in numbers.quantiles}
+    span = numbers.max - numbers.min
     figures = [
-        ("min", reading(numbers.min, kind)),
-        *((_name(rank), reading(value, kind)) for rank, value in values.items()),
-        ("max", reading(numbers.max, kind)),
-        ("mean", reading(numbers.mean, kind)),
+        ("min", reading(numbers.min, kind, span)),
+        *((_name(rank), reading(value, kind, span)) for rank, value in values.items()),
+        ("max", reading(numbers.max, kind, span)),
+        ("mean", reading(numbers.mean, kind, span)),
         ("deviation", spread(numbers.standard_deviation, kind)),
     ]
     if numbers.infinite_count:

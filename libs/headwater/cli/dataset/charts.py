@@ -73,7 +73,9 @@ def _counts(column: profiles_pb2.ColumnProfile) -> str:
 
 
 def _numbers(numbers: profiles_pb2.NumberProfile, kind: str) -> Iterator[str]:
-    mean = f" · mean {reading(numbers.mean, kind)} ± {spread(numbers.standard_deviation, kind)}"
+    mean = (
+        f" · mean {reading(numbers.mean, kind, numbers.max - numbers.min)} ± {spread(numbers.standard_deviation, kind)}"
+    )
     infinite = f" · {numbers.infinite_count:,} infinite" if numbers.infinite_count else ""
     yield f"  {_range(numbers, kind)}{mean}{infinite}"
     if len(numbers.histogram) > 1:
@@ -81,18 +83,20 @@ def _numbers(numbers: profiles_pb2.NumberProfile, kind: str) -> Iterator[str]:
 
 
 def _range(numbers: profiles_pb2.NumberProfile, kind: str) -> str:
-    words = [f"min {reading(numbers.min, kind)}"]
+    span = numbers.max - numbers.min
+    words = [f"min {reading(numbers.min, kind, span)}"]
     for quantile in numbers.quantiles:
         name = "median" if quantile.rank == _MEDIAN else f"{quantile.rank:.0%}"
-        words.append(f"{name} {reading(quantile.value, kind)}")
-    return "  ".join([*words, f"max {reading(numbers.max, kind)}"])
+        words.append(f"{name} {reading(quantile.value, kind, span)}")
+    return "  ".join([*words, f"max {reading(numbers.max, kind, span)}"])
 
 
 def _histogram(numbers: profiles_pb2.NumberProfile, kind: str) -> str:
     bins = numbers.histogram
     line = sparkline([each.count for each in bins])
     last = min(bins[-1].upper, numbers.max)  # bins of whole numbers may end behind the largest
-    return f"[green]{line}[/]  [dim]{reading(bins[0].lower, kind)} … {reading(last, kind)}[/]"
+    span = last - bins[0].lower
+    return f"[green]{line}[/]  [dim]{reading(bins[0].lower, kind, span)} … {reading(last, kind, span)}[/]"
 
 
 def _lengths(column: profiles_pb2.ColumnProfile) -> Iterator[str]:
