@@ -88,7 +88,10 @@ def export_folder(
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     unfinished.mkdir(parents=True)
     try:
-        exported = [_split(name, rows, unfinished, extension, max_bytes) for name, rows in splits]
+        exported = []
+        for name, rows in splits:
+            with _told(folder / f"{name}{extension}"):
+                exported.append(_split(name, rows, unfinished, extension, max_bytes))
         for name, text in (beside(exported) if beside else {}).items():
             (unfinished / name).write_text(text, encoding="utf-8")
         unfinished.replace(folder)
@@ -105,7 +108,7 @@ def _split(name: str, rows: pa.RecordBatchReader, folder: Path, extension: str, 
     row_count = 0
     while pending is not None or not files:
         files.append(folder / f"{name}.{len(files)}")
-        with files[-1].open("wb") as sink, _told(files[-1]), writer(extension, sink, rows.schema, row_count) as file:
+        with files[-1].open("wb") as sink, writer(extension, sink, rows.schema, row_count) as file:
             footer = FOOTER_BYTES.get(extension, 0) * len(rows.schema)
             largest = end = 0
             while pending is not None and (not end or not max_bytes or end + 2 * largest < max_bytes):

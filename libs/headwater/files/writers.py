@@ -1,6 +1,7 @@
 """The file formats that rows are written to."""
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Protocol
 
@@ -9,6 +10,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from headwater.files.errors import SourceUnsupported
 from headwater.files.json_text import json_schema, json_texts
 from headwater.files.sample_writer import SampleWriter
 
@@ -40,10 +42,43 @@ class JsonLinesWriter:
         """Nothing comes after the last row."""
 
 
+_Make = Callable[[IO[bytes], pa.Schema], Writer]
+
+
+def _parquet(sink: IO[bytes], schema: pa.Schema) -> Writer:
+    written: Writer = pa.parquet.ParquetWriter(sink, schema, compression="zstd")
+    return written
+
+
+def _naming(file_format: str, make: _Make) -> Callable[[IO[bytes], pa.Schema, int], Writer]:
+    """What makes a writer, and names the column that the format cannot hold: Arrow says its type alone."""
+
+    def made(sink: IO[bytes], schema: pa.Schema, _: int) -> Writer:
+        try:
+            return make(sink, schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            for field in schema:
+                if not _holds(make, field):
+                    raise SourceUnsupported(
+                        f"Column {field.name} is {field.type}, which {file_format} cannot hold.", column=field.name
+                    ) from error
+            raise
+
+    return made
+
+
+def _holds(make: _Make, field: pa.Field) -> bool:
+    try:
+        make(io.BytesIO(), pa.schema([field])).close()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
 _WRITERS: Mapping[str, Callable[[IO[bytes], pa.Schema, int], Writer]] = {
-    ".parquet": lambda sink, schema, _: pa.parquet.ParquetWriter(sink, schema, compression="zstd"),
+    ".parquet": _naming("Parquet", _parquet),
     ".arrow": lambda sink, schema, _: pa.ipc.new_file(sink, schema),
-    ".csv": lambda sink, schema, _: pa.csv.CSVWriter(sink, schema),
+    ".csv": _naming("CSV", pa.csv.CSVWriter),
     ".jsonl": lambda sink, schema, _: JsonLinesWriter(sink, schema),
     ".tar": SampleWriter,
 }

@@ -177,6 +177,28 @@ def test_what_json_cannot_hold_is_refused(tmp_path: Path, values: list[Any], sai
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "extension", "said"),
+    [
+        (pa.struct({"x": pa.int64()}), ".csv", "Column box is struct<x: int64>, which CSV cannot hold"),
+        (pa.list_(pa.int8()), ".csv", "Column box is list<item: int8>, which CSV cannot hold"),
+        (pa.month_day_nano_interval(), ".parquet", "which Parquet cannot hold"),
+        (pa.month_day_nano_interval(), ".csv", "cannot be written to .*out/train.csv: Unsupported cast"),
+    ],
+)
+def test_what_a_table_of_a_format_cannot_hold_is_refused_by_column(
+    tmp_path: Path, kind: Any, extension: str, said: str
+) -> None:
+    table = pa.table({"n": [1], "box": pa.nulls(1, kind)})
+    rows = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+    with pytest.raises(SourceUnsupported, match=said) as refused:
+        export_folder([("train", rows)], tmp_path / "out", extension)
+    assert "/." not in str(refused.value)
+    with pytest.raises(SourceUnsupported, match=said.replace("out/train", "rows")):
+        export(table.to_batches(), table.schema, tmp_path / f"rows{extension}")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_folder_has_shards_of_a_size_and_is_read_back_as_it_was(tmp_path: Path, kind: str) -> None:
     rng = np.random.default_rng(1)
