@@ -146,11 +146,11 @@ def chunks_of(rows: pa.Table) -> list[Chunk]:
 
 
 # Rows of 1 KiB to 6 MiB: chunks end by chance, by size, and with the rows.
-sizes = st.lists(st.tuples(st.one_of(st.integers(1, 300), st.integers(2000, 6000)), st.integers(0, 2**40)), max_size=25)
+sizes = st.lists(st.tuples(st.one_of(st.integers(1, 300), st.integers(2000, 6000)), st.integers(0, 2**40)), max_size=20)
 
 
 @given(old=sizes, data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_spliced_split_is_cut_as_all_its_rows_would_be(old: list[tuple[int, int]], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(old)), max_size=6)))
     rows, parts, at = table(old), list[pa.Table](), 0

@@ -17,7 +17,7 @@ from services.dataset.history.errors import BranchMoved
 from services.dataset.history.model import Commit
 from tests.unit.dataset.changing import SCHEMA, Digits, Rows, digits, small_trees, table
 
-EXAMPLES = settings(max_examples=80, deadline=None)
+EXAMPLES = settings(max_examples=50, deadline=None)
 
 
 @pytest.fixture(autouse=True, scope="module")

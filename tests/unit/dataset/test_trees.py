@@ -68,7 +68,7 @@ def changed(draw: st.DrawFn) -> tuple[list[Child], list[Change], list[Child]]:
     return before, changes, after + before[done:]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(changed())
 async def test_a_tree_with_changes_is_the_tree_of_the_chunks_that_they_lead_to(
     case: tuple[list[Child], list[Change], list[Child]],
@@ -86,7 +86,7 @@ async def test_a_tree_with_changes_is_the_tree_of_the_chunks_that_they_lead_to(
     assert [place.first_row for place in placed] == rows_before(after)[:-1]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(CHUNKS, CHUNKS)
 @example([], [])
 async def test_between_the_regions_in_which_trees_differ_their_chunks_are_equal(

@@ -12,7 +12,7 @@ from tests.unit.tree.test_same_rows import digest
 
 
 @given(strategies.tables(min_rows=1), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_changed_value_changes_the_digest(table: tuple[pa.Schema, strategies.Rows], data: st.DataObject) -> None:
     schema, rows = table
     index = data.draw(st.integers(0, len(rows) - 1))
