@@ -47,6 +47,7 @@ from services.dataset.profiles.profiles import Profiles
 from services.dataset.proofs.proofs import RowProofs
 from services.dataset.proofs.servicer import RowProofServicer
 from services.dataset.reads import Reads
+from services.dataset.rows.damage import note_damage
 from services.dataset.rows.mapped import MappedPacks
 from services.dataset.rows.writer import PutLimits
 from services.dataset.servicer import DatasetServicer
@@ -83,6 +84,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         unreachable_ttl_s=settings.unreachable_commit_ttl_s,
     )
     packs = MappedPacks(blobs, settings.mapped_packs)
+    packs.when_damaged(functools.partial(note_damage, store))
     limits = PutLimits(settings.pack_max_bytes, settings.pack_write_timeout_s, settings.upload_ttl_s)
     changes = Changes(store, blobs, packs, limits)
     reads = Reads(store, packs)
@@ -112,6 +114,8 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         limits=limits,
         max_put_streams=settings.max_put_streams,
         put_slots=threading.BoundedSemaphore(settings.max_put_streams),
+        max_made_streams=settings.max_made_streams,
+        made_slots=threading.BoundedSemaphore(settings.max_made_streams),
         ticket_ttl_s=settings.ticket_ttl_s,
     )
     service.add_servicer(

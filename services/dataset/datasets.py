@@ -50,6 +50,8 @@ class Datasets:
             etags.check(etag, etags.etag_of(before.revision))
             changed = change(before)
             check_key_columns(changed.key_columns)
+            if changed.key_columns != before.key_columns:
+                await _check_in_latest(tx, changed)
             return await tx.update_dataset(changed) if changed != before else before
 
     async def get(self, name: DatasetName) -> Dataset:
@@ -119,9 +121,19 @@ class Datasets:
 
 
 def check_key_columns(columns: Sequence[str]) -> None:
-    """Go on if the columns could name a row together, or InvalidKeyColumns. Whether they exist, the rows will show."""
+    """Go on if the columns could name a row together, or InvalidKeyColumns."""
     if "" in columns or len(set(columns)) < len(columns):
         raise InvalidKeyColumns(columns=", ".join(columns))
+
+
+async def _check_in_latest(tx: Transaction, dataset: Dataset) -> None:
+    """Go on if the latest version has the key columns, or if nobody knows its columns yet; else InvalidKeyColumns."""
+    if dataset.latest is None:
+        return
+    splits = (await tx.get_version(dataset.name, dataset.latest)).commit.splits
+    missing = set(dataset.key_columns) - set(read_schema(splits[0]).names) if splits else set()
+    if missing:
+        raise InvalidKeyColumns(f"{dataset.latest} has no column {min(missing)}.", columns=", ".join(sorted(missing)))
 
 
 def new_dataset(name: DatasetName, author: str, display_name: str = "", description: str = "") -> Dataset:

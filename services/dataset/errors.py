@@ -28,7 +28,7 @@ class DatasetAlreadyExists(AlreadyExists):
 
 
 class InvalidKeyColumns(InvalidArgument):
-    """A column is named twice, or has no name."""
+    """A column is named twice, has no name, or is not among the latest version's."""
 
     reason = "INVALID_KEY_COLUMNS"
     text = "Key columns must have names, and each must come once."
@@ -200,6 +200,13 @@ class Collected(Aborted):
 
     reason = "UPLOAD_COLLECTED"
     text = "The upload was given up while rows were put into it."
+
+
+class TooManyReads(ResourceExhausted):
+    """As many streams that take memory while they are read as the service has room for are being read."""
+
+    reason = "TOO_MANY_READS"
+    text = "Too many shuffled, batched or filtered streams of rows are being read at once."
 
 
 class TooManyPuts(ResourceExhausted):

@@ -24,7 +24,7 @@ from services.dataset.checks.check import Check, check_same_columns
 from services.dataset.checks.model import VERDICTS
 from services.dataset.datasets import Datasets, read_schema
 from services.dataset.datastores.reading import LiveReads
-from services.dataset.errors import NoRowsStored, SelectionTooLarge, TooManyPuts, UnknownCommand
+from services.dataset.errors import NoRowsStored, SelectionTooLarge, TooManyPuts, TooManyReads, UnknownCommand
 from services.dataset.handoff.convert import local_files_to_proto
 from services.dataset.handoff.errors import NotLocal
 from services.dataset.handoff.handoff import Handoff
@@ -61,6 +61,9 @@ class FlightParts:
     max_put_streams: int
     put_slots: threading.Semaphore
     """One for each of ``max_put_streams``, of all listeners together."""
+    max_made_streams: int
+    made_slots: threading.Semaphore
+    """One for each of ``max_made_streams``: of those that are not sent from the packs as they lie there."""
     ticket_ttl_s: float
 
 
@@ -113,9 +116,18 @@ class DatasetFlight(FlightEdge):
             live = self._parts.live.read(selection, call.run)
             return call.stream(live.schema, live)
         if not isinstance(plan, ReadPlan):
-            return call.stream(plan.schema, plan.batches(self._parts.packs, call.run))
+            return call.stream(plan.schema, self._made(plan.batches(self._parts.packs, call.run)))
         rows = read(plan, self._parts.packs, call.run)
         return flight.RecordBatchStream(rows) if isinstance(rows, pa.Table) else call.stream(plan.schema, rows)
+
+    def _made(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches of a stream that holds memory from its first one on, however slowly it is read."""
+        if not self._parts.made_slots.acquire(blocking=False):
+            raise TooManyReads(limit=self._parts.max_made_streams, retry_after_ms=1000)
+        try:
+            yield from batches
+        finally:
+            self._parts.made_slots.release()
 
     def put(
         self,

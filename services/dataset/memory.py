@@ -186,7 +186,7 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
     ) -> Mapping[bytes, NewChunk]:
         """See Rows."""
         stored = [self._state.chunks[digest, layout] for digest in digests if (digest, layout) in self._state.chunks]
-        found = [placed for placed in stored if placed.chunk.first_row_bytes]
+        found = [placed for placed in stored if placed.chunk.first_row_bytes and not self._is_damaged(placed)]
         self._state.pins |= {(upload_uid, placed.placement.pack) for placed in found}
         return {placed.chunk.digest: dataclasses.replace(placed.chunk, statistics=b"") for placed in found}
 
@@ -203,9 +203,18 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
         for placed in chunks:
             key = (placed.chunk.digest, layout)
             known = self._state.chunks.setdefault(key, placed)
-            if not known.chunk.first_row_bytes:
-                self._state.chunks[key] = dataclasses.replace(known, chunk=placed.chunk)
+            if not known.chunk.first_row_bytes or self._is_damaged(known):
+                self._state.chunks[key] = placed
         await self.find_chunks(upload_uid, layout, [placed.chunk.digest for placed in chunks])
+
+    async def note_damage(self, pack: str) -> None:
+        """See Rows."""
+        known = self._state.packs.get(pack)
+        if known is not None and known.state == "stored":
+            known.state = "damaged"
+
+    def _is_damaged(self, placed: PlacedChunk) -> bool:
+        return self._state.packs[placed.placement.pack].state == "damaged"
 
     def find_chunk(self, layout: bytes, digest: bytes) -> Chunk | None:
         """See MemoryTrees."""

@@ -11,6 +11,7 @@ import hashlib
 
 import pyarrow as pa
 
+from chassis.threads import in_own_thread
 from headwater.names import DatasetVersionName
 from services.dataset.changes.write import on_loop
 from services.dataset.checkpoints.resolve import Readable, readable
@@ -34,6 +35,8 @@ _SLICES = 100_000
 _MATCHING_BYTES = 64 << 20
 _CHUNKS = 1 << 18
 _SHORT_FILTER = 500
+_LOOKERS = 4
+"""Conditions that are looked up at the same time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ class Reads:
         self._plans: Recent[Selection, ReadPlan] = Recent(_SLICES, lambda plan: len(plan.slices) + 1)
         self._matching: Recent[tuple[Tree, str], Matching] = Recent(_MATCHING_BYTES, lambda found: found.weight)
         self._chunks: Recent[Tree, tuple[Chunk, ...]] = Recent(_CHUNKS, lambda chunks: len(chunks) + 1)
+        self._lookers = asyncio.Semaphore(_LOOKERS)
+        packs.when_damaged(self._forget)
         self._looking: dict[tuple[Tree, str], asyncio.Task[Matching]] = {}
 
     async def select(self, request: ReadRequest) -> Sharded:
@@ -180,6 +185,11 @@ class Reads:
             chunks, order, matching, schema, selection.rows.first, end, selection.shard, choice.global_batch_rows
         )
 
+    async def _forget(self, _pack: str) -> None:
+        """Rows that were damaged lie somewhere else when they have been put again."""
+        self._plans.clear()
+        self._chunks.clear()
+
     async def condition(self, choice: Choice, schema: pa.Schema) -> Filter | None:
         """Filter and view as one condition on rows of this schema; None when there is neither.
 
@@ -216,7 +226,8 @@ class Reads:
         async with self._store.transaction() as tx:
             chunks = await tx.list_chunks(split.tree, 0, split.tree.row_count, None, with_statistics=True)
         run = on_loop(asyncio.get_running_loop())
-        found = await asyncio.to_thread(matching_rows, chunks, condition, self._packs, run)
+        async with self._lookers:
+            found = await in_own_thread("look", lambda: matching_rows(chunks, condition, self._packs, run))
         self._matching.put(key, found)
         return found
 

@@ -23,6 +23,11 @@ class Recent(Generic[Key, Value]):
             self._values.move_to_end(key)
         return self._values.get(key)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+        self._weight = 0
+
     def put(self, key: Key, value: Value) -> None:
         """Remember the value, and forget what was not used for longest."""
         if key in self._values:

@@ -28,6 +28,7 @@ class Settings(ServiceSettings):
     pack_max_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 2**20)] = 64 * 2**20
     """The size at which a pack file is closed, in bytes; each stream that is being put holds up to two in memory."""
     max_put_streams: Annotated[int, Field(ge=1, le=1024)] = 8
+    max_made_streams: Annotated[int, Field(ge=1, le=1024)] = 64
     """Streams of rows put at the same time; the next one is refused with RESOURCE_EXHAUSTED and a retry hint."""
     mapped_packs: Annotated[int, Field(ge=1)] = 256
     """Pack files kept mapped for reading; each takes a file handle, and address space but no memory of its own."""

@@ -153,8 +153,13 @@ class Rows(Protocol):
     async def finish_pack(self, upload_uid: str, layout: bytes, pack: str, chunks: Sequence[PlacedChunk]) -> None:
         """Note that the pack is durable and where its chunks lie.
 
-        A chunk that another upload has stored in the meantime keeps its first place, and stays for this upload.
+        A chunk that another upload has stored in the meantime keeps its first place, and stays for this upload; one
+        whose details were not known, or whose first place is damaged, gets this one.
         """
+        ...
+
+    async def note_damage(self, pack: str) -> None:
+        """Note that the pack's bytes are missing or wrong: its chunks count as not stored, so that they come again."""
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
 from chassis.blobs import Blobs
 from chassis.ids import new_id
+from chassis.threads import in_own_thread
 from headwater import tree
 from headwater.names import BranchName, DatasetName, UploadName
 from services.dataset.changes.combine import Combined, RowMerge, Splits, choose, refused
@@ -270,7 +271,7 @@ class Changes:
         run = on_loop(asyncio.get_running_loop())
         writer = SplitWriter(self._store, self._blobs, upload_uid, self._limits, run)
         ours, theirs = (Side(splits[name], self._store, self._packs) for splits in (three.ours, three.theirs))
-        return await asyncio.to_thread(writer.merge, ours, theirs, combined.edits)
+        return await in_own_thread("merge", lambda: writer.merge(ours, theirs, combined.edits))
 
     def _side(self, split: Split | None) -> Side | None:
         return Side(split, self._store, self._packs) if split else None

@@ -18,6 +18,7 @@ import structlog
 from chassis.blobs import Blobs
 from chassis.db.lease import LeaseLost
 from chassis.ids import new_id
+from chassis.threads import in_own_thread
 from headwater import tree
 from headwater.errors import Cancelled, Code, HeadwaterError, Internal
 from headwater.names import UploadName
@@ -211,27 +212,7 @@ async def _in_thread(work: Callable[[], T], stop: threading.Event) -> T:
 
     When this is cancelled ``stop`` is set, and the thread gets a moment to end.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def tell(result: T | None, error: Exception | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop may have ended before
-            loop.call_soon_threadsafe(tell, result, error)
-
-    threading.Thread(target=run, name="checkpoint-import", daemon=True).start()
+    done = asyncio.ensure_future(in_own_thread("checkpoint-import", work))
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:

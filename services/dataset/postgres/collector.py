@@ -120,7 +120,7 @@ JOIN node_children ON node_children.node_id = dropped.id LEFT JOIN chunks ON chu
 
 _CONDEMN = """
 UPDATE packs SET state = 'condemned'
-WHERE id = ANY(CAST(:packs AS bigint[]))
+WHERE (id = ANY(CAST(:packs AS bigint[])) OR state = 'damaged')
   AND NOT EXISTS (SELECT FROM pins WHERE pack_id = packs.id)
   AND NOT EXISTS (
       SELECT FROM chunks JOIN node_children ON node_children.chunk_id = chunks.id WHERE chunks.pack_id = packs.id

@@ -61,6 +61,11 @@ class PostgresRows:
         # Where another upload was first, its pack is the one to hold on to.
         await self.find_chunks(upload_uid, layout, values["digests"])
 
+    async def note_damage(self, pack: str) -> None:
+        """See Rows."""
+        stored = PACKS.update().where(PACKS.c.digest == pack_key(pack), PACKS.c.state == "stored")
+        await self._tx.execute(stored.values(state="damaged"))
+
 
 def _new_chunk(row: Any) -> NewChunk:
     return NewChunk(bytes(row.digest), row.row_count, row.size_bytes, row.ends_naturally, row.first_row_bytes)
@@ -69,8 +74,10 @@ def _new_chunk(row: Any) -> NewChunk:
 # A row has at least one byte, so 0 is a chunk whose details are not known.
 _FIND = """
 WITH found AS (
-    SELECT digest, row_count, size_bytes, ends_naturally, first_row_bytes, pack_id FROM chunks
-    WHERE layout = :layout AND digest = ANY(CAST(:digests AS bytea[])) AND first_row_bytes > 0
+    SELECT chunks.digest, row_count, chunks.size_bytes, ends_naturally, first_row_bytes, pack_id
+    FROM chunks JOIN packs ON packs.id = chunks.pack_id
+    WHERE layout = :layout AND chunks.digest = ANY(CAST(:digests AS bytea[])) AND first_row_bytes > 0
+      AND packs.state <> 'damaged'
 ), pinned AS (
     INSERT INTO pins (upload_uid, pack_id) SELECT DISTINCT CAST(:upload AS text), pack_id FROM found ORDER BY pack_id
     ON CONFLICT DO NOTHING
@@ -93,6 +100,7 @@ FROM unnest(
 ORDER BY digest
 ON CONFLICT (digest, layout) DO UPDATE
 SET ends_naturally = excluded.ends_naturally, first_row_bytes = excluded.first_row_bytes,
-    statistics = excluded.statistics
+    statistics = excluded.statistics, pack_id = excluded.pack_id, block = excluded.block, block_row = excluded.block_row
 WHERE chunks.first_row_bytes = 0
+   OR EXISTS (SELECT FROM packs WHERE packs.id = chunks.pack_id AND packs.state = 'damaged')
 """

@@ -11,7 +11,7 @@ import asyncio
 import collections
 import ctypes
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,6 +83,11 @@ class MappedPacks:
         self._blobs = blobs
         self._capacity = capacity
         self._open: collections.OrderedDict[str, MappedPack] = collections.OrderedDict()
+        self._told: list[Callable[[str], Awaitable[None]]] = []
+
+    def when_damaged(self, tell: Callable[[str], Awaitable[None]]) -> None:
+        """Have somebody told of each pack whose bytes turn out to be missing or wrong, before its reader is."""
+        self._told.append(tell)
 
     async def open(self, digests: Iterable[str]) -> dict[str, MappedPack]:
         """The packs, verified.
@@ -115,6 +120,8 @@ class MappedPacks:
             return await self._blobs.local_path(digest)
         except (DataLoss, BlobNotFound) as error:
             self._open.pop(digest, None)
+            for tell in self._told:
+                await tell(digest)
             raise PackCorrupt(pack=digest) from error
 
 

@@ -75,8 +75,24 @@ async def test_a_chunk_of_an_older_release_is_learnt_when_it_comes_again_and_sta
         await put_pack(tx, upload, FAST, FULL)
         assert await tx.find_chunks(upload.uid, LAYOUT, [FULL.digest]) == {FULL.digest}
         (listed,) = await tx.list_chunks(put, 0, 10, None, with_statistics=True)
-    assert listed.placement == Placement(SLOW, 0, 0)
+    assert listed.placement == Placement(FAST, 0, 0)
     assert (listed.statistics, listed.first_row_bytes) == (FULL.statistics, FULL.first_row_bytes)
+
+
+async def test_chunks_of_a_damaged_pack_count_as_not_stored_until_they_come_again(store: Store) -> None:
+    async with store.transaction() as tx:
+        upload = await begin_upload(tx)
+        await put_pack(tx, upload, SLOW, FULL)
+        put = await put_split(tx, upload, FULL)
+        await tx.note_damage(SLOW)
+        await tx.note_damage(FAST)  # of which nobody knows
+        assert await tx.find_chunks(upload.uid, LAYOUT, [FULL.digest]) == frozenset()
+        (listed,) = await tx.list_chunks(put, 0, 10, None)
+        assert listed.placement == Placement(SLOW, 0, 0)
+        await put_pack(tx, upload, FAST, FULL)
+        assert await tx.find_chunks(upload.uid, LAYOUT, [FULL.digest]) == {FULL.digest}
+        (listed,) = await tx.list_chunks(put, 0, 10, None)
+    assert listed.placement == Placement(FAST, 0, 0)
 
 
 async def test_packs_are_called_what_their_blobs_are_called(store: Store) -> None:

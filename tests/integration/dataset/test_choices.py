@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,11 @@ from pyarrow import flight
 
 from chassis.service import Service
 from chassis.testing import StartService
+from chassis.threads import in_own_thread
 from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
-from headwater.datasets import history
+from headwater.datasets import changes, history
 from headwater.errors import HeadwaterError
 from services.dataset.__main__ import build
 from services.dataset.settings import Settings
@@ -196,3 +198,46 @@ async def test_a_client_that_knows_only_flight_chooses_as_well(
         client.close()
 
     await asyncio.to_thread(story)
+
+
+async def test_streams_that_take_memory_are_limited_and_one_that_ends_makes_room(
+    start_service: StartService, connection_to: ConnectTo
+) -> None:
+    """Promise 8: also readers that stall."""
+    service: Service = await start_service(build, Settings, flight_port=0, max_made_streams=1)
+    first, second = connection_to(service), connection_to(service)
+
+    def story() -> None:
+        datasets.push(first, "d", datasets.Tables({"train": table()}))
+        wide = pa.FixedSizeBinaryArray.from_buffers(pa.binary(1 << 16), 1000, [None, pa.py_buffer(bytes(1000 << 16))])
+        large = datasets.push(first, "large", {"train": pa.table({"number": range(1000), "wide": wide})}).version.name
+        stalled = datasets.reader(first, large, "train", shuffle=(1, 1))
+        stalled.read_next_batch()
+        assert len(rows(second)) == ROWS  # which is sent as it lies there
+        with pytest.raises(HeadwaterError) as refusal:
+            rows(second, filter="row > 5")
+        assert (refusal.value.reason, refusal.value.retry_after_ms) == ("TOO_MANY_READS", 1000)
+        assert stalled.read_all().num_rows < 1000
+        assert len(rows(second, filter="row > 5")) == ROWS - 6
+
+    await asyncio.to_thread(story)
+
+
+async def test_work_that_asks_the_loop_needs_no_thread_of_everybodys(
+    start_service: StartService, connection_to: ConnectTo
+) -> None:
+    """Else as many of it as there are threads would wait for each other for ever."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    service: Service = await start_service(build, Settings, flight_port=0)
+    connection = connection_to(service)
+
+    def story() -> None:
+        datasets.push(connection, "d", datasets.Tables({"train": table(1000)}))
+        with changes.edit(connection, "d", rebase=True) as late:
+            with changes.edit(connection, "d") as early:
+                early.replace("train", 5, 1, table(1))
+            late.replace("train", 900, 1, table(2))
+        assert len(rows(connection, version="projects/default/datasets/d/branches/main")) == 1001
+        assert len(rows(connection, filter="label = 3", shuffle=(1, 1))) == 100
+
+    await in_own_thread("story", story)

@@ -175,8 +175,15 @@ async def test_values_that_the_split_has_no_room_for_are_refused(connection: Con
 
 async def test_key_columns_that_the_rows_do_not_have_are_named(connection: Connection) -> None:
     def story() -> None:
-        datasets.push(connection, "d", datasets.Tables({"train": people(range(3))}))
+        rows = people(range(3))
+        datasets.push(connection, "d", datasets.Tables({"train": rows}))
+        with pytest.raises(HeadwaterError) as refusal:
+            datasets.update(connection, "d", key_columns=["id", "nothing"])
+        assert (refusal.value.reason, refusal.value.metadata["columns"]) == ("INVALID_KEY_COLUMNS", "nothing")
+        with_it = rows.append_column("nothing", rows.column("id"))
+        datasets.push(connection, "d", datasets.Tables({"train": with_it}))
         datasets.update(connection, "d", key_columns=["id", "nothing"])
+        datasets.push(connection, "d", datasets.Tables({"train": rows}))
         with pytest.raises(HeadwaterError) as refusal, datasets.edit(connection, "d") as edit:
             edit.upsert("train", people([1]))
         assert (refusal.value.reason, refusal.value.metadata["column"]) == ("COLUMN_NOT_FOUND", "nothing")
