@@ -112,8 +112,8 @@ class FileRows:
         self._rows: dict[str, tuple[bytes, int]] = {}
 
     @property
-    def size_bytes(self) -> int | None:
-        """See Tables."""
+    def size_bytes(self) -> int:
+        """See Source."""
         return self._source.size_bytes
 
     @property

@@ -18,7 +18,7 @@ class Progress:
     sent_bytes: int = 0
     """Bytes among them that were sent."""
     total_bytes: int | None = None
-    """Bytes of all rows; None where that is not known beforehand."""
+    """About how many bytes all rows have, so that more may come in the end; None where nothing tells beforehand."""
     elapsed_s: float = 0.0
     """Since the push began."""
 
@@ -29,7 +29,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest will take at this rate; None where that cannot be told."""
+        """About how long the rest will take at this rate; None where that cannot be told."""
         if not self.total_bytes or not self.size_bytes:
             return None
         return max(0.0, (self.total_bytes - self.size_bytes) / self.bytes_per_s)

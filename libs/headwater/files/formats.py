@@ -34,7 +34,7 @@ def open_parquet(file: Found, _types: pa.Schema | None) -> Iterator[Opened]:
             batches: Iterator[pa.RecordBatch] = parquet.iter_batches(1 << 16, columns=wanted)
             return batches
 
-        yield Opened(parquet.schema_arrow, parquet.iter_batches(rows), look)
+        yield Opened(parquet.schema_arrow, parquet.iter_batches(rows), look, max(0, size_bytes))
 
 
 @contextlib.contextmanager

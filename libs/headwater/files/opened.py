@@ -17,6 +17,8 @@ class Opened:
     batches: Iterator[pa.RecordBatch]
     look: Callable[[Sequence[str]], Iterator[pa.RecordBatch]] | None = None
     """Batches with these columns only, where the format need not read the others."""
+    size_bytes: int | None = None
+    """About how many bytes the rows have, where the file says it."""
 
 
 Opener = Callable[[Found, pa.Schema | None], AbstractContextManager[Opened]]

@@ -125,11 +125,15 @@ class Source:
         self._manifest.know(file, digest)
 
     @property
-    def size_bytes(self) -> int | None:
-        """About how many bytes the rows have; None where the sizes of files do not tell."""
-        if isinstance(self._reader, ImageReader | FileReader) and self._groups is not None:
-            return sum(self.file_bytes.values())
-        return None
+    def size_bytes(self) -> int:
+        """About how many bytes the rows of all splits have: what Parquet files say of it, the sizes of
+        the members of archives, else the sizes of the files.
+
+        The rows of texts (CSV, JSON lines) and of compressed or encoded files may have several times as many, or as
+        few.
+        """
+        told = self._reader.sizes if isinstance(self._reader, TableReader | SampleReader) else {}
+        return sum(told.get(file.name, file.size_bytes) for file in self._rows)
 
     @property
     def file_bytes(self) -> Mapping[str, int]:

@@ -41,6 +41,8 @@ class TableReader:
         self._manifest = manifest
         self._formats = formats
         self._types = types
+        self.sizes: dict[str, int] = {}
+        """By the names of files, about how many bytes their rows have, as they say themselves."""
         self.schema = self._merged(files[0])
         schema_digest(self.schema)
         for file in files:
@@ -80,6 +82,8 @@ class TableReader:
     def _schema_of(self, file: Found) -> pa.Schema:
         types = None if self._formats[file.name] in _CHECKED_WHILE_READ else self._types
         with self._open(file, types) as table:
+            if table.size_bytes is not None:
+                self.sizes[file.name] = table.size_bytes
             return table.schema
 
     def _merged(self, file: Found) -> pa.Schema:

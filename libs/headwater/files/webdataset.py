@@ -47,6 +47,8 @@ class SampleReader:
         """
         self._formats = formats
         self._manifest = manifest
+        self.sizes: dict[str, int] = {}
+        """By the names of archives, the bytes of their members."""
         self._rows: dict[str, int] = {}
         self._columns: dict[str, list[str]] = {}
         """The extensions that a column's members have: one, or those of several image formats."""
@@ -148,7 +150,8 @@ class SampleReader:
     def _scan(self, file: Found) -> None:
         """Find the columns of an archive, its rows, and whether two of them have one key."""
         hashes = array.array("Q")
-        for sample in self._samples(file, ()):
+        self.sizes[file.name] = 0
+        for sample in self._samples(file, (), self.sizes):
             for extension in list(sample)[1:]:  # the first is the key
                 self._add_column(file, sample, extension)
             if len(self._columns) > MAX_COLUMNS:
@@ -171,13 +174,20 @@ class SampleReader:
         if twice := [one for one in own if one in sample][1:]:
             raise _malformed(file, sample, twice[0], ValueError(f"it has the column {column} twice"))
 
-    def _samples(self, file: Found, extensions: Collection[str]) -> Iterator[Sample]:
-        """The samples in order; of each the content of these members, and b"" for the others."""
+    def _samples(
+        self, file: Found, extensions: Collection[str], sizes: dict[str, int] | None = None
+    ) -> Iterator[Sample]:
+        """The samples in order; of each the content of these members, and b"" for the others.
+
+        Adds the sizes of all members to that of the archive in ``sizes``.
+        """
         with reading(file), contextlib.closing(open_tar(file, self._formats[file.name])) as stream:
             tar = TarReader(stream, file.location)
             sample: Sample = {}
             for member in tar:
                 key, extension = _key(tar, member)
+                if sizes is not None:
+                    sizes[file.name] += member.size_bytes
                 if sample.get(samples.KEY) != key.encode():
                     if sample:
                         yield sample

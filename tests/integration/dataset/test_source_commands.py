@@ -6,10 +6,12 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import rich.progress
 
 from chassis.auth import Role
 from chassis.service import Service
@@ -117,6 +119,28 @@ async def test_files_go_in_and_come_out(headwater: Run, rows: Path, tmp_path: Pa
         assert headwater("show", "d").count("holdout 100") == 1
 
     await asyncio.to_thread(story)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows.sqlite"])
+async def test_the_bar_of_a_push_ends_where_the_rows_do(
+    headwater: Run, rows: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much was expected: Parquet's bytes are encoded, a line's are text, and of a query nothing is known."""
+    seen: list[tuple[float | None, float]] = []
+    update = rich.progress.Progress.update
+
+    def watched(bar: rich.progress.Progress, task: Any, **fields: Any) -> None:
+        update(bar, task, **fields)
+        seen.append((bar.tasks[0].total, bar.tasks[0].completed))
+
+    monkeypatch.setattr(rich.progress.Progress, "update", watched)
+    is_query = name == "rows.sqlite"
+    source = ["--sql", f"sqlite://{rows / name}", "--query", "SELECT * FROM t"] if is_query else [rows / name]
+    await asyncio.to_thread(headwater, "push", "d", *source)
+    assert [total is None for total, _ in seen[:-1]] == [is_query] * (len(seen) - 1)
+    assert all(total is None or done <= total for total, done in seen)
+    total, done = seen[-1]
+    assert total == done > 0
 
 
 async def test_any_files_are_rows(headwater: Run, tmp_path: Path) -> None:

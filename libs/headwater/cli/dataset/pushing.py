@@ -134,11 +134,12 @@ def _tell(pushed: "Pushed", classes: Any) -> None:
 
 
 class _Bar:
-    """The progress bar of a push; it appears when there is something to tell."""
+    """The progress bar of a push; it appears when there is something to tell, and ends at 100 % when all is there."""
 
     def __init__(self) -> None:
         self._progress = transfer()
         self._task: Any = None
+        self._done_bytes = 0
         self._source: Source | None = None
         self.classes: Any = {}
 
@@ -152,12 +153,18 @@ class _Bar:
         if self._task is None:
             self._progress.start()
             self._task = self._progress.add_task("", total=now.total_bytes, rows="")
-        self._progress.update(self._task, completed=now.size_bytes, description=now.split, rows=f"{now.rows:,} rows")
+        self._done_bytes = now.size_bytes
+        # What all rows have is an estimate, which they may exceed.
+        total = None if now.total_bytes is None else max(now.total_bytes, now.size_bytes)
+        rows = f"{now.rows:,} rows"
+        self._progress.update(self._task, completed=now.size_bytes, total=total, description=now.split, rows=rows)
 
     def __enter__(self) -> "_Bar":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._task is not None:
+            self._progress.update(self._task, completed=self._done_bytes, total=self._done_bytes)
         self._progress.stop()
         if self._source is not None:
             self.classes = self._source.classes
