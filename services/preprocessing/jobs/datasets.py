@@ -26,6 +26,15 @@ _PAGE = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Recipe:
+    """What was done, to what."""
+
+    spec_json: str
+    inputs: tuple[str, ...]
+    """Names of versions: of a dataset and of a pipeline."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
     """Rows that never change."""
 
@@ -118,11 +127,15 @@ class Datasets:
         await self._stub.AbortUpload(datasets_pb2.AbortUploadRequest(name=upload))
 
     async def commit(
-        self, upload: str, message: str, dataflow: definitions_pb2.Dataflow, request_id: str
+        self, upload: str, message: str, recipe: Recipe, request_id: str
     ) -> datasets_pb2.CommitUploadResponse:
         """Make a version of an upload, or find the newest one when it has the same rows, made in the same way."""
         request = datasets_pb2.CommitUploadRequest(
-            name=upload, message=message, derived_from=dataflow.inputs, dataflow=dataflow, request_id=request_id
+            name=upload,
+            message=message,
+            derived_from=recipe.inputs,
+            dataflow=definitions_pb2.Dataflow(spec_json=recipe.spec_json, inputs=recipe.inputs),
+            request_id=request_id,
         )
         return await self._stub.CommitUpload(request)
 

@@ -60,7 +60,7 @@ class Execution:
             progress = await self._split(upload, source, split.name, steps, progress, report)
         message = f"{pipeline.name.pipeline} {pipeline.name.version} of {source.name}"
         return await self._datasets.commit(
-            upload, message, recipe.dataflow(pipeline, steps, source), f"{job.name.job}-{attempt}"
+            upload, message, recipe.recipe_of(pipeline, steps, source), f"{job.name.job}-{attempt}"
         )
 
     async def _split(

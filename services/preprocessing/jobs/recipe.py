@@ -3,15 +3,14 @@
 import json
 from collections.abc import Sequence
 
-from headwater.dataset.v1 import definitions_pb2
-from services.preprocessing.jobs.datasets import Stored
+from services.preprocessing.jobs.datasets import Recipe, Stored
 from services.preprocessing.pipelines.model import PipelineVersion, Step, steps_digest
 from services.preprocessing.steps import engine
 
 FORMAT = "headwater.preprocessing/1"
 
 
-def dataflow(pipeline: PipelineVersion, steps: Sequence[Step], source: Stored) -> definitions_pb2.Dataflow:
+def recipe_of(pipeline: PipelineVersion, steps: Sequence[Step], source: Stored) -> Recipe:
     """The steps as they were run, every option filled in, and what they were run on.
 
     The same for every job that does the same, so that a result which is there already is found.
@@ -24,7 +23,5 @@ def dataflow(pipeline: PipelineVersion, steps: Sequence[Step], source: Stored) -
     }
     if source.checkpoint:
         spec["checkpoint"] = source.name
-    return definitions_pb2.Dataflow(
-        spec_json=json.dumps(spec, sort_keys=True, ensure_ascii=False, allow_nan=False),
-        inputs=[source.version, str(pipeline.name)],
-    )
+    text = json.dumps(spec, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return Recipe(text, (source.version, str(pipeline.name)))
