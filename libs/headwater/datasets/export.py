@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from headwater.client import Connection
-from headwater.datasets import catalog, documents
-from headwater.datasets.read import reader
+from headwater.dataset.v1 import datasets_pb2, views_pb2
+from headwater.datasets import catalog, checkpoints, documents
+from headwater.datasets.read import holder, reader
 from headwater.errors import InvalidArgument
 from headwater.files import Exported, export_folder
 from headwater.files.about import StoredSplit
@@ -43,14 +44,20 @@ def export_version(
     Raises:
         TargetNotEmpty, SourceUnsupported, InvalidArgument
         NotFound: there is no such version or split.
+        NoRowsStored: the version is a place outside, there is no copy, and no splits are named.
     """
     if format not in EXTENSIONS:
         raise InvalidArgument(f"{format} is not one of {', '.join(EXTENSIONS)}.", field="format")
     if document and document not in documents.FORMATS:
         raise InvalidArgument(f"{document} is not one of {', '.join(documents.FORMATS)}.", field="document")
     version = catalog.get_version(connection, reference, project=project)
-    names = splits or [split.name for split in version.splits]
-    rows = ((name, reader(connection, version.name, name, **choice)) for name in names)
+    if not splits:
+        # Of a place that changes meanwhile, all splits are of the same copy.
+        held = _held(connection, version, choice.get("checkpoint", ""))
+        splits = [split.name for split in held.splits]
+        if held is not version:
+            choice["checkpoint"] = held.name.rpartition("/")[2]
+    rows = ((name, reader(connection, version.name, name, **choice)) for name in splits)
 
     def described(exported: Sequence[Exported]) -> Mapping[str, str]:
         # Of what was written, which may be less than the version, and has sizes of its own.
@@ -60,3 +67,11 @@ def export_version(
 
     beside = described if document else None
     return export_folder(rows, folder, EXTENSIONS[format], max_bytes=max_bytes, beside=beside)
+
+
+def _held(
+    connection: Connection, version: datasets_pb2.DatasetVersion, checkpoint: str
+) -> datasets_pb2.DatasetVersion | views_pb2.DatasetCheckpoint:
+    if checkpoint:
+        return checkpoints.get(connection, f"{version.name}/checkpoints/{checkpoint}")
+    return holder(connection, version)

@@ -21,6 +21,8 @@ from services.dataset.errors import InvalidColumnName, MalformedSchema, SchemaTo
 MAX_SCHEMA_BYTES = 1 << 20
 ROW_DIGEST = "headwater.row_digest"
 """The last column of every pack: the rows' digests. It is never served, and no user's column can have its name."""
+ROW_NUMBER = "headwater.row"
+"""Beside the columns that a condition looks at, while it is looked up. No user's column can have its name either."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _is = pa.types
 
@@ -47,8 +49,8 @@ class Layout:
         tree.schema_digest(schema)
         for field in schema:
             _check_names(field)
-        if ROW_DIGEST in schema.names:
-            raise InvalidColumnName(f"The name {ROW_DIGEST} is Headwater's own.", column=ROW_DIGEST)
+        for own in {ROW_DIGEST, ROW_NUMBER} & set(schema.names):
+            raise InvalidColumnName(f"The name {own} is Headwater's own.", column=own)
         fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
         stored = pa.schema(fields)
         served = pa.schema(

@@ -11,11 +11,10 @@ import pyarrow as pa
 from services.dataset.filters import Filter
 from services.dataset.model import Chunk
 from services.dataset.rows.get import WINDOW_PACKS
+from services.dataset.rows.layout import ROW_NUMBER
 from services.dataset.rows.mapped import MappedPack, MappedPacks
 from services.dataset.rows.statistics import parse
 from services.dataset.rows.writer import Run
-
-_ROW = "headwater.row"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,10 +76,10 @@ def _look(
         rows = opened[chunk.placement.pack].rows(chunk.placement.block, chunk.placement.block_row, chunk.row_count)
         table = pa.Table.from_batches([rows.select(list(condition.columns))])
         if not condition.columns:  # a condition that looks at no column is the same for every row
-            table = pa.table({_ROW: np.arange(chunk.row_count)})
+            table = pa.table({ROW_NUMBER: np.arange(chunk.row_count)})
         else:
-            table = table.append_column(_ROW, pa.array(np.arange(chunk.row_count)))
-        found = condition.select(table).column(_ROW).to_numpy()
+            table = table.append_column(ROW_NUMBER, pa.array(np.arange(chunk.row_count)))
+        found = condition.select(table).column(ROW_NUMBER).to_numpy()
         counts[number] = len(found)
         if 0 < len(found) < chunk.row_count:
             mask = np.zeros(chunk.row_count, np.bool_)

@@ -121,6 +121,7 @@ async def test_what_no_dataset_can_have_is_refused(connection: Connection) -> No
     cases: list[tuple[pa.Table, dict[str, Any], str]] = [
         (same.empty_table(), {}, "INVALID_SCHEMA"),
         (pa.table({"headwater.row_digest": [1]}), {}, "INVALID_COLUMN_NAME"),
+        (pa.table({"headwater.row": [1]}), {}, "INVALID_COLUMN_NAME"),
         (table(1), {"version": "nothing@v1.0.0"}, "DATASET_NOT_FOUND"),
         (table(1), {"split": "../a"}, "INVALID_NAME"),
     ]

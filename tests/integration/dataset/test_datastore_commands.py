@@ -51,7 +51,11 @@ async def test_a_place_is_linked_and_copied_from_the_command_line(
         headwater("dataset", "pull", "o", "train", str(tmp_path / "o.csv"))
         assert (tmp_path / "o.csv").read_text().count("\n") == 4
         assert "lake" in headwater("dataset", "show", "d")
+        assert "NO_ROWS_STORED" in refused("dataset", "export", "d", str(tmp_path / "empty"))
+        assert not (tmp_path / "empty").exists()
         made = headwater("dataset", "checkpoint", "create", "d", "friday", "--copy", "--wait")
+        headwater("dataset", "export", "d", str(tmp_path / "copy"), "--format", "csv")
+        assert [file.name for file in (tmp_path / "copy").iterdir()] == ["train.csv"]
         assert "ready" in made
         assert "train 2" in made
         assert headwater("dataset", "checkpoint", "list", "d").splitlines()[1].split()[:4] == [
