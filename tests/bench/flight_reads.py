@@ -3,6 +3,7 @@ memory and checks nothing; and mapped into the reader's memory, against DoGet.""
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import psutil
@@ -17,6 +18,9 @@ from tests.bench.paired import Result, measure
 from tests.bench.running import Running
 
 _PEER = "20-line pyarrow server, table in memory"
+
+Read: TypeAlias = Callable[[], flight.FlightStreamReader]
+"""Begins to read all rows."""
 
 
 def run(running: Running) -> Iterator[Result]:
@@ -36,11 +40,11 @@ def _over_the_wire(
     running: Running,
     name: str,
     process: psutil.Process,
-    over_tcp: Callable[[], pa.Table],
-    over_socket: Callable[[], pa.Table],
-    peers: Callable[[], pa.Table],
+    over_tcp: Read,
+    over_socket: Read,
+    peers: Read,
 ) -> Iterator[Result]:
-    assert over_tcp().equals(peers()), "the two servers must return the same rows"
+    assert over_tcp().read_all().equals(peers().read_all()), "the two servers must return the same rows"
     servers = running.processes("dataset", "postgres")
     for how, ours, must_be in ((name, over_tcp, "≥ 1.0"), (f"{name}, Unix socket", over_socket, "≥ 1.2")):
         result = measure(
@@ -65,33 +69,34 @@ def _mapped(running: Running, name: str, version: str, over_tcp: Connection) -> 
         return datasets.open_local(running.connection, version, "train")
 
     get = _of_ours(over_tcp, version)
-    assert open_mapped().equals(get())
+    assert open_mapped().equals(get().read_all())
     pairs = {
-        f"full scan of {name}, mapped": (lambda: _scan(open_mapped()), lambda: _scan(get()), "≥ 5"),
-        f"having {name} open, mapped": (lambda: _opened(open_mapped()), lambda: _opened(get()), "≥ 100"),
+        f"full scan of {name}, mapped": (lambda: _scan(open_mapped()), lambda: _scan(get().read_all()), "≥ 5"),
+        f"having {name} open, mapped": (lambda: _opened(open_mapped()), lambda: _opened(get().read_all()), "≥ 100"),
     }
     for what, (ours, theirs, must_be) in pairs.items():
         unit = "MiB/s" if "scan" in what else "/s"
         yield measure(what, ours, theirs, unit=unit, peer="our DoGet over TCP", servers=servers, must_be=must_be)
 
 
-def _of_ours(connection: Connection, version: str) -> Callable[[], pa.Table]:
+def _of_ours(connection: Connection, version: str) -> Read:
     descriptor = flight.FlightDescriptor.for_path(*version.split("/"), "train")
 
-    def read() -> pa.Table:
+    def read() -> flight.FlightStreamReader:
         client, options = connection.flight(), connection.flight_options()
         info = client.get_flight_info(descriptor, options)
-        return client.do_get(info.endpoints[0].ticket, options).read_all()
+        return client.do_get(info.endpoints[0].ticket, options)
 
     return read
 
 
-def _of_peer(client: flight.FlightClient, name: str) -> Callable[[], pa.Table]:
-    return lambda: client.do_get(flight.Ticket(name.encode())).read_all()
+def _of_peer(client: flight.FlightClient, name: str) -> Read:
+    return lambda: client.do_get(flight.Ticket(name.encode()))
 
 
-def _sized(read: Callable[[], pa.Table]) -> Callable[[], float]:
-    return lambda: float(read().nbytes / MIB)
+def _sized(begin: Read) -> Callable[[], float]:
+    """Reads batch by batch, keeping none, as a training does."""
+    return lambda: float(sum(chunk.data.nbytes for chunk in begin()) / MIB)
 
 
 def _opened(table: pa.Table) -> float:
