@@ -4,12 +4,13 @@ Nothing is visible before the commit. Chunks that the server has already, from w
 that fails leaves its upload open for a while: the next push of the same rows goes on where it was, by their content.
 """
 
+import contextlib
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from headwater import references
+from headwater import references, tree
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2
 from headwater.datasets import documents
@@ -17,12 +18,12 @@ from headwater.datasets.catalog import stub
 from headwater.datasets.progress import Progress
 from headwater.datasets.pushed import Pushed
 from headwater.datasets.row_source import RowSource, Tables, as_source
-from headwater.datasets.sending import put
-from headwater.errors import Aborted
+from headwater.datasets.sending import Begun, put
+from headwater.errors import Aborted, NotFound
 from headwater.files.about import About
 from headwater.files.manifest import SourceFile
 from headwater.files.source import Source
-from headwater.names import DEFAULT_PROJECT
+from headwater.names import DEFAULT_PROJECT, check_segment
 
 __all__ = ["Progress", "Pushed", "RowSource", "Tables", "push", "put"]
 
@@ -62,7 +63,9 @@ def push(
     Raises:
         Aborted: reason BRANCH_MOVED, without ``rebase``: somebody else has committed in the meantime.
         FailedPrecondition: reason MERGE_CONFLICT, with ``rebase``: and has changed the same rows.
-        HeadwaterError: what the server says, or what reading the rows raises. Nothing is visible then.
+        HeadwaterError: what the server says, or what reading the rows raises. Nothing is visible then; and not even an
+            empty dataset is made when the schema or a split's name is none, or the first split cannot be read from its
+            beginning.
     """
     rows = as_source(source)
     service, parent = stub(connection), references.dataset(dataset, project)
@@ -72,11 +75,13 @@ def push(
         said = documents.commit_fields(about, parent, version, message)
     if description:
         said["description"] = description
-    upload = service.CreateUpload(
-        datasets_pb2.CreateUploadRequest(parent=str(parent), branch=branch, request_id=str(uuid.uuid4()))
-    ).name
-    sent = _Sent(on_progress)
-    results = put(connection, upload, rows, on_progress=sent)
+    tree.schema_digest(rows.schema)
+    with _begun(rows) if _is_new(service, str(parent)) else contextlib.nullcontext() as begun:
+        upload = service.CreateUpload(
+            datasets_pb2.CreateUploadRequest(parent=str(parent), branch=branch, request_id=str(uuid.uuid4()))
+        ).name
+        sent = _Sent(on_progress)
+        results = put(connection, upload, rows, begun=begun, on_progress=sent)
     for files in _groups(rows.source_files(), _FILES_PER_CALL):
         named = [datasets_pb2.SourceFile(path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in files]
         service.AddSourceFiles(datasets_pb2.AddSourceFilesRequest(name=upload, source_files=named))
@@ -97,6 +102,29 @@ def push(
         commit=committed.commit,
         sent_bytes=sent.bytes,
     )
+
+
+def _is_new(service: Any, dataset: str) -> bool:
+    try:
+        service.GetDataset(datasets_pb2.GetDatasetRequest(name=dataset))
+    except NotFound:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _begun(rows: RowSource) -> Iterator[Begun | None]:
+    """Look at the rows before a dataset is made for them.
+
+    Of one that is there, the upload is opened first: whoever commits while the rows are read is noticed then.
+    """
+    for split in rows.splits:
+        check_segment(split, "split")
+    if not rows.splits:
+        yield None
+        return
+    with contextlib.closing(Begun(rows, rows.splits[0])) as begun:
+        yield begun
 
 
 def _commit(

@@ -5,6 +5,7 @@ any of it: it digests again what it gets.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -35,29 +36,65 @@ class DigestedSource(RowSource, Protocol):
         ...
 
 
+class Begun:
+    """The chunks of one split, of which the first has been made: the split can be read, as far as that tells.
+
+    Close it when done.
+    """
+
+    def __init__(self, source: RowSource, split: str) -> None:
+        """Read until the first chunk is there.
+
+        Raises:
+            HeadwaterError: what reading the rows raises.
+        """
+        self.split = split
+        self._rest = Prefetched(_chunks(source, split), lambda chunk: chunk.size_bytes, _AHEAD_BYTES)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
+            self._first = list(itertools.islice(self._rest, 1))
+            stack.pop_all()
+
+    def __iter__(self) -> Iterator[tree.Chunk]:
+        while self._first:
+            yield self._first.pop()
+        yield from self._rest
+
+    def close(self) -> None:
+        """Read no further."""
+        self._rest.close()
+
+
 def put(
     connection: Connection,
     upload: str,
     source: RowSource,
     *,
+    begun: Begun | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[flight_pb2.PutResult]:
     """Put all splits of ``source`` into an open upload; what is returned is durable. A split put again is replaced.
+
+    Args:
+        begun: a split of the source that has been begun, which is closed then.
 
     Raises:
         HeadwaterError: what the server says, or what reading the rows raises. What was stored until then need not be
             sent again, as long as the upload is open.
     """
     meter = Meter(on_progress, getattr(source, "size_bytes", None))
-    return [_put_split(connection, upload, source, split, meter) for split in source.splits]
+    with contextlib.ExitStack() as stack:
+        if begun is not None:
+            stack.enter_context(contextlib.closing(begun))
+        return [_put_split(connection, upload, source, split, begun, meter) for split in source.splits]
 
 
 def _put_split(
-    connection: Connection, upload: str, source: RowSource, split: str, meter: Meter
+    connection: Connection, upload: str, source: RowSource, split: str, begun: Begun | None, meter: Meter
 ) -> flight_pb2.PutResult:
     command = flight_pb2.PutCommand(upload=upload, split=split).SerializeToString()
     descriptor, schema = flight.FlightDescriptor.for_command(command), source.schema
-    chunks = Prefetched(_chunks(source, split), lambda chunk: chunk.size_bytes, _AHEAD_BYTES)
+    chunks = begun if begun is not None and begun.split == split else Begun(source, split)
     with flight_errors(), contextlib.closing(chunks):
         writer, answers = connection.flight().do_put(descriptor, schema, connection.flight_options())
         with writer:

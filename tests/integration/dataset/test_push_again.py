@@ -4,14 +4,16 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from chassis.service import Service
@@ -22,6 +24,7 @@ from headwater.dataset.v1 import datasets_pb2
 from headwater.datasets import history
 from headwater.datasets.catalog import stub
 from headwater.errors import Aborted, FailedPrecondition, HeadwaterError, InvalidArgument
+from headwater.files import Source
 from services.dataset.__main__ import build
 from services.dataset.settings import Settings
 from tests.integration.dataset.conftest import ConnectTo
@@ -182,6 +185,65 @@ async def test_what_is_no_table_is_refused_by_name(connection: Connection) -> No
             with pytest.raises(InvalidArgument):
                 datasets.push(connection, "d", wrong)
         assert list(datasets.list_datasets(connection)) == []
+
+    await asyncio.to_thread(story)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("huge.parquet", None),
+        ("not-a-number.jsonl", b'{"x": 1}\n{"x": "one"}\n'),
+        ("none.parquet", b"PAR1 and no more"),
+    ],
+)
+async def test_files_that_cannot_be_read_from_their_beginning_leave_no_dataset_behind(
+    connection: Connection, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    if content is None:
+        pa.parquet.write_table(pa.table({"x": [b"x" * (9 << 20)]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+
+    def story() -> None:
+        with pytest.raises(HeadwaterError):
+            datasets.push(connection, "d", Source(tmp_path / name))
+        assert list(datasets.list_datasets(connection)) == []
+
+    await asyncio.to_thread(story)
+
+
+async def test_rows_that_can_be_none_of_a_dataset_leave_none_behind(connection: Connection) -> None:
+    def fail() -> Iterator[pa.RecordBatch]:
+        for count in (0,):
+            yield pa.record_batch({"x": [1 // count]})
+
+    def story() -> None:
+        failing = pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), fail())
+        for wrong, kind in (
+            ({"train": pa.table({"x": pa.nulls(2)})}, HeadwaterError),
+            ({"train": pa.table({"x": [1]}), "a/b": pa.table({"x": [1]})}, HeadwaterError),
+            ({"train": failing}, ZeroDivisionError),
+        ):
+            with pytest.raises(kind):
+                datasets.push(connection, "d", wrong)
+        assert list(datasets.list_datasets(connection)) == []
+        waiting = [thread for thread in threading.enumerate() if thread.name == "headwater-prefetch"]
+        for thread in waiting:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in waiting)
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_split_that_is_read_once_is_pushed_in_full(connection: Connection) -> None:
+    """What was read of it before the upload was opened is not lost."""
+
+    def story() -> None:
+        rows = table(mib=4)
+        pushed = datasets.push(connection, "d", {"b": rows.to_reader(1000), "a": rows[:7].to_reader()})
+        assert {split.name: split.row_count for split in pushed.version.splits} == {"a": 7, "b": rows.num_rows}
+        assert datasets.reader(connection, "d", "b").read_all().equals(rows)
 
     await asyncio.to_thread(story)
 
