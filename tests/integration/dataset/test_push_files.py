@@ -14,7 +14,7 @@ from headwater.client import Connection
 from headwater.datasets.pushing import Pushed
 from headwater.datasets.pushing_files import Files, push_files
 from headwater.datasets.stat_cache import StatCache
-from headwater.errors import NotFound
+from headwater.errors import AlreadyExists, NotFound
 from headwater.files import Source
 from headwater.files.walk import Found
 
@@ -200,8 +200,8 @@ async def test_what_else_is_said_is_not_lost_on_unchanged_files(
     def story() -> None:
         push(folder)
         push(folder, message="again")
-        asked = push(folder, version="v1.2.0")
-        assert asked.created is False
+        with pytest.raises(AlreadyExists, match="has a version already"):
+            push(folder, version="v1.2.0")
         datasets.push(connection, "d", Source(folder / "f0", kind="files"))
         back = push(folder)
         assert back.created
