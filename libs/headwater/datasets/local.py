@@ -6,6 +6,7 @@ The service verifies the files and names them; nothing is copied, and what of th
 read. The memory is the system's file cache, shared by all processes that have the same rows open.
 """
 
+import mmap
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -77,7 +78,7 @@ def _table(files: flight_pb2.LocalFiles) -> pa.Table:
     try:
         readers = [_open(path) for path in files.paths]
         batches = list(_batches(readers, files.rows))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # mmap refuses an empty file by a ValueError
         raise NotLocal from error
     if not batches:
         return schema.empty_table()
@@ -87,10 +88,11 @@ def _table(files: flight_pb2.LocalFiles) -> pa.Table:
 
 def _open(path: str) -> pa.RecordBatchFileReader:
     """A reader whose batches are parts of the mapped file."""
-    file = pa.memory_map(path)
-    # From a buffer, since from a file Arrow has the system read ahead for every batch; and with all columns, since some
-    # of them it would copy out of the file.
-    return pa.ipc.open_file(pa.BufferReader(file.read_buffer(file.size())))
+    with open(path, "rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # Not from a file of Arrow's, which has the system read ahead for every batch; and with all columns, since some of
+    # them it would copy out of the file.
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapping)))
 
 
 def _batches(
