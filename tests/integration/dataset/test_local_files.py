@@ -109,12 +109,11 @@ async def test_files_that_cannot_be_opened_here_are_said_to_be_elsewhere(
     connection: Connection, version: str, blobs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container of its own, where the service's paths lead nowhere."""
-    opened = pa.memory_map
 
-    def elsewhere(path: str) -> pa.MemoryMappedFile:
-        return opened(f"/elsewhere{path}")
+    def elsewhere(path: str, mode: str) -> Any:
+        return open(f"/elsewhere{path}", mode)  # noqa: SIM115  # there is none
 
-    monkeypatch.setattr("headwater.datasets.local.pa.memory_map", elsewhere)
+    monkeypatch.setattr("headwater.datasets.local.open", elsewhere, raising=False)
     reason = await asyncio.to_thread(refusal_of, lambda: datasets.open_local(connection, version, "train"))
     assert reason == "NOT_LOCAL"
 
