@@ -111,7 +111,7 @@ async def test_files_that_cannot_be_opened_here_are_said_to_be_elsewhere(
     """As in a container of its own, where the service's paths lead nowhere."""
 
     def elsewhere(path: str, mode: str) -> Any:
-        return open(f"/elsewhere{path}", mode)  # noqa: SIM115  # there is none
+        return open(f"/elsewhere{path}", mode)  # there is none
 
     monkeypatch.setattr("headwater.datasets.local.open", elsewhere, raising=False)
     reason = await asyncio.to_thread(refusal_of, lambda: datasets.open_local(connection, version, "train"))
