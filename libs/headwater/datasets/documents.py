@@ -1,5 +1,6 @@
 """metadata.json and dataset.yml: what a pushed folder says is kept, and what is stored is written down again."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,10 @@ def check_upload(about: About, upload: datasets_pb2.Upload, file_bytes: Mapping[
     about.check_rows(rows, file_bytes)
 
 
+class StateNotChanged(UserWarning):
+    """A document says another state than that of a version which was there before."""
+
+
 def keep(connection: Connection, about: About, committed: datasets_pb2.CommitUploadResponse) -> None:
     """Keep what a document says beside the commit: tags, what was there but is said anew, and the version's state."""
     version = committed.dataset_version
@@ -99,6 +104,13 @@ def keep(connection: Connection, about: About, committed: datasets_pb2.CommitUpl
             declared_statistics=_statistics(about),
         )
     if about.state and about.state != _STATES[version.state]:
+        if not committed.created:
+            # Somebody may have put it in or out of use since the document was written.
+            told = (
+                f"{version.name} is {_STATES[version.state]} and stays so, though {about.document} says {about.state}."
+            )
+            warnings.warn(told, StateNotChanged, stacklevel=2)
+            return
         said = f"As its {about.document} says."
         if about.state == "active":
             history.reactivate(connection, version.name)

@@ -16,6 +16,8 @@ from headwater.files.plain import FileReader
 from headwater.files.reader import Reader
 from headwater.files.recognise import format_of
 from headwater.files.splits import ByDirectory, Classes, Division, SplitBy, Whole
+from headwater.files.splits.given import names_splits
+from headwater.files.splits.names import is_usual
 from headwater.files.tables import TableReader
 from headwater.files.walk import Found, find_files, stamp
 from headwater.files.webdataset import SampleReader
@@ -46,8 +48,8 @@ class Source:
         Args:
             path: a file, or a folder of files of one kind, as docs/reference/formats.md lists them; or files that were
                 found already, by name.
-            split_by: which split a row belongs to; without it, what the files say of splits, else all rows are in
-                ``train``.
+            split_by: which split a row belongs to; without it, what the files and their names say of splits, else all
+                rows are in ``train``.
             types: what to convert columns of tables to; the others have the type that files say (or that is told from
                 CSV files and JSON lines).
             kind: one of KINDS.
@@ -68,12 +70,26 @@ class Source:
         self._rows = self._files
         if self.about is not None:
             self._rows = [file for file in self._files if not about.is_document(file, self._files)]
-        self._split_by = split_by or (ByDirectory() if self.about and self.about.splits else None)
+        self._split_by = split_by or self._told_by_names(kind)
         self._reader = self._make_reader(kind, types)
         self._rule = self._split_by or Whole()
         self._groups = self._rule.group(self._rows)
         if self.about is not None and self._groups is not None:
             self.about.check_splits(self.file_bytes)
+
+    def _told_by_names(self, kind: str) -> SplitBy | None:
+        """By their names, where a document says splits, or where the files themselves are called as splits are."""
+        if self.about and self.about.splits:
+            return ByDirectory()
+        if kind == "files":
+            return None
+        if names_splits(self._rows):
+            return ByDirectory()
+        folders = {file.name.partition("/")[0] for file in self._rows if "/" in file.name}
+        if len(folders) > 1 and all(is_usual(folder) for folder in folders):
+            said = ", ".join(sorted(folders))
+            self.notes.append(f"The folders are called {said}, and all rows are in train: --split-by directory splits.")
+        return None
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -167,8 +167,8 @@ class SampleReader:
         column = samples.column_of(extension)
         own = self._columns.setdefault(column, [extension])
         if extension not in own:
-            is_image = all(samples.type_of(one) == pa.binary() and one != column for one in (extension, *own))
-            if not is_image:
+            # Of bytes, some may be images, whose kind their member's name says.
+            if not all(samples.type_of(one) == pa.binary() for one in (extension, *own)):
                 raise _malformed(file, sample, extension, ValueError(f"{own[0]} is the column {column} already"))
             own.append(extension)
         if twice := [one for one in own if one in sample][1:]:

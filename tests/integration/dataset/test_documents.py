@@ -9,7 +9,8 @@ import pytest
 from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2
-from headwater.errors import InvalidArgument
+from headwater.datasets import documents, history
+from headwater.errors import HeadwaterError, InvalidArgument
 from headwater.files import Source
 from headwater.files.about import DocumentInvalid
 from tests.unit.files.test_webdataset import tar
@@ -124,6 +125,29 @@ async def test_dataset_yml_goes_in_and_comes_out(connection: Connection, tmp_pat
         written = datasets.document(connection, "logs@v1.0.1", "dataset.yml")
         for line in ("name: logs", "version: 1.0.1", "state: deprecated", "isVisible: false", "versionNotes: first"):
             assert line in written.splitlines()
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_document_changes_no_version_that_was_there_before(connection: Connection, tmp_path: Path) -> None:
+    """Somebody may have put it in or out of use since the document was written."""
+
+    def story() -> None:
+        root = tmp_path / "logs"
+        root.mkdir()
+        (root / "rows.csv").write_text("a\n1\n2\n")
+        (root / "dataset.yml").write_text("mlSpecVersion: 0.0.1\nname: logs\nversion: 1.0.0\nstate: active\n")
+        datasets.push(connection, "logs", Source(root))
+        history.archive(connection, "logs@v1.0.0", "wrong")
+        with pytest.warns(
+            documents.StateNotChanged, match=r"v1\.0\.0 is archived and stays so, though dataset.yml says"
+        ):
+            datasets.push(connection, "logs", Source(root))
+        assert datasets.get_version(connection, "logs@v1.0.0").state == datasets_pb2.DatasetVersion.STATE_ARCHIVED
+        (root / "dataset.yml").write_text("mlSpecVersion: 0.0.1\nname: logs\nversion: 4.0.0\nstate: archived\n")
+        with pytest.raises(HeadwaterError) as refusal:
+            datasets.push(connection, "logs", Source(root))
+        assert refusal.value.reason == "COMMIT_HAS_VERSION"
 
     await asyncio.to_thread(story)
 

@@ -323,3 +323,26 @@ def test_a_rule_takes_sixteen_bytes_for_each_row_and_gives_them_back(by: SplitBy
     assert division.choice(division.splits[0]) is not None
     assert most < 16_000_000 + (4 << 20)
     assert kept < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["train.csv", "val.csv", "test.csv"], {"train": 1, "validation": 1, "test": 1}),
+        (["train-00000-of-00002.csv", "train-00001-of-00002.csv", "holdout.csv"], {"train": 2, "holdout": 1}),
+        (["train-00000-of-00002.csv", "train-00001-of-00002.csv"], {"train": 2}),
+        (["train.csv", "others.csv"], {"train": 2}),
+        (["train/a.csv", "test/a.csv"], {"train": 2}),
+    ],
+)
+def test_files_that_are_all_called_as_splits_are_those_splits(
+    tmp_path: Path, names: list[str], splits: dict[str, int]
+) -> None:
+    """R-31: and a test set never ends up among the rows that are trained on."""
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a\n1\n")
+    source = Source(tmp_path)
+    found = {split: sum(batch.num_rows for batch in source.batches(split)) for split in source.splits}
+    assert found == splits
+    assert bool(source.notes) == ("train/a.csv" in names)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.files.errors import InvalidSplitBy, SourceUnsupported
-from headwater.files.splits.names import MAX_SPLITS, in_order, split_of_file, unambiguous
+from headwater.files.splits.names import KNOWN, MAX_SPLITS, in_order, split_of_file, unambiguous
 from headwater.files.splits.rule import ByRows, Choice, Chosen, Classes, Division, Rows, check_column
 from headwater.files.walk import Found
 from headwater.names import InvalidName, check_segment, split_name
@@ -78,6 +78,15 @@ class ByDirectory:
     def divide(self, rows: Rows) -> Division:
         """Rows are in no folder."""
         raise InvalidSplitBy("These rows are in no folders that they could be split by.")
+
+
+def names_splits(files: Sequence[Found]) -> bool:
+    """Whether there are files of several splits, all called as splits usually are: ``train.tar``, ``val.tar``."""
+    try:
+        splits = {split_of_file(_stem(file)) for file in files}
+    except InvalidName:
+        return False
+    return len(splits) > 1 and splits <= set(KNOWN) and not any("/" in file.name for file in files)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

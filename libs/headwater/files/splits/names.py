@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from headwater.files.errors import InvalidSplitBy
-from headwater.names import split_name
+from headwater.names import InvalidName, split_name
 
 KNOWN = ("train", "validation", "test", "holdout", "debug")
 """The usual names, in the order in which splits are listed."""
@@ -16,6 +16,14 @@ def split_of_file(stem: str) -> str:
     """The split that a file name without its extension means: ``train``, or a part of it, ``train-00001-of-00003``."""
     shard = _SHARD.fullmatch(stem)
     return split_name(shard[1] if shard else stem)
+
+
+def is_usual(name: str) -> bool:
+    """Whether the name is that of a usual split, or another word for one."""
+    try:
+        return split_name(name) in KNOWN
+    except InvalidName:
+        return False
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
