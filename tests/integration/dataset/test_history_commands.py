@@ -70,7 +70,14 @@ async def test_the_history_of_a_dataset_is_worked_with_from_the_command_line(
         assert "archived" in headwater("version", "archive", "d", "--message", "wrong labels")
         listed = headwater("version", "list", "d").splitlines()[1].split()
         assert listed == ["v1.0.0", "archived", commit, "3", "wrong", "labels"]
+        shown = [line.split(maxsplit=1) for line in headwater("show", "d@v1.0.0").splitlines()]
+        assert ["state", "archived"] in shown
+        assert ["why", "wrong labels"] in shown
+        listed = headwater("list", "d").splitlines()[1].split()
+        assert (listed[1], listed[4:]) == ("archived", ["wrong", "labels"])
         assert "active" in headwater("version", "reactivate", "d@v1.0.0")
+        assert ["state", "active"] in [line.split() for line in headwater("show", "d").splitlines()]
+        assert headwater("list", "d").splitlines()[1].split()[4:] == ["first"]
 
         described = headwater("describe", "d", "--key-columns", "a", "--tag", "team=vision", "--tag", "kind=numbers")
         assert described.split()[-6:] == ["key", "columns", "a", "tags", "kind=numbers,", "team=vision"]

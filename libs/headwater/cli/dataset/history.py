@@ -7,6 +7,7 @@ import cyclopts
 
 from headwater import datasets
 from headwater.cli.dataset.app import app
+from headwater.cli.dataset.show import note, state
 from headwater.cli.render import facts, table
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
@@ -150,13 +151,7 @@ def list_versions(name: str, *, project: str = DEFAULT_PROJECT) -> None:
     """List the versions of a dataset, newest first."""
     with Connection.discover() as connection:
         found = [
-            (
-                _last(each.name),
-                _state(each),
-                _digits(each.commit),
-                f"{each.row_count:,}",
-                each.state_message or each.message,
-            )
+            (_last(each.name), state(each), _digits(each.commit), f"{each.row_count:,}", note(each))
             for each in datasets.list_versions(connection, name, project=project)
         ]
     table(("version", "state", "commit", "rows", "message"), found)
@@ -256,7 +251,7 @@ def reactivate(name: str, *, project: str = DEFAULT_PROJECT) -> None:
 def _show(shown: datasets_pb2.DatasetVersion) -> None:
     facts(
         version=shown.name,
-        state=_state(shown),
+        state=state(shown),
         why=shown.state_message,
         commit=_last(shown.commit),
         description=shown.description,
@@ -265,14 +260,6 @@ def _show(shown: datasets_pb2.DatasetVersion) -> None:
         license=shown.provenance.license,
         classes=shown.declared_statistics.num_classes or "",
     )
-
-
-def _state(shown: datasets_pb2.DatasetVersion) -> str:
-    return datasets_pb2.DatasetVersion.State.Name(shown.state).removeprefix("STATE_").lower()
-
-
-def _message(shown: datasets_pb2.DatasetVersion) -> str:
-    return shown.state_message or shown.message
 
 
 def _row(commit: history_pb2.Commit) -> tuple[str, ...]:

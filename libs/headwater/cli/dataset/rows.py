@@ -7,7 +7,7 @@ import cyclopts
 
 from headwater import datasets, tree
 from headwater.cli.dataset.app import app
-from headwater.cli.dataset.show import show_version
+from headwater.cli.dataset.show import note, show_version, state
 from headwater.cli.dataset.sources import open_source
 from headwater.cli.render import facts, output, table
 from headwater.client import Connection
@@ -67,8 +67,8 @@ def list_(name: str = "", *, hidden: bool = False, project: str = DEFAULT_PROJEC
     with Connection.discover() as connection:
         if name:
             versions = datasets.list_versions(connection, name, project=project)
-            rows = [(item.name, f"{item.row_count:,}", item.digest, item.message) for item in versions]
-            table(("version", "rows", "digest", "message"), rows)
+            rows = [(item.name, state(item), f"{item.row_count:,}", item.digest, note(item)) for item in versions]
+            table(("version", "state", "rows", "digest", "message"), rows)
         else:
             found = datasets.list_datasets(connection, project=project, show_hidden=hidden)
             table(("dataset", "latest"), [(item.name, item.latest_version) for item in found])

@@ -13,6 +13,8 @@ def show_version(version: datasets_pb2.DatasetVersion) -> None:
     """Print a version."""
     facts(
         version=version.name,
+        state=state(version),
+        why=version.state_message,
         place=_place(version.definition.data_path),
         digest=version.digest,
         rows="" if version.definition.HasField("data_path") else f"{version.row_count:,}",
@@ -22,6 +24,16 @@ def show_version(version: datasets_pb2.DatasetVersion) -> None:
         **_flow(version.definition, version.derived_from),
         message=version.message,
     )
+
+
+def state(version: datasets_pb2.DatasetVersion) -> str:
+    """Whether a version is active, deprecated or archived."""
+    return datasets_pb2.DatasetVersion.State.Name(version.state).removeprefix("STATE_").lower()
+
+
+def note(version: datasets_pb2.DatasetVersion) -> str:
+    """What to say of a version in a list: why it is not to be used, else why it was made."""
+    return version.state_message or version.message
 
 
 def show_commit(commit: history_pb2.Commit) -> None:
