@@ -65,7 +65,7 @@ class Compaction:
             return 0
         replaced, after = 0, 0
         waiting: dict[bytes, list[SparsePack]] = {}
-        while await self._claim():
+        while await self._claim(self._options.pack_write_timeout_s):
             async with self._store.transaction() as tx:
                 page = await tx.sparse_packs(
                     after, _AT_ONCE, self._options.compact_after_s, self._options.compact_max_live_share
@@ -81,16 +81,17 @@ class Compaction:
             after = page.last
         for group in waiting.values():
             replaced += await self._replace(group)
+        await self._claim(0)
         return replaced
 
     def _is_room(self, group: Sequence[SparsePack], sparse: SparsePack) -> bool:
         live_bytes = sum(each.live_bytes for each in group) + sparse.live_bytes
         return len(group) < _MAX_SOURCES and live_bytes <= self._options.pack_max_bytes
 
-    async def _claim(self) -> bool:
+    async def _claim(self, ttl_s: float) -> bool:
         """Whether to go on. What is begun is ended whoever claims it then."""
         async with self._store.transaction() as tx:
-            return await tx.claim_compaction(self._owner, self._options.pack_write_timeout_s)
+            return await tx.claim_compaction(self._owner, ttl_s)
 
     async def _replace(self, group: Sequence[SparsePack]) -> int:
         """Replace packs of one layout by as few as may be; those that cannot be stay as they are."""

@@ -49,8 +49,8 @@ class Compactions(Protocol):
     """Finding packs of which little is live, and replacing them."""
 
     async def claim_compaction(self, owner: str, ttl_s: float) -> bool:
-        """Whether nobody else is at it; then nobody else begins for ``ttl_s``. It saves work: what is done by two at
-        the same time is right, too.
+        """Whether nobody else is at it; then nobody else begins for ``ttl_s``, 0 if the owner has ended. It saves work:
+        what is done by two at the same time is right, too.
         """
         ...
 

@@ -252,3 +252,6 @@ async def test_one_process_at_a_time_compacts(world: World) -> None:
     async with world.store.transaction() as tx:
         assert await tx.claim_compaction("you", 600)
         assert not await tx.claim_compaction("me", 600)
+        assert await tx.claim_compaction("you", 0)
+    async with world.store.transaction() as tx:
+        assert await tx.claim_compaction("me", 600)
