@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator
 
 import pyarrow as pa
@@ -17,8 +19,11 @@ from services.dataset.collector import Collector
 from services.dataset.history.history import History
 from services.dataset.history.model import Commit
 from services.dataset.model import Chunk
+from services.dataset.reads import Choice, ReadRequest, Reads
+from services.dataset.rows.get import ReadPlan
 from services.dataset.rows.layout import ROW_DIGEST
 from services.dataset.rows.mapped import MappedPacks
+from services.dataset.rows.ordered import OrderedRead
 from services.dataset.store import PlacedChunk
 from tests.unit.dataset.changing import Digits, Rows, digits, small_trees
 from tests.unit.dataset.compacting import OPTIONS, FailingBlobs, FailingStore, Killed, Steps, compaction, files_in
@@ -131,6 +136,44 @@ async def test_a_reader_that_knows_only_of_the_old_pack_reads_on_until_it_is_rem
         for each in chunks
     ]
     assert pa.Table.from_batches([part.replace_schema_metadata() for part in read]).num_rows == len(KEPT)
+
+
+@pytest.mark.parametrize("global_batch_rows", [0, 10], ids=["where they lie", "in an order"])
+async def test_where_rows_lie_is_forgotten_long_before_the_old_pack_is_removed(
+    kept: Digits, global_batch_rows: int
+) -> None:
+    commit = await push_what_goes(kept, rows(KEPT), rows(GONE))
+    ttl_s = OPTIONS.retired_pack_ttl_s
+    reads = Reads(kept.store, kept.packs, retired_pack_ttl_s=ttl_s, monotonic=kept.clock.monotonic)
+    choice = Choice(str(commit.name), "train", global_batch_rows=global_batch_rows)
+    (selection,) = (await reads.select(ReadRequest(choice))).shards
+
+    async def packs() -> set[str]:
+        plan = await reads.plan(selection)
+        if isinstance(plan, ReadPlan):
+            return {slice_.pack for slice_ in plan.slices}
+        assert isinstance(plan, OrderedRead)
+        return {chunk.placement.pack for chunk in plan.chunks}
+
+    before = await packs()
+    await compaction(kept.store, kept.blobs).compact()
+    assert await packs() == before  # from memory
+    kept.clock.advance(ttl_s / 24)
+    assert await packs() != before
+    assert {(await chunks_of(kept, commit))[0].placement.pack} <= await packs()
+
+
+async def test_who_removes_a_pack_lets_go_of_its_file(kept: Digits) -> None:
+    """A file that is mapped takes its place on the disk."""
+    commit = await push_what_goes(kept, rows(KEPT), rows(GONE))
+    pack = (await chunks_of(kept, commit))[0].placement.pack
+    assert await kept.rows(commit) == rows(KEPT)
+    mapped = weakref.ref((await kept.packs.open([pack]))[pack])
+    assert mapped() is not None
+    await compaction(kept.store, kept.blobs).compact()
+    await collect_all(kept)
+    gc.collect()
+    assert mapped() is None
 
 
 async def test_rows_that_are_pushed_again_meanwhile_are_there(kept: Digits) -> None:
