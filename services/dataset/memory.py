@@ -280,7 +280,7 @@ class MemoryTransaction(
         used = self._trees.keep([split.tree for split in splits])
         needed = {pack for _, pack in state.pins} | {state.chunks[key].placement.pack for key in used}
         # Those that are in writing without having been pinned, and the retired ones, are a matter of compaction.
-        stored = {name for name, pack in state.packs.items() if pack.state == "stored"}
+        stored = {name for name, pack in state.packs.items() if pack.state not in ("writing", "retired")}
         free = (stored | unpinned) - needed
         for digest in free:
             state.packs[digest].state = "condemned"
