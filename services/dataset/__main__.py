@@ -26,6 +26,7 @@ from services.dataset.changes.edits import Edits
 from services.dataset.checkpoints.checkpoints import Checkpoints
 from services.dataset.checkpoints.imports import ImportOptions, Imports
 from services.dataset.collector import Collector
+from services.dataset.compaction.compaction import Compaction, CompactionOptions
 from services.dataset.datasets import Datasets
 from services.dataset.datastores.allowed import Allowed
 from services.dataset.datastores.datastores import Datastores
@@ -76,18 +77,20 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     auth = Authenticator.from_settings(settings.auth_key_file)
     service = Service("dataset", settings, auth=auth)
     datasets, uploads = Datasets(store), Uploads(store, settings.upload_ttl_s)
+    packs = MappedPacks(blobs, settings.mapped_packs)
+    packs.when_damaged(functools.partial(note_damage, store))
     collector = Collector(
         store,
         blobs,
         interval_s=settings.collect_interval_s,
         write_timeout_s=settings.pack_write_timeout_s,
         unreachable_ttl_s=settings.unreachable_commit_ttl_s,
+        retired_pack_ttl_s=settings.retired_pack_ttl_s,
+        packs=packs,
     )
-    packs = MappedPacks(blobs, settings.mapped_packs)
-    packs.when_damaged(functools.partial(note_damage, store))
     limits = PutLimits(settings.pack_max_bytes, settings.pack_write_timeout_s, settings.upload_ttl_s)
     changes = Changes(store, blobs, packs, limits)
-    reads = Reads(store, packs)
+    reads = Reads(store, packs, retired_pack_ttl_s=settings.retired_pack_ttl_s)
     # Without authentication there is no key that outlives the process, and so nothing that could be decrypted again.
     seal = Seal(auth.derive_key("datastore-credentials") if auth.enabled else None)
     places = Places(
@@ -99,6 +102,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
     options = ImportOptions(
         owner=me, lease_s=settings.checkpoint_lease_s, poll_interval_s=settings.checkpoint_poll_interval_s
     )
+    compaction = Compaction(store, blobs, _compaction_options(settings), me)
     sources = VersionSources(store, packs, live)
     imports = Imports(store, blobs, live, limits, options)
     parts = FlightParts(
@@ -147,6 +151,7 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         views_pb2.DESCRIPTOR.services_by_name["DatasetViewService"],
     )
     service.add_background("collector", collector.run)
+    service.add_background("compaction", compaction.run)
     service.add_background("checkpoints", imports.run)
     profiling = ProfilerOptions(
         me, settings.profile_lease_s, settings.profile_max_attempts, settings.profile_poll_interval_s
@@ -155,6 +160,17 @@ def wire(settings: Settings, store: Store, blobs: Blobs) -> Service:
         profiler = Profiler(store, sources, profiling)
         service.add_background(f"profiler {number}", profiler.run)
     return service
+
+
+def _compaction_options(settings: Settings) -> CompactionOptions:
+    return CompactionOptions(
+        compact_interval_s=settings.compact_interval_s,
+        compact_after_s=settings.compact_after_s,
+        compact_max_live_share=settings.compact_max_live_share,
+        retired_pack_ttl_s=settings.retired_pack_ttl_s,
+        pack_max_bytes=settings.pack_max_bytes,
+        pack_write_timeout_s=settings.pack_write_timeout_s,
+    )
 
 
 if __name__ == "__main__":

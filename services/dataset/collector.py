@@ -1,4 +1,5 @@
-"""Removing what aborted, expired and crashed uploads left behind, and commits that nothing leads to.
+"""Removing what aborted, expired and crashed uploads left behind, commits that nothing leads to, and packs that were
+replaced (``compaction/``).
 
 Any number of processes may do it at once.
 """
@@ -8,6 +9,7 @@ import asyncio
 import structlog
 
 from chassis.blobs import Blobs
+from services.dataset.rows.mapped import MappedPacks
 from services.dataset.store import Store
 
 _PACKS_AT_ONCE = 100
@@ -24,12 +26,17 @@ class Collector:
         interval_s: float,
         write_timeout_s: float,
         unreachable_ttl_s: float,
+        retired_pack_ttl_s: float = 86_400,
+        packs: MappedPacks | None = None,
     ) -> None:
+        """``packs`` are those that this process has mapped, if it has any."""
         self._store = store
         self._blobs = blobs
         self._interval_s = interval_s
         self._write_timeout_s = write_timeout_s
         self._unreachable_ttl_s = unreachable_ttl_s
+        self._retired_pack_ttl_s = retired_pack_ttl_s
+        self._packs = packs
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -44,6 +51,7 @@ class Collector:
         async with self._store.transaction() as tx:
             await tx.expire_uploads()
             await tx.forget_requests()
+            await tx.retire_abandoned_packs(self._write_timeout_s, self._retired_pack_ttl_s)
         while await self._release_one():
             pass
         while await self._drop_one():
@@ -69,6 +77,8 @@ class Collector:
             # The bytes first: a pack that is forgotten too early would never be removed.
             for pack in packs:
                 await self._blobs.delete(pack)
+            if self._packs is not None:
+                self._packs.forget(packs)
             async with self._store.transaction() as tx:
                 await tx.forget_packs(packs)
             removed += len(packs)

@@ -5,12 +5,13 @@ import contextlib
 import copy
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 
 from chassis.clock import Clock
 from chassis.db.requests import MemoryRequests
 from headwater.names import DatasetName, UploadName
 from services.dataset.checkpoints.memory import CheckpointMemory, MemoryCheckpoints
+from services.dataset.compaction.memory import MemoryCompactions, MemoryPack, next_number
 from services.dataset.datastores.memory import DatastoreMemory, MemoryDatastores
 from services.dataset.errors import (
     Collected,
@@ -40,22 +41,18 @@ _Key = tuple[bytes, bytes]
 
 
 @dataclasses.dataclass
-class _Pack:
-    state: str
-    create_time: datetime.datetime
-
-
-@dataclasses.dataclass
 class _State:
     datasets: dict[DatasetName, Dataset] = dataclasses.field(default_factory=dict)
     history: HistoryState = dataclasses.field(default_factory=HistoryState)
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     released: set[str] = dataclasses.field(default_factory=set)
     files: dict[str, dict[str, SourceFile]] = dataclasses.field(default_factory=dict)
-    packs: dict[str, _Pack] = dataclasses.field(default_factory=dict)
+    packs: dict[str, MemoryPack] = dataclasses.field(default_factory=dict)
     pins: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     chunks: dict[_Key, PlacedChunk] = dataclasses.field(default_factory=dict)
     trees: TreeState = dataclasses.field(default_factory=TreeState)
+    compacting: tuple[str, datetime.datetime] | None = None
+    """Who compacts packs, and until when nobody else does."""
     views: ViewState = dataclasses.field(default_factory=dict)
     profiles: ProfilesState = dataclasses.field(default_factory=ProfilesState)
     datastores: DatastoreMemory = dataclasses.field(default_factory=DatastoreMemory)
@@ -80,8 +77,12 @@ class MemoryStore:
             self._state = state
 
 
-class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles, MemoryDatastores, MemoryCheckpoints):
+class MemoryTransaction(
+    MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles, MemoryDatastores, MemoryCheckpoints, MemoryCompactions
+):
     """See ``services.dataset.store.Transaction``."""
+
+    _state: _State
 
     def __init__(self, state: _State, now: datetime.datetime) -> None:
         self._state = state
@@ -192,7 +193,7 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
 
     async def begin_pack(self, upload_uid: str, pack: str, size_bytes: int) -> None:
         """See Rows."""
-        self._state.packs[pack] = _Pack("writing", self._now)
+        self._state.packs[pack] = MemoryPack(next_number(self._state.packs), "writing", self._now)
         self._state.pins.add((upload_uid, pack))
 
     async def finish_pack(self, upload_uid: str, layout: bytes, pack: str, chunks: Sequence[PlacedChunk]) -> None:
@@ -200,6 +201,7 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
         if pack not in self._state.packs or self._state.packs[pack].state != "writing":
             raise Collected(upload=upload_uid)
         self._state.packs[pack].state = "stored"
+        self._state.packs[pack].content_bytes = sum(placed.chunk.size_bytes for placed in chunks)
         for placed in chunks:
             key = (placed.chunk.digest, layout)
             known = self._state.chunks.setdefault(key, placed)
@@ -258,7 +260,7 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
         state.released.add(uid)
         state.pins = {pin for pin in state.pins if pin[0] != uid}
         self._trees.puts = [put for put in self._trees.puts if put[0] != uid]
-        self._free(uid)
+        self._free(uid, pinned)
 
     async def drop_unreachable_commit(self, ttl_s: float) -> bool:
         """See Collector."""
@@ -268,15 +270,18 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
             self._free(dropped.upload_uid)
         return dropped is not None
 
-    def _free(self, upload_uid: str) -> None:
-        """Drop what nobody refers to any more, and the source files of an upload that no commit is made of."""
+    def _free(self, upload_uid: str, unpinned: Set[str] = frozenset()) -> None:
+        """Drop what nobody refers to any more, and the source files of an upload that no commit is made of; condemn the
+        packs that nobody needs, those among them that the upload has pinned until now."""
         state = self._state
         splits = [split for _, split in self._trees.puts]
         splits += [split for commit in self._history.commits.values() for split in commit.splits]
         splits += self._checkpoints.splits
         used = self._trees.keep([split.tree for split in splits])
         needed = {pack for _, pack in state.pins} | {state.chunks[key].placement.pack for key in used}
-        free = {digest for digest, pack in state.packs.items() if digest not in needed}
+        # Those that are in writing without having been pinned, and the retired ones, are a matter of compaction.
+        stored = {name for name, pack in state.packs.items() if pack.state not in ("writing", "retired")}
+        free = (stored | unpinned) - needed
         for digest in free:
             state.packs[digest].state = "condemned"
         state.chunks = {key: placed for key, placed in state.chunks.items() if placed.placement.pack not in free}
@@ -285,7 +290,11 @@ class MemoryTransaction(MemoryHistory, MemoryTrees, MemoryViews, MemoryProfiles,
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """See Collector."""
-        return [digest for digest, pack in self._state.packs.items() if pack.state == "condemned"][:limit]
+        is_due = {
+            name: pack.state == "condemned" or (pack.remove_time is not None and pack.remove_time <= self._now)
+            for name, pack in self._state.packs.items()
+        }
+        return [name for name in is_due if is_due[name]][:limit]
 
     async def forget_packs(self, packs: Sequence[str]) -> None:
         """See Collector."""

@@ -1,13 +1,16 @@
 """Use cases of readers: what they will get, and where it lies.
 
-Where the rows of a version lie never changes, nor which of them satisfy a condition: it is remembered, so that the
-readers of one version, who all come again with each epoch, cost next to nothing. Whether a version may be used can
-change, and is asked each time.
+Which rows of a version satisfy a condition never changes, and where they lie hardly ever: it is remembered, so that the
+readers of one version, who all come again with each epoch, cost next to nothing. Packs that were replaced
+(``compaction/``) stay for far longer than it is remembered what lies in them. Whether a version may be used can change,
+and is asked each time.
 """
 
 import asyncio
 import dataclasses
 import hashlib
+import time
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -37,6 +40,8 @@ _CHUNKS = 1 << 18
 _SHORT_FILTER = 500
 _LOOKERS = 4
 """Conditions that are looked up at the same time."""
+_REMEMBERED_SHARE = 1 / 24
+"""Of the time that replaced packs stay: the rest is for the stream that begins with what was remembered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,12 +109,25 @@ class ReadRequest:
 class Reads:
     """Reading versions. For one event loop."""
 
-    def __init__(self, store: Store, packs: MappedPacks) -> None:
+    def __init__(
+        self,
+        store: Store,
+        packs: MappedPacks,
+        *,
+        retired_pack_ttl_s: float = 86_400,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Packs stay for ``retired_pack_ttl_s`` after they were replaced."""
         self._store = store
         self._packs = packs
-        self._plans: Recent[Selection, ReadPlan] = Recent(_SLICES, lambda plan: len(plan.slices) + 1)
+        max_age_s = retired_pack_ttl_s * _REMEMBERED_SHARE
+        self._plans: Recent[Selection, ReadPlan] = Recent(
+            _SLICES, lambda plan: len(plan.slices) + 1, max_age_s=max_age_s, monotonic=monotonic
+        )
         self._matching: Recent[tuple[Tree, str], Matching] = Recent(_MATCHING_BYTES, lambda found: found.weight)
-        self._chunks: Recent[Tree, tuple[Chunk, ...]] = Recent(_CHUNKS, lambda chunks: len(chunks) + 1)
+        self._chunks: Recent[Tree, tuple[Chunk, ...]] = Recent(
+            _CHUNKS, lambda chunks: len(chunks) + 1, max_age_s=max_age_s, monotonic=monotonic
+        )
         self._lookers = asyncio.Semaphore(_LOOKERS)
         packs.when_damaged(self._forget)
         self._looking: dict[tuple[Tree, str], asyncio.Task[Matching]] = {}

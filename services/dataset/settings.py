@@ -23,6 +23,14 @@ class Settings(ServiceSettings):
     """How often what dead uploads left behind is collected, in seconds."""
     unreachable_commit_ttl_s: Annotated[float, Field(ge=0)] = 14 * 86_400.0
     """A commit that no branch, tag or version has led to for so long is dropped with its rows, in seconds."""
+    compact_interval_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600.0
+    """How often packs are looked for of which little is needed any more, in seconds."""
+    compact_after_s: Annotated[float, Field(ge=0)] = 86_400.0
+    """A pack is looked at when it has been stored for so long, in seconds."""
+    compact_max_live_share: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    """Packs of whose bytes at most this share is needed are replaced by one with these alone. 0: none is."""
+    retired_pack_ttl_s: Annotated[float, Field(ge=60)] = 86_400.0
+    """A pack that was replaced stays for so long, in seconds; no stream of rows that began before may take longer."""
     pack_write_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 600.0
     """How long storing one pack may take, in seconds."""
     pack_max_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 2**20)] = 64 * 2**20

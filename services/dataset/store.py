@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headwater.names import DatasetName, UploadName
 from services.dataset.checkpoints.store import Checkpoints
+from services.dataset.compaction.store import Compactions
 from services.dataset.datastores.store import Datastores
 from services.dataset.history.store import History
 from services.dataset.model import (
@@ -185,7 +186,7 @@ class Collector(Protocol):
         ...
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
-        """Packs whose bytes are to be removed."""
+        """Packs whose bytes are to be removed: the condemned ones, and the retired ones whose time has come."""
         ...
 
     async def forget_packs(self, packs: Sequence[str]) -> None:
@@ -219,6 +220,7 @@ class Transaction(
     Views,
     Profiles,
     Checkpoints,
+    Compactions,
     Collector,
     Replays,
     Protocol,

@@ -77,12 +77,13 @@ def _table(files: flight_pb2.LocalFiles) -> pa.Table:
     schema = pa.ipc.read_schema(pa.py_buffer(files.arrow_schema))
     try:
         readers = [_open(path) for path in files.paths]
-        batches = list(_batches(readers, files.rows))
+        # The files may differ in the columns that are Headwater's own.
+        batches = [batch.select(schema.names) for batch in _batches(readers, files.rows)]
     except (OSError, ValueError) as error:  # mmap refuses an empty file by a ValueError
         raise NotLocal from error
     if not batches:
         return schema.empty_table()
-    rows = pa.Table.from_batches(batches)
+    rows = pa.Table.from_batches([batch.replace_schema_metadata() for batch in batches])
     return pa.Table.from_arrays([rows.column(name) for name in schema.names], schema=schema)
 
 

@@ -70,8 +70,9 @@ class PostgresCollector:
 
     async def condemned_packs(self, limit: int) -> Sequence[str]:
         """See Collector."""
-        query = sa.select(PACKS.c.digest).where(PACKS.c.state == "condemned").order_by(PACKS.c.id).limit(limit)
-        return [pack_name(bytes(row.digest)) for row in await self._tx.execute(query)]
+        is_retired = sa.and_(PACKS.c.state == "retired", PACKS.c.remove_time <= sa.func.now())
+        due = sa.select(PACKS.c.digest).where(sa.or_(PACKS.c.state == "condemned", is_retired))
+        return [pack_name(bytes(row.digest)) for row in await self._tx.execute(due.order_by(PACKS.c.id).limit(limit))]
 
     async def forget_packs(self, packs: Sequence[str]) -> None:
         """See Collector."""

@@ -42,7 +42,9 @@ class PostgresRows:
         """See Rows."""
         await hold_on(self._tx)
         stored = PACKS.update().where(PACKS.c.digest == pack_key(pack), PACKS.c.state == "writing")
-        pack_id = (await self._tx.execute(stored.values(state="stored").returning(PACKS.c.id))).scalar_one_or_none()
+        content_bytes = sum(placed.chunk.size_bytes for placed in chunks)
+        stored = stored.values(state="stored", content_bytes=content_bytes)
+        pack_id = (await self._tx.execute(stored.returning(PACKS.c.id))).scalar_one_or_none()
         if pack_id is None:
             raise Collected(upload=upload_uid)
         values = {

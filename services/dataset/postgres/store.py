@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
 from services.dataset.checkpoints.postgres import PostgresCheckpoints
+from services.dataset.compaction.postgres import PostgresCompactions
 from services.dataset.datastores.postgres import PostgresDatastores
 from services.dataset.history.postgres import PostgresHistory
 from services.dataset.postgres.collector import PostgresCollector
@@ -31,6 +32,7 @@ class PostgresTransaction(
     PostgresUploads,
     PostgresRows,
     PostgresTrees,
+    PostgresCompactions,
     PostgresCollector,
 ):
     """See ``services.dataset.store.Transaction``."""

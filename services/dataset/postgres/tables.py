@@ -75,6 +75,8 @@ PACKS = Table(
     Column("digest", LargeBinary),
     Column("size_bytes", BigInteger),
     Column("state", Text),
+    Column("content_bytes", BigInteger),
+    Column("remove_time", DateTime(timezone=True)),
 )
 
 PINS = Table(

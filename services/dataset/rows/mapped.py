@@ -39,6 +39,8 @@ class MappedPack:
             raise PackCorrupt(pack=digest) from error
         # Packs of an older release have no digests in them.
         has_digests = ROW_DIGEST in reader.schema.names
+        schema = reader.schema.remove_metadata()
+        self.schema = schema.remove(schema.get_field_index(ROW_DIGEST)) if has_digests else schema
         self._blocks = [block.drop_columns([ROW_DIGEST]) if has_digests else block for block in blocks]
         self._digests = [block.column(ROW_DIGEST) for block in blocks] if has_digests else None
         # To look at the beginnings of the blocks has mapped much of what lies around them.
@@ -105,6 +107,11 @@ class MappedPacks:
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)
         return opened
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Let go of packs that are removed: a file that is mapped takes its place on the disk."""
+        for digest in digests:
+            self._open.pop(digest, None)
 
     async def paths(self, digests: Iterable[str]) -> dict[str, Path]:
         """The packs' files, verified as by ``open``, for a reader who maps them himself."""

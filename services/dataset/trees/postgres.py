@@ -30,7 +30,8 @@ _Key = tuple[bytes, bytes]
 
 
 class KnownNodes:
-    """The nodes used last. They never change, so that none is ever wrong here, though it may be gone elsewhere."""
+    """The nodes used last. They never change, so that none is ever wrong here, though it may be gone elsewhere. Where
+    chunks lie, which does change, is not a part of them."""
 
     def __init__(self, max_children: int = _REMEMBERED_CHILDREN) -> None:
         self._max_children = max_children

@@ -17,6 +17,7 @@ from tests.contract.dataset.builders import World
 _TIMES = (
     ("uploads", "expire_time"),
     ("packs", "create_time"),
+    ("packs", "remove_time"),
     ("loose_commits", "since"),
     ("leases", "expires_at"),
 )

@@ -10,6 +10,8 @@ from chassis.db.engine import Database
 from chassis.db.migrate import migrate
 from headwater import tree
 from headwater.names import BranchName, DatasetName, UploadName
+from headwater.tree import digest_text
+from services.dataset.compaction.store import SparsePage
 from services.dataset.history.graph import newest_first
 from services.dataset.history.model import VersionState, commit_id
 from services.dataset.model import SemVer, SourceFile
@@ -82,6 +84,10 @@ async def _check(store: PostgresStore) -> None:
         upload = await tx.get_upload(UploadName("default", "digits", "u3"))
         assert (upload.target.branch, upload.target.base) == ("main", newest.commit.id)
         assert [split.tree.root for split in upload.splits] == [root_of("a")]
+        # Of the pack it is not known how much was laid into it: what is found in it is all, and all of it is needed.
+        assert await tx.sparse_packs(0, 10, 0, 0.9) == SparsePage((), 1)
+        assert [found.pack for found in (await tx.sparse_packs(0, 10, 0, 1.0)).packs] == [digest_text(digest("pack"))]
+        assert await tx.condemned_packs(10) == []
 
 
 _VALUES = {

@@ -51,7 +51,8 @@ class Digits:
     """The dataset ``digits``, by what its service would do."""
 
     def __init__(self, folder: Path, key_columns: Sequence[str]) -> None:
-        self.store, self.blobs = MemoryStore(ManualClock()), LocalBlobs(folder)
+        self.clock, self.folder = ManualClock(), folder
+        self.store, self.blobs = MemoryStore(self.clock), LocalBlobs(folder)
         self.packs, self.limits = MappedPacks(self.blobs, 100), PutLimits(1 << 20, 60, 3600)
         self.uploads = Uploads(self.store, 3600)
         self.changes = Changes(self.store, self.blobs, self.packs, self.limits)
