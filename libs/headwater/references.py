@@ -136,6 +136,27 @@ def split(uri: str, project: str = DEFAULT_PROJECT) -> SplitReference:
     return SplitReference(DatasetVersionName(project, name, version), split_name(written))
 
 
+def is_split(text: str) -> bool:
+    """Whether a reference is meant to be a split's address."""
+    return text.startswith("s3://")
+
+
+def split_within(text: str, wanted: str = "", project: str = DEFAULT_PROJECT) -> tuple[str, str]:
+    """What leads to rows, and which of its splits: ``digits@v1.0.0`` and ``train``, or a split's address alone.
+
+    Raises:
+        InvalidName: no split is said, or two that differ.
+    """
+    if not is_split(text):
+        if not wanted:
+            raise InvalidName(f"Say which split of {text}: train, for example.", field="split")
+        return text, wanted
+    said = split(text, project)
+    if wanted and split_name(wanted) != said.split:
+        raise InvalidName(f"{text} is the split {said.split} and not {wanted}.", field="split")
+    return str(said.version), said.split
+
+
 def pipeline_version(text: str, project: str = DEFAULT_PROJECT) -> PipelineName | PipelineVersionName:
     """``digits-prep@1.0.0``; ``digits-prep`` alone is the pipeline, whose latest version the caller looks up."""
     if "/versions/" in text:

@@ -6,7 +6,8 @@
         for batch in reader: ...
 
 A version is named in full, or as ``digits@v1.0.0``; ``digits`` alone is its latest version. ``digits@main`` is a
-branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit; see ``headwater.datasets.history``.
+branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit; see ``headwater.datasets.history``. A split of a version is
+also ``s3://datasets/digits/v1.0.0/train.tar``, which every reader takes in place of version and split.
 """
 
 from typing import TYPE_CHECKING

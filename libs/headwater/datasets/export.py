@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headwater import references
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, views_pb2
 from headwater.datasets import catalog, checkpoints, documents
@@ -36,6 +37,7 @@ def export_version(
 
     Args:
         format: one of EXTENSIONS.
+        reference: the version, or the address of a split, ``s3://datasets/digits/v1.0.0/train.tar``: that split alone.
         splits: only these; none means all.
         max_bytes: no file is larger, unless it has only one row; 0: one file for each split.
         document: ``metadata.json`` or ``dataset.yml``, to be written beside them.
@@ -50,6 +52,9 @@ def export_version(
         raise InvalidArgument(f"{format} is not one of {', '.join(EXTENSIONS)}.", field="format")
     if document and document not in documents.FORMATS:
         raise InvalidArgument(f"{document} is not one of {', '.join(documents.FORMATS)}.", field="document")
+    if references.is_split(reference):
+        (reference, only), *_ = [references.split_within(reference, name, project) for name in splits or ("",)]
+        splits = [only]
     version = catalog.get_version(connection, reference, project=project)
     if not splits:
         # Of a place that changes meanwhile, all splits are of the same copy.

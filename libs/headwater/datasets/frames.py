@@ -39,10 +39,11 @@ class Selection(TypedDict, total=False):
     """Where a reference such as ``digits@v1.0.0`` is looked up."""
 
 
-def to_arrow(connection: Connection, version: str, split: str, **selection: Unpack[Selection]) -> pa.Table:
+def to_arrow(connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]) -> pa.Table:
     """The rows as an Arrow table, with the columns' metadata.
 
-    ``version`` is a resource name or a reference, here and below; ``Selection`` says what else can be asked for.
+    ``version`` is a resource name or a reference, here and below, or a split's address, which says ``split`` too;
+    ``Selection`` says what else can be asked for.
 
     Raises:
         NotFound, InvalidArgument: there is no such version, split, column or view, or the filter is wrong.
@@ -52,7 +53,7 @@ def to_arrow(connection: Connection, version: str, split: str, **selection: Unpa
     return pa.Table.from_batches(batches) if batches else describe(connection, command).schema.empty_table()
 
 
-def to_pandas(connection: Connection, version: str, split: str, **selection: Unpack[Selection]) -> "pd.DataFrame":
+def to_pandas(connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]) -> "pd.DataFrame":
     """The rows as a pandas data frame.
 
     Raises:
@@ -64,7 +65,7 @@ def to_pandas(connection: Connection, version: str, split: str, **selection: Unp
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
 
-def to_polars(connection: Connection, version: str, split: str, **selection: Unpack[Selection]) -> "pl.DataFrame":
+def to_polars(connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]) -> "pl.DataFrame":
     """The rows as a polars data frame, which shares Arrow's memory; fixed-size lists are polars' arrays.
 
     Raises:
@@ -89,7 +90,7 @@ def _narrowed(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def to_numpy(
-    connection: Connection, version: str, split: str, **selection: Unpack[Selection]
+    connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]
 ) -> dict[str, "np.ndarray[Any, Any]"]:
     """Each column as an array, its first dimension the rows.
 
@@ -102,13 +103,13 @@ def to_numpy(
 
 
 def command_of(
-    connection: Connection, version: str, split: str, **selection: Unpack[Selection]
+    connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]
 ) -> flight_pb2.GetCommand:
     """What asks the server for it."""
-    name = pin(connection, version, project=selection.get("project", DEFAULT_PROJECT)).name
+    pinned = pin(connection, version, split, project=selection.get("project", DEFAULT_PROJECT))
     return flight_pb2.GetCommand(
-        version=name,
-        split=split,
+        version=pinned.name,
+        split=pinned.split,
         columns=selection.get("columns", ()),
         filter=selection.get("filter", ""),
         view=selection.get("view", ""),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 
+from headwater import references
 from headwater.client import Connection
 from headwater.dataset.v1 import flight_pb2
 from headwater.datasets.frames import Selection, command_of, to_arrow
@@ -20,7 +21,7 @@ Table = tuple[str, pa.Table]
 
 
 def to_huggingface(
-    connection: Connection, version: str, split: str, *, shard_count: int = 64, **selection: Unpack[Selection]
+    connection: Connection, version: str, split: str = "", *, shard_count: int = 64, **selection: Unpack[Selection]
 ) -> "datasets.IterableDataset":
     """The rows as a ``datasets.IterableDataset`` that reads by Arrow Flight while it is iterated.
 
@@ -44,13 +45,13 @@ def to_huggingface(
     )
     features = _features(hf, info.schema)
     dataset: datasets.IterableDataset = hf.IterableDataset(
-        ex_iterable=examples, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(split)
+        ex_iterable=examples, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(command.split)
     )
     return dataset
 
 
 def to_huggingface_table(
-    connection: Connection, version: str, split: str, **selection: Unpack[Selection]
+    connection: Connection, version: str, split: str = "", **selection: Unpack[Selection]
 ) -> "datasets.Dataset":
     """The rows as a ``datasets.Dataset`` in memory: rows by number, ``map``, ``train_test_split``.
 
@@ -60,8 +61,9 @@ def to_huggingface_table(
     hf = require("datasets")
     table = to_arrow(connection, version, split, **selection).replace_schema_metadata(None)
     features = _features(hf, table.schema)
+    _, said = references.split_within(version, split)
     plain = hf.table.InMemoryTable(table.cast(features.arrow_schema))
-    dataset: datasets.Dataset = hf.Dataset(plain, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(split))
+    dataset: datasets.Dataset = hf.Dataset(plain, info=hf.DatasetInfo(features=features), split=hf.NamedSplit(said))
     return dataset
 
 

@@ -34,7 +34,7 @@ class NotLocal(FailedPrecondition):
 def open_local(
     connection: Connection,
     version: str,
-    split: str,
+    split: str = "",
     *,
     columns: Sequence[str] = (),
     shard: tuple[int, int] = (0, 1),
@@ -54,9 +54,10 @@ def open_local(
         DataLoss: stored bytes do not match their digest.
     """
     index, count = shard
+    pinned = pin(connection, version, split, project=project)
     command = flight_pb2.GetCommand(
-        version=pin(connection, version, project=project).name,
-        split=split,
+        version=pinned.name,
+        split=pinned.split,
         columns=columns,
         shard_count=count,
         shard_index=index,

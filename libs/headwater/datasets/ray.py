@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def to_ray(
-    connection: Connection, version: str, split: str, *, shard_count: int | None = None, **selection: Unpack[Selection]
+    connection: Connection,
+    version: str,
+    split: str = "",
+    *,
+    shard_count: int | None = None,
+    **selection: Unpack[Selection],
 ) -> "ray.data.Dataset":
     """The rows as a ``ray.data.Dataset``. Nothing is read before Ray runs the read tasks.
 

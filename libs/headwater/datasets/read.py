@@ -9,13 +9,13 @@ from pyarrow import flight
 
 from headwater import tree
 from headwater.client import Connection
-from headwater.dataset.v1 import datasets_pb2, flight_pb2, views_pb2
+from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2, views_pb2
 from headwater.datasets import orders
 from headwater.datasets.catalog import get_version
 from headwater.datasets.checkpoints import list_checkpoints
 from headwater.datasets.sources import flight_info, pin
 from headwater.datasets.states import NoRowsStored, is_place, newest_copy
-from headwater.errors import DataLoss
+from headwater.errors import DataLoss, NotFound
 from headwater.files.exporting import export
 from headwater.flight import flight_errors
 from headwater.names import DEFAULT_PROJECT
@@ -28,10 +28,16 @@ class DigestDiffers(DataLoss):
     text = "The rows do not have the digest of their version."
 
 
+class SplitNotFound(NotFound):
+    """The version has no such split."""
+
+    reason = "SPLIT_NOT_FOUND"
+
+
 def reader(
     connection: Connection,
     version: str,
-    split: str,
+    split: str = "",
     *,
     columns: Sequence[str] = (),
     filter: str = "",  # noqa: A002  # what everybody calls it
@@ -47,7 +53,8 @@ def reader(
     """A stream of the split's rows in order, in batches of about 2 MiB.
 
     Args:
-        version: a resource name or a reference: of a version, commit, branch or tag.
+        version: a resource name or a reference: of a version, commit, branch or tag; or a split's address,
+            ``s3://datasets/digits/v1.0.0/train.tar``, which says ``split`` too.
         columns: in this order; none means all.
         filter: only rows that satisfy this condition (docs/reference/filters.md).
         view: only rows of this view of the version.
@@ -67,9 +74,10 @@ def reader(
         DataLoss: when the stream is read: stored bytes do not match their digest.
     """
     index, count = shard
+    pinned = pin(connection, version, split, project=project)
     command = flight_pb2.GetCommand(
-        version=pin(connection, version, project=project).name,
-        split=split,
+        version=pinned.name,
+        split=pinned.split,
         columns=columns,
         filter=filter,
         view=view,
@@ -120,6 +128,19 @@ def holder(
     if (copy := newest_copy(list_checkpoints(connection, version.name))) is None:
         raise NoRowsStored(version=version.name)
     return copy
+
+
+def stored_split(connection: Connection, version: datasets_pb2.DatasetVersion, split: str) -> definitions_pb2.Split:
+    """What is known of a split of a version or, where that is a place outside, of the newest copy.
+
+    Raises:
+        SplitNotFound
+        NoRowsStored: the version is a place outside, and there is no copy.
+    """
+    for stored in holder(connection, version).splits:
+        if stored.name == split:
+            return stored
+    raise SplitNotFound(f"{version.name} has no split {split}.", split=split)
 
 
 def verify(connection: Connection, version: str, *, project: str = DEFAULT_PROJECT) -> None:

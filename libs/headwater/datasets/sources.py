@@ -83,14 +83,21 @@ class Pinned:
 
     name: str
     """The resource name of a version or a commit, which stay what they are."""
+    split: str
+    """The split."""
     is_moving: bool
     """Whether the reference may come to mean another."""
 
 
-def pin(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> Pinned:
-    """What a reference means now."""
+def pin(connection: Connection, reference: str, split: str, *, project: str = DEFAULT_PROJECT) -> Pinned:
+    """What a reference, and a split where the reference is not a split's address, mean now.
+
+    Raises:
+        InvalidName: no split is said, or two that differ.
+    """
+    reference, split = references.split_within(reference, split, project)
     fixed = isinstance(references.dataset_revision(reference, project), DatasetVersionName | CommitName)
-    return Pinned(resolve(connection, reference, project=project), is_moving=not fixed)
+    return Pinned(resolve(connection, reference, project=project), split, is_moving=not fixed)
 
 
 def read(connection: Connection, command: flight_pb2.GetCommand) -> Generator[pa.RecordBatch, None, None]:

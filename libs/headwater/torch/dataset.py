@@ -57,7 +57,7 @@ class FlightDataset(IterableDataset[Any]):
         self,
         connection: Connection,
         version: str,
-        split: str,
+        split: str = "",
         *,
         global_batch_size: int,
         columns: Sequence[str] = (),
@@ -77,7 +77,8 @@ class FlightDataset(IterableDataset[Any]):
         """Look up how many rows there are and of which columns.
 
         Args:
-            version: a resource name or a reference; it is looked up once, and the rows stay those of that version.
+            version: a resource name or a reference, or a split's address, which says ``split`` too; it is looked up
+                once, and the rows stay those of that version.
             global_batch_size: rows of a batch of all readers together.
             columns: in this order; none means all.
             filter: only rows that satisfy this condition (docs/reference/filters.md).
@@ -110,12 +111,12 @@ class FlightDataset(IterableDataset[Any]):
         self._share = Share(*rank_and_world_size(rank, world_size))
         if global_batch_size < self._share.count:
             raise TooFewRows(f"{self._share.count} readers cannot share a batch of {global_batch_size} rows.")
-        pinned_version = pin(connection, version, project=project)
+        pinned_version = pin(connection, version, split, project=project)
         self._is_moving = pinned_version.is_moving
         self._batches = self._described(
             Batches(
                 version=pinned_version.name,
-                split=split,
+                split=pinned_version.split,
                 global_batch_size=global_batch_size,
                 columns=tuple(columns),
                 filter=filter,

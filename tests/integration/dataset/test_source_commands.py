@@ -16,7 +16,9 @@ import rich.progress
 from chassis.auth import Role
 from chassis.service import Service
 from chassis.testing import TokenFor
-from headwater import cli
+from headwater import cli, datasets
+from headwater.client import Connection
+from headwater.names import InvalidName
 from tests.unit.files.conftest import write
 
 Run = Callable[..., str]
@@ -117,6 +119,32 @@ async def test_files_go_in_and_come_out(headwater: Run, rows: Path, tmp_path: Pa
         assert "not both" in headwater("describe", "d", "--format", "dataset.yml", "--hidden", code=1)
         assert "v1.1.0" in headwater("split", "d@v1.0.0", "--split-by", "name:holdout")
         assert headwater("show", "d").count("holdout 100") == 1
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_split_is_named_by_its_address(
+    headwater: Run, rows: Path, tmp_path: Path, connection: Connection
+) -> None:
+    """R-35: wherever a version and a split are named; and never is what it says of the split passed over."""
+
+    def story() -> None:
+        headwater("push", "d", rows / "rows.csv", "--split-by", "ratio:train=0.8,test=0.2")
+        uri = "s3://datasets/d/v1.0.0/test.tar"
+        assert headwater("show", uri).splitlines()[-1].split()[:2] == ["test", "20"]
+        assert "SPLIT_NOT_FOUND" in headwater("show", uri.replace("test", "val"), code=1)
+        assert "20" in headwater("pull", uri, tmp_path / "test.parquet")
+        rest = pa.parquet.read_table(tmp_path / "test.parquet")
+        assert rest == datasets.reader(connection, "d@v1.0.0", "test").read_all()
+        assert rest == datasets.reader(connection, uri, "").read_all() == datasets.to_arrow(connection, uri)
+        for format_ in ("parquet", "csv"):
+            headwater("export", uri, tmp_path / format_, "--format", format_)
+            assert [file.name for file in (tmp_path / format_).iterdir()] == [f"test.{format_}"]
+        assert "is the split test and not train" in headwater("export", uri, tmp_path / "x", "--split", "train", code=1)
+        assert "is the split test and not train" in headwater("pull", uri, "train", tmp_path / "x.csv", code=1)
+        assert "a split's address and the file" in headwater("pull", "d", "train", code=1)
+        with pytest.raises(InvalidName, match="Say which split of d"):
+            datasets.reader(connection, "d")
 
     await asyncio.to_thread(story)
 

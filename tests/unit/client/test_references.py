@@ -92,6 +92,19 @@ def test_a_split_has_an_address() -> None:
     assert references.split("s3://datasets/digits/v1.0.0/val.tar").split == "validation"
 
 
+def test_a_split_is_said_by_its_address_or_beside_the_version_and_never_twice() -> None:
+    """R-35."""
+    uri = "s3://datasets/digits/v1.0.0/val.tar"
+    version = f"{DIGITS}/versions/v1.0.0"
+    assert references.split_within(uri) == references.split_within(uri, "val") == (version, "validation")
+    assert references.split_within(uri, project="vision")[0].startswith("projects/vision/")
+    assert references.split_within("digits@main", "test") == ("digits@main", "test")
+    with pytest.raises(InvalidName, match="is the split validation and not test"):
+        references.split_within(uri, "test")
+    with pytest.raises(InvalidName, match="Say which split of digits"):
+        references.split_within("digits")
+
+
 @pytest.mark.parametrize(
     "uri",
     ["", "s3://datasets/digits/v1.0.0/train", "s3://other/digits/v1.0.0/train.tar", "s3://datasets/digits/train.tar",

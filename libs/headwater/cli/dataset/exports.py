@@ -35,7 +35,7 @@ def export(
     Parameters
     ----------
     version
-        digits@v1.0.0, or digits for the latest.
+        digits@v1.0.0, or digits for the latest; or a split's address, s3://datasets/digits/v1.0.0/train.tar.
     folder
         The folder; it must be new or empty.
     format_

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import cyclopts
 
-from headwater import datasets, tree
+from headwater import datasets, references, tree
 from headwater.cli.dataset.app import app
-from headwater.cli.dataset.show import note, show_version, state
+from headwater.cli.dataset.show import note, show_splits, show_version, state
 from headwater.cli.dataset.sources import open_source
 from headwater.cli.render import facts, output, table
 from headwater.client import Connection
+from headwater.datasets.read import stored_split
+from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
 
 
@@ -53,12 +55,17 @@ def digest(
 
 @app.command
 def show(version: str, *, project: str = DEFAULT_PROJECT) -> None:
-    """Show one version: digits@v1.0.0, or digits for the latest."""
+    """Show one version: digits@v1.0.0, or digits for the latest; or a split: s3://datasets/digits/v1.0.0/train.tar."""
+    split = ""
+    if references.is_split(version):
+        version, split = references.split_within(version, project=project)
     with Connection.discover() as connection:
         found = datasets.get_version(connection, version, project=project)
         show_version(found)
         if found.arrow_schema:  # a place has columns only when it is read
             output.print(datasets.schema(connection, found.name).to_string(show_schema_metadata=False), markup=False)
+        if split:
+            show_splits([stored_split(connection, found, split)], {})
 
 
 @app.command(name="list")
@@ -77,8 +84,8 @@ def list_(name: str = "", *, hidden: bool = False, project: str = DEFAULT_PROJEC
 @app.command
 def pull(
     version: str,
-    split: str,
-    target: Path,
+    split: str = "",
+    target: Path | None = None,
     *,
     columns: str = "",
     filter_: Annotated[str, cyclopts.Parameter(name="--filter")] = "",
@@ -91,9 +98,9 @@ def pull(
     Parameters
     ----------
     version
-        digits@v1.0.0, or digits for the latest.
+        digits@v1.0.0, or digits for the latest; or a split's address, s3://datasets/digits/v1.0.0/train.tar.
     split
-        train, for example.
+        train, for example. Left out after a split's address: then comes the file.
     target
         The file; replaced when it exists.
     columns
@@ -107,6 +114,10 @@ def pull(
     project
         The project of the dataset.
     """
+    if target is None:
+        if not references.is_split(version) or not split:
+            raise InvalidArgument("Say the version, the split and the file, or a split's address and the file.")
+        split, target = "", Path(split)
     chosen = [name for name in columns.split(",") if name]
     with Connection.discover() as connection:
         choice = {"columns": chosen, "filter": filter_, "view": view, "checkpoint": checkpoint, "project": project}
