@@ -150,9 +150,13 @@ def list_versions(
         request.page_token = page.next_page_token
 
 
-def list_chunks(connection: Connection, version: str, split: str) -> Iterator[datasets_pb2.Chunk]:
-    """The chunks of a split in row order. ``version`` is a resource name."""
-    request = datasets_pb2.ListChunksRequest(parent=version, split=split, page_size=_PAGE)
+def list_chunks(
+    connection: Connection, version: str, split: str = "", *, project: str = DEFAULT_PROJECT
+) -> Iterator[datasets_pb2.Chunk]:
+    """The chunks of a split in row order. ``version`` is a resource name or a reference, or a split's address."""
+    version, split = references.split_within(version, split, project)
+    parent = resolve_version(connection, version, project=project)
+    request = datasets_pb2.ListChunksRequest(parent=parent, split=split, page_size=_PAGE)
     while True:
         page = stub(connection).ListChunks(request)
         yield from page.chunks
@@ -161,9 +165,12 @@ def list_chunks(connection: Connection, version: str, split: str) -> Iterator[da
         request.page_token = page.next_page_token
 
 
-def list_source_files(connection: Connection, version: str) -> Iterator[datasets_pb2.SourceFile]:
-    """The files that a version was made from, by path. ``version`` is a resource name."""
-    request = datasets_pb2.ListSourceFilesRequest(parent=version, page_size=_PAGE)
+def list_source_files(
+    connection: Connection, version: str, *, project: str = DEFAULT_PROJECT
+) -> Iterator[datasets_pb2.SourceFile]:
+    """The files that a version was made from, by path. ``version`` is a resource name or a reference."""
+    parent = resolve_version(connection, version, project=project)
+    request = datasets_pb2.ListSourceFilesRequest(parent=parent, page_size=_PAGE)
     while True:
         page = stub(connection).ListSourceFiles(request)
         yield from page.source_files

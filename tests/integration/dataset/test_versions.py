@@ -305,7 +305,8 @@ async def test_chunks_are_paged_in_row_order_and_make_the_root(connection: Conne
                 break
             request.page_token = page.next_page_token
         assert len(chunks) == split.chunk_count > 6
-        assert chunks == list(datasets.list_chunks(connection, version.name, "train"))
+        for said in ((version.name, "train"), ("d@v1.0.0", "train"), ("s3://datasets/d/v1.0.0/train.tar",)):
+            assert chunks == list(datasets.list_chunks(connection, *said))
         row = 0
         for chunk in chunks:
             assert chunk.first_row == row
