@@ -35,7 +35,7 @@ class SampleWriter:
         """
         self._tar = tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._row = first_row
-        self._key = ""
+        self._keys: set[int] = set()
         self._columns = [field.name for field in schema if field.name != samples.KEY]
         self._has_key = samples.KEY in schema.names
         self._extensions = {name: _extension(schema.field(name)) for name in self._columns}
@@ -79,9 +79,14 @@ class SampleWriter:
             raise SourceUnsupported(
                 f"Row {self._row} has the __key__ {key!r}, which no member can have.", row=self._row
             )
-        if key == self._key:
-            raise SourceUnsupported(f"Row {self._row} has the __key__ of the row before it, {key!r}.", row=self._row)
-        self._key = key
+        # A second sample of this name would be none, to us as to the webdataset package.
+        if (hashed := samples.key_hash(key.encode())) in self._keys:
+            raise SourceUnsupported(
+                f"Row {self._row} has the __key__ {key!r}, which a row before it has in the same archive.",
+                row=self._row,
+                key=key,
+            )
+        self._keys.add(hashed)
         return key
 
 

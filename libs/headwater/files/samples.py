@@ -6,6 +6,7 @@ The last part of an extension says how a member is read: txt is a text; cls a nu
 of which those of images are named by their format.
 """
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -26,6 +27,11 @@ def split_name(name: str) -> tuple[str, str]:
     folder, slash, file = name.rpartition("/")
     stem, _, extension = file.partition(".")
     return f"{folder}{slash}{stem}", extension.lower()
+
+
+def key_hash(key: bytes) -> int:
+    """64 bits that tell the samples of an archive apart: whatever has the same is taken for the same sample."""
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 
 
 def column_of(extension: str) -> str:

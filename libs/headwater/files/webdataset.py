@@ -2,7 +2,6 @@
 
 import array
 import contextlib
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -156,10 +155,10 @@ class SampleReader:
                 self._add_column(file, sample, extension)
             if len(self._columns) > MAX_COLUMNS:
                 raise _malformed(file, sample, "", ValueError(f"there are more than {MAX_COLUMNS} extensions"))
-            hashes.append(_hash(sample))
+            hashes.append(samples.key_hash(sample[samples.KEY]))
         ordered = np.sort(np.frombuffer(hashes, np.uint64)) if hashes else np.empty(0, np.uint64)
         if twice := set(ordered[:-1][ordered[1:] == ordered[:-1]].tolist()):
-            again = next(sample for sample in self._samples(file, ()) if _hash(sample) in twice)
+            again = next(sample for sample in self._samples(file, ()) if samples.key_hash(sample[samples.KEY]) in twice)
             raise _malformed(file, again, "", ValueError("its members are not together, or it is there twice"))
         self._rows[file.name] = len(hashes)
 
@@ -209,10 +208,6 @@ def _key(tar: TarReader, member: Member) -> tuple[str, str]:
     if member.size_bytes > MAX_FILE_BYTES:
         raise tar.malformed(f"{member.name} has {member.size_bytes} bytes; a member may have {MAX_FILE_BYTES}")
     return key, extension
-
-
-def _hash(sample: Sample) -> int:
-    return int.from_bytes(hashlib.blake2b(sample[samples.KEY], digest_size=8).digest(), "big")
 
 
 def _malformed(file: Found, sample: Sample, extension: str, error: Exception) -> SourceMalformed:
