@@ -14,6 +14,7 @@ from headwater import references, tree
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2
 from headwater.datasets import documents
+from headwater.datasets.asked import check_asked
 from headwater.datasets.catalog import stub
 from headwater.datasets.progress import Progress
 from headwater.datasets.pushed import Pushed
@@ -62,7 +63,8 @@ def push(
 
     Raises:
         Aborted: reason BRANCH_MOVED, without ``rebase``: somebody else has committed in the meantime.
-        FailedPrecondition: reason MERGE_CONFLICT, with ``rebase``: and has changed the same rows.
+        FailedPrecondition: reason MERGE_CONFLICT, with ``rebase``: and has changed the same rows; or reason
+            VERSION_NOT_GREATER, mostly before any row is sent.
         HeadwaterError: what the server says, or what reading the rows raises. Nothing is visible then; and not even an
             empty dataset is made when the schema or a split's name is none, or the first split cannot be read from its
             beginning.
@@ -76,7 +78,9 @@ def push(
     if description:
         said["description"] = description
     tree.schema_digest(rows.schema)
-    with _begun(rows) if _is_new(service, str(parent)) else contextlib.nullcontext() as begun:
+    present = _present(service, str(parent))
+    check_asked(connection, said["version"], present, branch)
+    with contextlib.nullcontext() if present is not None else _begun(rows) as begun:
         upload = service.CreateUpload(
             datasets_pb2.CreateUploadRequest(parent=str(parent), branch=branch, request_id=str(uuid.uuid4()))
         ).name
@@ -104,12 +108,12 @@ def push(
     )
 
 
-def _is_new(service: Any, dataset: str) -> bool:
+def _present(service: Any, dataset: str) -> datasets_pb2.Dataset | None:
     try:
-        service.GetDataset(datasets_pb2.GetDatasetRequest(name=dataset))
+        found: datasets_pb2.Dataset = service.GetDataset(datasets_pb2.GetDatasetRequest(name=dataset))
     except NotFound:
-        return True
-    return False
+        return None
+    return found
 
 
 @contextlib.contextmanager

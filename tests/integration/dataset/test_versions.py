@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -70,10 +70,41 @@ async def test_a_version_that_is_not_greater_or_is_none_is_refused(connection: C
             ("v01.2.3", "INVALID_VERSION"),
             ("latest", "INVALID_VERSION"),
         ):
+            request = datasets_pb2.CommitUploadRequest(name=filled_upload(connection, numbers(3)), version=version)
             with pytest.raises(HeadwaterError) as refusal:
-                datasets.push(connection, "d", numbers(3), version=version)
+                stub(connection).CommitUpload(request)
             assert refusal.value.reason == reason
             assert datasets.get(connection, "d").latest_version == "v1.1.0"
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_version_that_no_rows_could_get_is_refused_before_one_is_read(connection: Connection) -> None:
+    def story() -> None:
+        datasets.push(connection, "d", numbers(1))
+        datasets.push(connection, "d", numbers(2))
+
+        def batches(read: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            read.append(pa.record_batch({"a": [3]}))
+            yield read[-1]
+
+        for name, version, reason in (
+            ("d", "v1.0.0", "VERSION_NOT_GREATER"),
+            ("d", "v0.9.10", "VERSION_NOT_GREATER"),
+            ("d", "v2", "INVALID_VERSION"),
+            ("new", "latest", "INVALID_VERSION"),
+        ):
+            read: list[pa.RecordBatch] = []
+            reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches(read))
+            with pytest.raises(HeadwaterError) as refusal:
+                datasets.push(connection, name, datasets.Tables({"train": reader}), version=version)
+            assert (refusal.value.reason, read) == (reason, [])
+        with pytest.raises(NotFound):
+            datasets.get(connection, "new")
+        with pytest.raises(HeadwaterError) as refusal:
+            datasets.push(connection, "d", numbers(3), version="v1.1.0")  # which only the commit can tell
+        assert refusal.value.reason == "VERSION_NOT_GREATER"
+        assert version_of(datasets.push(connection, "d", numbers(3), version="v1.10.0")) == "v1.10.0"
 
     await asyncio.to_thread(story)
 
@@ -84,8 +115,9 @@ async def test_rows_that_have_a_version_get_no_second_one_and_whoever_asks_is_to
         again = datasets.push(connection, "d", numbers(1), version="v1.2.0")
         assert (version_of(again), again.created) == ("v1.2.0", False)
         for version in ("v1.3.0", "v0.1.0"):
+            upload = filled_upload(connection, numbers(1))
             with pytest.raises(HeadwaterError) as refusal:
-                datasets.push(connection, "d", numbers(1), version=version)
+                stub(connection).CommitUpload(datasets_pb2.CommitUploadRequest(name=upload, version=version))
             assert (refusal.value.reason, refusal.value.metadata["version"]) == ("COMMIT_HAS_VERSION", "v1.2.0")
         assert datasets.get(connection, "d").latest_version == "v1.2.0"
 
