@@ -25,6 +25,7 @@ from headwater import references
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, flight_pb2, history_pb2
 from headwater.datasets.catalog import history_stub, stub
+from headwater.datasets.columns import Columns
 from headwater.datasets.history import get_commit
 from headwater.datasets.read import reader
 from headwater.errors import Aborted, FailedPrecondition, HeadwaterError
@@ -63,6 +64,8 @@ class Diff:
     """The resource name of the commit that was compared."""
     target: str
     """That of the commit it was compared with."""
+    columns: Columns
+    """Of both. Where they differ, every row does."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,24 +94,28 @@ def diff(
     Args:
         key_columns: columns that name a row, instead of the dataset's.
     """
-    names = [get_commit(connection, reference, project=project).name for reference in (base, target)]
+    one, other = (get_commit(connection, reference, project=project) for reference in (base, target))
     request = history_pb2.DiffCommitsRequest(
-        base=names[0], target=names[1], split=split, max_rows=max_rows, key_columns=key_columns
+        base=one.name, target=other.name, split=split, max_rows=max_rows, key_columns=key_columns
     )
     rows: list[history_pb2.RowChange] = []
     for part in history_stub(connection).DiffCommits(request):
         rows.extend(part.changes)
-    return Diff(tuple(rows), tuple(part.splits), part.truncated, *names)
+    return Diff(tuple(rows), tuple(part.splits), part.truncated, one.name, other.name, Columns.of(one, other))
 
 
 def values(connection: Connection, difference: Diff, columns: Sequence[str] = ()) -> Iterator[ChangedRow]:
-    """The listed rows with their values, or those of some columns; rows that lie side by side are read together."""
+    """The listed rows with their values, or those of some columns; rows that lie side by side are read together.
+
+    Where the columns differ, each side has the values of those that it has.
+    """
+    both = difference.columns
     for split, group in itertools.groupby(difference.changes, key=lambda change: change.split):
         changes = list(group)
         gone = [change.base_row for change in changes if change.HasField("base_row")]
         come = [change.target_row for change in changes if change.HasField("target_row")]
-        before = _rows_at(connection, difference.base, split, gone, columns)
-        after = _rows_at(connection, difference.target, split, come, columns)
+        before = _rows_at(connection, difference.base, split, gone, both.chosen(columns, both.before))
+        after = _rows_at(connection, difference.target, split, come, both.chosen(columns, both.after))
         for change in changes:
             yield ChangedRow(
                 change,
@@ -303,9 +310,11 @@ def edit(
 
 
 def _rows_at(
-    connection: Connection, commit: str, split: str, numbers: Sequence[int], columns: Sequence[str]
+    connection: Connection, commit: str, split: str, numbers: Sequence[int], columns: Sequence[str] | None
 ) -> dict[int, Mapping[str, Any]]:
-    """The rows of these numbers."""
+    """The rows of these numbers; empty ones without any columns."""
+    if columns is None:
+        return {number: {} for number in numbers}
     found: dict[int, Mapping[str, Any]] = {}
     ordered = sorted(numbers)
     # Numbers that follow one another differ from their places by the same.

@@ -83,6 +83,37 @@ async def test_rows_are_changed_compared_and_merged_from_the_command_line(
     await asyncio.to_thread(story)
 
 
+async def test_columns_that_came_went_or_changed_are_said_once(headwater: Command, tmp_path: Path) -> None:
+    def push(name: str, **columns: pa.Array) -> None:
+        pa.parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
+        headwater("push", name, str(tmp_path / "rows.parquet"))
+
+    def story() -> None:
+        push("d", id=pa.array([1, 2]), n=pa.array([5, 6]), x=pa.array([1, 2]))
+        headwater("describe", "d", "--key-columns", "id")
+        push("d", id=pa.array([1, 2]), x=pa.array([1.0, 2.5]), note=pa.array(["a", None]))
+        diff = headwater("diff", "d@v1.0.0", "d@v2.0.0").splitlines()
+        assert diff[1].split() == ["train", "0", "0", "2"]
+        assert diff[2:] == [
+            "column note came: string",
+            "column n went: int64",
+            "column x changed: int64 -> double",
+            "~ train 0 [1] {'n': 5} -> {'note': 'a'}",
+            "~ train 1 [2] {'n': 6, 'x': 2} -> {'x': 2.5, 'note': None}",
+        ]
+        some = headwater("diff", "d@v1.0.0", "d@v2.0.0", "--columns", "note").splitlines()[5:]
+        assert some == ["~ train 0 [1] {} -> {'note': 'a'}", "~ train 1 [2] {} -> {'note': None}"]
+        assert "COLUMN" in headwater("diff", "d@v1.0.0", "d@v2.0.0", "--columns", "note,nope", refused=True)
+        push("d", note=pa.array(["a", None]), id=pa.array([1, 2]), x=pa.array([1.0, 2.5]))
+        assert headwater("diff", "d@v2.0.0", "d").splitlines()[2:] == [
+            "columns are in another order: note, id, x",
+            "~ train 0 [1]",
+            "~ train 1 [2]",
+        ]
+
+    await asyncio.to_thread(story)
+
+
 @pytest.mark.filterwarnings("default::headwater.datasets.states.VersionDeprecated")
 async def test_versions_out_of_use_are_compared_without_their_values_and_deprecated_ones_with_a_warning(
     headwater: Command, file_of: Callable[..., str], capsys: pytest.CaptureFixture[str]

@@ -61,6 +61,8 @@ def diff(
         )
         sums = [(each.split, each.added, each.removed, each.changed) for each in found.splits]
         table(("split", "added", "removed", "changed"), [(name, *map("{:,}".format, counts)) for name, *counts in sums])
+        for line in found.columns.told():
+            output.print(line, markup=False)
         try:
             for row in changes.values(connection, found, _words(columns)) if rows else ():
                 for line in _lines(row):
@@ -312,10 +314,14 @@ def _lines(row: changes.ChangedRow) -> Iterator[str]:
     change, before, after = row.change, row.before, row.after
     number = change.target_row if change.HasField("target_row") else change.base_row
     if before is not None and after is not None:
-        differ = [name for name in after if before[name] != after[name]]
-        before, after = ({name: values[name] for name in differ} for values in (before, after))
-    shown = [f"{_value(values)}" for values in (before, after) if values is not None]
-    yield f"{_SIGNS[change.kind]} {change.split} {number:,} {change.key_json} {' -> '.join(shown)}"
+        same = {name for name in after if name in before and before[name] == after[name]}
+        before, after = (
+            {name: value for name, value in values.items() if name not in same} for values in (before, after)
+        )
+    shown = [_value(values) for values in (before, after) if values is not None]
+    # Where only the columns' types or order changed, no value did.
+    values = " -> ".join(shown) if before or after else ""
+    yield f"{_SIGNS[change.kind]} {change.split} {number:,} {change.key_json} {values}".rstrip()
 
 
 def _value(values: object) -> str:
