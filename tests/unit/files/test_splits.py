@@ -331,6 +331,7 @@ def test_a_rule_takes_sixteen_bytes_for_each_row_and_gives_them_back(by: SplitBy
         (["train.csv", "val.csv", "test.csv"], {"train": 1, "validation": 1, "test": 1}),
         (["train-00000-of-00002.csv", "train-00001-of-00002.csv", "holdout.csv"], {"train": 2, "holdout": 1}),
         (["train-00000-of-00002.csv", "train-00001-of-00002.csv"], {"train": 2}),
+        (["train-000.csv", "train-001.csv", "valid.csv"], {"train": 2, "validation": 1}),
         (["train.csv", "others.csv"], {"train": 2}),
         (["train/a.csv", "test/a.csv"], {"train": 2}),
     ],
