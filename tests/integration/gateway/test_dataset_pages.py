@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import html
 import io
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from chassis.embedded import EmbeddedValkey
 from chassis.testing.databases import Databases
 from headwater import datasets
 from headwater.client import Connection
-from headwater.dataset.v1 import datastores_pb2
+from headwater.dataset.v1 import datastores_pb2, definitions_pb2
 from headwater.datasets import checkpoints, datastores, history, profiles, views
 from tests import platform
 from tests.platform import Platform
@@ -145,6 +146,9 @@ def _awkward(connection: Connection) -> None:
     profiles.make(connection, "empty")
     datasets.push(connection, "old", datasets.Tables({"train": pa.table({"secret": ["whisper"]})}))
     history.archive(connection, "old@v1.0.0", "Consent was withdrawn")
+    source = "projects/default/datasets/wide/versions/v1.0.0"
+    flow = definitions_pb2.Dataflow(spec_json=json.dumps({"keep": SCRIPT, "more": "x" * 6000}), inputs=[source])
+    datasets.push(connection, "narrow", datasets.Tables({"train": wide.select([0])}), dataflow=flow)
 
 
 def _elsewhere(connection: Connection, lake: Path) -> None:
@@ -288,6 +292,15 @@ async def test_a_version_whose_rows_are_elsewhere_says_where_until_there_is_a_co
     assert "price double" in said
 
 
+async def test_a_version_that_a_transformation_made_says_which_and_of_what(reader: httpx.AsyncClient) -> None:
+    page = await reader.get(f"{DATASETS}/narrow/versions/v1.0.0")
+    said = f'Transformation projects/default/datasets/wide/versions/v1.0.0 {{"keep": "{SCRIPT}", "more": "xxx'
+    assert said in text_of(page)
+    assert "<script" not in page.text
+    assert "x…" in page.text  # a specification can be a megabyte
+    assert "Transformation" not in (await reader.get(VERSION)).text
+
+
 async def test_a_version_without_a_profile_is_shown_instead_of_one(reader: httpx.AsyncClient) -> None:
     page = await reader.get(f"{ANIMALS}/versions/v1.0.0/profile")
     assert page.url.path == f"{ANIMALS}/versions/v1.0.0"
@@ -371,7 +384,7 @@ async def test_lists_are_json_a_page_at_a_time(reader: httpx.AsyncClient) -> Non
         token = page["next_page_token"]
         if not token:
             break
-    assert sorted(names) == ["animals", "empty", "old", "orders", "wide"]
+    assert sorted(names) == ["animals", "empty", "narrow", "old", "orders", "wide"]
 
 
 @pytest.mark.parametrize("query", ["page_size=-1", "page_size=x", "page_size=%D9%A3", "page_token=nonsense"])
