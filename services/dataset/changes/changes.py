@@ -12,12 +12,18 @@ from headwater import tree
 from headwater.names import BranchName, DatasetName, UploadName
 from services.dataset.changes.combine import Combined, RowMerge, Splits, choose, refused
 from services.dataset.changes.diff import SplitDiffer
-from services.dataset.changes.errors import CannotRevert, MergeConflict, SplitChanged, TooManyComparisons
+from services.dataset.changes.errors import (
+    CannotRevert,
+    MergeConflict,
+    NoRowsOfItsOwn,
+    SplitChanged,
+    TooManyComparisons,
+)
 from services.dataset.changes.model import Conflict, DiffPart, SplitDiff
 from services.dataset.changes.side import Side
 from services.dataset.changes.write import SplitWriter, Written, on_loop
 from services.dataset.datasets import read_schema
-from services.dataset.errors import NoRowsStored, SplitNotFound
+from services.dataset.errors import SplitNotFound
 from services.dataset.history.append import Appended, append_commit, forward_branch
 from services.dataset.history.graph import merge_base
 from services.dataset.history.model import Commit, Draft
@@ -90,7 +96,7 @@ class Changes:
 
         Raises:
             TooManyComparisons
-            What ``commit_named`` and ``commit_in`` raise; NoRowsStored, SplitNotFound
+            What ``commit_named`` and ``commit_in`` raise; NoRowsOfItsOwn, SplitNotFound
             ColumnNotFound: there is no such key column.
         """
         async with self._store.transaction() as tx:
@@ -122,7 +128,7 @@ class Changes:
         Raises:
             BranchMoved: while this was being worked out.
             TooManyComparisons, MergeTooLarge
-            BranchNotFound, NoRowsStored, VersionArchived, VersionNotGreater, RequestIdReused
+            BranchNotFound, NoRowsOfItsOwn, VersionArchived, VersionNotGreater, RequestIdReused
         """
         async with self._store.transaction() as tx:
             if known := await self._replayed(tx, "MergeBranch", request):
@@ -137,7 +143,7 @@ class Changes:
                 return await self._remembered(tx, "MergeBranch", request, made)
             base = await tx.get_commit(request.dataset, base_id) if base_id else None
         three = _Three(
-            _named(_with_rows(base, request.source).splits) if base else {},
+            _named(_with_rows(base, str(base.name)).splits) if base else {},
             _named(_with_rows(head, str(request.branch)).splits),
             _named(_with_rows(source, request.source).splits),
         )
@@ -161,7 +167,7 @@ class Changes:
         three = _Three(
             _named(_with_rows(undone, request.source).splits),
             _named(_with_rows(head, str(request.branch)).splits),
-            _named(_with_rows(before, request.source).splits),
+            _named(_with_rows(before, str(before.name)).splits),
         )
         message = request.message or f"Revert {_short(request.source)}"
         return await self._commit("RevertCommit", request, three, [head.id], message)
@@ -170,7 +176,7 @@ class Changes:
         """Put the upload's changes onto the present head of its branch.
 
         Raises:
-            UploadNotFound, UploadNotOpen, BranchNotFound, NoRowsStored
+            UploadNotFound, UploadNotOpen, BranchNotFound, NoRowsOfItsOwn
             MergeConflict: and nothing has changed.
         """
         async with self._store.transaction() as tx:
@@ -182,7 +188,7 @@ class Changes:
             base = await tx.get_commit(upload.dataset, upload.target.base) if upload.target.base else None
             theirs = await splits_of(tx, upload)
         three = _Three(
-            _named(_with_rows(base, str(branch)).splits) if base else {},
+            _named(_with_rows(base, str(base.name)).splits) if base else {},
             _named(_with_rows(head, str(branch)).splits),
             _named(theirs),
         )
@@ -318,7 +324,7 @@ async def _head(tx: Transaction, branch: BranchName) -> Commit:
 
 def _with_rows(commit: Commit, name: str) -> Commit:
     if not commit.splits:
-        raise NoRowsStored(version=name)
+        raise NoRowsOfItsOwn(version=name)
     return commit
 
 

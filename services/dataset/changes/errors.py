@@ -1,6 +1,7 @@
 """What changes are refused for, by name."""
 
 from headwater.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from services.dataset.history.errors import HOW_TO_PUSH
 
 
 class MergeConflict(FailedPrecondition):
@@ -8,6 +9,13 @@ class MergeConflict(FailedPrecondition):
 
     reason = "MERGE_CONFLICT"
     text = "Both sides changed the same rows."
+
+
+class NoRowsOfItsOwn(FailedPrecondition):
+    """A version says where its rows are; a copy of them belongs to a checkpoint, and is read only."""
+
+    reason = "NO_ROWS_OF_ITS_OWN"
+    text = f"Only rows that were pushed are compared, merged and changed, and this version is a place. {HOW_TO_PUSH}"
 
 
 class MergeTooLarge(ResourceExhausted):

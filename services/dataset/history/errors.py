@@ -2,6 +2,11 @@
 
 from headwater.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
+HOW_TO_PUSH = (
+    "To have its rows as they are now: headwater dataset checkpoint create DATASET@VERSION NAME --copy --wait,"
+    " headwater dataset export DATASET@VERSION FOLDER, headwater dataset push DATASET FOLDER"
+)
+
 
 class CommitNotFound(NotFound):
     """The dataset has no such commit."""
@@ -105,7 +110,7 @@ class BaseHasNoRows(FailedPrecondition):
     """The commit's rows are somewhere else, so that none of its splits can be taken over."""
 
     reason = "BASE_HAS_NO_ROWS"
-    text = "The branch's head is a place, not rows: there are no splits to inherit."
+    text = f"The branch's head is a place, not rows: there are no splits to inherit. {HOW_TO_PUSH}"
 
 
 class InvalidDataflow(InvalidArgument):

@@ -19,9 +19,10 @@ from chassis.testing import StartService
 from headwater import datasets
 from headwater.client import Connection
 from headwater.dataset.v1 import datastores_pb2, history_pb2, views_pb2
-from headwater.datasets import checkpoints, datastores, history
+from headwater.datasets import changes, checkpoints, datastores, history
 from headwater.datasets.catalog import history_stub
 from headwater.errors import Aborted, HeadwaterError, NotFound
+from headwater.files import Source
 from services.dataset.__main__ import build
 from services.dataset.settings import Settings
 from tests.integration.dataset.conftest import ConnectTo
@@ -135,6 +136,42 @@ async def test_the_copy_of_a_place_is_split_and_without_one_it_is_said_how_to_ma
             "checkpoint": copy.name,
         }
         assert list(flow.inputs) == [datasets.get_version(admin, "d").name]
+
+    await asyncio.to_thread(story)
+
+
+async def test_a_place_is_not_compared_or_changed_and_what_is_advised_instead_helps(
+    admin: Connection, lake: Path, tmp_path: Path
+) -> None:
+    """A copy alone would change nothing: it belongs to a checkpoint."""
+    (lake / "n.parquet").write_bytes(parquet({"n": [1, 2, 3]}))
+
+    def change() -> None:
+        with changes.edit(admin, "d") as edit:
+            edit.replace("train", 0, 1, pa.table({"n": [7]}))
+
+    def refused(work: Callable[[], object], reason: str) -> None:
+        with pytest.raises(HeadwaterError, match="headwater dataset export DATASET@VERSION FOLDER") as refusal:
+            work()
+        assert refusal.value.reason == reason
+
+    def story() -> None:
+        datastores.create(admin, "lake", folder(lake))
+        datastores.link(admin, "d", "lake", path="n.parquet")
+        history.create_branch(admin, "d", "side")
+        for name in ("d", "side"):
+            datastores.link(admin, "d", "lake", path="", branch="main" if name == "d" else name, message=name)
+        copy = checkpoints.create(admin, "d", "copy", materialize=True)
+        checkpoints.wait(admin, copy.name, timeout_s=60, interval_s=0.05)
+        refused(lambda: changes.diff(admin, "d@v1.0.0", "d@v1.1.0"), "NO_ROWS_OF_ITS_OWN")
+        refused(lambda: changes.merge(admin, "d", "side"), "NO_ROWS_OF_ITS_OWN")
+        refused(lambda: changes.revert(admin, "d", "v1.1.0"), "NO_ROWS_OF_ITS_OWN")
+        refused(change, "BASE_HAS_NO_ROWS")
+        datasets.export_version(admin, "d", tmp_path / "rows")
+        pushed = datasets.push(admin, "d", Source(tmp_path / "rows"))
+        change()
+        sums = changes.diff(admin, pushed.version.name, "d").splits
+        assert [(each.split, each.changed + each.added, each.removed) for each in sums] == [("train", 1, 1)]
 
     await asyncio.to_thread(story)
 
