@@ -1,4 +1,4 @@
-"""The how-to pages about reading and proving, run as they are written, against a dataset service on other ports."""
+"""The how-to pages, run as they are written, against a dataset service on other ports."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,12 @@ import pytest
 from headwater.client import Connection, Endpoints
 from tests.e2e.documents import Block, sections
 
-PAGES = ["docs/how-to/read-with-pyarrow.md", "docs/how-to/train-from-a-dataset.md", "docs/how-to/prove-a-row.md"]
+PAGES = [
+    "docs/how-to/read-with-pyarrow.md",
+    "docs/how-to/train-from-a-dataset.md",
+    "docs/how-to/change-a-dataset.md",
+    "docs/how-to/prove-a-row.md",
+]
 
 
 @pytest.fixture
