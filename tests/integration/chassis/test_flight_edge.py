@@ -311,6 +311,8 @@ class Doing(Numbers):
 
     def action(self, call: FlightCall, name: str, body: bytes) -> Iterable[bytes]:
         yield body
+        if body == b"boom":
+            raise ValueError(SECRET)
         yield str(call.is_local).encode()
 
 
@@ -335,7 +337,9 @@ async def test_actions_are_advertised_and_no_others_are_done(
         assert await asyncio.to_thread(do, place) == [b"body", b"True"]
     with flight.FlightClient(f"grpc+unix://{socket}") as client:
         error = await refused(lambda: list(client.do_action(("wherever", b""), options())))
-    assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "UNKNOWN_ACTION")
+        assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "UNKNOWN_ACTION")
+        error = await refused(lambda: list(client.do_action(("whereabouts", b"boom"), options())))
+        assert error.reason == "INTERNAL"
 
 
 async def test_the_caller_and_the_trace_reach_the_event_loop(client: flight.FlightClient, options: Options) -> None:
@@ -417,6 +421,44 @@ async def test_what_only_other_clients_call_is_refused_in_our_words(
     assert (await asyncio.to_thread(call)).code is Code.UNAUTHENTICATED
     error = await asyncio.to_thread(call, ("authorization", f"Bearer {token_for(Role.READER)}"))
     assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "UNIMPLEMENTED")
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["GetFlightInfo", "GetSchema", "DoGet", "DoPut", "DoExchange", "ListFlights", "ListActions", "DoAction", "Nothing"],
+)
+async def test_requests_that_no_client_sends_tell_nothing_of_the_inside(
+    numbers: Service, token_for: TokenFor, method: str
+) -> None:
+    """Promise 16: whoever refuses them, Arrow or a hook, says so in a short sentence."""
+    malformed = {
+        "no protobuf": b"\xff" * 6,
+        "an unknown kind of descriptor": b"\x08\x4d",
+        "a path that is no text": b"\x08\x01\x1a\x02\xff\xfe",
+        "an action that is no text": b"\x0a\x02\xff\xfe",
+        "data without a descriptor": b"\x12\x08\x00\x00\x00\x01\x00\x00\x00\x01",
+        "a schema that is none": b"\x0a\x02\x08\x02\x12\x08\x00\x00\x00\x01\x00\x00\x00\x01",
+    }
+
+    def told(request: bytes) -> tuple[bool, str]:
+        """Whether it was refused, and all that was said."""
+        with grpc.insecure_channel(f"127.0.0.1:{numbers.flight_port}") as channel:
+            calls: Any = channel.stream_stream(f"/arrow.flight.protocol.FlightService/{method}")
+            headers = [("authorization", f"Bearer {token_for(Role.ADMIN)}")]
+            answers = calls(iter([request]), metadata=headers, timeout=20)
+            try:
+                return False, repr(list(answers))
+            except grpc.RpcError:
+                return True, f"{answers.code()} {answers.details()} {answers.trailing_metadata()}"
+
+    refusals = 0
+    for kind, request in malformed.items():
+        is_refused, said = await asyncio.to_thread(told, request)
+        refusals += is_refused
+        inside = (*SECRET.split(), "Traceback", ".py", "pyarrow", "DEADLINE", "UNAUTHENTICATED")
+        assert not any(word in said for word in inside), f"{kind}: {said}"
+        assert len(said) < 1000, f"{kind}: {said}"
+    assert refusals >= 1
 
 
 async def test_tickets_that_are_random_changed_foreign_expired_or_huge_are_refused(
