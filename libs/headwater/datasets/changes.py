@@ -47,7 +47,8 @@ class MergeConflict(FailedPrecondition):
         self.count = answer.conflict_count
         first = answer.conflicts[0]
         where = first.detail or f"row {first.base_row:,}{f' with the key {first.key_json}' if first.key_json else ''}"
-        super().__init__(f"{self.count:,} conflicts; the first in {first.split}: {where}.", conflicts=self.count)
+        counted = "1 conflict" if self.count == 1 else f"{self.count:,} conflicts; the first"
+        super().__init__(f"{counted} in {first.split}: {where}.", conflicts=self.count)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
