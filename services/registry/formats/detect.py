@@ -4,11 +4,30 @@ A file whose first byte is 0x08 may be ONNX, or safetensors with a header length
 so safetensors is asked first, and ONNX is believed only when its whole outer structure holds (features.md, X-13).
 """
 
-import mmap
 from pathlib import Path
+from typing import Protocol
 
 from services.registry.formats import onnx, safetensors
+from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
+
+
+class Reader(Protocol):
+    """What a module that reads a format has."""
+
+    def fits(self, content: Content) -> bool:
+        """Whether the content is of this format, or so much like it that what is wrong should be said."""
+
+    def read(self, content: Content) -> FileFacts:
+        """What the content says of itself.
+
+        Raises:
+            InvalidModelFile: it breaks a rule of the format.
+        """
+
+
+# In this order: a format that is told by a few bytes comes before one that is told by its structure.
+_READERS: tuple[Reader, ...] = (safetensors, onnx)
 
 
 def inspect(path: Path) -> FileFacts:
@@ -17,19 +36,14 @@ def inspect(path: Path) -> FileFacts:
     Raises:
         InvalidModelFile: it begins like a known format and then breaks its rules.
     """
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return FileFacts()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            return read(view)
+    return read(mapped(path))
 
 
-def read(content: memoryview) -> FileFacts:
-    """See :func:`inspect`, for content that is in memory already."""
-    if safetensors.fits(content):
-        return safetensors.read(content)
-    if onnx.fits(content):
-        return onnx.read(content)
+def read(content: Content) -> FileFacts:
+    """See :func:`inspect`, for content from anywhere."""
+    for reader in _READERS:
+        if reader.fits(content):
+            return reader.read(content)
     if safetensors.begins_like_it(content):
         return safetensors.read(content)  # says what is wrong with its length
     return FileFacts(format=Format.UNSPECIFIED)

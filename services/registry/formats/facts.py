@@ -26,15 +26,64 @@ class Format(enum.IntEnum):
     UNSPECIFIED = 0
     SAFETENSORS = 1
     ONNX = 2
+    PYTORCH = 3
+    PYTORCH_LEGACY = 4
+    TORCHSCRIPT = 5
+    TORCH_EXPORT = 6
+    SAFETENSORS_INDEX = 7
+    TENSORFLOW_SAVED_MODEL = 8
+    TENSORFLOW_VARIABLES = 9
+    KERAS = 10
+    HDF5 = 11
+    GGUF = 12
+    XGBOOST = 13
+    LIGHTGBM = 14
+    HUGGING_FACE_CONFIG = 15
+    HUGGING_FACE = 16
+    PICKLE = 17
+    TAR = 18
+    ZIP = 19
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor's name, type in Open Inference Protocol notation, and shape (-1 for a dimension that varies)."""
+    """A tensor's name, type in Open Inference Protocol notation, and shape (-1 for a dimension that varies).
+
+    ``begin`` and ``end`` are the bytes of its elements within the file; both are -1 where they do not lie there as they
+    are: compressed, in another file, or nowhere.
+    """
 
     name: str
     datatype: str
     shape: Sequence[int]
+    begin: int = -1
+    end: int = -1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layer:
+    """A named part of a model, and what kind it is as the file says: ``Conv2D``; empty where it does not say."""
+
+    name: str
+    kind: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Global:
+    """Something outside the file that a pickle would import, ``torch._utils._rebuild_tensor_v2``; whether it would also
+    be called, and whether it is one of those that only build tensors and plain containers."""
+
+    name: str
+    called: bool
+    safe: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Signature:
+    """What goes into a function of a model, and what comes out."""
+
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,14 +96,43 @@ class ExternalData:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file says of itself. ``inputs`` and ``outputs`` are empty for a format that has no graph."""
+    """What a file says of itself.
+
+    Attributes:
+        format: what it is.
+        tensors: its weights, by name.
+        inputs, outputs: of the function that serves; empty for a format that has no graph.
+        signatures: all functions, where a file has several.
+        properties: free texts: producer, description and the like.
+        external: what it expects in other files.
+        framework, framework_version: what wrote it, ``pytorch``, ``2.13.0``; empty where it does not say.
+        architecture: for example ``BertForMaskedLM``; empty where it does not say.
+        layers: its parts in their order.
+        operators: how often each operator is used.
+        opsets: version of each operator set.
+        globals: all that its pickles would import.
+        code: what it brings that a loader would execute: ``code/__torch__.py``, ``Lambda layer "scale"``.
+        problems: what makes it unsafe to load, for people; a file with any is stored, marked, and never served.
+        members: the files within an archive, by path.
+    """
 
     format: Format = Format.UNSPECIFIED
     tensors: Sequence[Tensor] = ()
     inputs: Sequence[Tensor] = ()
     outputs: Sequence[Tensor] = ()
+    signatures: Mapping[str, Signature] = dataclasses.field(default_factory=dict)
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
     external: Sequence[ExternalData] = ()
+    framework: str = ""
+    framework_version: str = ""
+    architecture: str = ""
+    layers: Sequence[Layer] = ()
+    operators: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    opsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    globals: Sequence[Global] = ()
+    code: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    members: Mapping[str, "FileFacts"] = dataclasses.field(default_factory=dict)
 
     @property
     def parameter_count(self) -> int:

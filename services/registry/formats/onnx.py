@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.registry.formats.content import Content
 from services.registry.formats.facts import (
     MAX_TENSORS,
     ExternalData,
@@ -54,10 +55,10 @@ class _Findings:
     node_count: int = 0
 
 
-def fits(content: memoryview) -> bool:
+def fits(content: Content) -> bool:
     """Whether the content as a whole has the outer structure of a ModelProto: an IR version and a graph."""
     try:
-        reader = Reader(content, _MAX_OUTER_FIELDS)
+        reader = Reader(content.read(0, content.size), _MAX_OUTER_FIELDS)
         seen = dict(reader.fields(reader.whole()))
     except Malformed:
         return False
@@ -65,15 +66,15 @@ def fits(content: memoryview) -> bool:
     return isinstance(version, int) and 0 < version < 2**31 and isinstance(graph, Span)
 
 
-def read(content: memoryview) -> FileFacts:
+def read(content: Content) -> FileFacts:
     """What the model says of itself.
 
     Raises:
         InvalidModelFile: it breaks a rule of the format, nests too deep, or names a file outside the version.
     """
-    if len(content) > MAX_BYTES:
-        raise _invalid(f"it has {len(content)} bytes, more than a protobuf message can ({MAX_BYTES})")
-    reader = Reader(content)
+    if content.size > MAX_BYTES:
+        raise _invalid(f"it has {content.size} bytes, more than a protobuf message can ({MAX_BYTES})")
+    reader = Reader(content.read(0, content.size))
     try:
         properties = _properties(reader)
         findings = _walk(reader)

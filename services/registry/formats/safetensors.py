@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from services.registry.formats.content import Content
 from services.registry.formats.facts import MAX_INT64, MAX_TENSORS, FileFacts, Format, InvalidModelFile, Tensor
 
 MAX_HEADER_BYTES = 100_000_000
@@ -58,23 +59,23 @@ class _Entry(NamedTuple):
     tensor: Tensor
 
 
-def fits(content: memoryview) -> bool:
+def fits(content: Content) -> bool:
     """Whether the content has a header of a possible length that begins as JSON."""
     if not begins_like_it(content):
         return False
-    return 2 <= _header_bytes(content) <= min(MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES)
+    return 2 <= _header_bytes(content) <= min(MAX_HEADER_BYTES, content.size - _LENGTH_BYTES)
 
 
-def begins_like_it(content: memoryview) -> bool:
+def begins_like_it(content: Content) -> bool:
     """Whether the ninth byte opens a JSON object, after eight that are not simply text."""
-    if len(content) < _LENGTH_BYTES + 2:
+    if content.size < _LENGTH_BYTES + 2:
         return False
-    start = bytes(content[: _LENGTH_BYTES + 2])
+    start = bytes(content.read(0, _LENGTH_BYTES + 2))
     opens = start[8:9] == b"{" and start[9:10] in b'"} \t\r\n'
     return opens and any(byte < 32 or byte > 126 for byte in start[:_LENGTH_BYTES].translate(None, b"\t\r\n"))
 
 
-def read(content: memoryview) -> FileFacts:
+def read(content: Content) -> FileFacts:
     """What the header says.
 
     Raises:
@@ -83,11 +84,11 @@ def read(content: memoryview) -> FileFacts:
     header_bytes = _header_bytes(content)
     if header_bytes > MAX_HEADER_BYTES:
         raise _invalid(f"the header would be {header_bytes} bytes long, more than {MAX_HEADER_BYTES}")
-    data_bytes = len(content) - _LENGTH_BYTES - header_bytes
+    data_bytes = content.size - _LENGTH_BYTES - header_bytes
     if data_bytes < 0:
         raise _invalid(f"the header would be {header_bytes} bytes long, more than the file")
     try:
-        header = str(content[_LENGTH_BYTES : _LENGTH_BYTES + header_bytes], "utf-8")
+        header = str(content.read(_LENGTH_BYTES, header_bytes), "utf-8")
     except UnicodeDecodeError as error:
         raise _invalid("the header is not UTF-8") from error
     properties: dict[str, str] = {}
@@ -108,8 +109,8 @@ def read(content: memoryview) -> FileFacts:
     return FileFacts(Format.SAFETENSORS, tensors=[entry.tensor for entry in entries], properties=properties)
 
 
-def _header_bytes(content: memoryview) -> int:
-    return int.from_bytes(content[:_LENGTH_BYTES], "little")
+def _header_bytes(content: Content) -> int:
+    return int.from_bytes(content.read(0, _LENGTH_BYTES), "little")
 
 
 def _members(header: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from services.registry.formats import Format, InvalidModelFile
+from services.registry.formats.content import MemoryContent
 from services.registry.formats.detect import inspect, read
 from services.registry.formats.onnx import MAX_BYTES
 from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
@@ -27,7 +28,7 @@ _TENSORS = {
 
 def test_a_model_tells_its_ends_weights_and_origin() -> None:
     """R-15."""
-    facts = read(memoryview(linear_model(4, 3)))
+    facts = read(MemoryContent(linear_model(4, 3)))
     assert facts.format is Format.ONNX
     assert [(each.name, each.datatype, each.shape) for each in facts.inputs] == [("x", "FP32", (-1, 4))]
     assert [(each.name, each.datatype, each.shape) for each in facts.outputs] == [("y", "FP32", (-1, 3))]
@@ -60,7 +61,7 @@ def test_every_initializer_is_told(tensors: list[tuple[str, list[int], bool]]) -
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             tensor = helper.make_tensor(f"t{number}", kind, shape, array.flatten().tolist())
         model.graph.initializer.append(tensor)
-    facts = read(memoryview(model.SerializeToString()))
+    facts = read(MemoryContent(model.SerializeToString()))
     assert [(tensor.datatype, list(tensor.shape)) for tensor in facts.tensors[1:]] == [
         (datatype, shape) for datatype, shape, _ in tensors
     ]
@@ -69,13 +70,13 @@ def test_every_initializer_is_told(tensors: list[tuple[str, list[int], bool]]) -
 def test_up_to_ir_version_3_weights_are_no_inputs() -> None:
     model = linear(4, 3, ir_version=3)
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
-    assert [each.name for each in read(memoryview(model.SerializeToString())).inputs] == ["x"]
+    assert [each.name for each in read(MemoryContent(model.SerializeToString())).inputs] == ["x"]
 
 
 def test_an_end_that_is_no_tensor_has_no_type() -> None:
     model = linear(4, 3)
     model.graph.output.append(helper.make_tensor_sequence_value_info("z", TensorProto.FLOAT, None))
-    assert read(memoryview(model.SerializeToString())).outputs[1].datatype == ""
+    assert read(MemoryContent(model.SerializeToString())).outputs[1].datatype == ""
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_data_from_outside_the_version_is_refused(location: str) -> None:
     model = linear(4, 3)
     model.graph.initializer.append(external_tensor(location))
     with pytest.raises(InvalidModelFile, match="which is no file here"):
-        read(memoryview(model.SerializeToString()))
+        read(MemoryContent(model.SerializeToString()))
 
 
 def _hidden(where: str, tensor: TensorProto) -> ModelProto:
@@ -112,8 +113,10 @@ def _hidden(where: str, tensor: TensorProto) -> ModelProto:
 @pytest.mark.parametrize("where", ["constant", "subgraph", "function", "sparse", "training"])
 def test_data_from_outside_is_refused_wherever_a_tensor_hides(where: str) -> None:
     with pytest.raises(InvalidModelFile, match="which is no file here"):
-        read(memoryview(_hidden(where, external_tensor("../weights")).SerializeToString()))
-    inside = read(memoryview(_hidden(where, external_tensor("weights", offset="8", length="16")).SerializeToString()))
+        read(MemoryContent(_hidden(where, external_tensor("../weights")).SerializeToString()))
+    inside = read(
+        MemoryContent(_hidden(where, external_tensor("weights", offset="8", length="16")).SerializeToString())
+    )
     assert [(each.location, each.end) for each in inside.external] == [("weights", 24)]
 
 
@@ -128,7 +131,7 @@ def test_graphs_that_nest_without_end_are_refused() -> None:
         inner = b"\x0a" + _size(node) + node
     model = b"\x08\x0a" + b"\x3a" + _size(inner) + inner
     with pytest.raises(InvalidModelFile, match="nests deeper"):
-        read(memoryview(model))
+        read(MemoryContent(model))
 
 
 def _size(content: bytes) -> bytes:
@@ -165,13 +168,13 @@ def _broken(**changes: object) -> bytes:
 )
 def test_a_tensor_that_breaks_a_rule_is_refused(content: bytes, why: str) -> None:
     with pytest.raises(InvalidModelFile, match=why):
-        read(memoryview(content))
+        read(MemoryContent(content))
 
 
 def test_weights_are_not_read_into_memory() -> None:
     content = memoryview(linear_model(2048, 2048))  # 16 MiB
     tracemalloc.start()
-    assert read(content).parameter_count == 2048**2
+    assert read(MemoryContent(content)).parameter_count == 2048**2
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**20
@@ -199,7 +202,7 @@ def test_a_changed_model_is_read_or_refused(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(content)))
     for changed in (bytes(content), bytes(content[:cut])):
         try:
-            read(memoryview(changed))
+            read(MemoryContent(changed))
         except InvalidModelFile:
             continue
 
@@ -207,4 +210,4 @@ def test_a_changed_model_is_read_or_refused(data: st.DataObject) -> None:
 @given(st.binary(max_size=200))
 def test_noise_is_of_no_format_or_refused(noise: bytes) -> None:
     with contextlib.suppress(InvalidModelFile):
-        read(memoryview(noise))
+        read(MemoryContent(noise))

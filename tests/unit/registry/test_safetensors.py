@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from services.registry.formats import Format, InvalidModelFile
+from services.registry.formats.content import MemoryContent
 from services.registry.formats.detect import read
 from tests.unit.registry.safetensors_files import safetensors, with_header, with_length
 
@@ -37,7 +38,7 @@ def test_what_the_reference_writes_is_read(tensors: dict[str, tuple[str, list[in
     """R-16, against the published implementation as the oracle."""
     assume(tensors or metadata)  # safetensors 0.8 writes what it cannot read when there is neither
     arrays = {name: np.zeros(shape, _DTYPES[datatype]) for name, (datatype, shape) in tensors.items()}
-    facts = read(memoryview(save(arrays, metadata=metadata)))
+    facts = read(MemoryContent(save(arrays, metadata=metadata)))
     assert facts.format is Format.SAFETENSORS
     told = {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in facts.tensors}
     assert told == {name: (datatype, shape) for name, (datatype, shape) in tensors.items()}
@@ -50,14 +51,14 @@ def test_counters_and_masks_are_no_parameters() -> None:
         "steps": np.zeros(7, np.int64),
         "mask": np.zeros(5, np.bool_),
     }
-    assert read(memoryview(save(arrays))).parameter_count == 6
+    assert read(MemoryContent(save(arrays))).parameter_count == 6
 
 
 def test_a_header_length_that_begins_with_08_is_no_onnx() -> None:
     """X-13: one safetensors file in 32 begins like an ONNX model does."""
     content = with_header(json.dumps({"__metadata__": {"pad": ""}}).replace('""', f'"{"x" * (0x108 - 29)}"'))
     assert content[0] == 0x08
-    assert read(memoryview(content)).format is Format.SAFETENSORS
+    assert read(MemoryContent(content)).format is Format.SAFETENSORS
 
 
 def _tensor(dtype: Any = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
@@ -108,14 +109,14 @@ _ATTACKS = {
 @pytest.mark.parametrize("content", _ATTACKS.values(), ids=_ATTACKS)
 def test_what_breaks_a_rule_is_refused_with_a_sentence(content: bytes) -> None:
     with pytest.raises(InvalidModelFile, match=r"^Not a valid safetensors file: .+\.$"):
-        read(memoryview(content))
+        read(MemoryContent(content))
 
 
 def test_a_header_of_too_many_tensors_is_refused() -> None:
     entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
     content = with_header("{" + ",".join(f'"{number}":{entry}' for number in range(100_001)) + "}")
     with pytest.raises(InvalidModelFile, match="more than 100000 tensors"):
-        read(memoryview(content))
+        read(MemoryContent(content))
 
 
 @pytest.mark.parametrize("bomb", ["[[]" + ",[]" * 3_000_000 + "]", '{"dtype":"' + "F" * 10_000_000 + '"}'])
@@ -124,7 +125,7 @@ def test_a_header_that_would_blow_up_is_refused_in_little_memory(bomb: str) -> N
     content = with_header(f'{{"a":{bomb}}}')
     tracemalloc.start()
     with pytest.raises(InvalidModelFile, match="not JSON, or too long a part of it"):
-        read(memoryview(content))
+        read(MemoryContent(content))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * len(content)
@@ -134,7 +135,7 @@ def test_a_header_that_would_blow_up_is_refused_in_little_memory(bomb: str) -> N
 def test_any_header_is_read_or_refused(noise: bytes) -> None:
     content = memoryview(len(noise).to_bytes(8, "little") + b"{" + noise[1:])
     try:
-        facts = read(content)
+        facts = read(MemoryContent(content))
     except InvalidModelFile:
         return
     assert facts.format in (Format.SAFETENSORS, Format.UNSPECIFIED)
@@ -145,4 +146,4 @@ def test_a_changed_byte_never_escapes_as_another_error(position: int, byte: int)
     content = bytearray(safetensors(weight=(3, 4), bias=(4,)))
     content[position % len(content)] = byte
     with contextlib.suppress(InvalidModelFile):
-        read(memoryview(bytes(content)))
+        read(MemoryContent(bytes(content)))
