@@ -1,0 +1,29 @@
+"""The tables, as the newest migration leaves them (a test compares the two)."""
+
+from services.registry.tables.artifacts import artifacts
+from services.registry.tables.columns import metadata
+from services.registry.tables.events import events
+from services.registry.tables.lineage import lineage_edges, lineage_nodes
+from services.registry.tables.models import model_aliases, models, objectives
+from services.registry.tables.projects import projects
+from services.registry.tables.runs import latest_metrics, metric_points, runs
+from services.registry.tables.versions import model_files, model_version_metrics, model_versions, stage_transitions
+
+__all__ = [
+    "artifacts",
+    "events",
+    "latest_metrics",
+    "lineage_edges",
+    "lineage_nodes",
+    "metadata",
+    "metric_points",
+    "model_aliases",
+    "model_files",
+    "model_version_metrics",
+    "model_versions",
+    "models",
+    "objectives",
+    "projects",
+    "runs",
+    "stage_transitions",
+]
