@@ -17,7 +17,7 @@ from services.registry.formats.facts import (
     InvalidModelFile,
     Tensor,
 )
-from services.registry.formats.onnx_tensor import MAX_NAME, MAX_RANK, TYPES, read_entry, read_tensor
+from services.registry.formats.onnx.tensor import MAX_NAME, MAX_RANK, TYPES, read_entry, read_tensor
 from services.registry.formats.wire import Malformed, Reader, Span, signed
 
 MAX_BYTES = 2**31 - 1  # what one protobuf message can hold
