@@ -249,6 +249,43 @@ class RunName(ResourceName):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RunArtifactName(ResourceName):
+    """Something that a run made."""
+
+    pattern = "projects/{project}/runs/{run}/artifacts/{artifact}"
+    project: str
+    run: str
+    artifact: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExperimentName(ResourceName):
+    """Runs that belong together."""
+
+    pattern = "projects/{project}/experiments/{experiment}"
+    project: str
+    experiment: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoggedModelName(ResourceName):
+    """A model that a run made, before it is registered as a version."""
+
+    pattern = "projects/{project}/loggedModels/{logged_model}"
+    project: str
+    logged_model: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArtifactUploadName(ResourceName):
+    """Bytes on their way in."""
+
+    pattern = "projects/{project}/artifactUploads/{artifact_upload}"
+    project: str
+    artifact_upload: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ArtifactName(ResourceName):
     """Immutable bytes, named by their SHA-256 in lower-case hex."""
 

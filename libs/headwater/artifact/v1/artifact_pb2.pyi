@@ -218,6 +218,8 @@ class Run(_message.Message):
         """It ended with an error."""
         STATE_CANCELLED: Run._State.ValueType  # 4
         """It was stopped."""
+        STATE_SCHEDULED: Run._State.ValueType  # 5
+        """It waits to begin; it can be ended, or begun by its first metrics."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """How far a run has come."""
@@ -232,6 +234,31 @@ class Run(_message.Message):
     """It ended with an error."""
     STATE_CANCELLED: Run.State.ValueType  # 4
     """It was stopped."""
+    STATE_SCHEDULED: Run.State.ValueType  # 5
+    """It waits to begin; it can be ended, or begun by its first metrics."""
+
+    class _Lifecycle:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LifecycleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Run._Lifecycle.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LIFECYCLE_UNSPECIFIED: Run._Lifecycle.ValueType  # 0
+        """Not known."""
+        LIFECYCLE_ACTIVE: Run._Lifecycle.ValueType  # 1
+        """In default lists."""
+        LIFECYCLE_ARCHIVED: Run._Lifecycle.ValueType  # 2
+        """Kept for history: not in default lists, and it takes no more metrics."""
+
+    class Lifecycle(_Lifecycle, metaclass=_LifecycleEnumTypeWrapper):
+        """Whether a run is in use."""
+
+    LIFECYCLE_UNSPECIFIED: Run.Lifecycle.ValueType  # 0
+    """Not known."""
+    LIFECYCLE_ACTIVE: Run.Lifecycle.ValueType  # 1
+    """In default lists."""
+    LIFECYCLE_ARCHIVED: Run.Lifecycle.ValueType  # 2
+    """Kept for history: not in default lists, and it takes no more metrics."""
 
     @_typing.final
     class AnnotationsEntry(_message.Message):
@@ -314,6 +341,48 @@ class Run(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class MetricSummariesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___MetricSummary: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___MetricSummary | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class LatestObjectsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -331,6 +400,17 @@ class Run(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     JOB_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    CHILD_RUNS_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_FIELD_NUMBER: _builtins.int
+    METRIC_SUMMARIES_FIELD_NUMBER: _builtins.int
+    LATEST_OBJECTS_FIELD_NUMBER: _builtins.int
+    DATA_INPUTS_FIELD_NUMBER: _builtins.int
+    MODEL_INPUTS_FIELD_NUMBER: _builtins.int
+    MODEL_OUTPUTS_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/runs/{run}`."""
     description: _builtins.str
@@ -347,6 +427,12 @@ class Run(_message.Message):
     """Why it failed, for people; empty otherwise."""
     job: _builtins.str
     """The resource name of the job that executes it; empty for a run logged by hand."""
+    experiment: _builtins.str
+    """The experiment that it belongs to, `projects/{project}/experiments/{experiment}`; `experiments/default` when unset."""
+    lifecycle: Global___Run.Lifecycle.ValueType
+    """Whether it is in use."""
+    etag: _builtins.str
+    """Changes whenever the run changes, but for its metrics."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -383,6 +469,38 @@ class Run(_message.Message):
     def latest_metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The last value of each metric."""
 
+    @_builtins.property
+    def child_runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs that it started, as resource names; told by GetRun, at most 1,000 (M-31)."""
+
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Resource names of other runs and objects that it refers to (M-30)."""
+
+    @_builtins.property
+    def metric_summaries(self) -> _containers.MessageMap[_builtins.str, Global___MetricSummary]:
+        """Last, smallest and largest value of each metric."""
+
+    @_builtins.property
+    def latest_objects(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
+        """The last array or object of each metric that has them (M-33)."""
+
+    @_builtins.property
+    def data_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunDataInput]:
+        """The data that it read, as logged by it."""
+
+    @_builtins.property
+    def model_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
+        """The models that it read."""
+
+    @_builtins.property
+    def model_outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
+        """The models that it made."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it changed last."""
+
     def __init__(
         self,
         *,
@@ -403,14 +521,167 @@ class Run(_message.Message):
         created_by: _builtins.str = ...,
         failure: _builtins.str = ...,
         job: _builtins.str = ...,
+        experiment: _builtins.str = ...,
+        child_runs: _abc.Iterable[_builtins.str] | None = ...,
+        references: _abc.Iterable[_builtins.str] | None = ...,
+        lifecycle: Global___Run.Lifecycle.ValueType = ...,
+        metric_summaries: _abc.Mapping[_builtins.str, Global___MetricSummary] | None = ...,
+        latest_objects: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+        data_inputs: _abc.Iterable[Global___RunDataInput] | None = ...,
+        model_inputs: _abc.Iterable[Global___RunModel] | None = ...,
+        model_outputs: _abc.Iterable[Global___RunModel] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "id", b"id", "project", b"project", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "id", b"id", "project", b"project", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "artifacts", b"artifacts", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "end_time", b"end_time", "failure", b"failure", "id", b"id", "job", b"job", "latest_metrics", b"latest_metrics", "name", b"name", "parameters", b"parameters", "parent_run", b"parent_run", "project", b"project", "start_time", b"start_time", "state", b"state", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "artifacts", b"artifacts", "child_runs", b"child_runs", "created_by", b"created_by", "data_inputs", b"data_inputs", "description", b"description", "display_name", b"display_name", "end_time", b"end_time", "etag", b"etag", "experiment", b"experiment", "failure", b"failure", "id", b"id", "job", b"job", "latest_metrics", b"latest_metrics", "latest_objects", b"latest_objects", "lifecycle", b"lifecycle", "metric_summaries", b"metric_summaries", "model_inputs", b"model_inputs", "model_outputs", b"model_outputs", "name", b"name", "parameters", b"parameters", "parent_run", b"parent_run", "project", b"project", "references", b"references", "start_time", b"start_time", "state", b"state", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class MetricSummary(_message.Message):
+    """What is known of one metric of a run without its history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_FIELD_NUMBER: _builtins.int
+    LAST_STEP_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    POINT_COUNT_FIELD_NUMBER: _builtins.int
+    last: _builtins.float
+    """The value with the highest step, of those the latest in time."""
+    last_step: _builtins.int
+    """The step of `last`."""
+    minimum: _builtins.float
+    """The smallest value that is a number."""
+    maximum: _builtins.float
+    """The largest value that is a number."""
+    point_count: _builtins.int
+    """How many points there are."""
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """When `last` was measured."""
+
+    def __init__(
+        self,
+        *,
+        last: _builtins.float = ...,
+        last_step: _builtins.int = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        minimum: _builtins.float = ...,
+        maximum: _builtins.float = ...,
+        point_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "last_step", b"last_step", "last_time", b"last_time", "maximum", b"maximum", "minimum", b"minimum", "point_count", b"point_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricSummary: _TypeAlias = MetricSummary  # noqa: Y015
+
+@_typing.final
+class RunDataInput(_message.Message):
+    """Data that a run read, described by whoever logged it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    DATASET_VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A name for people."""
+    digest: _builtins.str
+    """A digest in the notation of whoever computed it; with the name it tells one input from another."""
+    source_type: _builtins.str
+    """What kind of place `source` is, for example `s3` or `headwater`."""
+    source: _builtins.str
+    """Where it is, in the notation of that kind."""
+    schema: _builtins.str
+    """Its columns, in the notation of whoever logged it."""
+    profile: _builtins.str
+    """Its statistics, in the same way."""
+    dataset_version: _builtins.str
+    """The dataset version that it is, where it is one of Headwater's."""
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For example `context`: `training`."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        source_type: _builtins.str = ...,
+        source: _builtins.str = ...,
+        schema: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        dataset_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version", "digest", b"digest", "name", b"name", "profile", b"profile", "schema", b"schema", "source", b"source", "source_type", b"source_type", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunDataInput: _TypeAlias = RunDataInput  # noqa: Y015
+
+@_typing.final
+class RunModel(_message.Message):
+    """A model that a run read or made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """`projects/{project}/loggedModels/{logged_model}`, or a model version."""
+    step: _builtins.int
+    """The step at which it was made."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunModel: _TypeAlias = RunModel  # noqa: Y015
 
 @_typing.final
 class ArtifactConnection(_message.Message):
@@ -513,6 +784,8 @@ class ArtifactMetadata(_message.Message):
     EXECUTABLE_METADATA_FIELD_NUMBER: _builtins.int
     MODEL_METADATA_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def data_metadata(self) -> Global___DataMetadata:
         """Data."""
@@ -529,6 +802,14 @@ class ArtifactMetadata(_message.Message):
     def run(self) -> Global___Run:
         """A run, which ties what went in to what came out."""
 
+    @_builtins.property
+    def deployment(self) -> Global___DeploymentMetadata:
+        """A deployment of a model."""
+
+    @_builtins.property
+    def receipt(self) -> Global___ReceiptMetadata:
+        """Answers that were given, as one receipt or a batch of them."""
+
     def __init__(
         self,
         *,
@@ -536,16 +817,156 @@ class ArtifactMetadata(_message.Message):
         executable_metadata: Global___ExecutableMetadata | None = ...,
         model_metadata: Global___ModelMetadata | None = ...,
         run: Global___Run | None = ...,
+        deployment: Global___DeploymentMetadata | None = ...,
+        receipt: Global___ReceiptMetadata | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data_metadata", b"data_metadata", "executable_metadata", b"executable_metadata", "metadata", b"metadata", "model_metadata", b"model_metadata", "run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_metadata", b"data_metadata", "deployment", b"deployment", "executable_metadata", b"executable_metadata", "metadata", b"metadata", "model_metadata", b"model_metadata", "receipt", b"receipt", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_metadata", b"data_metadata", "executable_metadata", b"executable_metadata", "metadata", b"metadata", "model_metadata", b"model_metadata", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_metadata", b"data_metadata", "deployment", b"deployment", "executable_metadata", b"executable_metadata", "metadata", b"metadata", "model_metadata", b"model_metadata", "receipt", b"receipt", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_metadata: _TypeAlias = _typing.Literal["data_metadata", "executable_metadata", "model_metadata", "run"]  # noqa: Y015
+    _WhichOneofReturnType_metadata: _TypeAlias = _typing.Literal["data_metadata", "executable_metadata", "model_metadata", "run", "deployment", "receipt"]  # noqa: Y015
     _WhichOneofArgType_metadata: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_metadata) -> _WhichOneofReturnType_metadata | None: ...
 
 Global___ArtifactMetadata: _TypeAlias = ArtifactMetadata  # noqa: Y015
+
+@_typing.final
+class DeploymentMetadata(_message.Message):
+    """A deployment, as a node of the lineage graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AnnotationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `projects/{project}/deployments/{deployment}`."""
+    description: _builtins.str
+    """Free text, at most 32 KiB."""
+    @_builtins.property
+    def id(self) -> Global___UUID:
+        """System-made, unique and immutable."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset while it serves."""
+
+    @_builtins.property
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Free key-value pairs."""
+
+    def __init__(
+        self,
+        *,
+        id: Global___UUID | None = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeploymentMetadata: _TypeAlias = DeploymentMetadata  # noqa: Y015
+
+@_typing.final
+class ReceiptMetadata(_message.Message):
+    """Answers that were given, as a node of the lineage graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AnnotationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ANSWER_COUNT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `projects/{project}/inferenceRecords/{record}`."""
+    answer_count: _builtins.int
+    """How many answers it stands for."""
+    digest: _builtins.str
+    """`sha256:` and 64 hex digits over the receipt."""
+    @_builtins.property
+    def id(self) -> Global___UUID:
+        """System-made, unique and immutable."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first of them was given."""
+
+    @_builtins.property
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Free key-value pairs."""
+
+    def __init__(
+        self,
+        *,
+        id: Global___UUID | None = ...,
+        name: _builtins.str = ...,
+        answer_count: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "answer_count", b"answer_count", "create_time", b"create_time", "digest", b"digest", "id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiptMetadata: _TypeAlias = ReceiptMetadata  # noqa: Y015
 
 @_typing.final
 class DataMetadata(_message.Message):
@@ -694,6 +1115,33 @@ class ModelMetadata(_message.Message):
     STAGE_ARCHIVED: ModelMetadata.Stage.ValueType  # 4
     """Kept for history."""
 
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ModelMetadata._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ModelMetadata._State.ValueType  # 0
+        """Not known."""
+        STATE_ACTIVE: ModelMetadata._State.ValueType  # 1
+        """May be used."""
+        STATE_DEPRECATED: ModelMetadata._State.ValueType  # 2
+        """May be used, with a warning."""
+        STATE_ARCHIVED: ModelMetadata._State.ValueType  # 3
+        """May not be used for anything new; kept for history."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether a version may be used."""
+
+    STATE_UNSPECIFIED: ModelMetadata.State.ValueType  # 0
+    """Not known."""
+    STATE_ACTIVE: ModelMetadata.State.ValueType  # 1
+    """May be used."""
+    STATE_DEPRECATED: ModelMetadata.State.ValueType  # 2
+    """May be used, with a warning."""
+    STATE_ARCHIVED: ModelMetadata.State.ValueType  # 3
+    """May not be used for anything new; kept for history."""
+
     @_typing.final
     class HyperparametersEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -755,6 +1203,27 @@ class ModelMetadata(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -782,6 +1251,21 @@ class ModelMetadata(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    SEMANTIC_VERSION_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    MISSING_METADATA_FIELD_NUMBER: _builtins.int
+    DANGLING_LINKS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    BREAKING_CHANGES_FIELD_NUMBER: _builtins.int
+    LOGGED_MODEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{version}`."""
     description: _builtins.str
@@ -804,6 +1288,22 @@ class ModelMetadata(_message.Message):
     """Who registered it."""
     etag: _builtins.str
     """Changes whenever the version changes; send it back to change only what you have seen."""
+    semantic_version: _builtins.str
+    """The semantic version that its maker gave it, `v1.2.3`; empty for none."""
+    format: Global___ModelFile.Format.ValueType
+    """The format of the file, or of the files together, that stand for it."""
+    task: _builtins.str
+    """What it is for, for example `image-classification`."""
+    state: Global___ModelMetadata.State.ValueType
+    """Whether it may be used."""
+    replacement: _builtins.str
+    """What to use instead, as a resource name; only of a deprecated version."""
+    size_bytes: _builtins.int
+    """Bytes of all its files."""
+    source: _builtins.str
+    """Where its maker says that it comes from, as text; never followed."""
+    logged_model: _builtins.str
+    """The logged model that it was registered from, as a resource name; empty for none."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -868,6 +1368,34 @@ class ModelMetadata(_message.Message):
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The metrics that its objectives are judged by, as of its registration."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
+        """What its maker said of it, typed: `params: "25000000"` is the number 25000000 (R-19)."""
+
+    @_builtins.property
+    def missing_metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What should be said of a version and is not: `dataset_version`, `training_date`, … (R-26)."""
+
+    @_builtins.property
+    def dangling_links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What its maker named and nobody knows, for example a training dataset that is not registered (K-03)."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What makes its files unsafe to load. A version with any is never served."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its aliases."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it changed last."""
+
+    @_builtins.property
+    def breaking_changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How it differs from the version before it in its signature: a change that breaks callers needs a major step (M-80)."""
+
     def __init__(
         self,
         *,
@@ -898,10 +1426,25 @@ class ModelMetadata(_message.Message):
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        semantic_version: _builtins.str = ...,
+        format: Global___ModelFile.Format.ValueType = ...,
+        task: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+        missing_metadata: _abc.Iterable[_builtins.str] | None = ...,
+        dangling_links: _abc.Iterable[_builtins.str] | None = ...,
+        state: Global___ModelMetadata.State.ValueType = ...,
+        replacement: _builtins.str = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        size_bytes: _builtins.int = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
+        breaking_changes: _abc.Iterable[_builtins.str] | None = ...,
+        logged_model: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "project", b"project", "run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "project", b"project", "run", b"run", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "create_ts", b"create_ts", "created_by", b"created_by", "dataset_versions", b"dataset_versions", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "project", b"project", "run", b"run", "run_name", b"run_name", "stage", b"stage", "storage_location", b"storage_location", "tags", b"tags", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -925,6 +1468,40 @@ class ModelFile(_message.Message):
         """safetensors."""
         FORMAT_ONNX: ModelFile._Format.ValueType  # 2
         """ONNX."""
+        FORMAT_PYTORCH: ModelFile._Format.ValueType  # 3
+        """PyTorch's zip: a state dict or a pickled module."""
+        FORMAT_PYTORCH_LEGACY: ModelFile._Format.ValueType  # 4
+        """PyTorch's pickle of before 1.6."""
+        FORMAT_TORCHSCRIPT: ModelFile._Format.ValueType  # 5
+        """TorchScript."""
+        FORMAT_TORCH_EXPORT: ModelFile._Format.ValueType  # 6
+        """torch.export, `.pt2`."""
+        FORMAT_SAFETENSORS_INDEX: ModelFile._Format.ValueType  # 7
+        """The index of a model whose safetensors are in several files."""
+        FORMAT_TENSORFLOW_SAVED_MODEL: ModelFile._Format.ValueType  # 8
+        """TensorFlow SavedModel: `saved_model.pb`, or an archive of its directory."""
+        FORMAT_TENSORFLOW_VARIABLES: ModelFile._Format.ValueType  # 9
+        """The variables of a TensorFlow checkpoint or SavedModel."""
+        FORMAT_KERAS: ModelFile._Format.ValueType  # 10
+        """Keras 3, `.keras`, or Keras in HDF5."""
+        FORMAT_HDF5: ModelFile._Format.ValueType  # 11
+        """HDF5 that is no Keras model: weights."""
+        FORMAT_GGUF: ModelFile._Format.ValueType  # 12
+        """GGUF."""
+        FORMAT_XGBOOST: ModelFile._Format.ValueType  # 13
+        """XGBoost: JSON, UBJSON or its older binary form."""
+        FORMAT_LIGHTGBM: ModelFile._Format.ValueType  # 14
+        """LightGBM."""
+        FORMAT_HUGGING_FACE_CONFIG: ModelFile._Format.ValueType  # 15
+        """`config.json` of a Hugging Face model."""
+        FORMAT_HUGGING_FACE: ModelFile._Format.ValueType  # 16
+        """An archive of a Hugging Face model directory."""
+        FORMAT_PICKLE: ModelFile._Format.ValueType  # 17
+        """A pickle that is no PyTorch file."""
+        FORMAT_TAR: ModelFile._Format.ValueType  # 18
+        """A tar of something else."""
+        FORMAT_ZIP: ModelFile._Format.ValueType  # 19
+        """A zip of something else."""
 
     class Format(_Format, metaclass=_FormatEnumTypeWrapper):
         """The serialisation format, recognised from the content, never from the file name."""
@@ -935,6 +1512,120 @@ class ModelFile(_message.Message):
     """safetensors."""
     FORMAT_ONNX: ModelFile.Format.ValueType  # 2
     """ONNX."""
+    FORMAT_PYTORCH: ModelFile.Format.ValueType  # 3
+    """PyTorch's zip: a state dict or a pickled module."""
+    FORMAT_PYTORCH_LEGACY: ModelFile.Format.ValueType  # 4
+    """PyTorch's pickle of before 1.6."""
+    FORMAT_TORCHSCRIPT: ModelFile.Format.ValueType  # 5
+    """TorchScript."""
+    FORMAT_TORCH_EXPORT: ModelFile.Format.ValueType  # 6
+    """torch.export, `.pt2`."""
+    FORMAT_SAFETENSORS_INDEX: ModelFile.Format.ValueType  # 7
+    """The index of a model whose safetensors are in several files."""
+    FORMAT_TENSORFLOW_SAVED_MODEL: ModelFile.Format.ValueType  # 8
+    """TensorFlow SavedModel: `saved_model.pb`, or an archive of its directory."""
+    FORMAT_TENSORFLOW_VARIABLES: ModelFile.Format.ValueType  # 9
+    """The variables of a TensorFlow checkpoint or SavedModel."""
+    FORMAT_KERAS: ModelFile.Format.ValueType  # 10
+    """Keras 3, `.keras`, or Keras in HDF5."""
+    FORMAT_HDF5: ModelFile.Format.ValueType  # 11
+    """HDF5 that is no Keras model: weights."""
+    FORMAT_GGUF: ModelFile.Format.ValueType  # 12
+    """GGUF."""
+    FORMAT_XGBOOST: ModelFile.Format.ValueType  # 13
+    """XGBoost: JSON, UBJSON or its older binary form."""
+    FORMAT_LIGHTGBM: ModelFile.Format.ValueType  # 14
+    """LightGBM."""
+    FORMAT_HUGGING_FACE_CONFIG: ModelFile.Format.ValueType  # 15
+    """`config.json` of a Hugging Face model."""
+    FORMAT_HUGGING_FACE: ModelFile.Format.ValueType  # 16
+    """An archive of a Hugging Face model directory."""
+    FORMAT_PICKLE: ModelFile.Format.ValueType  # 17
+    """A pickle that is no PyTorch file."""
+    FORMAT_TAR: ModelFile.Format.ValueType  # 18
+    """A tar of something else."""
+    FORMAT_ZIP: ModelFile.Format.ValueType  # 19
+    """A zip of something else."""
+
+    @_typing.final
+    class Global(_message.Message):
+        """Something outside the file that a pickle would import."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        CALLED_FIELD_NUMBER: _builtins.int
+        SAFE_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """For example `torch._utils._rebuild_tensor_v2`."""
+        called: _builtins.bool
+        """Whether the pickle would call it."""
+        safe: _builtins.bool
+        """Whether it is one of those that only build tensors and plain containers."""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            called: _builtins.bool = ...,
+            safe: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["called", b"called", "name", b"name", "safe", b"safe"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Layer(_message.Message):
+        """A named part of a model."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        KIND_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """Its name."""
+        kind: _builtins.str
+        """What kind it is, as the file says, for example `Conv2D`; empty where it does not say."""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            kind: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Signature(_message.Message):
+        """A function of a model."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        INPUTS_FIELD_NUMBER: _builtins.int
+        OUTPUTS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]:
+            """What goes in."""
+
+        @_builtins.property
+        def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]:
+            """What comes out."""
+
+        def __init__(
+            self,
+            *,
+            inputs: _abc.Iterable[Global___TensorSpec] | None = ...,
+            outputs: _abc.Iterable[Global___TensorSpec] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "outputs", b"outputs"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class PropertiesEntry(_message.Message):
@@ -956,12 +1647,84 @@ class ModelFile(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OperatorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class OpsetsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SignaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ModelFile.Signature: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ModelFile.Signature | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PATH_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
     PROPERTIES_FIELD_NUMBER: _builtins.int
+    FRAMEWORK_FIELD_NUMBER: _builtins.int
+    ARCHITECTURE_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    OPERATORS_FIELD_NUMBER: _builtins.int
+    OPSETS_FIELD_NUMBER: _builtins.int
+    GLOBALS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Relative path within the version, for example `model.onnx`."""
     digest: _builtins.str
@@ -970,6 +1733,10 @@ class ModelFile(_message.Message):
     """The file's size in bytes."""
     format: Global___ModelFile.Format.ValueType
     """The format of the content."""
+    architecture: _builtins.str
+    """The architecture that it names, for example `BertForMaskedLM`."""
+    parameter_count: _builtins.int
+    """The parameters of its tensors."""
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]:
         """The tensors that the file holds, by name, as far as its header tells."""
@@ -977,6 +1744,42 @@ class ModelFile(_message.Message):
     @_builtins.property
     def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What the file says of itself: producer, opset and the like."""
+
+    @_builtins.property
+    def framework(self) -> Global___Framework:
+        """What wrote it, for example `pytorch`, as far as it says."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelFile.Layer]:
+        """Its parts, in their order."""
+
+    @_builtins.property
+    def operators(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How often each operator is used."""
+
+    @_builtins.property
+    def opsets(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Version of each operator set."""
+
+    @_builtins.property
+    def globals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelFile.Global]:
+        """All that its pickles would import. Nothing of it is ever imported by Headwater."""
+
+    @_builtins.property
+    def code(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it brings that a loader would execute, for example `code/__torch__.py`."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What makes it unsafe to load; a version with such a file is stored, marked, and never served."""
+
+    @_builtins.property
+    def signatures(self) -> _containers.MessageMap[_builtins.str, Global___ModelFile.Signature]:
+        """Its functions by name, where it has several."""
+
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelFile]:
+        """The files within an archive; their paths and tensors' offsets are those within the archive."""
 
     def __init__(
         self,
@@ -987,10 +1790,21 @@ class ModelFile(_message.Message):
         format: Global___ModelFile.Format.ValueType = ...,
         tensors: _abc.Iterable[Global___TensorSpec] | None = ...,
         properties: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        framework: Global___Framework | None = ...,
+        architecture: _builtins.str = ...,
+        layers: _abc.Iterable[Global___ModelFile.Layer] | None = ...,
+        operators: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        opsets: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        globals: _abc.Iterable[Global___ModelFile.Global] | None = ...,
+        code: _abc.Iterable[_builtins.str] | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        signatures: _abc.Mapping[_builtins.str, Global___ModelFile.Signature] | None = ...,
+        members: _abc.Iterable[Global___ModelFile] | None = ...,
+        parameter_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["framework", b"framework"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "format", b"format", "path", b"path", "properties", b"properties", "size_bytes", b"size_bytes", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "code", b"code", "digest", b"digest", "format", b"format", "framework", b"framework", "globals", b"globals", "layers", b"layers", "members", b"members", "operators", b"operators", "opsets", b"opsets", "parameter_count", b"parameter_count", "path", b"path", "problems", b"problems", "properties", b"properties", "signatures", b"signatures", "size_bytes", b"size_bytes", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1005,10 +1819,16 @@ class TensorSpec(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DATATYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
+    BEGIN_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The tensor's name."""
     datatype: _builtins.str
     """The element type in Open Inference Protocol notation: `FP32`, `INT64`, `BOOL`, …"""
+    begin_offset: _builtins.int
+    """Where in the file its elements begin; unset where they do not lie there as they are."""
+    end_offset: _builtins.int
+    """The first byte after them."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The shape; -1 for a dimension that varies."""
@@ -1019,12 +1839,21 @@ class TensorSpec(_message.Message):
         name: _builtins.str = ...,
         datatype: _builtins.str = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
+        begin_offset: _builtins.int | None = ...,
+        end_offset: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_begin_offset", b"_begin_offset", "_end_offset", b"_end_offset", "begin_offset", b"begin_offset", "end_offset", b"end_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datatype", b"datatype", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_begin_offset", b"_begin_offset", "_end_offset", b"_end_offset", "begin_offset", b"begin_offset", "datatype", b"datatype", "end_offset", b"end_offset", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__begin_offset: _TypeAlias = _typing.Literal["begin_offset"]  # noqa: Y015
+    _WhichOneofArgType__begin_offset: _TypeAlias = _typing.Literal["_begin_offset", b"_begin_offset"]  # noqa: Y015
+    _WhichOneofReturnType__end_offset: _TypeAlias = _typing.Literal["end_offset"]  # noqa: Y015
+    _WhichOneofArgType__end_offset: _TypeAlias = _typing.Literal["_end_offset", b"_end_offset"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__begin_offset) -> _WhichOneofReturnType__begin_offset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_offset) -> _WhichOneofReturnType__end_offset | None: ...
 
 Global___TensorSpec: _TypeAlias = TensorSpec  # noqa: Y015
 

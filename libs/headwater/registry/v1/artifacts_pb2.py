@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headwater/registry/v1/artifacts.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\x93\x01\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x06 \x01(\t\"\x81\x01\n\x15UploadArtifactRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.headwater.registry.v1.UploadArtifactHeaderH\x00\x12\x1a\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"}\n\x14UploadArtifactHeader\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x08\x66ilename\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12/\n\x06\x64igest\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\",\n\x12GetArtifactRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"1\n\x17\x44ownloadArtifactRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"(\n\x18\x44ownloadArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xd8\x02\n\x0f\x41rtifactService\x12g\n\x0eUploadArtifact\x12,.headwater.registry.v1.UploadArtifactRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x02(\x01\x12_\n\x0bGetArtifact\x12).headwater.registry.v1.GetArtifactRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x01\x12{\n\x10\x44ownloadArtifact\x12..headwater.registry.v1.DownloadArtifactRequest\x1a/.headwater.registry.v1.DownloadArtifactResponse\"\x04\xa8\xd4\x18\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headwater/registry/v1/artifacts.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\x93\x01\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x06 \x01(\t\"\x81\x01\n\x15UploadArtifactRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.headwater.registry.v1.UploadArtifactHeaderH\x00\x12\x1a\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"}\n\x14UploadArtifactHeader\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x08\x66ilename\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12/\n\x06\x64igest\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\",\n\x12GetArtifactRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xf1\x02\n\x0e\x41rtifactUpload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12:\n\x05state\x18\x06 \x01(\x0e\x32+.headwater.registry.v1.ArtifactUpload.State\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61rtifact\x18\t \x01(\t\"U\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x12\n\x0eSTATE_FINISHED\x10\x02\x12\x11\n\rSTATE_ABORTED\x10\x03\"\xbe\x01\n\x1b\x43reateArtifactUploadRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x08\x66ilename\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12/\n\x06\x64igest\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\x12\x1b\n\nsize_bytes\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"2\n\x18GetArtifactUploadRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"g\n\x1aWriteArtifactUploadRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x18\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02\"f\n\x1b\x46inishArtifactUploadRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12/\n\x06\x64igest\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\"4\n\x1a\x41\x62ortArtifactUploadRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x97\x01\n\x15ImportArtifactRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x03uri\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 \x12\x1a\n\x08\x66ilename\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12/\n\x06\x64igest\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^(sha256:[0-9a-f]{64})?$\"c\n\x17\x44ownloadArtifactRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x17\n\x06length\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"(\n\x18\x44ownloadArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x8e\x08\n\x0f\x41rtifactService\x12g\n\x0eUploadArtifact\x12,.headwater.registry.v1.UploadArtifactRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x02(\x01\x12w\n\x14\x43reateArtifactUpload\x12\x32.headwater.registry.v1.CreateArtifactUploadRequest\x1a%.headwater.registry.v1.ArtifactUpload\"\x04\xa8\xd4\x18\x02\x12q\n\x11GetArtifactUpload\x12/.headwater.registry.v1.GetArtifactUploadRequest\x1a%.headwater.registry.v1.ArtifactUpload\"\x04\xa8\xd4\x18\x02\x12w\n\x13WriteArtifactUpload\x12\x31.headwater.registry.v1.WriteArtifactUploadRequest\x1a%.headwater.registry.v1.ArtifactUpload\"\x04\xa8\xd4\x18\x02(\x01\x12q\n\x14\x46inishArtifactUpload\x12\x32.headwater.registry.v1.FinishArtifactUploadRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x02\x12u\n\x13\x41\x62ortArtifactUpload\x12\x31.headwater.registry.v1.AbortArtifactUploadRequest\x1a%.headwater.registry.v1.ArtifactUpload\"\x04\xa8\xd4\x18\x02\x12\x65\n\x0eImportArtifact\x12,.headwater.registry.v1.ImportArtifactRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x02\x12_\n\x0bGetArtifact\x12).headwater.registry.v1.GetArtifactRequest\x1a\x1f.headwater.registry.v1.Artifact\"\x04\xa8\xd4\x18\x01\x12{\n\x10\x44ownloadArtifact\x12..headwater.registry.v1.DownloadArtifactRequest\x1a/.headwater.registry.v1.DownloadArtifactResponse\"\x04\xa8\xd4\x18\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,10 +46,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADARTIFACTHEADER'].fields_by_name['digest']._serialized_options = b'\272H\034r\0322\030^(sha256:[0-9a-f]{64})?$'
   _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['filename']._loaded_options = None
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['filename']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['digest']._loaded_options = None
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['digest']._serialized_options = b'\272H\034r\0322\030^(sha256:[0-9a-f]{64})?$'
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['size_bytes']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEARTIFACTUPLOADREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_GETARTIFACTUPLOADREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETARTIFACTUPLOADREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['data']._loaded_options = None
+  _globals['_WRITEARTIFACTUPLOADREQUEST'].fields_by_name['data']._serialized_options = b'\272H\007z\005\030\200\200\200\002'
+  _globals['_FINISHARTIFACTUPLOADREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_FINISHARTIFACTUPLOADREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_FINISHARTIFACTUPLOADREQUEST'].fields_by_name['digest']._loaded_options = None
+  _globals['_FINISHARTIFACTUPLOADREQUEST'].fields_by_name['digest']._serialized_options = b'\272H\034r\0322\030^(sha256:[0-9a-f]{64})?$'
+  _globals['_ABORTARTIFACTUPLOADREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ABORTARTIFACTUPLOADREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['uri']._loaded_options = None
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\007r\005\020\001\030\200 '
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['filename']._loaded_options = None
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['filename']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['digest']._loaded_options = None
+  _globals['_IMPORTARTIFACTREQUEST'].fields_by_name['digest']._serialized_options = b'\272H\034r\0322\030^(sha256:[0-9a-f]{64})?$'
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['length']._loaded_options = None
+  _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['length']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['CreateArtifactUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['CreateArtifactUpload']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifactUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifactUpload']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['WriteArtifactUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['WriteArtifactUpload']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['FinishArtifactUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['FinishArtifactUpload']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['AbortArtifactUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['AbortArtifactUpload']._serialized_options = b'\250\324\030\002'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ImportArtifact']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ImportArtifact']._serialized_options = b'\250\324\030\002'
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._serialized_options = b'\250\324\030\001'
   _globals['_ARTIFACTSERVICE'].methods_by_name['DownloadArtifact']._loaded_options = None
@@ -62,10 +110,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADARTIFACTHEADER']._serialized_end=563
   _globals['_GETARTIFACTREQUEST']._serialized_start=565
   _globals['_GETARTIFACTREQUEST']._serialized_end=609
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=611
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=660
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=662
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=702
-  _globals['_ARTIFACTSERVICE']._serialized_start=705
-  _globals['_ARTIFACTSERVICE']._serialized_end=1049
+  _globals['_ARTIFACTUPLOAD']._serialized_start=612
+  _globals['_ARTIFACTUPLOAD']._serialized_end=981
+  _globals['_ARTIFACTUPLOAD_STATE']._serialized_start=896
+  _globals['_ARTIFACTUPLOAD_STATE']._serialized_end=981
+  _globals['_CREATEARTIFACTUPLOADREQUEST']._serialized_start=984
+  _globals['_CREATEARTIFACTUPLOADREQUEST']._serialized_end=1174
+  _globals['_GETARTIFACTUPLOADREQUEST']._serialized_start=1176
+  _globals['_GETARTIFACTUPLOADREQUEST']._serialized_end=1226
+  _globals['_WRITEARTIFACTUPLOADREQUEST']._serialized_start=1228
+  _globals['_WRITEARTIFACTUPLOADREQUEST']._serialized_end=1331
+  _globals['_FINISHARTIFACTUPLOADREQUEST']._serialized_start=1333
+  _globals['_FINISHARTIFACTUPLOADREQUEST']._serialized_end=1435
+  _globals['_ABORTARTIFACTUPLOADREQUEST']._serialized_start=1437
+  _globals['_ABORTARTIFACTUPLOADREQUEST']._serialized_end=1489
+  _globals['_IMPORTARTIFACTREQUEST']._serialized_start=1492
+  _globals['_IMPORTARTIFACTREQUEST']._serialized_end=1643
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1645
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1744
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1746
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1786
+  _globals['_ARTIFACTSERVICE']._serialized_start=1789
+  _globals['_ARTIFACTSERVICE']._serialized_end=2827
 # @@protoc_insertion_point(module_scope)

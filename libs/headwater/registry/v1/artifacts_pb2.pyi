@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -144,14 +145,137 @@ class GetArtifactRequest(_message.Message):
 Global___GetArtifactRequest: _TypeAlias = GetArtifactRequest  # noqa: Y015
 
 @_typing.final
-class DownloadArtifactRequest(_message.Message):
-    """Asks for the bytes of one artifact."""
+class ArtifactUpload(_message.Message):
+    """Bytes on their way in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ArtifactUpload._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ArtifactUpload._State.ValueType  # 0
+        """Not known."""
+        STATE_OPEN: ArtifactUpload._State.ValueType  # 1
+        """Takes bytes."""
+        STATE_FINISHED: ArtifactUpload._State.ValueType  # 2
+        """Became an artifact."""
+        STATE_ABORTED: ArtifactUpload._State.ValueType  # 3
+        """Was given up, or left alone for too long."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How far an upload has come."""
+
+    STATE_UNSPECIFIED: ArtifactUpload.State.ValueType  # 0
+    """Not known."""
+    STATE_OPEN: ArtifactUpload.State.ValueType  # 1
+    """Takes bytes."""
+    STATE_FINISHED: ArtifactUpload.State.ValueType  # 2
+    """Became an artifact."""
+    STATE_ABORTED: ArtifactUpload.State.ValueType  # 3
+    """Was given up, or left alone for too long."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/artifactUploads/{artifact_upload}`."""
+    filename: _builtins.str
+    """A file name for people."""
+    stored_bytes: _builtins.int
+    """How many bytes are durable: the offset of the next one."""
+    size_bytes: _builtins.int
+    """How many bytes there will be; 0 when not known."""
+    digest: _builtins.str
+    """The digest that the bytes must have; empty when not known."""
+    state: Global___ArtifactUpload.State.ValueType
+    """How far it has come."""
+    artifact: _builtins.str
+    """The artifact that it became."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is given up unless more bytes come."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        filename: _builtins.str = ...,
+        stored_bytes: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        digest: _builtins.str = ...,
+        state: Global___ArtifactUpload.State.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        artifact: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "create_time", b"create_time", "digest", b"digest", "expire_time", b"expire_time", "filename", b"filename", "name", b"name", "size_bytes", b"size_bytes", "state", b"state", "stored_bytes", b"stored_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArtifactUpload: _TypeAlias = ArtifactUpload  # noqa: Y015
+
+@_typing.final
+class CreateArtifactUploadRequest(_message.Message):
+    """Asks to begin an upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`."""
+    filename: _builtins.str
+    """A file name for people; never used as a path."""
+    digest: _builtins.str
+    """The digest that the bytes must have; empty when not known. Where they are stored already the upload is FINISHED at once."""
+    size_bytes: _builtins.int
+    """How many bytes there will be; 0 when not known."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filename: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "filename", b"filename", "parent", b"parent", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateArtifactUploadRequest: _TypeAlias = CreateArtifactUploadRequest  # noqa: Y015
+
+@_typing.final
+class GetArtifactUploadRequest(_message.Message):
+    """Asks how far an upload has come."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/artifacts/{sha256 hex}`."""
+    """`projects/{project}/artifactUploads/{artifact_upload}`."""
     def __init__(
         self,
         *,
@@ -160,6 +284,148 @@ class DownloadArtifactRequest(_message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetArtifactUploadRequest: _TypeAlias = GetArtifactUploadRequest  # noqa: Y015
+
+@_typing.final
+class WriteArtifactUploadRequest(_message.Message):
+    """Some bytes of an upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/artifactUploads/{artifact_upload}`; in the first message."""
+    offset: _builtins.int
+    """Where the first byte of this call belongs, in the first message: how many bytes are stored. ABORTED when they are not."""
+    data: _builtins.bytes
+    """The next bytes, at most 4 MiB a message."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteArtifactUploadRequest: _TypeAlias = WriteArtifactUploadRequest  # noqa: Y015
+
+@_typing.final
+class FinishArtifactUploadRequest(_message.Message):
+    """Asks to make an upload's bytes an artifact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/artifactUploads/{artifact_upload}`."""
+    digest: _builtins.str
+    """The digest that the bytes must have, where it was not given before. A mismatch stores nothing and ends the upload."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishArtifactUploadRequest: _TypeAlias = FinishArtifactUploadRequest  # noqa: Y015
+
+@_typing.final
+class AbortArtifactUploadRequest(_message.Message):
+    """Asks to give an upload up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/artifactUploads/{artifact_upload}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortArtifactUploadRequest: _TypeAlias = AbortArtifactUploadRequest  # noqa: Y015
+
+@_typing.final
+class ImportArtifactRequest(_message.Message):
+    """Asks to store bytes that lie elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`."""
+    uri: _builtins.str
+    """Where they are, for example `s3://models/resnet50/model.safetensors`."""
+    filename: _builtins.str
+    """A file name for people; that of the URI when empty."""
+    digest: _builtins.str
+    """The digest that the bytes must have; empty when not known. A mismatch stores nothing."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        filename: _builtins.str = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "filename", b"filename", "parent", b"parent", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportArtifactRequest: _TypeAlias = ImportArtifactRequest  # noqa: Y015
+
+@_typing.final
+class DownloadArtifactRequest(_message.Message):
+    """Asks for the bytes of one artifact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/artifacts/{sha256 hex}`."""
+    offset: _builtins.int
+    """The first byte to send. A download of a range is not checked against the digest."""
+    length: _builtins.int
+    """How many bytes to send; 0 means up to the end."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "name", b"name", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

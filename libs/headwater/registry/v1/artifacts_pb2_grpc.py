@@ -40,6 +40,36 @@ class ArtifactServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.UploadArtifactRequest.SerializeToString,
                 response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
                 _registered_method=True)
+        self.CreateArtifactUpload = channel.unary_unary(
+                '/headwater.registry.v1.ArtifactService/CreateArtifactUpload',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.CreateArtifactUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+                _registered_method=True)
+        self.GetArtifactUpload = channel.unary_unary(
+                '/headwater.registry.v1.ArtifactService/GetArtifactUpload',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.GetArtifactUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+                _registered_method=True)
+        self.WriteArtifactUpload = channel.stream_unary(
+                '/headwater.registry.v1.ArtifactService/WriteArtifactUpload',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.WriteArtifactUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+                _registered_method=True)
+        self.FinishArtifactUpload = channel.unary_unary(
+                '/headwater.registry.v1.ArtifactService/FinishArtifactUpload',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.FinishArtifactUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.AbortArtifactUpload = channel.unary_unary(
+                '/headwater.registry.v1.ArtifactService/AbortArtifactUpload',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.AbortArtifactUploadRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+                _registered_method=True)
+        self.ImportArtifact = channel.unary_unary(
+                '/headwater.registry.v1.ArtifactService/ImportArtifact',
+                request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ImportArtifactRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
+                _registered_method=True)
         self.GetArtifact = channel.unary_unary(
                 '/headwater.registry.v1.ArtifactService/GetArtifact',
                 request_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.GetArtifactRequest.SerializeToString,
@@ -58,6 +88,49 @@ class ArtifactServiceServicer:
 
     def UploadArtifact(self, request_iterator, context):
         """Stores bytes. Storing the same bytes again returns the same artifact. The answer means that they are durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateArtifactUpload(self, request, context):
+        """Begins to store bytes that may come in several calls, from several processes, and after a failure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArtifactUpload(self, request, context):
+        """Returns how far an upload has come: where to go on after a failure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteArtifactUpload(self, request_iterator, context):
+        """Takes the next bytes of an upload. What the answer counts is durable; after a failure GetArtifactUpload tells what is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishArtifactUpload(self, request, context):
+        """Makes an upload's bytes an artifact. Asked again it returns the same artifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortArtifactUpload(self, request, context):
+        """Gives an upload up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportArtifact(self, request, context):
+        """Stores bytes that lie in object storage, in a place that the operator has allowed (setting `artifact_sources`). The
+        service fetches them; PERMISSION_DENIED for any other place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +156,36 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
             'UploadArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadArtifact,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.UploadArtifactRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.SerializeToString,
+            ),
+            'CreateArtifactUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateArtifactUpload,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.CreateArtifactUploadRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.SerializeToString,
+            ),
+            'GetArtifactUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArtifactUpload,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.GetArtifactUploadRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.SerializeToString,
+            ),
+            'WriteArtifactUpload': grpc.stream_unary_rpc_method_handler(
+                    servicer.WriteArtifactUpload,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.WriteArtifactUploadRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.SerializeToString,
+            ),
+            'FinishArtifactUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishArtifactUpload,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.FinishArtifactUploadRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.SerializeToString,
+            ),
+            'AbortArtifactUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortArtifactUpload,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.AbortArtifactUploadRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.SerializeToString,
+            ),
+            'ImportArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportArtifact,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.ImportArtifactRequest.FromString,
                     response_serializer=headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.SerializeToString,
             ),
             'GetArtifact': grpc.unary_unary_rpc_method_handler(
@@ -123,6 +226,168 @@ class ArtifactService:
             target,
             '/headwater.registry.v1.ArtifactService/UploadArtifact',
             headwater_dot_registry_dot_v1_dot_artifacts__pb2.UploadArtifactRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateArtifactUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ArtifactService/CreateArtifactUpload',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.CreateArtifactUploadRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArtifactUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ArtifactService/GetArtifactUpload',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.GetArtifactUploadRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteArtifactUpload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/headwater.registry.v1.ArtifactService/WriteArtifactUpload',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.WriteArtifactUploadRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishArtifactUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ArtifactService/FinishArtifactUpload',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.FinishArtifactUploadRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortArtifactUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ArtifactService/AbortArtifactUpload',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.AbortArtifactUploadRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.ArtifactUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ArtifactService/ImportArtifact',
+            headwater_dot_registry_dot_v1_dot_artifacts__pb2.ImportArtifactRequest.SerializeToString,
             headwater_dot_registry_dot_v1_dot_artifacts__pb2.Artifact.FromString,
             options,
             channel_credentials,

@@ -35,6 +35,20 @@ class ArtifactServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifacts_pb2.UploadArtifactRequest, _artifacts_pb2.Artifact]
     """Stores bytes. Storing the same bytes again returns the same artifact. The answer means that they are durable."""
+    CreateArtifactUpload: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.CreateArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]
+    """Begins to store bytes that may come in several calls, from several processes, and after a failure."""
+    GetArtifactUpload: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.GetArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]
+    """Returns how far an upload has come: where to go on after a failure."""
+    WriteArtifactUpload: _grpc.StreamUnaryMultiCallable[_artifacts_pb2.WriteArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]
+    """Takes the next bytes of an upload. What the answer counts is durable; after a failure GetArtifactUpload tells what is."""
+    FinishArtifactUpload: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.FinishArtifactUploadRequest, _artifacts_pb2.Artifact]
+    """Makes an upload's bytes an artifact. Asked again it returns the same artifact."""
+    AbortArtifactUpload: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.AbortArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]
+    """Gives an upload up."""
+    ImportArtifact: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.ImportArtifactRequest, _artifacts_pb2.Artifact]
+    """Stores bytes that lie in object storage, in a place that the operator has allowed (setting `artifact_sources`). The
+    service fetches them; PERMISSION_DENIED for any other place.
+    """
     GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifacts_pb2.GetArtifactRequest, _artifacts_pb2.Artifact]
     """Returns what is known of an artifact."""
     DownloadArtifact: _grpc.UnaryStreamMultiCallable[_artifacts_pb2.DownloadArtifactRequest, _artifacts_pb2.DownloadArtifactResponse]
@@ -47,6 +61,20 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifacts_pb2.UploadArtifactRequest, _artifacts_pb2.Artifact]  # type: ignore[assignment]
     """Stores bytes. Storing the same bytes again returns the same artifact. The answer means that they are durable."""
+    CreateArtifactUpload: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.CreateArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]  # type: ignore[assignment]
+    """Begins to store bytes that may come in several calls, from several processes, and after a failure."""
+    GetArtifactUpload: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.GetArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]  # type: ignore[assignment]
+    """Returns how far an upload has come: where to go on after a failure."""
+    WriteArtifactUpload: _aio.StreamUnaryMultiCallable[_artifacts_pb2.WriteArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]  # type: ignore[assignment]
+    """Takes the next bytes of an upload. What the answer counts is durable; after a failure GetArtifactUpload tells what is."""
+    FinishArtifactUpload: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.FinishArtifactUploadRequest, _artifacts_pb2.Artifact]  # type: ignore[assignment]
+    """Makes an upload's bytes an artifact. Asked again it returns the same artifact."""
+    AbortArtifactUpload: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.AbortArtifactUploadRequest, _artifacts_pb2.ArtifactUpload]  # type: ignore[assignment]
+    """Gives an upload up."""
+    ImportArtifact: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.ImportArtifactRequest, _artifacts_pb2.Artifact]  # type: ignore[assignment]
+    """Stores bytes that lie in object storage, in a place that the operator has allowed (setting `artifact_sources`). The
+    service fetches them; PERMISSION_DENIED for any other place.
+    """
     GetArtifact: _aio.UnaryUnaryMultiCallable[_artifacts_pb2.GetArtifactRequest, _artifacts_pb2.Artifact]  # type: ignore[assignment]
     """Returns what is known of an artifact."""
     DownloadArtifact: _aio.UnaryStreamMultiCallable[_artifacts_pb2.DownloadArtifactRequest, _artifacts_pb2.DownloadArtifactResponse]  # type: ignore[assignment]
@@ -62,6 +90,56 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifacts_pb2.Artifact, _abc.Awaitable[_artifacts_pb2.Artifact]]:
         """Stores bytes. Storing the same bytes again returns the same artifact. The answer means that they are durable."""
+
+    @_abc_1.abstractmethod
+    def CreateArtifactUpload(
+        self,
+        request: _artifacts_pb2.CreateArtifactUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ArtifactUpload, _abc.Awaitable[_artifacts_pb2.ArtifactUpload]]:
+        """Begins to store bytes that may come in several calls, from several processes, and after a failure."""
+
+    @_abc_1.abstractmethod
+    def GetArtifactUpload(
+        self,
+        request: _artifacts_pb2.GetArtifactUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ArtifactUpload, _abc.Awaitable[_artifacts_pb2.ArtifactUpload]]:
+        """Returns how far an upload has come: where to go on after a failure."""
+
+    @_abc_1.abstractmethod
+    def WriteArtifactUpload(
+        self,
+        request_iterator: _MaybeAsyncIterator[_artifacts_pb2.WriteArtifactUploadRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ArtifactUpload, _abc.Awaitable[_artifacts_pb2.ArtifactUpload]]:
+        """Takes the next bytes of an upload. What the answer counts is durable; after a failure GetArtifactUpload tells what is."""
+
+    @_abc_1.abstractmethod
+    def FinishArtifactUpload(
+        self,
+        request: _artifacts_pb2.FinishArtifactUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.Artifact, _abc.Awaitable[_artifacts_pb2.Artifact]]:
+        """Makes an upload's bytes an artifact. Asked again it returns the same artifact."""
+
+    @_abc_1.abstractmethod
+    def AbortArtifactUpload(
+        self,
+        request: _artifacts_pb2.AbortArtifactUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.ArtifactUpload, _abc.Awaitable[_artifacts_pb2.ArtifactUpload]]:
+        """Gives an upload up."""
+
+    @_abc_1.abstractmethod
+    def ImportArtifact(
+        self,
+        request: _artifacts_pb2.ImportArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifacts_pb2.Artifact, _abc.Awaitable[_artifacts_pb2.Artifact]]:
+        """Stores bytes that lie in object storage, in a place that the operator has allowed (setting `artifact_sources`). The
+        service fetches them; PERMISSION_DENIED for any other place.
+        """
 
     @_abc_1.abstractmethod
     def GetArtifact(

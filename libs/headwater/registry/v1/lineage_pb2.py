@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_dot_artifact__pb2
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/registry/v1/lineage.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xc6\x01\n\x18\x43reateConnectionsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\tartifacts\x18\x02 \x03(\x0b\x32\'.headwater.artifact.v1.ArtifactMetadataB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12I\n\x0b\x63onnections\x18\x03 \x03(\x0b\x32).headwater.artifact.v1.ArtifactConnectionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"2\n\x19\x43reateConnectionsResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\"\xf4\x01\n\x11GetLineageRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12O\n\tdirection\x18\x02 \x01(\x0e\x32\x32.headwater.registry.v1.GetLineageRequest.DirectionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\tmax_depth\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\"X\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_UPSTREAM\x10\x01\x12\x18\n\x14\x44IRECTION_DOWNSTREAM\x10\x02\"\x98\x01\n\x07Lineage\x12:\n\tartifacts\x18\x01 \x03(\x0b\x32\'.headwater.artifact.v1.ArtifactMetadata\x12>\n\x0b\x63onnections\x18\x02 \x03(\x0b\x32).headwater.artifact.v1.ArtifactConnection\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x32\xec\x01\n\x0eLineageService\x12|\n\x11\x43reateConnections\x12/.headwater.registry.v1.CreateConnectionsRequest\x1a\x30.headwater.registry.v1.CreateConnectionsResponse\"\x04\xa8\xd4\x18\x02\x12\\\n\nGetLineage\x12(.headwater.registry.v1.GetLineageRequest\x1a\x1e.headwater.registry.v1.Lineage\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/registry/v1/lineage.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xc6\x01\n\x18\x43reateConnectionsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\tartifacts\x18\x02 \x03(\x0b\x32\'.headwater.artifact.v1.ArtifactMetadataB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12I\n\x0b\x63onnections\x18\x03 \x03(\x0b\x32).headwater.artifact.v1.ArtifactConnectionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"2\n\x19\x43reateConnectionsResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\"\xdd\x02\n\x11GetLineageRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12O\n\tdirection\x18\x02 \x01(\x0e\x32\x32.headwater.registry.v1.GetLineageRequest.DirectionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\tmax_depth\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12H\n\x05kinds\x18\x04 \x03(\x0e\x32&.headwater.registry.v1.LineageNodeKindB\x11\xbaH\x0e\x92\x01\x0b\x10\x06\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\tmax_nodes\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"X\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_UPSTREAM\x10\x01\x12\x18\n\x14\x44IRECTION_DOWNSTREAM\x10\x02\"*\n\x10GetImpactRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xe9\x01\n\x06Impact\x12<\n\ndependents\x18\x01 \x03(\x0b\x32(.headwater.registry.v1.Impact.Dependents\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x1b\n\x13serving_deployments\x18\x04 \x03(\t\x1a`\n\nDependents\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.headwater.registry.v1.LineageNodeKind\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\r\n\x05names\x18\x03 \x03(\t\"o\n\x1bListModelVersionUsesRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\xa8\x02\n\x0fModelVersionUse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x10\n\x08\x64istance\x18\x03 \x01(\x05\x12>\n\x07tenures\x18\x04 \x03(\x0b\x32-.headwater.registry.v1.ModelVersionUse.Tenure\x12\x13\n\x0b\x64\x65ployments\x18\x05 \x03(\t\x1a\x89\x01\n\x06Tenure\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08is_stage\x18\x02 \x01(\x08\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x1cListModelVersionUsesResponse\x12\x34\n\x04uses\x18\x01 \x03(\x0b\x32&.headwater.registry.v1.ModelVersionUse\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x18ImportOpenLineageRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12(\n\x0b\x65vents_json\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xe8\x07\"\x06r\x04\x18\x80\x80@\"@\n\x19ImportOpenLineageResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\x12\x0c\n\x04runs\x18\x02 \x03(\t\"\xf9\x01\n\x14\x45xportLineageRequest\x12\x41\n\x07lineage\x18\x01 \x01(\x0b\x32(.headwater.registry.v1.GetLineageRequestB\x06\xbaH\x03\xc8\x01\x01\x12N\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x32.headwater.registry.v1.ExportLineageRequest.FormatB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"N\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46ORMAT_OPENLINEAGE\x10\x01\x12\x14\n\x10\x46ORMAT_PROV_JSON\x10\x02\"P\n\x15\x45xportLineageResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"\x98\x01\n\x07Lineage\x12:\n\tartifacts\x18\x01 \x03(\x0b\x32\'.headwater.artifact.v1.ArtifactMetadata\x12>\n\x0b\x63onnections\x18\x02 \x03(\x0b\x32).headwater.artifact.v1.ArtifactConnection\x12\x11\n\ttruncated\x18\x03 \x01(\x08*\xf3\x01\n\x0fLineageNodeKind\x12!\n\x1dLINEAGE_NODE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16LINEAGE_NODE_KIND_DATA\x10\x01\x12 \n\x1cLINEAGE_NODE_KIND_EXECUTABLE\x10\x02\x12#\n\x1fLINEAGE_NODE_KIND_MODEL_VERSION\x10\x03\x12\x19\n\x15LINEAGE_NODE_KIND_RUN\x10\x04\x12 \n\x1cLINEAGE_NODE_KIND_DEPLOYMENT\x10\x05\x12\x1d\n\x19LINEAGE_NODE_KIND_RECEIPT\x10\x06\x32\xbf\x05\n\x0eLineageService\x12|\n\x11\x43reateConnections\x12/.headwater.registry.v1.CreateConnectionsRequest\x1a\x30.headwater.registry.v1.CreateConnectionsResponse\"\x04\xa8\xd4\x18\x02\x12\\\n\nGetLineage\x12(.headwater.registry.v1.GetLineageRequest\x1a\x1e.headwater.registry.v1.Lineage\"\x04\xa8\xd4\x18\x01\x12Y\n\tGetImpact\x12\'.headwater.registry.v1.GetImpactRequest\x1a\x1d.headwater.registry.v1.Impact\"\x04\xa8\xd4\x18\x01\x12\x85\x01\n\x14ListModelVersionUses\x12\x32.headwater.registry.v1.ListModelVersionUsesRequest\x1a\x33.headwater.registry.v1.ListModelVersionUsesResponse\"\x04\xa8\xd4\x18\x01\x12|\n\x11ImportOpenLineage\x12/.headwater.registry.v1.ImportOpenLineageRequest\x1a\x30.headwater.registry.v1.ImportOpenLineageResponse\"\x04\xa8\xd4\x18\x02\x12p\n\rExportLineage\x12+.headwater.registry.v1.ExportLineageRequest\x1a,.headwater.registry.v1.ExportLineageResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,20 +47,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLINEAGEREQUEST'].fields_by_name['direction']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_GETLINEAGEREQUEST'].fields_by_name['max_depth']._loaded_options = None
   _globals['_GETLINEAGEREQUEST'].fields_by_name['max_depth']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_GETLINEAGEREQUEST'].fields_by_name['kinds']._loaded_options = None
+  _globals['_GETLINEAGEREQUEST'].fields_by_name['kinds']._serialized_options = b'\272H\016\222\001\013\020\006\"\007\202\001\004\020\001 \000'
+  _globals['_GETLINEAGEREQUEST'].fields_by_name['max_nodes']._loaded_options = None
+  _globals['_GETLINEAGEREQUEST'].fields_by_name['max_nodes']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_GETIMPACTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETIMPACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTMODELVERSIONUSESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_IMPORTOPENLINEAGEREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTOPENLINEAGEREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_IMPORTOPENLINEAGEREQUEST'].fields_by_name['events_json']._loaded_options = None
+  _globals['_IMPORTOPENLINEAGEREQUEST'].fields_by_name['events_json']._serialized_options = b'\272H\020\222\001\r\010\001\020\350\007\"\006r\004\030\200\200@'
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['lineage']._loaded_options = None
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['lineage']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['format']._loaded_options = None
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['format']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_LINEAGESERVICE'].methods_by_name['CreateConnections']._loaded_options = None
   _globals['_LINEAGESERVICE'].methods_by_name['CreateConnections']._serialized_options = b'\250\324\030\002'
   _globals['_LINEAGESERVICE'].methods_by_name['GetLineage']._loaded_options = None
   _globals['_LINEAGESERVICE'].methods_by_name['GetLineage']._serialized_options = b'\250\324\030\001'
-  _globals['_CREATECONNECTIONSREQUEST']._serialized_start=160
-  _globals['_CREATECONNECTIONSREQUEST']._serialized_end=358
-  _globals['_CREATECONNECTIONSRESPONSE']._serialized_start=360
-  _globals['_CREATECONNECTIONSRESPONSE']._serialized_end=410
-  _globals['_GETLINEAGEREQUEST']._serialized_start=413
-  _globals['_GETLINEAGEREQUEST']._serialized_end=657
-  _globals['_GETLINEAGEREQUEST_DIRECTION']._serialized_start=569
-  _globals['_GETLINEAGEREQUEST_DIRECTION']._serialized_end=657
-  _globals['_LINEAGE']._serialized_start=660
-  _globals['_LINEAGE']._serialized_end=812
-  _globals['_LINEAGESERVICE']._serialized_start=815
-  _globals['_LINEAGESERVICE']._serialized_end=1051
+  _globals['_LINEAGESERVICE'].methods_by_name['GetImpact']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['GetImpact']._serialized_options = b'\250\324\030\001'
+  _globals['_LINEAGESERVICE'].methods_by_name['ListModelVersionUses']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['ListModelVersionUses']._serialized_options = b'\250\324\030\001'
+  _globals['_LINEAGESERVICE'].methods_by_name['ImportOpenLineage']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['ImportOpenLineage']._serialized_options = b'\250\324\030\002'
+  _globals['_LINEAGESERVICE'].methods_by_name['ExportLineage']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['ExportLineage']._serialized_options = b'\250\324\030\001'
+  _globals['_LINEAGENODEKIND']._serialized_start=2252
+  _globals['_LINEAGENODEKIND']._serialized_end=2495
+  _globals['_CREATECONNECTIONSREQUEST']._serialized_start=193
+  _globals['_CREATECONNECTIONSREQUEST']._serialized_end=391
+  _globals['_CREATECONNECTIONSRESPONSE']._serialized_start=393
+  _globals['_CREATECONNECTIONSRESPONSE']._serialized_end=443
+  _globals['_GETLINEAGEREQUEST']._serialized_start=446
+  _globals['_GETLINEAGEREQUEST']._serialized_end=795
+  _globals['_GETLINEAGEREQUEST_DIRECTION']._serialized_start=707
+  _globals['_GETLINEAGEREQUEST_DIRECTION']._serialized_end=795
+  _globals['_GETIMPACTREQUEST']._serialized_start=797
+  _globals['_GETIMPACTREQUEST']._serialized_end=839
+  _globals['_IMPACT']._serialized_start=842
+  _globals['_IMPACT']._serialized_end=1075
+  _globals['_IMPACT_DEPENDENTS']._serialized_start=979
+  _globals['_IMPACT_DEPENDENTS']._serialized_end=1075
+  _globals['_LISTMODELVERSIONUSESREQUEST']._serialized_start=1077
+  _globals['_LISTMODELVERSIONUSESREQUEST']._serialized_end=1188
+  _globals['_MODELVERSIONUSE']._serialized_start=1191
+  _globals['_MODELVERSIONUSE']._serialized_end=1487
+  _globals['_MODELVERSIONUSE_TENURE']._serialized_start=1350
+  _globals['_MODELVERSIONUSE_TENURE']._serialized_end=1487
+  _globals['_LISTMODELVERSIONUSESRESPONSE']._serialized_start=1489
+  _globals['_LISTMODELVERSIONUSESRESPONSE']._serialized_end=1598
+  _globals['_IMPORTOPENLINEAGEREQUEST']._serialized_start=1600
+  _globals['_IMPORTOPENLINEAGEREQUEST']._serialized_end=1694
+  _globals['_IMPORTOPENLINEAGERESPONSE']._serialized_start=1696
+  _globals['_IMPORTOPENLINEAGERESPONSE']._serialized_end=1760
+  _globals['_EXPORTLINEAGEREQUEST']._serialized_start=1763
+  _globals['_EXPORTLINEAGEREQUEST']._serialized_end=2012
+  _globals['_EXPORTLINEAGEREQUEST_FORMAT']._serialized_start=1934
+  _globals['_EXPORTLINEAGEREQUEST_FORMAT']._serialized_end=2012
+  _globals['_EXPORTLINEAGERESPONSE']._serialized_start=2014
+  _globals['_EXPORTLINEAGERESPONSE']._serialized_end=2094
+  _globals['_LINEAGE']._serialized_start=2097
+  _globals['_LINEAGE']._serialized_end=2249
+  _globals['_LINEAGESERVICE']._serialized_start=2498
+  _globals['_LINEAGESERVICE']._serialized_end=3201
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
@@ -20,6 +21,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _LineageNodeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LineageNodeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LineageNodeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINEAGE_NODE_KIND_UNSPECIFIED: _LineageNodeKind.ValueType  # 0
+    """Not known."""
+    LINEAGE_NODE_KIND_DATA: _LineageNodeKind.ValueType  # 1
+    """A dataset version, or data known by name only."""
+    LINEAGE_NODE_KIND_EXECUTABLE: _LineageNodeKind.ValueType  # 2
+    """Code or a pipeline version."""
+    LINEAGE_NODE_KIND_MODEL_VERSION: _LineageNodeKind.ValueType  # 3
+    """A model version."""
+    LINEAGE_NODE_KIND_RUN: _LineageNodeKind.ValueType  # 4
+    """A run."""
+    LINEAGE_NODE_KIND_DEPLOYMENT: _LineageNodeKind.ValueType  # 5
+    """A deployment."""
+    LINEAGE_NODE_KIND_RECEIPT: _LineageNodeKind.ValueType  # 6
+    """Answers that were given."""
+
+class LineageNodeKind(_LineageNodeKind, metaclass=_LineageNodeKindEnumTypeWrapper):
+    """What a node of the graph is."""
+
+LINEAGE_NODE_KIND_UNSPECIFIED: LineageNodeKind.ValueType  # 0
+"""Not known."""
+LINEAGE_NODE_KIND_DATA: LineageNodeKind.ValueType  # 1
+"""A dataset version, or data known by name only."""
+LINEAGE_NODE_KIND_EXECUTABLE: LineageNodeKind.ValueType  # 2
+"""Code or a pipeline version."""
+LINEAGE_NODE_KIND_MODEL_VERSION: LineageNodeKind.ValueType  # 3
+"""A model version."""
+LINEAGE_NODE_KIND_RUN: LineageNodeKind.ValueType  # 4
+"""A run."""
+LINEAGE_NODE_KIND_DEPLOYMENT: LineageNodeKind.ValueType  # 5
+"""A deployment."""
+LINEAGE_NODE_KIND_RECEIPT: LineageNodeKind.ValueType  # 6
+"""Answers that were given."""
+Global___LineageNodeKind: _TypeAlias = LineageNodeKind  # noqa: Y015
+
 @_typing.final
 class CreateConnectionsRequest(_message.Message):
     """Asks to add nodes and edges."""
@@ -33,7 +74,7 @@ class CreateConnectionsRequest(_message.Message):
     """`projects/{project}`."""
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.ArtifactMetadata]:
-        """The nodes that the edges join, unless they are known: data and executables, with name and digest."""
+        """The nodes that the edges join, unless they are known: data and executables with name and digest, deployments, receipts."""
 
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.ArtifactConnection]:
@@ -108,26 +149,399 @@ class GetLineageRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     MAX_DEPTH_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    MAX_NODES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name of the node to start from: a model version, a dataset version, a run, a pipeline version, an artifact."""
     direction: Global___GetLineageRequest.Direction.ValueType
     """Which way to walk."""
     max_depth: _builtins.int
     """How many edges away at most; 0 means 20, the most is 100."""
+    max_nodes: _builtins.int
+    """At most this many nodes; 0 means 1,000, the most is 10,000."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___LineageNodeKind.ValueType]:
+        """Only nodes of these kinds are told, and the edges among them; the walk goes through all. Empty means all."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         direction: Global___GetLineageRequest.Direction.ValueType = ...,
         max_depth: _builtins.int = ...,
+        kinds: _abc.Iterable[Global___LineageNodeKind.ValueType] | None = ...,
+        max_nodes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "max_depth", b"max_depth", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "kinds", b"kinds", "max_depth", b"max_depth", "max_nodes", b"max_nodes", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLineageRequest: _TypeAlias = GetLineageRequest  # noqa: Y015
+
+@_typing.final
+class GetImpactRequest(_message.Message):
+    """Asks what depends on something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A model, a model version, a dataset version, a pipeline version, an artifact or a run, as a resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImpactRequest: _TypeAlias = GetImpactRequest  # noqa: Y015
+
+@_typing.final
+class Impact(_message.Message):
+    """What depends on something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Dependents(_message.Message):
+        """Dependents of one kind."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KIND_FIELD_NUMBER: _builtins.int
+        COUNT_FIELD_NUMBER: _builtins.int
+        NAMES_FIELD_NUMBER: _builtins.int
+        kind: Global___LineageNodeKind.ValueType
+        """What they are."""
+        count: _builtins.int
+        """How many there are; a lower bound when the answer is truncated."""
+        @_builtins.property
+        def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """The names of the first hundred of them, nearest first."""
+
+        def __init__(
+            self,
+            *,
+            kind: Global___LineageNodeKind.ValueType = ...,
+            count: _builtins.int = ...,
+            names: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "names", b"names"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DEPENDENTS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    SERVING_DEPLOYMENTS_FIELD_NUMBER: _builtins.int
+    summary: _builtins.str
+    """In one sentence, for example `3 deployments and 2 model versions depend on it`."""
+    truncated: _builtins.bool
+    """True when the walk stopped at its size limit before the end of the graph."""
+    @_builtins.property
+    def dependents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Impact.Dependents]:
+        """Dependents by kind."""
+
+    @_builtins.property
+    def serving_deployments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The deployments among them that serve now, as resource names: what would stop working."""
+
+    def __init__(
+        self,
+        *,
+        dependents: _abc.Iterable[Global___Impact.Dependents] | None = ...,
+        summary: _builtins.str = ...,
+        truncated: _builtins.bool = ...,
+        serving_deployments: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dependents", b"dependents", "serving_deployments", b"serving_deployments", "summary", b"summary", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Impact: _TypeAlias = Impact  # noqa: Y015
+
+@_typing.final
+class ListModelVersionUsesRequest(_message.Message):
+    """Asks which models were trained on something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}/versions/{version}`, as a resource name."""
+    page_size: _builtins.int
+    """At most this many; 0 means 50, more than 1,000 means 1,000."""
+    page_token: _builtins.str
+    """From the previous page."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelVersionUsesRequest: _TypeAlias = ListModelVersionUsesRequest  # noqa: Y015
+
+@_typing.final
+class ModelVersionUse(_message.Message):
+    """One model version that was trained on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Tenure(_message.Message):
+        """A time that a version had a stage or an alias."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        POINTER_FIELD_NUMBER: _builtins.int
+        IS_STAGE_FIELD_NUMBER: _builtins.int
+        START_TIME_FIELD_NUMBER: _builtins.int
+        END_TIME_FIELD_NUMBER: _builtins.int
+        pointer: _builtins.str
+        """`production`, `staging`, or an alias."""
+        is_stage: _builtins.bool
+        """Whether it is a stage."""
+        @_builtins.property
+        def start_time(self) -> _timestamp_pb2.Timestamp:
+            """From when."""
+
+        @_builtins.property
+        def end_time(self) -> _timestamp_pb2.Timestamp:
+            """Until when; unset while it lasts."""
+
+        def __init__(
+            self,
+            *,
+            pointer: _builtins.str = ...,
+            is_stage: _builtins.bool = ...,
+            start_time: _timestamp_pb2.Timestamp | None = ...,
+            end_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "is_stage", b"is_stage", "pointer", b"pointer", "start_time", b"start_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    TENURES_FIELD_NUMBER: _builtins.int
+    DEPLOYMENTS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """`projects/{project}/models/{model}/versions/{version}`."""
+    run: _builtins.str
+    """The run that trained it."""
+    distance: _builtins.int
+    """How many edges lie between."""
+    @_builtins.property
+    def tenures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersionUse.Tenure]:
+        """Stages and aliases that it had."""
+
+    @_builtins.property
+    def deployments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The deployments that it was served by, as resource names."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        run: _builtins.str = ...,
+        distance: _builtins.int = ...,
+        tenures: _abc.Iterable[Global___ModelVersionUse.Tenure] | None = ...,
+        deployments: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "distance", b"distance", "model_version", b"model_version", "run", b"run", "tenures", b"tenures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVersionUse: _TypeAlias = ModelVersionUse  # noqa: Y015
+
+@_typing.final
+class ListModelVersionUsesResponse(_message.Message):
+    """A page of model versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersionUse]:
+        """The model versions, nearest first."""
+
+    def __init__(
+        self,
+        *,
+        uses: _abc.Iterable[Global___ModelVersionUse] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelVersionUsesResponse: _TypeAlias = ListModelVersionUsesResponse  # noqa: Y015
+
+@_typing.final
+class ImportOpenLineageRequest(_message.Message):
+    """Asks to add what OpenLineage events tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    EVENTS_JSON_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`."""
+    @_builtins.property
+    def events_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Run events as JSON, one each (https://openlineage.io/spec/2-0-2/OpenLineage.json)."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        events_json: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events_json", b"events_json", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOpenLineageRequest: _TypeAlias = ImportOpenLineageRequest  # noqa: Y015
+
+@_typing.final
+class ImportOpenLineageResponse(_message.Message):
+    """What was added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATED_COUNT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    created_count: _builtins.int
+    """Edges that were new."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs that the events are about, as resource names, in the order of the events."""
+
+    def __init__(
+        self,
+        *,
+        created_count: _builtins.int = ...,
+        runs: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_count", b"created_count", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOpenLineageResponse: _TypeAlias = ImportOpenLineageResponse  # noqa: Y015
+
+@_typing.final
+class ExportLineageRequest(_message.Message):
+    """Asks for a part of the graph in a format that others read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Format:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExportLineageRequest._Format.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FORMAT_UNSPECIFIED: ExportLineageRequest._Format.ValueType  # 0
+        """Not known."""
+        FORMAT_OPENLINEAGE: ExportLineageRequest._Format.ValueType  # 1
+        """OpenLineage run events, a JSON object a line."""
+        FORMAT_PROV_JSON: ExportLineageRequest._Format.ValueType  # 2
+        """W3C PROV-JSON (https://www.w3.org/submissions/prov-json/)."""
+
+    class Format(_Format, metaclass=_FormatEnumTypeWrapper):
+        """The formats."""
+
+    FORMAT_UNSPECIFIED: ExportLineageRequest.Format.ValueType  # 0
+    """Not known."""
+    FORMAT_OPENLINEAGE: ExportLineageRequest.Format.ValueType  # 1
+    """OpenLineage run events, a JSON object a line."""
+    FORMAT_PROV_JSON: ExportLineageRequest.Format.ValueType  # 2
+    """W3C PROV-JSON (https://www.w3.org/submissions/prov-json/)."""
+
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    format: Global___ExportLineageRequest.Format.ValueType
+    """The format."""
+    @_builtins.property
+    def lineage(self) -> Global___GetLineageRequest:
+        """Which part, as in GetLineage."""
+
+    def __init__(
+        self,
+        *,
+        lineage: Global___GetLineageRequest | None = ...,
+        format: Global___ExportLineageRequest.Format.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "lineage", b"lineage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLineageRequest: _TypeAlias = ExportLineageRequest  # noqa: Y015
+
+@_typing.final
+class ExportLineageResponse(_message.Message):
+    """A part of the graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    """The document."""
+    media_type: _builtins.str
+    """Its media type."""
+    truncated: _builtins.bool
+    """True when the walk stopped at the depth or size limit before the end of the graph."""
+    def __init__(
+        self,
+        *,
+        document: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "media_type", b"media_type", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLineageResponse: _TypeAlias = ExportLineageResponse  # noqa: Y015
 
 @_typing.final
 class Lineage(_message.Message):

@@ -45,6 +45,26 @@ class LineageServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.GetLineageRequest.SerializeToString,
                 response_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.Lineage.FromString,
                 _registered_method=True)
+        self.GetImpact = channel.unary_unary(
+                '/headwater.registry.v1.LineageService/GetImpact',
+                request_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.GetImpactRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.Impact.FromString,
+                _registered_method=True)
+        self.ListModelVersionUses = channel.unary_unary(
+                '/headwater.registry.v1.LineageService/ListModelVersionUses',
+                request_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesResponse.FromString,
+                _registered_method=True)
+        self.ImportOpenLineage = channel.unary_unary(
+                '/headwater.registry.v1.LineageService/ImportOpenLineage',
+                request_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageResponse.FromString,
+                _registered_method=True)
+        self.ExportLineage = channel.unary_unary(
+                '/headwater.registry.v1.LineageService/ExportLineage',
+                request_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageResponse.FromString,
+                _registered_method=True)
 
 
 class LineageServiceServicer:
@@ -65,6 +85,35 @@ class LineageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetImpact(self, request, context):
+        """Says what depends on something: what to look at before it is archived or deprecated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModelVersionUses(self, request, context):
+        """Lists the model versions that were trained on a dataset version, or on data made from it, with the stages and aliases that
+        they held and when (R-25, N-02).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportOpenLineage(self, request, context):
+        """Adds what OpenLineage run events tell. Of datasets and jobs that Headwater does not know, external nodes are made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportLineage(self, request, context):
+        """Returns a part of the graph in a format that others read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LineageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +126,26 @@ def add_LineageServiceServicer_to_server(servicer, server):
                     servicer.GetLineage,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.GetLineageRequest.FromString,
                     response_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.Lineage.SerializeToString,
+            ),
+            'GetImpact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImpact,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.GetImpactRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.Impact.SerializeToString,
+            ),
+            'ListModelVersionUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelVersionUses,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesResponse.SerializeToString,
+            ),
+            'ImportOpenLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportOpenLineage,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageResponse.SerializeToString,
+            ),
+            'ExportLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportLineage,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +203,114 @@ class LineageService:
             '/headwater.registry.v1.LineageService/GetLineage',
             headwater_dot_registry_dot_v1_dot_lineage__pb2.GetLineageRequest.SerializeToString,
             headwater_dot_registry_dot_v1_dot_lineage__pb2.Lineage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImpact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.LineageService/GetImpact',
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.GetImpactRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.Impact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelVersionUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.LineageService/ListModelVersionUses',
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ListModelVersionUsesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportOpenLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.LineageService/ImportOpenLineage',
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ImportOpenLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.LineageService/ExportLineage',
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_lineage__pb2.ExportLineageResponse.FromString,
             options,
             channel_credentials,
             insecure,

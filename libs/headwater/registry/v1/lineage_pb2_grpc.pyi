@@ -37,6 +37,16 @@ class LineageServiceStub:
     """Adds nodes and edges. What is there already stays as it is; a node whose digest differs from the stored one is refused."""
     GetLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.GetLineageRequest, _lineage_pb2.Lineage]
     """Walks the graph from one node."""
+    GetImpact: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.GetImpactRequest, _lineage_pb2.Impact]
+    """Says what depends on something: what to look at before it is archived or deprecated."""
+    ListModelVersionUses: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.ListModelVersionUsesRequest, _lineage_pb2.ListModelVersionUsesResponse]
+    """Lists the model versions that were trained on a dataset version, or on data made from it, with the stages and aliases that
+    they held and when (R-25, N-02).
+    """
+    ImportOpenLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.ImportOpenLineageRequest, _lineage_pb2.ImportOpenLineageResponse]
+    """Adds what OpenLineage run events tell. Of datasets and jobs that Headwater does not know, external nodes are made."""
+    ExportLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.ExportLineageRequest, _lineage_pb2.ExportLineageResponse]
+    """Returns a part of the graph in a format that others read."""
 
 @_typing.type_check_only
 class LineageServiceAsyncStub(LineageServiceStub):
@@ -47,6 +57,16 @@ class LineageServiceAsyncStub(LineageServiceStub):
     """Adds nodes and edges. What is there already stays as it is; a node whose digest differs from the stored one is refused."""
     GetLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.GetLineageRequest, _lineage_pb2.Lineage]  # type: ignore[assignment]
     """Walks the graph from one node."""
+    GetImpact: _aio.UnaryUnaryMultiCallable[_lineage_pb2.GetImpactRequest, _lineage_pb2.Impact]  # type: ignore[assignment]
+    """Says what depends on something: what to look at before it is archived or deprecated."""
+    ListModelVersionUses: _aio.UnaryUnaryMultiCallable[_lineage_pb2.ListModelVersionUsesRequest, _lineage_pb2.ListModelVersionUsesResponse]  # type: ignore[assignment]
+    """Lists the model versions that were trained on a dataset version, or on data made from it, with the stages and aliases that
+    they held and when (R-25, N-02).
+    """
+    ImportOpenLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.ImportOpenLineageRequest, _lineage_pb2.ImportOpenLineageResponse]  # type: ignore[assignment]
+    """Adds what OpenLineage run events tell. Of datasets and jobs that Headwater does not know, external nodes are made."""
+    ExportLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.ExportLineageRequest, _lineage_pb2.ExportLineageResponse]  # type: ignore[assignment]
+    """Returns a part of the graph in a format that others read."""
 
 class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lineage: what came from what."""
@@ -66,5 +86,39 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lineage_pb2.Lineage, _abc.Awaitable[_lineage_pb2.Lineage]]:
         """Walks the graph from one node."""
+
+    @_abc_1.abstractmethod
+    def GetImpact(
+        self,
+        request: _lineage_pb2.GetImpactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.Impact, _abc.Awaitable[_lineage_pb2.Impact]]:
+        """Says what depends on something: what to look at before it is archived or deprecated."""
+
+    @_abc_1.abstractmethod
+    def ListModelVersionUses(
+        self,
+        request: _lineage_pb2.ListModelVersionUsesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.ListModelVersionUsesResponse, _abc.Awaitable[_lineage_pb2.ListModelVersionUsesResponse]]:
+        """Lists the model versions that were trained on a dataset version, or on data made from it, with the stages and aliases that
+        they held and when (R-25, N-02).
+        """
+
+    @_abc_1.abstractmethod
+    def ImportOpenLineage(
+        self,
+        request: _lineage_pb2.ImportOpenLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.ImportOpenLineageResponse, _abc.Awaitable[_lineage_pb2.ImportOpenLineageResponse]]:
+        """Adds what OpenLineage run events tell. Of datasets and jobs that Headwater does not know, external nodes are made."""
+
+    @_abc_1.abstractmethod
+    def ExportLineage(
+        self,
+        request: _lineage_pb2.ExportLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.ExportLineageResponse, _abc.Awaitable[_lineage_pb2.ExportLineageResponse]]:
+        """Returns a part of the graph in a format that others read."""
 
 def add_LineageServiceServicer_to_server(servicer: LineageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

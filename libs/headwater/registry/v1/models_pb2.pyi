@@ -5,12 +5,14 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
+from headwater.registry.v1 import model_versions_pb2 as _model_versions_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,6 +29,33 @@ class Model(_message.Message):
     """A registered model: the collection of its versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Model._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Model._State.ValueType  # 0
+        """Not known."""
+        STATE_ACTIVE: Model._State.ValueType  # 1
+        """May be used."""
+        STATE_DEPRECATED: Model._State.ValueType  # 2
+        """May be used, with a warning; not in default lists."""
+        STATE_ARCHIVED: Model._State.ValueType  # 3
+        """Kept for history: found by its uid only."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether a model may be used."""
+
+    STATE_UNSPECIFIED: Model.State.ValueType  # 0
+    """Not known."""
+    STATE_ACTIVE: Model.State.ValueType  # 1
+    """May be used."""
+    STATE_DEPRECATED: Model.State.ValueType  # 2
+    """May be used, with a warning; not in default lists."""
+    STATE_ARCHIVED: Model.State.ValueType  # 3
+    """Kept for history: found by its uid only."""
 
     @_typing.final
     class AliasesEntry(_message.Message):
@@ -68,6 +97,26 @@ class Model(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
@@ -78,6 +127,11 @@ class Model(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_SEMANTIC_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}`."""
     uid: _builtins.str
@@ -92,6 +146,12 @@ class Model(_message.Message):
     """Who created it."""
     etag: _builtins.str
     """Changes whenever the model changes."""
+    state: Global___Model.State.ValueType
+    """Whether it may be used."""
+    replacement: _builtins.str
+    """What to use instead, as a resource name; only of a deprecated model."""
+    latest_semantic_version: _builtins.str
+    """The highest semantic version given out; empty for none."""
     @_builtins.property
     def aliases(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Alias to version number."""
@@ -103,6 +163,14 @@ class Model(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """String to string, for grouping and filtering."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it changed last."""
 
     def __init__(
         self,
@@ -117,10 +185,15 @@ class Model(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
+        state: Global___Model.State.ValueType = ...,
+        replacement: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_semantic_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "latest_version", b"latest_version", "name", b"name", "stages", b"stages", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "latest_semantic_version", b"latest_semantic_version", "latest_version", b"latest_version", "name", b"name", "replacement", b"replacement", "stages", b"stages", "state", b"state", "tags", b"tags", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -144,7 +217,7 @@ class CreateModelRequest(_message.Message):
     """Makes a retry safe."""
     @_builtins.property
     def model(self) -> Global___Model:
-        """Display name and description; every other field must be empty."""
+        """Display name, description and tags; every other field must be empty."""
 
     def __init__(
         self,
@@ -170,7 +243,7 @@ class GetModelRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/models/{model}`."""
+    """`projects/{project}/models/{model}`; the model by name or, whatever its state, by uid."""
     def __init__(
         self,
         *,
@@ -193,22 +266,34 @@ class ListModelsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    SHOW_INACTIVE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     page_size: _builtins.int
     """At most this many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    filter: _builtins.str
+    """Which ones, in the language of docs/reference/search.md, for example `tags.team = "vision" AND name LIKE "res%"`."""
+    order_by: _builtins.str
+    """In which order, for example `update_time desc`; by name when unset."""
+    show_inactive: _builtins.bool
+    """Deprecated and archived ones too."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        show_inactive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_inactive", b"show_inactive"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -295,6 +380,46 @@ class CreateModelVersionRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class UserMetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AnnotationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PARENT_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
@@ -303,6 +428,14 @@ class CreateModelVersionRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     HYPERPARAMETERS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEMANTIC_VERSION_FIELD_NUMBER: _builtins.int
+    USER_METADATA_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    LOGGED_MODEL_FIELD_NUMBER: _builtins.int
+    DATASET_VERSIONS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}/models/{model}`."""
     run: _builtins.str
@@ -313,6 +446,14 @@ class CreateModelVersionRequest(_message.Message):
     """Free text."""
     request_id: _builtins.str
     """Makes a retry safe."""
+    semantic_version: _builtins.str
+    """A semantic version, `v1.2.3`; higher than all before, and a major step when the signature breaks callers. Empty for none."""
+    task: _builtins.str
+    """What it is for, for example `image-classification`."""
+    source: _builtins.str
+    """Where it comes from, as text; never followed."""
+    logged_model: _builtins.str
+    """The logged model that it is, as a resource name; empty for none."""
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelFileReference]:
         """Its files."""
@@ -325,6 +466,24 @@ class CreateModelVersionRequest(_message.Message):
     def hyperparameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
         """Hyperparameters beside those of the run."""
 
+    @_builtins.property
+    def user_metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What is said of it as S3 user metadata says it: `framework`, `architecture`, `params`, `task`, `dataset`, `accuracy`,
+        `training_dataset`, `dataset_version`, `dataset_split`, `training_date`, `hyperparameters`, `author`, and any other (R-19).
+        """
+
+    @_builtins.property
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Free pairs."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Free words for grouping."""
+
+    @_builtins.property
+    def dataset_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The dataset versions that it was trained on, beside those of the run."""
+
     def __init__(
         self,
         *,
@@ -336,10 +495,18 @@ class CreateModelVersionRequest(_message.Message):
         description: _builtins.str = ...,
         hyperparameters: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
         request_id: _builtins.str = ...,
+        semantic_version: _builtins.str = ...,
+        user_metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        task: _builtins.str = ...,
+        annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
+        logged_model: _builtins.str = ...,
+        dataset_versions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["framework", b"framework"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "description", b"description", "files", b"files", "framework", b"framework", "hyperparameters", b"hyperparameters", "parent", b"parent", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "architecture", b"architecture", "dataset_versions", b"dataset_versions", "description", b"description", "files", b"files", "framework", b"framework", "hyperparameters", b"hyperparameters", "logged_model", b"logged_model", "parent", b"parent", "request_id", b"request_id", "run", b"run", "semantic_version", b"semantic_version", "source", b"source", "tags", b"tags", "task", b"task", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,16 +519,20 @@ class GetModelVersionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/models/{model}/versions/{version}`."""
+    """`projects/{project}/models/{model}/versions/{version}`, by number or by semantic version."""
+    view: _model_versions_pb2.ModelVersionView.ValueType
+    """How much to tell."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        view: _model_versions_pb2.ModelVersionView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,22 +547,38 @@ class ListModelVersionsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    SHOW_INACTIVE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}/models/{model}`."""
     page_size: _builtins.int
     """At most this many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    filter: _builtins.str
+    """Which ones, for example `metrics."test/accuracy" > 0.9 AND tags.team = "vision"`; see docs/reference/search.md."""
+    order_by: _builtins.str
+    """In which order, for example `create_time desc`; newest first when unset."""
+    show_inactive: _builtins.bool
+    """Deprecated and archived ones too."""
+    view: _model_versions_pb2.ModelVersionView.ValueType
+    """How much to tell."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        show_inactive: _builtins.bool = ...,
+        view: _model_versions_pb2.ModelVersionView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_inactive", b"show_inactive", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,22 +621,32 @@ class ResolveModelVersionRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STAGE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}`."""
     stage: _artifact_pb2.ModelMetadata.Stage.ValueType
     """A stage."""
     alias: _builtins.str
     """An alias."""
+    view: _model_versions_pb2.ModelVersionView.ValueType
+    """How much to tell."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """At what time; now when unset."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         stage: _artifact_pb2.ModelMetadata.Stage.ValueType = ...,
         alias: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        view: _model_versions_pb2.ModelVersionView.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "selector", b"selector", "stage", b"stage", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "name", b"name", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "name", b"name", "selector", b"selector", "stage", b"stage", "time", b"time", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
@@ -467,6 +664,7 @@ class SetModelVersionStageRequest(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}/versions/{version}`."""
     stage: _artifact_pb2.ModelMetadata.Stage.ValueType
@@ -475,6 +673,10 @@ class SetModelVersionStageRequest(_message.Message):
     """The etag of the version as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
     comment: _builtins.str
     """Why, for the history."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_model_versions_pb2.Evidence]:
+        """What the move rests on."""
+
     def __init__(
         self,
         *,
@@ -482,10 +684,11 @@ class SetModelVersionStageRequest(_message.Message):
         stage: _artifact_pb2.ModelMetadata.Stage.ValueType = ...,
         etag: _builtins.str = ...,
         comment: _builtins.str = ...,
+        evidence: _abc.Iterable[_model_versions_pb2.Evidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "etag", b"etag", "name", b"name", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "etag", b"etag", "evidence", b"evidence", "name", b"name", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -503,6 +706,7 @@ class StageTransition(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The version that moved, as a resource name."""
     from_stage: _artifact_pb2.ModelMetadata.Stage.ValueType
@@ -517,6 +721,10 @@ class StageTransition(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_model_versions_pb2.Evidence]:
+        """What the move rested on."""
+
     def __init__(
         self,
         *,
@@ -526,10 +734,11 @@ class StageTransition(_message.Message):
         actor: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         comment: _builtins.str = ...,
+        evidence: _abc.Iterable[_model_versions_pb2.Evidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "from_stage", b"from_stage", "model_version", b"model_version", "time", b"time", "to_stage", b"to_stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "evidence", b"evidence", "from_stage", b"from_stage", "model_version", b"model_version", "time", b"time", "to_stage", b"to_stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -603,6 +812,8 @@ class SetModelAliasRequest(_message.Message):
     ALIAS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}`."""
     alias: _builtins.str
@@ -611,6 +822,12 @@ class SetModelAliasRequest(_message.Message):
     """The version number; empty removes the alias."""
     etag: _builtins.str
     """The etag of the model as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
+    comment: _builtins.str
+    """Why, for the history."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_model_versions_pb2.Evidence]:
+        """What the move rests on."""
+
     def __init__(
         self,
         *,
@@ -618,14 +835,274 @@ class SetModelAliasRequest(_message.Message):
         alias: _builtins.str = ...,
         version: _builtins.str = ...,
         etag: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        evidence: _abc.Iterable[_model_versions_pb2.Evidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "etag", b"etag", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "comment", b"comment", "etag", b"etag", "evidence", b"evidence", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetModelAliasRequest: _TypeAlias = SetModelAliasRequest  # noqa: Y015
+
+@_typing.final
+class AliasChange(_message.Message):
+    """One move of an alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    alias: _builtins.str
+    """The alias."""
+    from_version: _builtins.str
+    """The version that it pointed to, as a resource name; empty for none."""
+    to_version: _builtins.str
+    """The version that it points to since, as a resource name; empty for none."""
+    actor: _builtins.str
+    """Who moved it."""
+    comment: _builtins.str
+    """Why."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_model_versions_pb2.Evidence]:
+        """What the move rested on."""
+
+    def __init__(
+        self,
+        *,
+        alias: _builtins.str = ...,
+        from_version: _builtins.str = ...,
+        to_version: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        comment: _builtins.str = ...,
+        evidence: _abc.Iterable[_model_versions_pb2.Evidence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "comment", b"comment", "evidence", b"evidence", "from_version", b"from_version", "time", b"time", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AliasChange: _TypeAlias = AliasChange  # noqa: Y015
+
+@_typing.final
+class ListAliasChangesRequest(_message.Message):
+    """Asks for the moves of the aliases of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/models/{model}`."""
+    page_size: _builtins.int
+    """At most this many; 0 means 50, more than 1,000 means 1,000."""
+    page_token: _builtins.str
+    """From the previous page."""
+    alias: _builtins.str
+    """Only this alias; all when empty."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        alias: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasChangesRequest: _TypeAlias = ListAliasChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasChangesResponse(_message.Message):
+    """A page of moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIAS_CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def alias_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasChange]:
+        """The moves."""
+
+    def __init__(
+        self,
+        *,
+        alias_changes: _abc.Iterable[Global___AliasChange] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_changes", b"alias_changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasChangesResponse: _TypeAlias = ListAliasChangesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateModelRequest(_message.Message):
+    """Asks to change what is said of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> Global___Model:
+        """The model; its etag, where given, must be the present one."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Among `display_name`, `description` and `tags`; `*` is all of them, none those that are set."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateModelRequest: _TypeAlias = UpdateModelRequest  # noqa: Y015
+
+@_typing.final
+class RenameModelRequest(_message.Message):
+    """Asks for another name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}`."""
+    model_id: _builtins.str
+    """The last segment of the new name."""
+    etag: _builtins.str
+    """The etag of the model as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "model_id", b"model_id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameModelRequest: _TypeAlias = RenameModelRequest  # noqa: Y015
+
+@_typing.final
+class DeprecateModelRequest(_message.Message):
+    """Asks to warn who uses a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}`."""
+    replacement: _builtins.str
+    """What to use instead, as the resource name of a model; empty for nothing."""
+    etag: _builtins.str
+    """The etag of the model as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        replacement: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "replacement", b"replacement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeprecateModelRequest: _TypeAlias = DeprecateModelRequest  # noqa: Y015
+
+@_typing.final
+class ArchiveModelRequest(_message.Message):
+    """Asks to take a model out of use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}`."""
+    force: _builtins.bool
+    """Even where something depends on it."""
+    etag: _builtins.str
+    """The etag of the model as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveModelRequest: _TypeAlias = ArchiveModelRequest  # noqa: Y015
+
+@_typing.final
+class ReactivateModelRequest(_message.Message):
+    """Asks to put a model back into use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}`; an archived model by its uid."""
+    etag: _builtins.str
+    """The etag of the model as last seen; ABORTED when it has changed since. Empty means whatever it is now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReactivateModelRequest: _TypeAlias = ReactivateModelRequest  # noqa: Y015
 
 @_typing.final
 class Objective(_message.Message):

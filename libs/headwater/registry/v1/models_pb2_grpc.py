@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_dot_artifact__pb2
+from headwater.registry.v1 import model_versions_pb2 as headwater_dot_registry_dot_v1_dot_model__versions__pb2
 from headwater.registry.v1 import models_pb2 as headwater_dot_registry_dot_v1_dot_models__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -51,6 +52,31 @@ class ModelServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.UpdateModel = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/UpdateModel',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.UpdateModelRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
+        self.RenameModel = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/RenameModel',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.RenameModelRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
+        self.DeprecateModel = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/DeprecateModel',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.DeprecateModelRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
+        self.ArchiveModel = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/ArchiveModel',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ArchiveModelRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
+        self.ReactivateModel = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/ReactivateModel',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ReactivateModelRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
         self.CreateModelVersion = channel.unary_unary(
                 '/headwater.registry.v1.ModelService/CreateModelVersion',
                 request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.CreateModelVersionRequest.SerializeToString,
@@ -60,6 +86,41 @@ class ModelServiceStub:
                 '/headwater.registry.v1.ModelService/GetModelVersion',
                 request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.GetModelVersionRequest.SerializeToString,
                 response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+                _registered_method=True)
+        self.UpdateModelVersion = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/UpdateModelVersion',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.UpdateModelVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+                _registered_method=True)
+        self.DeprecateModelVersion = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/DeprecateModelVersion',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.DeprecateModelVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+                _registered_method=True)
+        self.ArchiveModelVersion = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/ArchiveModelVersion',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ArchiveModelVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+                _registered_method=True)
+        self.ReactivateModelVersion = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/ReactivateModelVersion',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReactivateModelVersionRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+                _registered_method=True)
+        self.GetModelVersionDocument = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/GetModelVersionDocument',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.GetModelVersionDocumentRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ModelVersionDocument.FromString,
+                _registered_method=True)
+        self.CompareModelVersions = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/CompareModelVersions',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsResponse.FromString,
+                _registered_method=True)
+        self.ReadTensor = channel.unary_stream(
+                '/headwater.registry.v1.ModelService/ReadTensor',
+                request_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorResponse.FromString,
                 _registered_method=True)
         self.ListModelVersions = channel.unary_unary(
                 '/headwater.registry.v1.ModelService/ListModelVersions',
@@ -85,6 +146,11 @@ class ModelServiceStub:
                 '/headwater.registry.v1.ModelService/SetModelAlias',
                 request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.SetModelAliasRequest.SerializeToString,
                 response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+                _registered_method=True)
+        self.ListAliasChanges = channel.unary_unary(
+                '/headwater.registry.v1.ModelService/ListAliasChanges',
+                request_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesResponse.FromString,
                 _registered_method=True)
         self.CreateObjective = channel.unary_unary(
                 '/headwater.registry.v1.ModelService/CreateObjective',
@@ -117,7 +183,43 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models of a project by name.
+        """Lists the models of a project by name, or in the order asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateModel(self, request, context):
+        """Changes a model's display name, description, tags or policies.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameModel(self, request, context):
+        """Gives a model another name. What refers to the model follows; the old name is free again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeprecateModel(self, request, context):
+        """Says that a model should not be used any more: who uses it is warned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveModel(self, request, context):
+        """Takes a model out of use and frees its name. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless
+        `force` is set. It can be read by its uid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReactivateModel(self, request, context):
+        """Puts a deprecated or archived model back into use. ALREADY_EXISTS when its name is taken by now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,15 +240,64 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateModelVersion(self, request, context):
+        """Changes what is said of a version: description, annotations, tags. Never its files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeprecateModelVersion(self, request, context):
+        """Says that a version should not be used any more: who uses it is warned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveModelVersion(self, request, context):
+        """Takes a version out of use. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless `force` is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReactivateModelVersion(self, request, context):
+        """Puts a deprecated or archived version back into use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModelVersionDocument(self, request, context):
+        """Returns the metadata of a version as the JSON document that people exchange.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareModelVersions(self, request, context):
+        """Says how versions differ: metrics, parameters, signature, size, lineage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadTensor(self, request, context):
+        """Returns the bytes of one tensor, read by range.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModelVersions(self, request, context):
-        """Lists the versions of a model, newest first.
+        """Lists the versions of a model, newest first; of all models for `projects/{project}/models/-`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveModelVersion(self, request, context):
-        """Finds the version that a stage or an alias points to now.
+        """Finds the version that a stage or an alias points to, now or at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,6 +320,13 @@ class ModelServiceServicer:
 
     def SetModelAlias(self, request, context):
         """Points an alias at a version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasChanges(self, request, context):
+        """Lists the moves of the aliases of one model, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +364,31 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListModelsRequest.FromString,
                     response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListModelsResponse.SerializeToString,
             ),
+            'UpdateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModel,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.UpdateModelRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
+            'RenameModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameModel,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.RenameModelRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
+            'DeprecateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeprecateModel,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.DeprecateModelRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
+            'ArchiveModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveModel,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ArchiveModelRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
+            'ReactivateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReactivateModel,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ReactivateModelRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
             'CreateModelVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateModelVersion,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.CreateModelVersionRequest.FromString,
@@ -215,6 +398,41 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelVersion,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.GetModelVersionRequest.FromString,
                     response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.SerializeToString,
+            ),
+            'UpdateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModelVersion,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.UpdateModelVersionRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.SerializeToString,
+            ),
+            'DeprecateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeprecateModelVersion,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.DeprecateModelVersionRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.SerializeToString,
+            ),
+            'ArchiveModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveModelVersion,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ArchiveModelVersionRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.SerializeToString,
+            ),
+            'ReactivateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReactivateModelVersion,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReactivateModelVersionRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.SerializeToString,
+            ),
+            'GetModelVersionDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelVersionDocument,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.GetModelVersionDocumentRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ModelVersionDocument.SerializeToString,
+            ),
+            'CompareModelVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareModelVersions,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsResponse.SerializeToString,
+            ),
+            'ReadTensor': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadTensor,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorResponse.SerializeToString,
             ),
             'ListModelVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelVersions,
@@ -240,6 +458,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.SetModelAlias,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.SetModelAliasRequest.FromString,
                     response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.Model.SerializeToString,
+            ),
+            'ListAliasChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasChanges,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesResponse.SerializeToString,
             ),
             'CreateObjective': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateObjective,
@@ -345,6 +568,141 @@ class ModelService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/UpdateModel',
+            headwater_dot_registry_dot_v1_dot_models__pb2.UpdateModelRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/RenameModel',
+            headwater_dot_registry_dot_v1_dot_models__pb2.RenameModelRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeprecateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/DeprecateModel',
+            headwater_dot_registry_dot_v1_dot_models__pb2.DeprecateModelRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ArchiveModel',
+            headwater_dot_registry_dot_v1_dot_models__pb2.ArchiveModelRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReactivateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ReactivateModel',
+            headwater_dot_registry_dot_v1_dot_models__pb2.ReactivateModelRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateModelVersion(request,
             target,
             options=(),
@@ -388,6 +746,195 @@ class ModelService:
             '/headwater.registry.v1.ModelService/GetModelVersion',
             headwater_dot_registry_dot_v1_dot_models__pb2.GetModelVersionRequest.SerializeToString,
             headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/UpdateModelVersion',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.UpdateModelVersionRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeprecateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/DeprecateModelVersion',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.DeprecateModelVersionRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ArchiveModelVersion',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.ArchiveModelVersionRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReactivateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ReactivateModelVersion',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReactivateModelVersionRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.ModelMetadata.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelVersionDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/GetModelVersionDocument',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.GetModelVersionDocumentRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.ModelVersionDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareModelVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/CompareModelVersions',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.CompareModelVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadTensor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ReadTensor',
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_model__versions__pb2.ReadTensorResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -523,6 +1070,33 @@ class ModelService:
             '/headwater.registry.v1.ModelService/SetModelAlias',
             headwater_dot_registry_dot_v1_dot_models__pb2.SetModelAliasRequest.SerializeToString,
             headwater_dot_registry_dot_v1_dot_models__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliasChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ModelService/ListAliasChanges',
+            headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_models__pb2.ListAliasChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

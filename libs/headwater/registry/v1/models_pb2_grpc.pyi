@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
+from headwater.registry.v1 import model_versions_pb2 as _model_versions_pb2
 from headwater.registry.v1 import models_pb2 as _models_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -39,17 +40,43 @@ class ModelServiceStub:
     GetModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]
     """Returns one model."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]
-    """Lists the models of a project by name."""
+    """Lists the models of a project by name, or in the order asked for."""
+    UpdateModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.UpdateModelRequest, _models_pb2.Model]
+    """Changes a model's display name, description, tags or policies."""
+    RenameModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.RenameModelRequest, _models_pb2.Model]
+    """Gives a model another name. What refers to the model follows; the old name is free again."""
+    DeprecateModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.DeprecateModelRequest, _models_pb2.Model]
+    """Says that a model should not be used any more: who uses it is warned."""
+    ArchiveModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.ArchiveModelRequest, _models_pb2.Model]
+    """Takes a model out of use and frees its name. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless
+    `force` is set. It can be read by its uid.
+    """
+    ReactivateModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.ReactivateModelRequest, _models_pb2.Model]
+    """Puts a deprecated or archived model back into use. ALREADY_EXISTS when its name is taken by now."""
     CreateModelVersion: _grpc.UnaryUnaryMultiCallable[_models_pb2.CreateModelVersionRequest, _artifact_pb2.ModelMetadata]
     """Registers the next version from uploaded artifacts, creating the model when it is new. Format, tensors, shapes and
     parameter count are read from the bytes; nothing in them is executed.
     """
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetModelVersionRequest, _artifact_pb2.ModelMetadata]
     """Returns one version."""
+    UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.UpdateModelVersionRequest, _artifact_pb2.ModelMetadata]
+    """Changes what is said of a version: description, annotations, tags. Never its files."""
+    DeprecateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.DeprecateModelVersionRequest, _artifact_pb2.ModelMetadata]
+    """Says that a version should not be used any more: who uses it is warned."""
+    ArchiveModelVersion: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.ArchiveModelVersionRequest, _artifact_pb2.ModelMetadata]
+    """Takes a version out of use. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless `force` is set."""
+    ReactivateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.ReactivateModelVersionRequest, _artifact_pb2.ModelMetadata]
+    """Puts a deprecated or archived version back into use."""
+    GetModelVersionDocument: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.GetModelVersionDocumentRequest, _model_versions_pb2.ModelVersionDocument]
+    """Returns the metadata of a version as the JSON document that people exchange."""
+    CompareModelVersions: _grpc.UnaryUnaryMultiCallable[_model_versions_pb2.CompareModelVersionsRequest, _model_versions_pb2.CompareModelVersionsResponse]
+    """Says how versions differ: metrics, parameters, signature, size, lineage."""
+    ReadTensor: _grpc.UnaryStreamMultiCallable[_model_versions_pb2.ReadTensorRequest, _model_versions_pb2.ReadTensorResponse]
+    """Returns the bytes of one tensor, read by range."""
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelVersionsRequest, _models_pb2.ListModelVersionsResponse]
-    """Lists the versions of a model, newest first."""
+    """Lists the versions of a model, newest first; of all models for `projects/{project}/models/-`."""
     ResolveModelVersion: _grpc.UnaryUnaryMultiCallable[_models_pb2.ResolveModelVersionRequest, _artifact_pb2.ModelMetadata]
-    """Finds the version that a stage or an alias points to now."""
+    """Finds the version that a stage or an alias points to, now or at a time."""
     SetModelVersionStage: _grpc.UnaryUnaryMultiCallable[_models_pb2.SetModelVersionStageRequest, _artifact_pb2.ModelMetadata]
     """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
     value, when an objective of that stage is not met. The version that held production or staging until now is archived.
@@ -58,6 +85,8 @@ class ModelServiceStub:
     """Lists the moves between stages of one model, newest first."""
     SetModelAlias: _grpc.UnaryUnaryMultiCallable[_models_pb2.SetModelAliasRequest, _models_pb2.Model]
     """Points an alias at a version."""
+    ListAliasChanges: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListAliasChangesRequest, _models_pb2.ListAliasChangesResponse]
+    """Lists the moves of the aliases of one model, newest first."""
     CreateObjective: _grpc.UnaryUnaryMultiCallable[_models_pb2.CreateObjectiveRequest, _models_pb2.Objective]
     """Adds an objective: a bound that a version must meet before it may enter a stage."""
     ListObjectives: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListObjectivesRequest, _models_pb2.ListObjectivesResponse]
@@ -73,17 +102,43 @@ class ModelServiceAsyncStub(ModelServiceStub):
     GetModel: _aio.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]  # type: ignore[assignment]
     """Returns one model."""
     ListModels: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models of a project by name."""
+    """Lists the models of a project by name, or in the order asked for."""
+    UpdateModel: _aio.UnaryUnaryMultiCallable[_models_pb2.UpdateModelRequest, _models_pb2.Model]  # type: ignore[assignment]
+    """Changes a model's display name, description, tags or policies."""
+    RenameModel: _aio.UnaryUnaryMultiCallable[_models_pb2.RenameModelRequest, _models_pb2.Model]  # type: ignore[assignment]
+    """Gives a model another name. What refers to the model follows; the old name is free again."""
+    DeprecateModel: _aio.UnaryUnaryMultiCallable[_models_pb2.DeprecateModelRequest, _models_pb2.Model]  # type: ignore[assignment]
+    """Says that a model should not be used any more: who uses it is warned."""
+    ArchiveModel: _aio.UnaryUnaryMultiCallable[_models_pb2.ArchiveModelRequest, _models_pb2.Model]  # type: ignore[assignment]
+    """Takes a model out of use and frees its name. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless
+    `force` is set. It can be read by its uid.
+    """
+    ReactivateModel: _aio.UnaryUnaryMultiCallable[_models_pb2.ReactivateModelRequest, _models_pb2.Model]  # type: ignore[assignment]
+    """Puts a deprecated or archived model back into use. ALREADY_EXISTS when its name is taken by now."""
     CreateModelVersion: _aio.UnaryUnaryMultiCallable[_models_pb2.CreateModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
     """Registers the next version from uploaded artifacts, creating the model when it is new. Format, tensors, shapes and
     parameter count are read from the bytes; nothing in them is executed.
     """
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_models_pb2.GetModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
     """Returns one version."""
+    UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.UpdateModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
+    """Changes what is said of a version: description, annotations, tags. Never its files."""
+    DeprecateModelVersion: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.DeprecateModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
+    """Says that a version should not be used any more: who uses it is warned."""
+    ArchiveModelVersion: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.ArchiveModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
+    """Takes a version out of use. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless `force` is set."""
+    ReactivateModelVersion: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.ReactivateModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
+    """Puts a deprecated or archived version back into use."""
+    GetModelVersionDocument: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.GetModelVersionDocumentRequest, _model_versions_pb2.ModelVersionDocument]  # type: ignore[assignment]
+    """Returns the metadata of a version as the JSON document that people exchange."""
+    CompareModelVersions: _aio.UnaryUnaryMultiCallable[_model_versions_pb2.CompareModelVersionsRequest, _model_versions_pb2.CompareModelVersionsResponse]  # type: ignore[assignment]
+    """Says how versions differ: metrics, parameters, signature, size, lineage."""
+    ReadTensor: _aio.UnaryStreamMultiCallable[_model_versions_pb2.ReadTensorRequest, _model_versions_pb2.ReadTensorResponse]  # type: ignore[assignment]
+    """Returns the bytes of one tensor, read by range."""
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelVersionsRequest, _models_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions of a model, newest first."""
+    """Lists the versions of a model, newest first; of all models for `projects/{project}/models/-`."""
     ResolveModelVersion: _aio.UnaryUnaryMultiCallable[_models_pb2.ResolveModelVersionRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
-    """Finds the version that a stage or an alias points to now."""
+    """Finds the version that a stage or an alias points to, now or at a time."""
     SetModelVersionStage: _aio.UnaryUnaryMultiCallable[_models_pb2.SetModelVersionStageRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
     """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
     value, when an objective of that stage is not met. The version that held production or staging until now is archived.
@@ -92,6 +147,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Lists the moves between stages of one model, newest first."""
     SetModelAlias: _aio.UnaryUnaryMultiCallable[_models_pb2.SetModelAliasRequest, _models_pb2.Model]  # type: ignore[assignment]
     """Points an alias at a version."""
+    ListAliasChanges: _aio.UnaryUnaryMultiCallable[_models_pb2.ListAliasChangesRequest, _models_pb2.ListAliasChangesResponse]  # type: ignore[assignment]
+    """Lists the moves of the aliases of one model, newest first."""
     CreateObjective: _aio.UnaryUnaryMultiCallable[_models_pb2.CreateObjectiveRequest, _models_pb2.Objective]  # type: ignore[assignment]
     """Adds an objective: a bound that a version must meet before it may enter a stage."""
     ListObjectives: _aio.UnaryUnaryMultiCallable[_models_pb2.ListObjectivesRequest, _models_pb2.ListObjectivesResponse]  # type: ignore[assignment]
@@ -122,7 +179,49 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _models_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.ListModelsResponse, _abc.Awaitable[_models_pb2.ListModelsResponse]]:
-        """Lists the models of a project by name."""
+        """Lists the models of a project by name, or in the order asked for."""
+
+    @_abc_1.abstractmethod
+    def UpdateModel(
+        self,
+        request: _models_pb2.UpdateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
+        """Changes a model's display name, description, tags or policies."""
+
+    @_abc_1.abstractmethod
+    def RenameModel(
+        self,
+        request: _models_pb2.RenameModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
+        """Gives a model another name. What refers to the model follows; the old name is free again."""
+
+    @_abc_1.abstractmethod
+    def DeprecateModel(
+        self,
+        request: _models_pb2.DeprecateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
+        """Says that a model should not be used any more: who uses it is warned."""
+
+    @_abc_1.abstractmethod
+    def ArchiveModel(
+        self,
+        request: _models_pb2.ArchiveModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
+        """Takes a model out of use and frees its name. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless
+        `force` is set. It can be read by its uid.
+        """
+
+    @_abc_1.abstractmethod
+    def ReactivateModel(
+        self,
+        request: _models_pb2.ReactivateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
+        """Puts a deprecated or archived model back into use. ALREADY_EXISTS when its name is taken by now."""
 
     @_abc_1.abstractmethod
     def CreateModelVersion(
@@ -143,12 +242,68 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one version."""
 
     @_abc_1.abstractmethod
+    def UpdateModelVersion(
+        self,
+        request: _model_versions_pb2.UpdateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
+        """Changes what is said of a version: description, annotations, tags. Never its files."""
+
+    @_abc_1.abstractmethod
+    def DeprecateModelVersion(
+        self,
+        request: _model_versions_pb2.DeprecateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
+        """Says that a version should not be used any more: who uses it is warned."""
+
+    @_abc_1.abstractmethod
+    def ArchiveModelVersion(
+        self,
+        request: _model_versions_pb2.ArchiveModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
+        """Takes a version out of use. FAILED_PRECONDITION with reason IN_USE, and what depends on it, unless `force` is set."""
+
+    @_abc_1.abstractmethod
+    def ReactivateModelVersion(
+        self,
+        request: _model_versions_pb2.ReactivateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
+        """Puts a deprecated or archived version back into use."""
+
+    @_abc_1.abstractmethod
+    def GetModelVersionDocument(
+        self,
+        request: _model_versions_pb2.GetModelVersionDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_versions_pb2.ModelVersionDocument, _abc.Awaitable[_model_versions_pb2.ModelVersionDocument]]:
+        """Returns the metadata of a version as the JSON document that people exchange."""
+
+    @_abc_1.abstractmethod
+    def CompareModelVersions(
+        self,
+        request: _model_versions_pb2.CompareModelVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_versions_pb2.CompareModelVersionsResponse, _abc.Awaitable[_model_versions_pb2.CompareModelVersionsResponse]]:
+        """Says how versions differ: metrics, parameters, signature, size, lineage."""
+
+    @_abc_1.abstractmethod
+    def ReadTensor(
+        self,
+        request: _model_versions_pb2.ReadTensorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_model_versions_pb2.ReadTensorResponse], _abc.AsyncIterator[_model_versions_pb2.ReadTensorResponse]]:
+        """Returns the bytes of one tensor, read by range."""
+
+    @_abc_1.abstractmethod
     def ListModelVersions(
         self,
         request: _models_pb2.ListModelVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.ListModelVersionsResponse, _abc.Awaitable[_models_pb2.ListModelVersionsResponse]]:
-        """Lists the versions of a model, newest first."""
+        """Lists the versions of a model, newest first; of all models for `projects/{project}/models/-`."""
 
     @_abc_1.abstractmethod
     def ResolveModelVersion(
@@ -156,7 +311,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _models_pb2.ResolveModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
-        """Finds the version that a stage or an alias points to now."""
+        """Finds the version that a stage or an alias points to, now or at a time."""
 
     @_abc_1.abstractmethod
     def SetModelVersionStage(
@@ -183,6 +338,14 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.Model, _abc.Awaitable[_models_pb2.Model]]:
         """Points an alias at a version."""
+
+    @_abc_1.abstractmethod
+    def ListAliasChanges(
+        self,
+        request: _models_pb2.ListAliasChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.ListAliasChangesResponse, _abc.Awaitable[_models_pb2.ListAliasChangesResponse]]:
+        """Lists the moves of the aliases of one model, newest first."""
 
     @_abc_1.abstractmethod
     def CreateObjective(

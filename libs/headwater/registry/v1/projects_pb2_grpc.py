@@ -46,6 +46,11 @@ class ProjectServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.GetProjectRequest.SerializeToString,
                 response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
                 _registered_method=True)
+        self.UpdateProject = channel.unary_unary(
+                '/headwater.registry.v1.ProjectService/UpdateProject',
+                request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+                _registered_method=True)
         self.ListProjects = channel.unary_unary(
                 '/headwater.registry.v1.ProjectService/ListProjects',
                 request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ListProjectsRequest.SerializeToString,
@@ -71,6 +76,13 @@ class ProjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateProject(self, request, context):
+        """Changes a project's display name, description or annotations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListProjects(self, request, context):
         """Lists the projects, oldest first.
         """
@@ -89,6 +101,11 @@ def add_ProjectServiceServicer_to_server(servicer, server):
             'GetProject': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProject,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_projects__pb2.GetProjectRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.SerializeToString,
+            ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.FromString,
                     response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.SerializeToString,
             ),
             'ListProjects': grpc.unary_unary_rpc_method_handler(
@@ -151,6 +168,33 @@ class ProjectService:
             target,
             '/headwater.registry.v1.ProjectService/GetProject',
             headwater_dot_registry_dot_v1_dot_projects__pb2.GetProjectRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ProjectService/UpdateProject',
+            headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.SerializeToString,
             headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
             options,
             channel_credentials,

@@ -38,6 +38,8 @@ class ProjectServiceStub:
     """Creates a project. ALREADY_EXISTS when the name is taken, whatever its case."""
     GetProject: _grpc.UnaryUnaryMultiCallable[_projects_pb2.GetProjectRequest, _artifact_pb2.Project]
     """Returns one project."""
+    UpdateProject: _grpc.UnaryUnaryMultiCallable[_projects_pb2.UpdateProjectRequest, _artifact_pb2.Project]
+    """Changes a project's display name, description or annotations."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_projects_pb2.ListProjectsRequest, _projects_pb2.ListProjectsResponse]
     """Lists the projects, oldest first."""
 
@@ -50,6 +52,8 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """Creates a project. ALREADY_EXISTS when the name is taken, whatever its case."""
     GetProject: _aio.UnaryUnaryMultiCallable[_projects_pb2.GetProjectRequest, _artifact_pb2.Project]  # type: ignore[assignment]
     """Returns one project."""
+    UpdateProject: _aio.UnaryUnaryMultiCallable[_projects_pb2.UpdateProjectRequest, _artifact_pb2.Project]  # type: ignore[assignment]
+    """Changes a project's display name, description or annotations."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_projects_pb2.ListProjectsRequest, _projects_pb2.ListProjectsResponse]  # type: ignore[assignment]
     """Lists the projects, oldest first."""
 
@@ -71,6 +75,14 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Project, _abc.Awaitable[_artifact_pb2.Project]]:
         """Returns one project."""
+
+    @_abc_1.abstractmethod
+    def UpdateProject(
+        self,
+        request: _projects_pb2.UpdateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Project, _abc.Awaitable[_artifact_pb2.Project]]:
+        """Changes a project's display name, description or annotations."""
 
     @_abc_1.abstractmethod
     def ListProjects(

@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +22,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RunLifecycleFilter:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunLifecycleFilterEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunLifecycleFilter.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_LIFECYCLE_FILTER_UNSPECIFIED: _RunLifecycleFilter.ValueType  # 0
+    """As ACTIVE."""
+    RUN_LIFECYCLE_FILTER_ACTIVE: _RunLifecycleFilter.ValueType  # 1
+    """Those in use."""
+    RUN_LIFECYCLE_FILTER_ARCHIVED: _RunLifecycleFilter.ValueType  # 2
+    """Those archived."""
+    RUN_LIFECYCLE_FILTER_ALL: _RunLifecycleFilter.ValueType  # 3
+    """All."""
+
+class RunLifecycleFilter(_RunLifecycleFilter, metaclass=_RunLifecycleFilterEnumTypeWrapper):
+    """Runs by their lifecycle."""
+
+RUN_LIFECYCLE_FILTER_UNSPECIFIED: RunLifecycleFilter.ValueType  # 0
+"""As ACTIVE."""
+RUN_LIFECYCLE_FILTER_ACTIVE: RunLifecycleFilter.ValueType  # 1
+"""Those in use."""
+RUN_LIFECYCLE_FILTER_ARCHIVED: RunLifecycleFilter.ValueType  # 2
+"""Those archived."""
+RUN_LIFECYCLE_FILTER_ALL: RunLifecycleFilter.ValueType  # 3
+"""All."""
+Global___RunLifecycleFilter: _TypeAlias = RunLifecycleFilter  # noqa: Y015
 
 @_typing.final
 class CreateRunRequest(_message.Message):
@@ -36,7 +66,10 @@ class CreateRunRequest(_message.Message):
     """Makes a retry safe."""
     @_builtins.property
     def run(self) -> _artifact_pb2.Run:
-        """Display name, description, parameters, tags, annotations, parent run and job; every other field must be empty."""
+        """Display name, description, parameters, tags, annotations, parent run, experiment, references, start time and job, and
+        the state when it is SCHEDULED; every other field must be empty. Children take over the tags of their parent whose keys
+        begin with `inherit.`, and its experiment where none is given (M-31).
+        """
 
     def __init__(
         self,
@@ -84,22 +117,46 @@ class ListRunsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    EXPERIMENTS_FIELD_NUMBER: _builtins.int
+    PARENT_RUN_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     page_size: _builtins.int
     """At most this many; 0 means 50, more than 1,000 means 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    filter: _builtins.str
+    """Which ones, in the language of docs/reference/search.md, for example
+    `metrics."test/accuracy" > 0.9 AND params.optimizer = "adam" AND tags.team LIKE "vis%" AND state = "SUCCEEDED"`.
+    """
+    order_by: _builtins.str
+    """In which order, for example `metrics.loss asc, start_time desc`; newest first when unset. At most four."""
+    parent_run: _builtins.str
+    """Only the children of this run, as a resource name."""
+    lifecycle: Global___RunLifecycleFilter.ValueType
+    """Those in use, those archived, or all."""
+    @_builtins.property
+    def experiments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those of these experiments, as resource names; of all when empty."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        experiments: _abc.Iterable[_builtins.str] | None = ...,
+        parent_run: _builtins.str = ...,
+        lifecycle: Global___RunLifecycleFilter.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiments", b"experiments", "filter", b"filter", "lifecycle", b"lifecycle", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "parent_run", b"parent_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -142,26 +199,266 @@ class FinishRunRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/runs/{run}`."""
     state: _artifact_pb2.Run.State.ValueType
     """SUCCEEDED, FAILED or CANCELLED."""
     failure: _builtins.str
     """Why it failed, for people."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; now when unset."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         state: _artifact_pb2.Run.State.ValueType = ...,
         failure: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "failure", b"failure", "name", b"name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FinishRunRequest: _TypeAlias = FinishRunRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRunRequest(_message.Message):
+    """Asks to change what is said of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _artifact_pb2.Run:
+        """The run; its etag, where given, must be the present one."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Among `display_name`, `description`, `tags`, `annotations`, `references` and `experiment`; `*` is all of them, none those
+        that are set.
+        """
+
+    def __init__(
+        self,
+        *,
+        run: _artifact_pb2.Run | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRunRequest: _TypeAlias = UpdateRunRequest  # noqa: Y015
+
+@_typing.final
+class SetRunTagsRequest(_message.Message):
+    """Asks to change some tags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    REMOVED_KEYS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Tags that get these values."""
+
+    @_builtins.property
+    def removed_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags that go."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        removed_keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "removed_keys", b"removed_keys", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRunTagsRequest: _TypeAlias = SetRunTagsRequest  # noqa: Y015
+
+@_typing.final
+class SetRunTagsResponse(_message.Message):
+    """What the tags are now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TAGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """All tags of the run."""
+
+    def __init__(
+        self,
+        *,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRunTagsResponse: _TypeAlias = SetRunTagsResponse  # noqa: Y015
+
+@_typing.final
+class ResumeRunRequest(_message.Message):
+    """Asks to log on in a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRunRequest: _TypeAlias = ResumeRunRequest  # noqa: Y015
+
+@_typing.final
+class ArchiveRunRequest(_message.Message):
+    """Asks to take a run out of default lists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveRunRequest: _TypeAlias = ArchiveRunRequest  # noqa: Y015
+
+@_typing.final
+class ReactivateRunRequest(_message.Message):
+    """Asks to put a run back into default lists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReactivateRunRequest: _TypeAlias = ReactivateRunRequest  # noqa: Y015
+
+@_typing.final
+class ObjectPoint(_message.Message):
+    """One measured array or object (M-33), for example a confusion matrix."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """For example `test/confusion`."""
+    step: _builtins.int
+    """The step it belongs to."""
+    @_builtins.property
+    def value(self) -> _struct_pb2.Value:
+        """A list or a struct; at most 1 MiB as JSON."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was measured; now when unset."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        value: _struct_pb2.Value | None = ...,
+        step: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "step", b"step", "time", b"time", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectPoint: _TypeAlias = ObjectPoint  # noqa: Y015
 
 @_typing.final
 class MetricPoint(_message.Message):
@@ -226,9 +523,31 @@ class LogMetricsRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/runs/{run}`."""
     @_builtins.property
@@ -239,16 +558,26 @@ class LogMetricsRequest(_message.Message):
     def parameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
         """Parameters learned while running; a parameter that is set already keeps its value and another value is refused."""
 
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectPoint]:
+        """Arrays and objects, at most 100."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Tags to set."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         points: _abc.Iterable[Global___MetricPoint] | None = ...,
         parameters: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+        objects: _abc.Iterable[Global___ObjectPoint] | None = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "parameters", b"parameters", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "objects", b"objects", "parameters", b"parameters", "points", b"points", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,22 +647,434 @@ class ListMetricPointsResponse(_message.Message):
 
     POINTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricPoint]:
-        """The points."""
+        """The points, where the metric is a number."""
+
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectPoint]:
+        """The points, where the metric is an array or an object."""
 
     def __init__(
         self,
         *,
         points: _abc.Iterable[Global___MetricPoint] | None = ...,
         next_page_token: _builtins.str = ...,
+        objects: _abc.Iterable[Global___ObjectPoint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "objects", b"objects", "points", b"points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListMetricPointsResponse: _TypeAlias = ListMetricPointsResponse  # noqa: Y015
+
+@_typing.final
+class SampleMetricPointsRequest(_message.Message):
+    """Asks for what plots need."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    MAX_POINTS_FIELD_NUMBER: _builtins.int
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    LAST_STEP_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`."""
+    max_points: _builtins.int
+    """Points of each metric of each run, at most; 0 means 320."""
+    first_step: _builtins.int
+    """Only steps from here on."""
+    last_step: _builtins.int
+    """Only steps up to here."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`projects/{project}/runs/{run}`."""
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The metrics."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        runs: _abc.Iterable[_builtins.str] | None = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        max_points: _builtins.int = ...,
+        first_step: _builtins.int | None = ...,
+        last_step: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_last_step", b"_last_step", "first_step", b"first_step", "last_step", b"last_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_last_step", b"_last_step", "first_step", b"first_step", "keys", b"keys", "last_step", b"last_step", "max_points", b"max_points", "parent", b"parent", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_step: _TypeAlias = _typing.Literal["first_step"]  # noqa: Y015
+    _WhichOneofArgType__first_step: _TypeAlias = _typing.Literal["_first_step", b"_first_step"]  # noqa: Y015
+    _WhichOneofReturnType__last_step: _TypeAlias = _typing.Literal["last_step"]  # noqa: Y015
+    _WhichOneofArgType__last_step: _TypeAlias = _typing.Literal["_last_step", b"_last_step"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_step) -> _WhichOneofReturnType__first_step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_step) -> _WhichOneofReturnType__last_step | None: ...
+
+Global___SampleMetricPointsRequest: _TypeAlias = SampleMetricPointsRequest  # noqa: Y015
+
+@_typing.final
+class SampleMetricPointsResponse(_message.Message):
+    """What plots need."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Series(_message.Message):
+        """One metric of one run."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RUN_FIELD_NUMBER: _builtins.int
+        POINTS_FIELD_NUMBER: _builtins.int
+        run: _builtins.str
+        """`projects/{project}/runs/{run}`."""
+        @_builtins.property
+        def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricPoint]:
+            """Its points by step, then time."""
+
+        def __init__(
+            self,
+            *,
+            run: _builtins.str = ...,
+            points: _abc.Iterable[Global___MetricPoint] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "run", b"run"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___SampleMetricPointsResponse.Series]:
+        """Metrics with points, in the order of the runs, then of the keys."""
+
+    def __init__(
+        self,
+        *,
+        series: _abc.Iterable[Global___SampleMetricPointsResponse.Series] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleMetricPointsResponse: _TypeAlias = SampleMetricPointsResponse  # noqa: Y015
+
+@_typing.final
+class LogRunInputsRequest(_message.Message):
+    """Asks to record what a run read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DATA_INPUTS_FIELD_NUMBER: _builtins.int
+    MODEL_INPUTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    @_builtins.property
+    def data_inputs(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.RunDataInput]:
+        """Data."""
+
+    @_builtins.property
+    def model_inputs(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.RunModel]:
+        """Models."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        data_inputs: _abc.Iterable[_artifact_pb2.RunDataInput] | None = ...,
+        model_inputs: _abc.Iterable[_artifact_pb2.RunModel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_inputs", b"data_inputs", "model_inputs", b"model_inputs", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogRunInputsRequest: _TypeAlias = LogRunInputsRequest  # noqa: Y015
+
+@_typing.final
+class LogRunOutputsRequest(_message.Message):
+    """Asks to record what a run made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODEL_OUTPUTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    @_builtins.property
+    def model_outputs(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.RunModel]:
+        """Models."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        model_outputs: _abc.Iterable[_artifact_pb2.RunModel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_outputs", b"model_outputs", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogRunOutputsRequest: _TypeAlias = LogRunOutputsRequest  # noqa: Y015
+
+@_typing.final
+class RunArtifact(_message.Message):
+    """Something that a run made (M-15): bytes that Headwater keeps, or a place elsewhere (M-35)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RunArtifact._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: RunArtifact._Kind.ValueType  # 0
+        """Anything."""
+        KIND_LOG: RunArtifact._Kind.ValueType  # 1
+        """A log: text or HTML. A run has several: stdout, stderr, driver (M-36)."""
+        KIND_MODEL: RunArtifact._Kind.ValueType  # 2
+        """A model."""
+        KIND_DATA: RunArtifact._Kind.ValueType  # 3
+        """Data."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What it is to people."""
+
+    KIND_UNSPECIFIED: RunArtifact.Kind.ValueType  # 0
+    """Anything."""
+    KIND_LOG: RunArtifact.Kind.ValueType  # 1
+    """A log: text or HTML. A run has several: stdout, stderr, driver (M-36)."""
+    KIND_MODEL: RunArtifact.Kind.ValueType  # 2
+    """A model."""
+    KIND_DATA: RunArtifact.Kind.ValueType  # 3
+    """Data."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    DATA_PATH_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}/artifacts/{artifact}`; the last segment is its uid."""
+    uid: _builtins.str
+    """System-made, unique and immutable."""
+    path: _builtins.str
+    """Its path in the run, unique in it: segments of letters, digits, spaces and `._-+=@,()[]`, for example `logs/stdout.txt`."""
+    kind: Global___RunArtifact.Kind.ValueType
+    """What it is to people."""
+    artifact: _builtins.str
+    """Bytes that Headwater keeps, `projects/{project}/artifacts/{sha256 hex}`."""
+    media_type: _builtins.str
+    """The media type, for example `text/html`; empty when not known."""
+    size_bytes: _builtins.int
+    """Its bytes; 0 for a place elsewhere."""
+    created_by: _builtins.str
+    """Who recorded it."""
+    @_builtins.property
+    def data_path(self) -> Global___DataPlace:
+        """A place in a datastore."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uid: _builtins.str = ...,
+        path: _builtins.str = ...,
+        kind: Global___RunArtifact.Kind.ValueType = ...,
+        artifact: _builtins.str = ...,
+        data_path: Global___DataPlace | None = ...,
+        media_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        created_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "create_time", b"create_time", "data_path", b"data_path", "place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "create_time", b"create_time", "created_by", b"created_by", "data_path", b"data_path", "kind", b"kind", "media_type", b"media_type", "name", b"name", "path", b"path", "place", b"place", "size_bytes", b"size_bytes", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_place: _TypeAlias = _typing.Literal["artifact", "data_path"]  # noqa: Y015
+    _WhichOneofArgType_place: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_place) -> _WhichOneofReturnType_place | None: ...
+
+Global___RunArtifact: _TypeAlias = RunArtifact  # noqa: Y015
+
+@_typing.final
+class DataPlace(_message.Message):
+    """A place within a datastore of the dataset service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASTORE_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    datastore: _builtins.str
+    """`projects/{project}/datastores/{datastore}`."""
+    path: _builtins.str
+    """A file, or a folder ending in `/`, relative to the datastore; or a table or query of one of SQL type."""
+    def __init__(
+        self,
+        *,
+        datastore: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datastore", b"datastore", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DataPlace: _TypeAlias = DataPlace  # noqa: Y015
+
+@_typing.final
+class CreateRunArtifactRequest(_message.Message):
+    """Asks to record something that a run made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    RUN_ARTIFACT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    @_builtins.property
+    def run_artifact(self) -> Global___RunArtifact:
+        """Path, kind, place and media type; every other field must be empty. The same again returns what is there; something else
+        under the same path is ALREADY_EXISTS.
+        """
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        run_artifact: Global___RunArtifact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run_artifact", b"run_artifact"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "run_artifact", b"run_artifact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRunArtifactRequest: _TypeAlias = CreateRunArtifactRequest  # noqa: Y015
+
+@_typing.final
+class GetRunArtifactRequest(_message.Message):
+    """Asks for one thing that a run made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/runs/{run}/artifacts/{artifact}`, by uid."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRunArtifactRequest: _TypeAlias = GetRunArtifactRequest  # noqa: Y015
+
+@_typing.final
+class ListRunArtifactsRequest(_message.Message):
+    """Asks for a page of what a run made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    DIRECT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/runs/{run}`."""
+    page_size: _builtins.int
+    """At most this many; 0 means 50, more than 1,000 means 1,000."""
+    page_token: _builtins.str
+    """From the previous page."""
+    path: _builtins.str
+    """Only what lies below this folder, or has this path."""
+    direct: _builtins.bool
+    """Only what lies directly in the folder; folders in it are told by name."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        path: _builtins.str = ...,
+        direct: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direct", b"direct", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunArtifactsRequest: _TypeAlias = ListRunArtifactsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunArtifactsResponse(_message.Message):
+    """A page of what a run made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ARTIFACTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FOLDERS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def run_artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunArtifact]:
+        """What it made."""
+
+    @_builtins.property
+    def folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The folders that lie directly in the folder asked for, where that was asked; on the first page."""
+
+    def __init__(
+        self,
+        *,
+        run_artifacts: _abc.Iterable[Global___RunArtifact] | None = ...,
+        next_page_token: _builtins.str = ...,
+        folders: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folders", b"folders", "next_page_token", b"next_page_token", "run_artifacts", b"run_artifacts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunArtifactsResponse: _TypeAlias = ListRunArtifactsResponse  # noqa: Y015

@@ -46,6 +46,31 @@ class RunServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
                 _registered_method=True)
+        self.UpdateRun = channel.unary_unary(
+                '/headwater.registry.v1.RunService/UpdateRun',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.UpdateRunRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
+        self.SetRunTags = channel.unary_unary(
+                '/headwater.registry.v1.RunService/SetRunTags',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/headwater.registry.v1.RunService/ResumeRun',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
+        self.ArchiveRun = channel.unary_unary(
+                '/headwater.registry.v1.RunService/ArchiveRun',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ArchiveRunRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
+        self.ReactivateRun = channel.unary_unary(
+                '/headwater.registry.v1.RunService/ReactivateRun',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ReactivateRunRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/headwater.registry.v1.RunService/ListRuns',
                 request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunsRequest.SerializeToString,
@@ -65,6 +90,36 @@ class RunServiceStub:
                 '/headwater.registry.v1.RunService/ListMetricPoints',
                 request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsRequest.SerializeToString,
                 response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsResponse.FromString,
+                _registered_method=True)
+        self.SampleMetricPoints = channel.unary_unary(
+                '/headwater.registry.v1.RunService/SampleMetricPoints',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsResponse.FromString,
+                _registered_method=True)
+        self.LogRunInputs = channel.unary_unary(
+                '/headwater.registry.v1.RunService/LogRunInputs',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunInputsRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
+        self.LogRunOutputs = channel.unary_unary(
+                '/headwater.registry.v1.RunService/LogRunOutputs',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunOutputsRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+                _registered_method=True)
+        self.CreateRunArtifact = channel.unary_unary(
+                '/headwater.registry.v1.RunService/CreateRunArtifact',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.CreateRunArtifactRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.FromString,
+                _registered_method=True)
+        self.GetRunArtifact = channel.unary_unary(
+                '/headwater.registry.v1.RunService/GetRunArtifact',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunArtifactRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.FromString,
+                _registered_method=True)
+        self.ListRunArtifacts = channel.unary_unary(
+                '/headwater.registry.v1.RunService/ListRunArtifacts',
+                request_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsRequest.SerializeToString,
+                response_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsResponse.FromString,
                 _registered_method=True)
 
 
@@ -86,8 +141,44 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateRun(self, request, context):
+        """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRunTags(self, request, context):
+        """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+        again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveRun(self, request, context):
+        """Takes a run out of default lists. It can be read, and takes no more metrics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReactivateRun(self, request, context):
+        """Puts an archived run back into default lists.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRuns(self, request, context):
-        """Lists the runs of a project, newest first.
+        """Lists the runs of a project, newest first, or those that a filter finds in the order asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +205,48 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleMetricPoints(self, request, context):
+        """Returns the points of metrics of several runs, each thinned out to so many: what plots need. First and last stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogRunInputs(self, request, context):
+        """Records what a run read: data and models. What is there already stays, and takes the tags that are new.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogRunOutputs(self, request, context):
+        """Records the models that a run made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRunArtifact(self, request, context):
+        """Records something that a run made, by a name that is unique in the run: an artifact's bytes, or a place elsewhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRunArtifact(self, request, context):
+        """Returns one thing that a run made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRunArtifacts(self, request, context):
+        """Lists what a run made by path: all below a folder, or what lies directly in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +258,31 @@ def add_RunServiceServicer_to_server(servicer, server):
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'UpdateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRun,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.UpdateRunRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'SetRunTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRunTags,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ResumeRunRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'ArchiveRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveRun,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ArchiveRunRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'ReactivateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReactivateRun,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ReactivateRunRequest.FromString,
                     response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
@@ -146,6 +304,36 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListMetricPoints,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsRequest.FromString,
                     response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsResponse.SerializeToString,
+            ),
+            'SampleMetricPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleMetricPoints,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsResponse.SerializeToString,
+            ),
+            'LogRunInputs': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogRunInputs,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunInputsRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'LogRunOutputs': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogRunOutputs,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunOutputsRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.SerializeToString,
+            ),
+            'CreateRunArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRunArtifact,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.CreateRunArtifactRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.SerializeToString,
+            ),
+            'GetRunArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRunArtifact,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunArtifactRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.SerializeToString,
+            ),
+            'ListRunArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunArtifacts,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsRequest.FromString,
+                    response_serializer=headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -202,6 +390,141 @@ class RunService:
             target,
             '/headwater.registry.v1.RunService/GetRun',
             headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/UpdateRun',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.UpdateRunRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRunTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/SetRunTags',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_runs__pb2.SetRunTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/ResumeRun',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.ResumeRunRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/ArchiveRun',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.ArchiveRunRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReactivateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/ReactivateRun',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.ReactivateRunRequest.SerializeToString,
             headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
             options,
             channel_credentials,
@@ -311,6 +634,168 @@ class RunService:
             '/headwater.registry.v1.RunService/ListMetricPoints',
             headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsRequest.SerializeToString,
             headwater_dot_registry_dot_v1_dot_runs__pb2.ListMetricPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleMetricPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/SampleMetricPoints',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_runs__pb2.SampleMetricPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogRunInputs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/LogRunInputs',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunInputsRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogRunOutputs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/LogRunOutputs',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.LogRunOutputsRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRunArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/CreateRunArtifact',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.CreateRunArtifactRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRunArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/GetRunArtifact',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.GetRunArtifactRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_runs__pb2.RunArtifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.RunService/ListRunArtifacts',
+            headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsRequest.SerializeToString,
+            headwater_dot_registry_dot_v1_dot_runs__pb2.ListRunArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

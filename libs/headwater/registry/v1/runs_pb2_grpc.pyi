@@ -38,14 +38,38 @@ class RunServiceStub:
     """Starts a run."""
     GetRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _artifact_pb2.Run]
     """Returns one run with the last value of each of its metrics."""
+    UpdateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.UpdateRunRequest, _artifact_pb2.Run]
+    """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state."""
+    SetRunTags: _grpc.UnaryUnaryMultiCallable[_runs_pb2.SetRunTagsRequest, _runs_pb2.SetRunTagsResponse]
+    """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect."""
+    ResumeRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ResumeRunRequest, _artifact_pb2.Run]
+    """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+    again.
+    """
+    ArchiveRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ArchiveRunRequest, _artifact_pb2.Run]
+    """Takes a run out of default lists. It can be read, and takes no more metrics."""
+    ReactivateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ReactivateRunRequest, _artifact_pb2.Run]
+    """Puts an archived run back into default lists."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListRunsRequest, _runs_pb2.ListRunsResponse]
-    """Lists the runs of a project, newest first."""
+    """Lists the runs of a project, newest first, or those that a filter finds in the order asked for."""
     FinishRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.FinishRunRequest, _artifact_pb2.Run]
     """Ends a run. Ending it again in the same state changes nothing; in another state is FAILED_PRECONDITION."""
     LogMetrics: _grpc.UnaryUnaryMultiCallable[_runs_pb2.LogMetricsRequest, _runs_pb2.LogMetricsResponse]
     """Records metric points. A point that was recorded before (same key, step and time) is recorded once."""
     ListMetricPoints: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListMetricPointsRequest, _runs_pb2.ListMetricPointsResponse]
     """Lists the points of one metric by step, then time."""
+    SampleMetricPoints: _grpc.UnaryUnaryMultiCallable[_runs_pb2.SampleMetricPointsRequest, _runs_pb2.SampleMetricPointsResponse]
+    """Returns the points of metrics of several runs, each thinned out to so many: what plots need. First and last stay."""
+    LogRunInputs: _grpc.UnaryUnaryMultiCallable[_runs_pb2.LogRunInputsRequest, _artifact_pb2.Run]
+    """Records what a run read: data and models. What is there already stays, and takes the tags that are new."""
+    LogRunOutputs: _grpc.UnaryUnaryMultiCallable[_runs_pb2.LogRunOutputsRequest, _artifact_pb2.Run]
+    """Records the models that a run made."""
+    CreateRunArtifact: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunArtifactRequest, _runs_pb2.RunArtifact]
+    """Records something that a run made, by a name that is unique in the run: an artifact's bytes, or a place elsewhere."""
+    GetRunArtifact: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunArtifactRequest, _runs_pb2.RunArtifact]
+    """Returns one thing that a run made."""
+    ListRunArtifacts: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListRunArtifactsRequest, _runs_pb2.ListRunArtifactsResponse]
+    """Lists what a run made by path: all below a folder, or what lies directly in it."""
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -56,14 +80,38 @@ class RunServiceAsyncStub(RunServiceStub):
     """Starts a run."""
     GetRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
     """Returns one run with the last value of each of its metrics."""
+    UpdateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.UpdateRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state."""
+    SetRunTags: _aio.UnaryUnaryMultiCallable[_runs_pb2.SetRunTagsRequest, _runs_pb2.SetRunTagsResponse]  # type: ignore[assignment]
+    """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect."""
+    ResumeRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ResumeRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+    again.
+    """
+    ArchiveRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ArchiveRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Takes a run out of default lists. It can be read, and takes no more metrics."""
+    ReactivateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ReactivateRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Puts an archived run back into default lists."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListRunsRequest, _runs_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists the runs of a project, newest first."""
+    """Lists the runs of a project, newest first, or those that a filter finds in the order asked for."""
     FinishRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.FinishRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
     """Ends a run. Ending it again in the same state changes nothing; in another state is FAILED_PRECONDITION."""
     LogMetrics: _aio.UnaryUnaryMultiCallable[_runs_pb2.LogMetricsRequest, _runs_pb2.LogMetricsResponse]  # type: ignore[assignment]
     """Records metric points. A point that was recorded before (same key, step and time) is recorded once."""
     ListMetricPoints: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListMetricPointsRequest, _runs_pb2.ListMetricPointsResponse]  # type: ignore[assignment]
     """Lists the points of one metric by step, then time."""
+    SampleMetricPoints: _aio.UnaryUnaryMultiCallable[_runs_pb2.SampleMetricPointsRequest, _runs_pb2.SampleMetricPointsResponse]  # type: ignore[assignment]
+    """Returns the points of metrics of several runs, each thinned out to so many: what plots need. First and last stay."""
+    LogRunInputs: _aio.UnaryUnaryMultiCallable[_runs_pb2.LogRunInputsRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Records what a run read: data and models. What is there already stays, and takes the tags that are new."""
+    LogRunOutputs: _aio.UnaryUnaryMultiCallable[_runs_pb2.LogRunOutputsRequest, _artifact_pb2.Run]  # type: ignore[assignment]
+    """Records the models that a run made."""
+    CreateRunArtifact: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunArtifactRequest, _runs_pb2.RunArtifact]  # type: ignore[assignment]
+    """Records something that a run made, by a name that is unique in the run: an artifact's bytes, or a place elsewhere."""
+    GetRunArtifact: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunArtifactRequest, _runs_pb2.RunArtifact]  # type: ignore[assignment]
+    """Returns one thing that a run made."""
+    ListRunArtifacts: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListRunArtifactsRequest, _runs_pb2.ListRunArtifactsResponse]  # type: ignore[assignment]
+    """Lists what a run made by path: all below a folder, or what lies directly in it."""
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs: what executed, what it was given and what it measured."""
@@ -85,12 +133,54 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one run with the last value of each of its metrics."""
 
     @_abc_1.abstractmethod
+    def UpdateRun(
+        self,
+        request: _runs_pb2.UpdateRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state."""
+
+    @_abc_1.abstractmethod
+    def SetRunTags(
+        self,
+        request: _runs_pb2.SetRunTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.SetRunTagsResponse, _abc.Awaitable[_runs_pb2.SetRunTagsResponse]]:
+        """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect."""
+
+    @_abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: _runs_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+        again.
+        """
+
+    @_abc_1.abstractmethod
+    def ArchiveRun(
+        self,
+        request: _runs_pb2.ArchiveRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Takes a run out of default lists. It can be read, and takes no more metrics."""
+
+    @_abc_1.abstractmethod
+    def ReactivateRun(
+        self,
+        request: _runs_pb2.ReactivateRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Puts an archived run back into default lists."""
+
+    @_abc_1.abstractmethod
     def ListRuns(
         self,
         request: _runs_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.ListRunsResponse, _abc.Awaitable[_runs_pb2.ListRunsResponse]]:
-        """Lists the runs of a project, newest first."""
+        """Lists the runs of a project, newest first, or those that a filter finds in the order asked for."""
 
     @_abc_1.abstractmethod
     def FinishRun(
@@ -115,5 +205,53 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.ListMetricPointsResponse, _abc.Awaitable[_runs_pb2.ListMetricPointsResponse]]:
         """Lists the points of one metric by step, then time."""
+
+    @_abc_1.abstractmethod
+    def SampleMetricPoints(
+        self,
+        request: _runs_pb2.SampleMetricPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.SampleMetricPointsResponse, _abc.Awaitable[_runs_pb2.SampleMetricPointsResponse]]:
+        """Returns the points of metrics of several runs, each thinned out to so many: what plots need. First and last stay."""
+
+    @_abc_1.abstractmethod
+    def LogRunInputs(
+        self,
+        request: _runs_pb2.LogRunInputsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Records what a run read: data and models. What is there already stays, and takes the tags that are new."""
+
+    @_abc_1.abstractmethod
+    def LogRunOutputs(
+        self,
+        request: _runs_pb2.LogRunOutputsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
+        """Records the models that a run made."""
+
+    @_abc_1.abstractmethod
+    def CreateRunArtifact(
+        self,
+        request: _runs_pb2.CreateRunArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.RunArtifact, _abc.Awaitable[_runs_pb2.RunArtifact]]:
+        """Records something that a run made, by a name that is unique in the run: an artifact's bytes, or a place elsewhere."""
+
+    @_abc_1.abstractmethod
+    def GetRunArtifact(
+        self,
+        request: _runs_pb2.GetRunArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.RunArtifact, _abc.Awaitable[_runs_pb2.RunArtifact]]:
+        """Returns one thing that a run made."""
+
+    @_abc_1.abstractmethod
+    def ListRunArtifacts(
+        self,
+        request: _runs_pb2.ListRunArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.ListRunArtifactsResponse, _abc.Awaitable[_runs_pb2.ListRunArtifactsResponse]]:
+        """Lists what a run made by path: all below a folder, or what lies directly in it."""
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
