@@ -5,10 +5,9 @@ surprises (promise 12: uploaded text never executes and never grows).
 """
 
 import json
-from collections.abc import Hashable
 from typing import Any, Final, NoReturn
 
-import yaml
+from headwater import marked_yaml
 
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 20_000
@@ -24,7 +23,9 @@ def read(text: str) -> Any:
     Raises:
         TextFault: it is neither, or not one we read.
     """
-    value = _read_json(text) if text.lstrip()[:1] in ("{", "[") else _read_yaml(text)
+    if text.lstrip()[:1] not in ("{", "["):
+        return _read_yaml(text)
+    value = _read_json(text)
     _measure(value)
     return value
 
@@ -50,39 +51,12 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise TextFault(f"{constant} is not a number")
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases, tags and duplicate keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise TextFault(f"line {event.start_mark.line + 1}: anchors and aliases are not read")
-        if getattr(event, "tag", None):
-            raise TextFault(f"line {event.start_mark.line + 1}: tags are not read")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
-            raise TextFault(f"line {node.start_mark.line + 1}: a key must be text")
-        keys = [key.value for key, _ in node.value]
-        if len(set(keys)) != len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise TextFault(f"line {node.start_mark.line + 1}: the key {twice!r} is there twice")
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(text: str) -> Any:
+    limits = marked_yaml.Limits(max_characters=len(text), max_depth=MAX_DEPTH, max_values=MAX_NODES)
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a stricter SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TextFault(f"line {line}: {error.problem}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, TextFault):
-            raise
-        raise TextFault("not JSON and not YAML") from error
-    except RecursionError as error:
-        raise TextFault(f"nested deeper than {MAX_DEPTH} levels") from error
+        return marked_yaml.compose(text, limits).value()
+    except marked_yaml.YamlFault as fault:
+        raise TextFault(str(fault)) from fault
 
 
 def _measure(value: Any) -> None:

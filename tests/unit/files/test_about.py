@@ -21,7 +21,7 @@ from headwater.files.about import (
     dataset_yml,
     metadata_json,
 )
-from headwater.files.about.dataset_yml import YamlMissing
+from headwater.marked_yaml import YamlMissing
 from tests.unit.files.conftest import write
 from tests.unit.files.test_images import rows_of
 from tests.unit.files.test_webdataset import tar
@@ -244,14 +244,14 @@ def test_dataset_yml_is_written_as_it_is_read() -> None:
         ("name: foo", "name: *a", "line 9: an alias is refused"),
         ("name: foo", "name: !!python/object/apply:os.abort []", "line 9: a tag is refused"),
         ("mlSpec", "%YAML 1.1\n---\nmlSpec", "line 1: a directive is refused"),
-        ("name: foo", "name: foo\nname: bar", "line 10: a field is there twice"),
-        ("name: foo", "name: [[[[[[]]]]]]", "nested too deeply"),
+        ("name: foo", "name: foo\nname: bar", "line 10: the key .name. is there twice"),
+        ("name: foo", "name: [[[[[[]]]]]]", "line 9: nested deeper than 4 levels"),
         ("name: foo", "name: " + "[" * 3000, "DOCUMENT|no YAML|nested"),
         ("name: foo", "name: {a: 1}", "name must be a text"),
-        ("name: foo", "name: foo\n---\nb: 1", "no YAML"),
+        ("name: foo", "name: foo\n---\nb: 1", "line 10: a second document begins"),
         ("name: foo", "\t", "no YAML"),
         (MLSPEC, "- a", "it must be an object"),
-        (MLSPEC, "".join(f"k{i}: v\n" for i in range(100_000)), "more in it than any such document needs"),
+        (MLSPEC, "".join(f"k{i}: v\n" for i in range(100_000)), "more than 5,000 values"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(old: str, new: str, said: str) -> None:

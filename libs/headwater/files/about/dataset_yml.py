@@ -4,10 +4,9 @@ Every scalar is a text here, and says by its field what it means, so that a vers
 anchors, tags and directives are refused: a few lines of them can stand for any amount of memory, or for code.
 """
 
-import importlib
-from typing import Any
+from typing import Any, Final
 
-from headwater.errors import FailedPrecondition
+from headwater import marked_yaml
 from headwater.files.about.fields import Fields, moment
 from headwater.files.about.metadata_json import told
 from headwater.files.about.model import About, Described, DocumentInvalid
@@ -18,14 +17,8 @@ ML_SPEC_VERSION = "0.0.1"
 STATES = ("active", "deprecated", "archived")
 _NOTHING = ("None", "null", "~", "")
 _MAX_TAGS = 64
-_MAX_TOKENS = 10_000
-
-
-class YamlMissing(FailedPrecondition):
-    """PyYAML is not installed."""
-
-    reason = "YAML_MISSING"
-    text = "Reading and writing dataset.yml needs PyYAML."
+# A document nests no deeper than a tag in the list of tags.
+_LIMITS: Final = marked_yaml.Limits(max_characters=2**22, max_depth=4, max_values=5_000)
 
 
 def parse(content: bytes, name: str = NAMES[0]) -> About:
@@ -33,7 +26,7 @@ def parse(content: bytes, name: str = NAMES[0]) -> About:
 
     Raises:
         DocumentInvalid: naming the field that is unknown, malformed, or contradicts another.
-        YamlMissing
+        YamlMissing: see :mod:`headwater.marked_yaml`.
     """
     fields = Fields(_load(content, name), name)
     _check_one_of(fields, "mlSpecVersion", (ML_SPEC_VERSION,))
@@ -91,7 +84,7 @@ def text(described: Described) -> str:
         "versionedOn": described.created_at,
         "versionNotes": described.message,
     }
-    written: str = _yaml().safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
+    written: str = marked_yaml.pyyaml().safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
     return written
 
 
@@ -117,51 +110,7 @@ def _tags(fields: Fields) -> dict[str, str]:
 
 
 def _load(content: bytes, name: str) -> Any:
-    yaml = _yaml()
     try:
-        document = content.decode()
-        _refuse(yaml, document, name)
-        node = yaml.compose(document, Loader=yaml.BaseLoader)
-        return _value(yaml, node, name, 0)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise DocumentInvalid(f"{name} is no YAML: {' '.join(str(error).split())}.") from error
-
-
-def _refuse(yaml: Any, document: str, name: str) -> None:
-    odd = {
-        yaml.AliasToken: "an alias",
-        yaml.AnchorToken: "an anchor",
-        yaml.TagToken: "a tag",
-        yaml.DirectiveToken: "a directive",
-    }
-    for number, token in enumerate(yaml.scan(document, Loader=yaml.BaseLoader)):
-        if number > _MAX_TOKENS:
-            raise DocumentInvalid(f"{name} has more in it than any such document needs.")
-        if type(token) in odd:
-            line = token.start_mark.line + 1
-            raise DocumentInvalid(f"{name}, line {line}: {odd[type(token)]} is refused.", line=line)
-
-
-def _value(yaml: Any, node: Any, name: str, depth: int) -> Any:
-    """Texts, lists and objects of them; no deeper than a tag in the list of tags."""
-    if node is None or isinstance(node, yaml.ScalarNode):
-        return None if node is None else node.value
-    line = node.start_mark.line + 1
-    if depth > 3:
-        raise DocumentInvalid(f"{name}, line {line}: it is nested too deeply.", line=line)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(yaml, item, name, depth + 1) for item in node.value]
-    values: dict[Any, Any] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.value in values:
-            line = key.start_mark.line + 1
-            raise DocumentInvalid(f"{name}, line {line}: a field is there twice, or is none.", line=line)
-        values[key.value] = _value(yaml, value, name, depth + 1)
-    return values
-
-
-def _yaml() -> Any:
-    try:
-        return importlib.import_module("yaml")
-    except ImportError as error:
-        raise YamlMissing("dataset.yml needs PyYAML: install headwater[yaml].") from error
+        return marked_yaml.compose(content, _LIMITS).texts()
+    except marked_yaml.YamlFault as fault:
+        raise DocumentInvalid(f"{name}, line {fault.line}: {fault.problem}.", line=fault.line) from fault
