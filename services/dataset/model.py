@@ -8,32 +8,26 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Self
 
+from headwater import semver
 from headwater.names import DatasetName, UploadName
 from headwater.tree import digest_text
 from services.dataset.errors import InvalidSourcePath, InvalidVersion, VersionNotGreater
 
-_SEMVER = re.compile(r"v(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
-class SemVer:
+class SemVer(semver.SemVer):
     """A semantic version, ``v1.2.3``; ordered."""
 
-    major: int
-    minor: int
-    patch: int
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The version that ``text`` writes, or InvalidVersion."""
-        match = _SEMVER.fullmatch(text)
-        if match is None:
+        """The version that ``text`` writes, with its ``v``, or InvalidVersion."""
+        version = cls.match(text)
+        if version is None or not text.startswith("v"):
             raise InvalidVersion(version=text)
-        return cls(*(int(number) for number in match.groups()))
-
-    def __str__(self) -> str:
-        return f"v{self.major}.{self.minor}.{self.patch}"
+        return version
 
 
 FIRST_VERSION = SemVer(1, 0, 0)
