@@ -58,7 +58,7 @@ class _Findings:
 def fits(content: Content) -> bool:
     """Whether the content as a whole has the outer structure of a ModelProto: an IR version and a graph."""
     try:
-        reader = Reader(content.read(0, content.size), _MAX_OUTER_FIELDS)
+        reader = Reader(content, _MAX_OUTER_FIELDS)
         seen = dict(reader.fields(reader.whole()))
     except Malformed:
         return False
@@ -74,7 +74,7 @@ def read(content: Content) -> FileFacts:
     """
     if content.size > MAX_BYTES:
         raise _invalid(f"it has {content.size} bytes, more than a protobuf message can ({MAX_BYTES})")
-    reader = Reader(content.read(0, content.size))
+    reader = Reader(content)
     try:
         properties = _properties(reader)
         findings = _walk(reader)
