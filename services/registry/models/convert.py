@@ -30,6 +30,7 @@ def model_to_proto(model: Model) -> models_pb2.Model:
         aliases={alias: str(version) for alias, version in model.aliases.items()},
         stages={stage.name.lower(): str(version) for stage, version in model.stages.items()},
         latest_version=str(model.latest_version) if model.latest_version else "",
+        latest_semantic_version=str(model.latest_semantic_version or ""),
         create_time=convert.timestamp(model.create_time),
         created_by=model.created_by,
         etag=etag_of(model.revision),

@@ -46,7 +46,10 @@ class MemoryModels(ModelStore):
         """See ModelStore."""
         key = model.project, model.model.lower()
         self._models[key] = dataclasses.replace(
-            self._models[key], latest_version=model.latest_version, revision=model.revision
+            self._models[key],
+            latest_version=model.latest_version,
+            latest_semantic_version=model.latest_semantic_version,
+            revision=model.revision,
         )
 
     async def set_alias(self, model: Model, alias: str, version: int | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from headwater.names import ModelName, ObjectiveName
+from headwater.semver import SemVer
 
 
 class Stage(enum.IntEnum):
@@ -31,7 +32,10 @@ class Comparison(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Model:
-    """A registered model. ``revision`` grows with every change; ``latest_version`` is 0 while there is none."""
+    """A registered model. ``revision`` grows with every change; ``latest_version`` is 0 while there is none.
+
+    ``latest_semantic_version`` is the highest that was given out, None while there is none.
+    """
 
     id: str
     project: str
@@ -42,6 +46,7 @@ class Model:
     create_time: datetime.datetime
     created_by: str
     latest_version: int = 0
+    latest_semantic_version: SemVer | None = None
     revision: int = 1
     aliases: Mapping[str, int] = dataclasses.field(default_factory=dict)
     stages: Mapping[Stage, int] = dataclasses.field(default_factory=dict)
@@ -51,9 +56,14 @@ class Model:
         """Its resource name."""
         return ModelName(self.project, self.model)
 
-    def with_version(self, number: int) -> Self:
-        """This model after version ``number`` was registered."""
-        return dataclasses.replace(self, latest_version=number, revision=self.revision + 1)
+    def with_version(self, number: int, semantic: SemVer | None = None) -> Self:
+        """This model after version ``number`` was registered, with the semantic version ``semantic``."""
+        return dataclasses.replace(
+            self,
+            latest_version=number,
+            latest_semantic_version=semantic or self.latest_semantic_version,
+            revision=self.revision + 1,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

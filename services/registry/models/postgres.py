@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName
+from headwater.semver import SemVer
 from services.registry.models.errors import ModelNotFound
 from services.registry.models.model import EXCLUSIVE, Comparison, Model, Objective, Stage
 from services.registry.models.store import ModelStore
@@ -30,6 +31,7 @@ class PostgresModels(ModelStore):
             "display_name": model.display_name,
             "description": model.description,
             "latest_version": model.latest_version,
+            "latest_semantic_version": str(model.latest_semantic_version or ""),
             "revision": model.revision,
             "create_time": model.create_time,
             "created_by": model.created_by,
@@ -56,7 +58,11 @@ class PostgresModels(ModelStore):
         await self._connection.execute(
             models.update()
             .where(models.c.id == model.id)
-            .values(latest_version=model.latest_version, revision=model.revision)
+            .values(
+                latest_version=model.latest_version,
+                latest_semantic_version=str(model.latest_semantic_version or ""),
+                revision=model.revision,
+            )
         )
 
     async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
@@ -149,6 +155,7 @@ def _model(row: Row[Any], aliases: dict[str, int], stages: dict[int, int]) -> Mo
         create_time=row.create_time,
         created_by=row.created_by,
         latest_version=row.latest_version,
+        latest_semantic_version=SemVer.match(row.latest_semantic_version),
         revision=row.revision,
         aliases=aliases,
         stages={Stage(stage): version for stage, version in stages.items()},

@@ -20,7 +20,7 @@ class ModelStore(Protocol):
         """Models whose name in lower case comes after ``after``, by that name."""
 
     async def update(self, model: Model) -> None:
-        """Store latest version and revision of ``model``, which is locked."""
+        """Store latest versions and revision of ``model``, which is locked."""
 
     async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
         """Point ``alias`` at ``version``, or remove it."""

@@ -14,6 +14,7 @@ models = Table(
     text_column("display_name"),
     text_column("description"),
     Column("latest_version", Integer, nullable=False),
+    text_column("latest_semantic_version"),
     Column("revision", BigInteger, nullable=False),
     time_column("create_time"),
     text_column("created_by"),

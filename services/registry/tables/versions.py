@@ -41,6 +41,20 @@ model_versions = Table(
     Column("pipeline_versions", JSONB, nullable=False),
     time_column("create_time"),
     text_column("created_by"),
+    text_column("semantic_version"),
+    Column("format", SmallInteger, nullable=False),
+    text_column("task"),
+    Column("annotations", JSONB, nullable=False),
+    Column("tags", JSONB, nullable=False),
+    Column("user_metadata", JSONB, nullable=False),
+    Column("dangling_links", JSONB, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    text_column("replacement"),
+    Column("problems", JSONB, nullable=False),
+    Column("breaking_changes", JSONB, nullable=False),
+    text_column("source"),
+    text_column("logged_model"),
+    time_column("update_time"),
     UniqueConstraint("model_id", "version"),
 )
 # One holder at most of staging (2) and of production (3), whatever the code does.
@@ -50,6 +64,15 @@ Index(
     model_versions.c.stage,
     unique=True,
     postgresql_where=model_versions.c.stage.in_((2, 3)),
+)
+
+# A semantic version is given once, whatever the code does.
+Index(
+    "model_versions_semantic_version",
+    model_versions.c.model_id,
+    model_versions.c.semantic_version,
+    unique=True,
+    postgresql_where=model_versions.c.semantic_version != "",
 )
 
 model_files = Table(
@@ -62,6 +85,7 @@ model_files = Table(
     Column("format", SmallInteger, nullable=False),
     Column("tensors", JSONB, nullable=False),
     Column("properties", JSONB, nullable=False),
+    Column("facts", JSONB, nullable=False),
 )
 
 # A table and not JSON, which has no NaN: a metric may be that.
