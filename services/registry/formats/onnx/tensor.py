@@ -1,5 +1,6 @@
 """Reads a TensorProto of an ONNX model: its name, type and shape, and where its bytes are; not the bytes."""
 
+import dataclasses
 import math
 import re
 from typing import TypeAlias
@@ -63,9 +64,10 @@ def read_tensor(reader: Reader, span: Span) -> tuple[Tensor, ExternalData | None
     tensor = _described(name, kind, _dims(reader, fields[_DIMS]))
     if fields[_EXTERNAL_DATA] or fields[_DATA_LOCATION][-1:] == [_EXTERNAL]:
         spans = [value for value in fields[_EXTERNAL_DATA] if isinstance(value, Span)]
-        return tensor, _external(name, dict(read_entry(reader, entry) for entry in spans))
+        entries = dict(read_entry(reader, entry) for entry in spans)
+        return tensor, _external(name, entries, _size(tensor, TYPES[kind][1]))
     for raw in fields[_RAW_DATA][-1:]:
-        _check_raw(tensor, TYPES[kind][1], raw)
+        return _placed(tensor, TYPES[kind][1], raw), None
     return tensor, None
 
 
@@ -92,18 +94,25 @@ def _described(name: str, kind: int, dims: list[int]) -> Tensor:
     return Tensor(name, TYPES[kind][0], tuple(dims))
 
 
-def _check_raw(tensor: Tensor, bits: int, raw: int | Span) -> None:
-    size = raw.size if isinstance(raw, Span) else -1
-    wanted = (math.prod(tensor.shape) * bits + 7) // 8
-    if bits and size != wanted:
+def _size(tensor: Tensor, bits: int) -> int:
+    return (math.prod(tensor.shape) * bits + 7) // 8
+
+
+def _placed(tensor: Tensor, bits: int, raw: int | Span) -> Tensor:
+    """The tensor with the place of its raw_data."""
+    size, wanted = raw.size if isinstance(raw, Span) else -1, _size(tensor, bits)
+    if isinstance(raw, int) or (bits and size != wanted):
         raise Malformed(f"tensor {tensor.name[:64]!r} has {size} bytes where its shape needs {wanted}")
+    return dataclasses.replace(tensor, begin=raw.begin, end=raw.end) if bits else tensor
 
 
-def _external(tensor: str, entries: dict[str, str]) -> ExternalData:
+def _external(tensor: str, entries: dict[str, str], wanted: int) -> ExternalData:
     location = entries.get("location", "")
     if not _LOCATION.fullmatch(location):
         raise Malformed(f"tensor {tensor[:64]!r} wants its data from {location[:128]!r}, which is no file here")
-    numbers = [entries.get(key, "0") for key in ("offset", "length")]
-    if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
+    offset, length = (entries.get(key, default) for key, default in (("offset", "0"), ("length", str(wanted))))
+    if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in (offset, length)):
         raise Malformed(f"tensor {tensor[:64]!r} has an offset or a length that is no size")
-    return ExternalData(location, sum(map(int, numbers)))
+    if int(length) < wanted:
+        raise Malformed(f"tensor {tensor[:64]!r} has {length} bytes elsewhere where its shape needs {wanted}")
+    return ExternalData(location, int(offset) + int(length))
