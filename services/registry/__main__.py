@@ -1,11 +1,12 @@
 """The registry as a process: the one place where its parts are put together."""
 
+import datetime
 import functools
 from pathlib import Path
 
 from chassis import Service, run
 from chassis.auth import Authenticator
-from chassis.blobs import blobs_from_url
+from chassis.blobs import blobs_from_url, staging_from_url
 from chassis.clock import SystemClock
 from chassis.db.engine import Database
 from chassis.db.migrate import migrate
@@ -23,6 +24,7 @@ from headwater.registry.v1 import (
 )
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.servicer import ArtifactServicer
+from services.registry.artifacts.sources import Sources
 from services.registry.collector import Collector
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.servicer import LineageServicer
@@ -31,9 +33,11 @@ from services.registry.models.servicer import ModelServicer
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
+from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.runs.runs import Runs
 from services.registry.runs.servicer import RunServicer
 from services.registry.settings import Settings
+from services.registry.uploads.uploads import Uploads
 from services.registry.versions.inspection import Inspector
 from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
@@ -50,9 +54,20 @@ async def build(settings: Settings) -> Service:
     blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
 
     projects = ProjectServicer(Projects(store, clock))
-    runs = RunServicer(Runs(store, clock), clock)
+    runs = RunServicer(Runs(store, clock), RunArtifacts(store, clock), clock)
+    uploads = Uploads(
+        store,
+        blobs,
+        staging_from_url(settings.blobs_url, _SCHEMA),
+        clock,
+        lifetime=datetime.timedelta(seconds=settings.upload_lifetime_s),
+        max_bytes=settings.max_artifact_bytes,
+    )
+    sources = Sources([place.strip() for place in settings.artifact_sources.split(",") if place.strip()])
     artifacts = ArtifactServicer(
-        Artifacts(store, blobs, clock, max_bytes=settings.max_artifact_bytes), idle_s=settings.upload_idle_s
+        Artifacts(store, blobs, sources, clock, max_bytes=settings.max_artifact_bytes),
+        uploads,
+        idle_s=settings.upload_idle_s,
     )
     inspector = Inspector(blobs, settings.concurrent_inspections)
     models = ModelServicer(Models(store, clock), Versions(store, inspector, clock), Stages(store, clock))
@@ -71,7 +86,7 @@ async def build(settings: Settings) -> Service:
     service.add_preparation("migrations", functools.partial(migrate, settings.database_url, _SCHEMA, _MIGRATIONS))
     service.add_check("database", database.check)
     service.add_check("blobs", blobs.check)
-    service.add_background("collector", Collector(store, blobs, interval_s=settings.collect_interval_s).run)
+    service.add_background("collector", Collector(store, blobs, uploads, interval_s=settings.collect_interval_s).run)
     service.on_close(database.close)
     service.on_close(blobs.close)
     return service

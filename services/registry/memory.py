@@ -21,10 +21,14 @@ from services.registry.models.model import Model, Objective
 from services.registry.origin import Origin
 from services.registry.projects.memory import MemoryProjects
 from services.registry.projects.model import Project
+from services.registry.run_artifacts.memory import MemoryRunArtifacts
+from services.registry.run_artifacts.model import RunArtifact
 from services.registry.runs.memory import MemoryRuns, Points
 from services.registry.runs.model import Run
 from services.registry.store import Store
 from services.registry.store import Transaction as StoreTransaction
+from services.registry.uploads.memory import MemoryUploads
+from services.registry.uploads.model import Part, Upload
 from services.registry.versions.memory import MemoryVersions, VersionKey
 from services.registry.versions.model import ModelVersion, Transition
 
@@ -35,6 +39,9 @@ class _State:
     runs: dict[str, Run] = dataclasses.field(default_factory=dict)
     points: Points = dataclasses.field(default_factory=dict)
     artifacts: dict[ArtifactName, Artifact] = dataclasses.field(default_factory=dict)
+    uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
+    upload_parts: dict[str, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
+    run_artifacts: dict[tuple[str, str], RunArtifact] = dataclasses.field(default_factory=dict)
     models: dict[tuple[str, str], Model] = dataclasses.field(default_factory=dict)
     objectives: dict[tuple[str, str], Objective] = dataclasses.field(default_factory=dict)
     versions: dict[VersionKey, ModelVersion] = dataclasses.field(default_factory=dict)
@@ -106,6 +113,16 @@ class MemoryTransaction(StoreTransaction):
         return MemoryArtifacts(self._state.artifacts)
 
     @property
+    def uploads(self) -> MemoryUploads:
+        """See Transaction."""
+        return MemoryUploads(self._state.uploads, self._state.upload_parts)
+
+    @property
+    def run_artifacts(self) -> MemoryRunArtifacts:
+        """See Transaction."""
+        return MemoryRunArtifacts(self._state.run_artifacts)
+
+    @property
     def models(self) -> MemoryModels:
         """See Transaction."""
         return MemoryModels(self._state.models, self._state.versions, self._state.objectives)
@@ -113,7 +130,7 @@ class MemoryTransaction(StoreTransaction):
     @property
     def versions(self) -> MemoryVersions:
         """See Transaction."""
-        return MemoryVersions(self._state.versions, self._state.transitions)
+        return MemoryVersions(self._state.versions, self._state.transitions, self._state.models)
 
     @property
     def lineage(self) -> MemoryLineage:

@@ -15,9 +15,11 @@ from services.registry.metrics.postgres import PostgresMetrics
 from services.registry.models.postgres import PostgresModels
 from services.registry.origin import Origin
 from services.registry.projects.postgres import PostgresProjects
+from services.registry.run_artifacts.postgres import PostgresRunArtifacts
 from services.registry.runs.postgres import PostgresRuns
 from services.registry.store import Store, Transaction
 from services.registry.tables import events
+from services.registry.uploads.postgres import PostgresUploads
 from services.registry.versions.postgres import PostgresVersions
 
 
@@ -61,6 +63,16 @@ class PostgresTransaction(Transaction):
     def artifacts(self) -> PostgresArtifacts:
         """See Transaction."""
         return PostgresArtifacts(self._connection)
+
+    @property
+    def uploads(self) -> PostgresUploads:
+        """See Transaction."""
+        return PostgresUploads(self._connection)
+
+    @property
+    def run_artifacts(self) -> PostgresRunArtifacts:
+        """See Transaction."""
+        return PostgresRunArtifacts(self._connection)
 
     @property
     def models(self) -> PostgresModels:

@@ -18,6 +18,11 @@ class Settings(ServiceSettings):
     """How long an upload may pause between two messages, in seconds, before it is given up."""
     max_artifact_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
     """The largest artifact that is taken, in bytes."""
+    artifact_sources: str = ""
+    """Places in object storage that artifacts may be imported from, comma-separated, as in ``s3://models/,gs://team/``;
+    each ends in ``/``. None: importing is off."""
+    upload_lifetime_s: Seconds = 86_400.0
+    """How long an upload that was begun lives after its last bytes, in seconds."""
     collect_interval_s: Annotated[float, Field(gt=0)] = 3600.0
     """How often forgotten requests and interrupted uploads are removed, in seconds."""
     concurrent_inspections: Annotated[int, Field(ge=1, le=64)] = 2

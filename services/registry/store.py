@@ -13,7 +13,9 @@ from services.registry.metrics.store import MetricSink
 from services.registry.models.store import ModelStore
 from services.registry.origin import Answers
 from services.registry.projects.store import ProjectStore
+from services.registry.run_artifacts.store import RunArtifactStore
 from services.registry.runs.store import RunStore
+from services.registry.uploads.store import UploadStore
 from services.registry.versions.store import VersionStore
 
 
@@ -31,6 +33,14 @@ class Transaction(Answers, Protocol):
     @property
     def artifacts(self) -> ArtifactStore:
         """Artifacts."""
+
+    @property
+    def uploads(self) -> UploadStore:
+        """Bytes on their way in."""
+
+    @property
+    def run_artifacts(self) -> RunArtifactStore:
+        """What runs made."""
 
     @property
     def models(self) -> ModelStore:

@@ -14,8 +14,10 @@ from chassis.blobs.protocol import (
     BlobWriter,
     DigestMismatch,
     RangeOutside,
+    read_in_chunks,
 )
-from chassis.blobs.urls import InvalidBlobsUrl, blobs_from_url
+from chassis.blobs.staging import LocalStaging, ObjectStaging, PartLost, Staging
+from chassis.blobs.urls import InvalidBlobsUrl, blobs_from_url, staging_from_url
 
 __all__ = [
     "Blob",
@@ -29,10 +31,16 @@ __all__ = [
     "InvalidBlobsUrl",
     "InvalidDigest",
     "LocalBlobs",
+    "LocalStaging",
     "MemoryBlobs",
+    "ObjectStaging",
     "ObjectStoreBlobs",
+    "PartLost",
     "RangeOutside",
     "Scheme",
+    "Staging",
     "blobs_from_url",
     "check_digest",
+    "read_in_chunks",
+    "staging_from_url",
 ]

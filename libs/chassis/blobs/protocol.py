@@ -9,7 +9,7 @@ from typing import Protocol
 from chassis.blobs.digests import BytesLike, Scheme, scheme_of
 from headwater.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unavailable
 
-_PUT_BYTES = 2**20
+_CHUNK_BYTES = 2**20
 
 
 class DigestMismatch(InvalidArgument):
@@ -172,6 +172,20 @@ class Blobs(Protocol):
         """Release what is held."""
 
 
+async def read_in_chunks(blobs: Blobs, digest: str, start: int, length: int) -> AsyncIterator[bytes]:
+    """A range in chunks of at most 1 MiB; to the end where ``length`` is 0. Not verified, as ``read_range``.
+
+    Raises:
+        BlobNotFound, RangeOutside
+    """
+    size_bytes = await blobs.size_bytes(digest)
+    end = start + length_within(start, length or max(size_bytes - start, 0), size_bytes)
+    while start < end:
+        chunk = await blobs.read_range(digest, start, min(_CHUNK_BYTES, end - start))
+        yield chunk
+        start += len(chunk)
+
+
 async def _write_all(writer: BlobWriter, chunks: AsyncIterable[bytes]) -> None:
     waiting: list[bytes] = []
     waiting_bytes = 0
@@ -183,7 +197,7 @@ async def _write_all(writer: BlobWriter, chunks: AsyncIterable[bytes]) -> None:
     async for chunk in chunks:
         waiting.append(chunk)
         waiting_bytes += len(chunk)
-        if waiting_bytes >= _PUT_BYTES:  # one hop to a thread for many small chunks
+        if waiting_bytes >= _CHUNK_BYTES:  # one hop to a thread for many small chunks
             await asyncio.to_thread(write)
             waiting, waiting_bytes = [], 0
     await asyncio.to_thread(write)

@@ -4,12 +4,13 @@ import urllib.parse
 from pathlib import Path
 
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import MemoryStore, ObjectStore, from_url
 
 from chassis.blobs.local import LocalBlobs
 from chassis.blobs.memory import MemoryBlobs
 from chassis.blobs.objects import ObjectStoreBlobs
 from chassis.blobs.protocol import Blobs
+from chassis.blobs.staging import LocalStaging, ObjectStaging, Staging
 from headwater.errors import InvalidArgument
 
 
@@ -30,14 +31,40 @@ def blobs_from_url(url: str, folder: str) -> Blobs:
     Raises:
         InvalidBlobsUrl: the URL is none of these.
     """
+    match _place(url, folder):
+        case Path() as root:
+            return LocalBlobs(root)
+        case None:
+            return MemoryBlobs()
+        case store:
+            return ObjectStoreBlobs(store)
+
+
+def staging_from_url(url: str, folder: str) -> Staging:
+    """Where parts of blobs to be are kept, beside the blobs that ``blobs_from_url`` of the same values keeps.
+
+    Raises:
+        InvalidBlobsUrl
+    """
+    match _place(url, f"{folder}/staging"):
+        case Path() as root:
+            return LocalStaging(root)
+        case None:
+            return ObjectStaging(MemoryStore())
+        case store:
+            return ObjectStaging(store)
+
+
+def _place(url: str, folder: str) -> Path | ObjectStore | None:
+    """A directory, an object store, or None for memory."""
     try:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
-            return LocalBlobs(Path(urllib.parse.unquote(parts.path)) / folder)
+            return Path(urllib.parse.unquote(parts.path)) / folder
         if parts.scheme == "memory":
-            return MemoryBlobs()
+            return None
         if parts.scheme in ("s3", "gs", "az") and parts.netloc:
-            return ObjectStoreBlobs(from_url(f"{url.rstrip('/')}/{folder}"))
+            return from_url(f"{url.rstrip('/')}/{folder}")
     except (ValueError, BaseError) as error:
         raise InvalidBlobsUrl from error
     raise InvalidBlobsUrl

@@ -2,23 +2,25 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from chassis.blobs import BlobNotFound, Blobs
+from chassis.blobs import BlobNotFound, Blobs, read_in_chunks
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.names import ArtifactName, ProjectName
 from services.registry.artifacts.errors import ArtifactLost, ArtifactNotFound, ArtifactTooLarge
 from services.registry.artifacts.model import Artifact, digest_in
+from services.registry.artifacts.sources import Sources
 from services.registry.events import event
 from services.registry.origin import Origin
-from services.registry.store import Store
+from services.registry.store import Store, Transaction
 
 
 class Artifacts:
     """Takes, finds and gives out immutable bytes."""
 
-    def __init__(self, store: Store, blobs: Blobs, clock: Clock, *, max_bytes: int) -> None:
+    def __init__(self, store: Store, blobs: Blobs, sources: Sources, clock: Clock, *, max_bytes: int) -> None:
         self._store = store
         self._blobs = blobs
+        self._sources = sources
         self._clock = clock
         self._max_bytes = max_bytes
 
@@ -47,11 +49,16 @@ class Artifacts:
             created_by=origin.actor,
         )
         async with self._store.transaction() as tx:
-            if await tx.artifacts.add(artifact):
-                told = event(origin.actor, "artifact.create", artifact.name, None, artifact, artifact.create_time)
-                await tx.events.append(told)
-            [stored] = await tx.artifacts.find([artifact.name])
-            return stored
+            return await add_artifact(tx, artifact, origin)
+
+    async def import_(self, parent: ProjectName, uri: str, filename: str, digest: str, origin: Origin) -> Artifact:
+        """Store what lies at ``uri``, as ``upload`` does with what is sent.
+
+        Raises:
+            SourceNotAllowed, SourceNotFound, SourceUnavailable: nothing is stored.
+        """
+        source = self._sources.find(uri)
+        return await self.upload(parent, filename or source.filename, digest, source.chunks(), origin)
 
     async def get(self, name: ArtifactName) -> Artifact:
         """The artifact, or raise ArtifactNotFound."""
@@ -76,6 +83,21 @@ class Artifacts:
         except BlobNotFound as error:
             raise ArtifactLost(artifact=name) from error
 
+    async def download_range(self, name: ArtifactName, offset: int, length: int) -> AsyncGenerator[bytes]:
+        """Bytes from ``offset``: ``length`` of them or, where that is 0, all to the end. Not checked against it.
+
+        Raises:
+            ArtifactNotFound
+            RangeOutside: the range does not begin within the artifact.
+            DataLoss: the stored bytes are missing.
+        """
+        artifact = await self.get(name)
+        try:
+            async for chunk in read_in_chunks(self._blobs, artifact.digest, offset, length):
+                yield chunk
+        except BlobNotFound as error:
+            raise ArtifactLost(artifact=name) from error
+
     async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         size_bytes = 0
         async for chunk in chunks:
@@ -83,3 +105,12 @@ class Artifacts:
             if size_bytes > self._max_bytes:
                 raise ArtifactTooLarge(max_bytes=self._max_bytes)
             yield chunk
+
+
+async def add_artifact(tx: Transaction, artifact: Artifact, origin: Origin) -> Artifact:
+    """Add an artifact whose bytes are stored, unless the project has it; returns the one that it has."""
+    if await tx.artifacts.add(artifact):
+        told = event(origin.actor, "artifact.create", artifact.name, None, artifact, artifact.create_time)
+        await tx.events.append(told)
+    [stored] = await tx.artifacts.find([artifact.name])
+    return stored

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from headwater.registry.v1 import artifacts_pb2
 from services.registry import convert
 from services.registry.artifacts.errors import InvalidUpload, UploadIdle
 from services.registry.artifacts.model import Artifact
 
+_Message = TypeVar("_Message")
 Messages = AsyncIterator[artifacts_pb2.UploadArtifactRequest]
 
 
-async def lively(messages: Messages, idle_s: float) -> Messages:
+async def lively(messages: AsyncIterator[_Message], idle_s: float) -> AsyncIterator[_Message]:
     """The messages of a caller who pauses for ``idle_s`` seconds at most.
 
     Raises:

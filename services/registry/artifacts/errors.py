@@ -1,6 +1,14 @@
 """What can go wrong with artifacts."""
 
-from headwater.errors import DataLoss, DeadlineExceeded, InvalidArgument, NotFound, ResourceExhausted
+from headwater.errors import (
+    DataLoss,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+)
 
 
 class ArtifactNotFound(NotFound):
@@ -36,3 +44,24 @@ class UploadIdle(DeadlineExceeded):
 
     reason = "UPLOAD_IDLE"
     text = "The upload paused for too long and was given up."
+
+
+class SourceNotAllowed(PermissionDenied):
+    """The operator has not listed the place."""
+
+    reason = "ARTIFACT_SOURCE_NOT_ALLOWED"
+    text = "Artifacts may only be imported from the places that the operator has listed (HEADWATER_ARTIFACT_SOURCES)."
+
+
+class SourceNotFound(NotFound):
+    """There is no such object."""
+
+    reason = "ARTIFACT_SOURCE_NOT_FOUND"
+    text = "There is no such object in the place that it is to be imported from."
+
+
+class SourceUnavailable(Unavailable):
+    """The place does not answer, or refuses the operator's credentials."""
+
+    reason = "ARTIFACT_SOURCE_UNAVAILABLE"
+    text = "The place that the artifact is to be imported from cannot be read right now."

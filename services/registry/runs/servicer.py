@@ -7,16 +7,19 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ProjectName, RunName
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 from services.registry.convert import InvalidField, origin, values_from_proto
+from services.registry.run_artifacts.run_artifacts import RunArtifacts
+from services.registry.run_artifacts.servicer import RunArtifactMethods
 from services.registry.runs import convert
 from services.registry.runs.model import RunState
 from services.registry.runs.runs import Runs
 
 
-class RunServicer(runs_pb2_grpc.RunServiceServicer):
+class RunServicer(RunArtifactMethods, runs_pb2_grpc.RunServiceServicer):
     """See protos/headwater/registry/v1/runs.proto."""
 
-    def __init__(self, runs: Runs, clock: Clock) -> None:
+    def __init__(self, runs: Runs, run_artifacts: RunArtifacts, clock: Clock) -> None:
         self._runs = runs
+        self._run_artifacts = run_artifacts
         self._clock = clock
 
     async def CreateRun(self, request: runs_pb2.CreateRunRequest, _context: Any) -> artifact_pb2.Run:

@@ -1,6 +1,6 @@
 """The tables, as the newest migration leaves them (a test compares the two)."""
 
-from services.registry.tables.artifacts import artifacts
+from services.registry.tables.artifacts import artifact_upload_parts, artifact_uploads, artifacts, run_artifacts
 from services.registry.tables.columns import metadata
 from services.registry.tables.events import events
 from services.registry.tables.lineage import lineage_edges, lineage_nodes
@@ -10,6 +10,8 @@ from services.registry.tables.runs import latest_metrics, metric_points, runs
 from services.registry.tables.versions import model_files, model_version_metrics, model_versions, stage_transitions
 
 __all__ = [
+    "artifact_upload_parts",
+    "artifact_uploads",
     "artifacts",
     "events",
     "latest_metrics",
@@ -24,6 +26,7 @@ __all__ = [
     "models",
     "objectives",
     "projects",
+    "run_artifacts",
     "runs",
     "stage_transitions",
 ]

@@ -9,6 +9,7 @@ from services.registry.artifacts.artifacts import Artifacts
 from services.registry.lineage.model import Node, NodeKind
 from services.registry.metrics.model import MetricBatch
 from services.registry.origin import Origin
+from services.registry.runs.model import NewRun
 from services.registry.versions.model import NewVersion
 
 DEFAULT = ProjectName("default")
@@ -42,6 +43,11 @@ def version_of(
 ) -> NewVersion:
     """A version to be."""
     return NewVersion(files, run, "pytorch", "2.13.0", "small-cnn", "", dict(hyperparameters or {}))
+
+
+def a_run() -> NewRun:
+    """A run of which nothing is said."""
+    return NewRun("", "", {}, {}, {}, "", "")
 
 
 def metrics(**values: float) -> MetricBatch:

@@ -1,23 +1,27 @@
 """Every store of the registry, and the use cases over it: what holds for one holds for all."""
 
+import datetime
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from chassis.blobs import MemoryBlobs
+from chassis.blobs import MemoryBlobs, Staging, staging_from_url
 from chassis.db.engine import Database
 from chassis.testing import ManualClock
 from headwater.names import ProjectName
 from services.registry.artifacts.artifacts import Artifacts
+from services.registry.artifacts.sources import Sources
 from services.registry.lineage.lineage import Lineages
 from services.registry.memory import MemoryStore
 from services.registry.models.models import Models
 from services.registry.origin import Origin
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
+from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.runs.runs import Runs
 from services.registry.store import Store
+from services.registry.uploads.uploads import Uploads
 from services.registry.versions.inspection import Inspector
 from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
@@ -63,7 +67,25 @@ def blobs() -> MemoryBlobs:
 @pytest.fixture
 def artifacts(store: Store, blobs: MemoryBlobs, clock: ManualClock) -> Artifacts:
     """The use cases of artifacts, of at most a mebibyte."""
-    return Artifacts(store, blobs, clock, max_bytes=2**20)
+    return Artifacts(store, blobs, Sources([]), clock, max_bytes=2**20)
+
+
+@pytest.fixture
+def staging() -> Staging:
+    """Where parts of uploads are kept."""
+    return staging_from_url("memory://", "registry")
+
+
+@pytest.fixture
+def uploads(store: Store, blobs: MemoryBlobs, staging: Staging, clock: ManualClock) -> Uploads:
+    """The use cases of uploads that may be left alone for an hour, of at most a mebibyte."""
+    return Uploads(store, blobs, staging, clock, lifetime=datetime.timedelta(hours=1), max_bytes=2**20, part_bytes=1000)
+
+
+@pytest.fixture
+def run_artifacts(store: Store, clock: ManualClock) -> RunArtifacts:
+    """The use cases of what runs made."""
+    return RunArtifacts(store, clock)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What runs made: artifacts and places elsewhere, by a path that is unique in the run."""

@@ -1,0 +1,1 @@
+"""Uploads: bytes that come in several calls, from several processes, and after a failure."""

@@ -1,0 +1,165 @@
+"""Uploads that come in several calls, over every store."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chassis.blobs import DigestMismatch, Staging
+from chassis.testing import ManualClock
+from headwater.names import ArtifactUploadName
+from services.registry.artifacts.artifacts import Artifacts
+from services.registry.artifacts.errors import ArtifactTooLarge
+from services.registry.origin import Origin
+from services.registry.uploads.errors import (
+    UploadEnded,
+    UploadIncomplete,
+    UploadMoved,
+    UploadNotFound,
+    UploadTooLong,
+)
+from services.registry.uploads.model import NewUpload, UploadState
+from services.registry.uploads.uploads import Uploads
+from tests.contract.registry.builders import DEFAULT, upload
+
+CONTENT = os.urandom(5000)
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+UNKNOWN = NewUpload("a.bin", "", 0)
+NOBODY = ArtifactUploadName("default", "01900000-0000-7000-8000-000000000001")
+
+
+async def _chunks(content: bytes, *, breaks: bool = False) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 700):
+        yield content[start : start + 700]
+    if breaks:
+        raise ConnectionResetError
+
+
+async def test_what_comes_in_several_calls_is_one_artifact(
+    uploads: Uploads, artifacts: Artifacts, staging: Staging, me: Origin
+) -> None:
+    begun = await uploads.create(DEFAULT, NewUpload("a.bin", DIGEST, len(CONTENT)), me)
+    assert (begun.state, begun.stored_bytes) == (UploadState.OPEN, 0)
+    for start, end in ((0, 2345), (2345, 5000)):
+        assert (await uploads.write(begun.name, start, _chunks(CONTENT[start:end]))).stored_bytes == end
+    artifact = await uploads.finish(begun.name, "", me)
+    assert (artifact.digest, artifact.size_bytes, artifact.filename) == (DIGEST, 5000, "a.bin")
+    assert b"".join([chunk async for chunk in artifacts.download(artifact.name)]) == CONTENT
+    assert await uploads.finish(begun.name, DIGEST, me) == artifact
+    assert await staging.folders() == []
+
+
+async def test_after_a_failure_the_upload_goes_on_where_it_stands(uploads: Uploads, me: Origin) -> None:
+    """R-17: parts of about 1,000 bytes are durable one by one, so that little is sent twice."""
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    with pytest.raises(ConnectionResetError):
+        await uploads.write(begun.name, 0, _chunks(CONTENT[:3500], breaks=True))
+    stands = (await uploads.get(begun.name)).stored_bytes
+    assert stands == 2800
+    with pytest.raises(UploadMoved) as moved:
+        await uploads.write(begun.name, 3500, _chunks(CONTENT[3500:]))
+    assert moved.value.metadata["stored_bytes"] == str(stands)
+    await uploads.write(begun.name, stands, _chunks(CONTENT[stands:]))
+    assert (await uploads.finish(begun.name, "", me)).digest == DIGEST
+
+
+async def test_of_many_writers_at_one_place_one_goes_on(uploads: Uploads, me: Origin) -> None:
+    """Promise 3."""
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    contents = [bytes([number]) * 900 for number in range(10)]
+    answers = await asyncio.gather(
+        *(uploads.write(begun.name, 0, _chunks(content)) for content in contents), return_exceptions=True
+    )
+    assert sorted(type(answer).__name__ for answer in answers) == sorted(["Upload"] + 9 * ["UploadMoved"])
+    [winner] = [content for content, answer in zip(contents, answers, strict=True) if not isinstance(answer, Exception)]
+    artifact = await uploads.finish(begun.name, "", me)
+    assert artifact.digest == f"sha256:{hashlib.sha256(winner).hexdigest()}"
+
+
+async def test_bytes_that_are_stored_already_need_not_come(uploads: Uploads, artifacts: Artifacts, me: Origin) -> None:
+    name = await upload(artifacts, CONTENT, me)
+    begun = await uploads.create(DEFAULT, NewUpload("b.bin", DIGEST, 0), me)
+    assert begun.state is UploadState.FINISHED
+    assert (await uploads.finish(begun.name, "", me)).name == name
+    with pytest.raises(UploadEnded):
+        await uploads.write(begun.name, 0, _chunks(b"x"))
+
+
+async def test_bytes_that_are_not_the_declared_ones_end_the_upload(
+    uploads: Uploads, staging: Staging, me: Origin
+) -> None:
+    begun = await uploads.create(DEFAULT, NewUpload("a.bin", DIGEST, 0), me)
+    await uploads.write(begun.name, 0, _chunks(b"other"))
+    with pytest.raises(DigestMismatch):
+        await uploads.finish(begun.name, "", me)
+    assert (await uploads.get(begun.name)).state is UploadState.ABORTED
+    assert await staging.folders() == []
+    two = await uploads.create(DEFAULT, NewUpload("a.bin", DIGEST, 0), me)
+    with pytest.raises(DigestMismatch):
+        await uploads.finish(two.name, f"sha256:{'0' * 64}", me)
+
+
+async def test_an_upload_that_lacks_bytes_stays_open(uploads: Uploads, me: Origin) -> None:
+    begun = await uploads.create(DEFAULT, NewUpload("a.bin", "", 5000), me)
+    await uploads.write(begun.name, 0, _chunks(CONTENT[:10]))
+    with pytest.raises(UploadIncomplete):
+        await uploads.finish(begun.name, "", me)
+    await uploads.write(begun.name, 10, _chunks(CONTENT[10:]))
+    assert (await uploads.finish(begun.name, "", me)).digest == DIGEST
+
+
+async def test_more_bytes_than_declared_or_taken_are_refused(uploads: Uploads, me: Origin) -> None:
+    """Promise 8: the limit of these tests is one mebibyte."""
+    declared = await uploads.create(DEFAULT, NewUpload("a.bin", "", 100), me)
+    with pytest.raises(UploadTooLong):
+        await uploads.write(declared.name, 0, _chunks(bytes(101)))
+    with pytest.raises(ArtifactTooLarge):
+        await uploads.create(DEFAULT, NewUpload("a.bin", "", 2**20 + 1), me)
+    unknown = await uploads.create(DEFAULT, UNKNOWN, me)
+    with pytest.raises(ArtifactTooLarge):
+        await uploads.write(unknown.name, 0, _chunks(bytes(2**20 + 700)))
+    assert (await uploads.get(unknown.name)).stored_bytes <= 2**20
+
+
+async def test_an_empty_upload_is_an_empty_artifact(uploads: Uploads, me: Origin) -> None:
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    assert (await uploads.write(begun.name, 0, _chunks(b""))).stored_bytes == 0
+    assert (await uploads.finish(begun.name, "", me)).size_bytes == 0
+
+
+async def test_an_upload_that_is_given_up_takes_nothing_more(uploads: Uploads, staging: Staging, me: Origin) -> None:
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    await uploads.write(begun.name, 0, _chunks(CONTENT))
+    for _ in range(2):
+        assert (await uploads.abort(begun.name, me)).state is UploadState.ABORTED
+    assert await staging.folders() == []
+    for refused in (uploads.write(begun.name, 5000, _chunks(b"x")), uploads.finish(begun.name, "", me)):
+        with pytest.raises(UploadEnded):
+            await refused
+    with pytest.raises(UploadNotFound):
+        await uploads.get(NOBODY)
+
+
+async def test_what_is_left_alone_is_collected(
+    uploads: Uploads, staging: Staging, clock: ManualClock, me: Origin
+) -> None:
+    """Promise 2: after an hour without a byte; also parts that were never recorded."""
+    left, alive = [await uploads.create(DEFAULT, UNKNOWN, me) for _ in range(2)]
+    for begun in (left, alive):
+        await uploads.write(begun.name, 0, _chunks(b"x"))
+    await staging.put("01900000-0000-7000-8000-00000000000a", "0", _chunks(b"of a process that died"))
+    clock.advance(3000)
+    await uploads.write(alive.name, 1, _chunks(b"y"))
+    clock.advance(3000)
+    await uploads.collect()
+    assert await staging.folders() == [alive.id]
+    assert (await uploads.get(left.name)).state is UploadState.ABORTED
+    assert (await uploads.finish(alive.name, "", me)).size_bytes == 2
+
+
+async def test_a_retry_begins_no_second_upload(uploads: Uploads) -> None:
+    """Promise 4."""
+    retry = Origin("tester", "Test", "r-1", "body")
+    assert await uploads.create(DEFAULT, UNKNOWN, retry) == await uploads.create(DEFAULT, UNKNOWN, retry)
