@@ -14,6 +14,7 @@ from services.registry.models.errors import InvalidAlias, ModelAlreadyExists, Mo
 from services.registry.models.model import Model, NewObjective, Objective, Stage
 from services.registry.origin import Origin, once
 from services.registry.store import Store, Transaction
+from services.registry.versions.model import View, Which
 
 _RESERVED = frozenset(stage.name.lower() for stage in Stage)
 _VERSION_LIKE = re.compile(r"v?[0-9]+", re.ASCII)
@@ -57,8 +58,8 @@ class Models:
             rows = await tx.models.page(parent.project, after=str(after[0]) if after else "", limit=size + 1)
         return page_of(rows, size, key=lambda row: (row.model.lower(),), query=query)
 
-    async def set_alias(self, name: ModelName, alias: str, number: int | None, etag: str, origin: Origin) -> Model:
-        """Point ``alias`` (case does not matter) at version ``number``, or remove it.
+    async def set_alias(self, name: ModelName, alias: str, which: Which | None, etag: str, origin: Origin) -> Model:
+        """Point ``alias`` (case does not matter) at a version, or remove it.
 
         Raises:
             InvalidAlias: it is the name of a stage or looks like a version number.
@@ -71,8 +72,9 @@ class Models:
         async with self._store.transaction() as tx:
             model = await tx.models.get(name, lock=True)
             check(etag, etag_of(model.revision))
-            if number is not None:
-                await tx.versions.get(name, number)
+            number = None
+            if which is not None:
+                number = (await tx.versions.get(name, which, view=View.BASIC)).version
             if model.aliases.get(alias) == number:
                 return model
             await tx.models.set_alias(model, alias, number)

@@ -4,22 +4,23 @@ from typing import Any
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ModelName, ProjectName, check_segment
-from headwater.registry.v1 import models_pb2, models_pb2_grpc
+from headwater.registry.v1 import models_pb2
 from services.registry.convert import origin
 from services.registry.models import convert
 from services.registry.models.model import Stage
 from services.registry.models.models import Models
 from services.registry.versions import convert as version_convert
+from services.registry.versions.servicer import VersionServicer
 from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
 
 
-class ModelServicer(models_pb2_grpc.ModelServiceServicer):
+class ModelServicer(VersionServicer):
     """See protos/headwater/registry/v1/models.proto."""
 
     def __init__(self, models: Models, versions: Versions, stages: Stages) -> None:
+        super().__init__(versions)
         self._models = models
-        self._versions = versions
         self._stages = stages
 
     async def CreateModel(self, request: models_pb2.CreateModelRequest, _context: Any) -> models_pb2.Model:
@@ -41,32 +42,6 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             models=[convert.model_to_proto(model) for model in page.items], next_page_token=page.next_page_token
         )
 
-    async def CreateModelVersion(
-        self, request: models_pb2.CreateModelVersionRequest, _context: Any
-    ) -> artifact_pb2.ModelMetadata:
-        """See the proto."""
-        parent = ModelName.parse(request.parent, "parent")
-        new = version_convert.new_version(request, parent)
-        version = await self._versions.create(parent, new, origin(request, request.request_id))
-        return version_convert.version_to_proto(version)
-
-    async def GetModelVersion(
-        self, request: models_pb2.GetModelVersionRequest, _context: Any
-    ) -> artifact_pb2.ModelMetadata:
-        """See the proto."""
-        return version_convert.version_to_proto(await self._versions.get(*version_convert.version_name(request.name)))
-
-    async def ListModelVersions(
-        self, request: models_pb2.ListModelVersionsRequest, _context: Any
-    ) -> models_pb2.ListModelVersionsResponse:
-        """See the proto."""
-        parent = ModelName.parse(request.parent, "parent")
-        page = await self._versions.page(parent, request.page_size, request.page_token)
-        return models_pb2.ListModelVersionsResponse(
-            model_versions=[version_convert.version_to_proto(version) for version in page.items],
-            next_page_token=page.next_page_token,
-        )
-
     async def ResolveModelVersion(
         self, request: models_pb2.ResolveModelVersionRequest, _context: Any
     ) -> artifact_pb2.ModelMetadata:
@@ -82,9 +57,9 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         self, request: models_pb2.SetModelVersionStageRequest, _context: Any
     ) -> artifact_pb2.ModelMetadata:
         """See the proto."""
-        name, number = version_convert.version_name(request.name)
+        name, which = version_convert.version_name(request.name)
         version = await self._stages.move(
-            name, number, Stage(request.stage), etag=request.etag, comment=request.comment, origin=origin(request)
+            name, which, Stage(request.stage), etag=request.etag, comment=request.comment, origin=origin(request)
         )
         return version_convert.version_to_proto(version)
 
@@ -102,8 +77,8 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def SetModelAlias(self, request: models_pb2.SetModelAliasRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
         name, alias = ModelName.parse(request.name), check_segment(request.alias, "alias")
-        number = version_convert.version_number(request.version) if request.version else None
-        return convert.model_to_proto(await self._models.set_alias(name, alias, number, request.etag, origin(request)))
+        which = version_convert.which_version(request.version) if request.version else None
+        return convert.model_to_proto(await self._models.set_alias(name, alias, which, request.etag, origin(request)))
 
     async def CreateObjective(self, request: models_pb2.CreateObjectiveRequest, _context: Any) -> models_pb2.Objective:
         """See the proto."""

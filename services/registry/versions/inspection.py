@@ -1,6 +1,7 @@
 """Reads the files of a version to be: what each is, and whether they fit together."""
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -64,8 +65,8 @@ def model_files(facts: Facts, artifacts: Mapping[str, Artifact]) -> Sequence[Mod
     files = []
     for path, artifact in sorted(artifacts.items()):
         told = facts[path]
-        properties = {**told.properties, **_note(path, told.format)}
-        files.append(ModelFile(path, artifact.digest, artifact.size_bytes, told.format, told.tensors, properties))
+        noted = dataclasses.replace(told, properties={**told.properties, **_note(path, told.format)})
+        files.append(ModelFile(path, artifact.digest, artifact.size_bytes, noted))
     return files
 
 

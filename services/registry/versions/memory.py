@@ -1,12 +1,13 @@
 """Versions in memory."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headwater.names import ModelName, ModelVersionName
 from services.registry.models.model import Model
+from services.registry.states import State
 from services.registry.versions.errors import ModelVersionNotFound
-from services.registry.versions.model import ModelVersion, Transition
+from services.registry.versions.model import ModelVersion, Transition, View, Which
 from services.registry.versions.store import VersionStore
 
 VersionKey = tuple[str, int]
@@ -16,34 +17,51 @@ VersionKey = tuple[str, int]
 class MemoryVersions(VersionStore):
     """See VersionStore."""
 
-    def __init__(self, versions: dict[VersionKey, ModelVersion], transitions: list[tuple[str, Transition]]) -> None:
+    def __init__(
+        self,
+        versions: dict[VersionKey, ModelVersion],
+        transitions: list[tuple[str, Transition]],
+        models: Mapping[tuple[str, str], Model],
+    ) -> None:
         self._versions = versions
         self._transitions = transitions  # with the model's id, oldest first
+        self._models = models  # by project and name in lower case
 
     async def add(self, version: ModelVersion) -> None:
         """See VersionStore."""
         self._versions[version.model_id, version.version] = version
 
-    async def get(self, name: ModelName, number: int) -> ModelVersion:
+    async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """See VersionStore."""
-        wanted = ModelVersionName(name.project, name.model, str(number))
         for version in self._versions.values():
-            if version.name == wanted:
-                return version
-        raise ModelVersionNotFound(model=name, version=number)
+            if (version.project, version.model) == (name.project, name.model) and which in (
+                version.version,
+                version.semantic_version,
+            ):
+                return self._seen(version, view)
+        raise ModelVersionNotFound(model=name, version=which)
 
     async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        return [_without_tensors(version) for version in self._versions.values() if version.name in names]
+        return [self._seen(version, View.BASIC) for version in self._versions.values() if version.name in names]
 
-    async def page(self, model: Model, *, before: int | None, limit: int) -> Sequence[ModelVersion]:
+    async def page(
+        self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
+    ) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        numbers = sorted((number for model_id, number in self._versions if model_id == model.id), reverse=True)
-        return [self._versions[model.id, number] for number in numbers if before is None or number < before][:limit]
+        found = [
+            version
+            for (model_id, number), version in sorted(self._versions.items(), reverse=True)
+            if model_id == model.id
+            and (before is None or number < before)
+            and (show_inactive or version.state is State.ACTIVE)
+        ]
+        return [self._seen(version, view) for version in found[:limit]]
 
-    async def move(self, version: ModelVersion) -> None:
+    async def update(self, version: ModelVersion) -> None:
         """See VersionStore."""
-        self._versions[version.model_id, version.version] = version
+        stored = self._versions[version.model_id, version.version]
+        self._versions[version.model_id, version.version] = dataclasses.replace(version, files=stored.files)
 
     async def add_transition(self, model: Model, transition: Transition) -> None:
         """See VersionStore."""
@@ -58,6 +76,9 @@ class MemoryVersions(VersionStore):
             if model_id == model.id and (before is None or transition.sequence < before)
         ][:limit]
 
-
-def _without_tensors(version: ModelVersion) -> ModelVersion:
-    return dataclasses.replace(version, files=[dataclasses.replace(file, tensors=[]) for file in version.files])
+    def _seen(self, version: ModelVersion, view: View) -> ModelVersion:
+        aliases = self._models[version.project, version.model.lower()].aliases
+        seen = dataclasses.replace(
+            version, aliases=sorted(alias for alias, number in aliases.items() if number == version.version)
+        )
+        return seen.basic() if view is View.BASIC else seen

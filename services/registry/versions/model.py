@@ -2,30 +2,56 @@
 
 import dataclasses
 import datetime
+import enum
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Self, TypeAlias
 
-from headwater.names import ArtifactName, ModelVersionName, RunName
-from services.registry.formats import Format, Tensor
+from headwater.names import ArtifactName, LoggedModelName, ModelVersionName, RunName
+from headwater.semver import SemVer
+from services.registry.formats import FileFacts, Format, Tensor
 from services.registry.models.model import Stage
+from services.registry.states import State
 from services.registry.values import Json
+
+Which: TypeAlias = int | SemVer
+"""Which version of a model: by its number, or by its semantic version."""
+
+
+class View(enum.Enum):
+    """How much is told of a version, and read for that."""
+
+    BASIC = "everything but what its files hold"
+    FULL = "everything"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of a version; ``path`` is relative to it."""
+    """One file of a version; ``path`` is relative to it. In a BASIC view ``facts`` say the format and nothing else."""
 
     path: str
     digest: str
     size_bytes: int
-    format: Format
-    tensors: Sequence[Tensor]
-    properties: Mapping[str, str]
+    facts: FileFacts
+
+    @property
+    def format(self) -> Format:
+        """What the content is."""
+        return self.facts.format
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One immutable version; only its stage, and with it its revision, ever changes."""
+    """One version. Its files and what follows from them never change; what is said of it and its states do, and with
+    them its revision.
+
+    Attributes:
+        inputs, outputs: of the file that stands for it, ``primary_digest``.
+        user_metadata: what its maker said, typed (see :mod:`services.registry.versions.user_metadata`).
+        dangling_links: what its maker named and nobody knows.
+        problems: what makes its files unsafe to load; with any it is never served.
+        breaking_changes: how its signature breaks those who call the version before it.
+    """
 
     id: str
     project: str
@@ -51,18 +77,47 @@ class ModelVersion:
     pipeline_versions: Sequence[str]
     create_time: datetime.datetime
     created_by: str
+    update_time: datetime.datetime
+    format: Format = Format.UNSPECIFIED
+    semantic_version: SemVer | None = None
+    task: str = ""
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Sequence[str] = ()
+    user_metadata: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    dangling_links: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    breaking_changes: Sequence[str] = ()
+    source: str = ""
+    logged_model: str = ""
+    aliases: Sequence[str] = ()
+    state: State = State.ACTIVE
+    replacement: str = ""
     stage: Stage = Stage.DEVELOPMENT
     revision: int = 1
 
     @property
     def name(self) -> ModelVersionName:
-        """Its resource name."""
+        """Its resource name, by number."""
         return ModelVersionName(self.project, self.model, str(self.version))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+    def changed(self, time: datetime.datetime, **changes: object) -> Self:
+        """This version after a change of its states or of what is said of it."""
+        return dataclasses.replace(self, **changes, update_time=time, revision=self.revision + 1)  # type: ignore[arg-type]
+
+    def basic(self) -> Self:
+        """This version in a BASIC view: as the record of changes has it."""
+        files = [dataclasses.replace(file, facts=FileFacts(format=file.format)) for file in self.files]
+        return dataclasses.replace(self, files=files)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a caller says of a version to be; ``files`` are artifacts by path."""
+    """What a caller says of a version to be; ``files`` are artifacts by path. ``user_metadata`` is not typed yet."""
 
     files: Mapping[str, ArtifactName]
     run: RunName | None
@@ -71,6 +126,14 @@ class NewVersion:
     architecture: str
     description: str
     hyperparameters: Mapping[str, Json]
+    semantic_version: str = ""
+    user_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    task: str = ""
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Sequence[str] = ()
+    source: str = ""
+    logged_model: LoggedModelName | None = None
+    dataset_versions: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, func, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName, ModelVersionName
-from services.registry.formats import Format, Tensor
+from headwater.semver import SemVer
 from services.registry.models.model import Model, Stage
+from services.registry.states import State
 from services.registry.tables import (
+    model_aliases,
     model_files,
     model_version_metrics,
     model_versions,
@@ -19,7 +21,8 @@ from services.registry.tables import (
     stage_transitions,
 )
 from services.registry.versions.errors import ModelVersionNotFound
-from services.registry.versions.model import ModelFile, ModelVersion, Transition
+from services.registry.versions.model import ModelVersion, Transition, View, Which
+from services.registry.versions.rows import changing_row, file_row, version_of, version_row
 from services.registry.versions.store import VersionStore
 
 
@@ -31,20 +34,18 @@ class PostgresVersions(VersionStore):
 
     async def add(self, version: ModelVersion) -> None:
         """See VersionStore."""
-        await self._connection.execute(insert(model_versions).values(_version_row(version)))
-        await self._connection.execute(insert(model_files), [_file_row(version, file) for file in version.files])
+        await self._connection.execute(insert(model_versions).values(version_row(version)))
+        await self._connection.execute(insert(model_files), [file_row(version, file) for file in version.files])
         if version.metrics:
             metrics = [{"version_id": version.id, "key": key, "value": value} for key, value in version.metrics.items()]
             await self._connection.execute(insert(model_version_metrics), metrics)
 
-    async def get(self, name: ModelName, number: int) -> ModelVersion:
+    async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """See VersionStore."""
-        query = _versions().where(
-            projects.c.name == name.project, models.c.name == name.model, model_versions.c.version == number
-        )
-        found = await self._load(query, tensors=True)
+        query = _versions(view).where(projects.c.name == name.project, models.c.name == name.model, _is(which))
+        found = await self._load(query, view)
         if not found:
-            raise ModelVersionNotFound(model=name, version=number)
+            raise ModelVersionNotFound(model=name, version=which)
         return found[0]
 
     async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
@@ -53,21 +54,23 @@ class PostgresVersions(VersionStore):
         if not wanted:
             return []
         key = tuple_(projects.c.name, models.c.name, model_versions.c.version)
-        return await self._load(_versions().where(key.in_(wanted)), tensors=False)
+        return await self._load(_versions(View.BASIC).where(key.in_(wanted)), View.BASIC)
 
-    async def page(self, model: Model, *, before: int | None, limit: int) -> Sequence[ModelVersion]:
+    async def page(
+        self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
+    ) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        query = _versions().where(model_versions.c.model_id == model.id)
+        query = _versions(view).where(model_versions.c.model_id == model.id)
         if before is not None:
             query = query.where(model_versions.c.version < before)
-        return await self._load(query.order_by(model_versions.c.version.desc()).limit(limit), tensors=True)
+        if not show_inactive:
+            query = query.where(model_versions.c.state == State.ACTIVE)
+        return await self._load(query.order_by(model_versions.c.version.desc()).limit(limit), view)
 
-    async def move(self, version: ModelVersion) -> None:
+    async def update(self, version: ModelVersion) -> None:
         """See VersionStore."""
         await self._connection.execute(
-            model_versions.update()
-            .where(model_versions.c.id == version.id)
-            .values(stage=version.stage, revision=version.revision)
+            model_versions.update().where(model_versions.c.id == version.id).values(changing_row(version))
         )
 
     async def add_transition(self, model: Model, transition: Transition) -> None:
@@ -103,106 +106,46 @@ class PostgresVersions(VersionStore):
             for row in rows
         ]
 
-    async def _load(self, query: Select[Any], *, tensors: bool) -> Sequence[ModelVersion]:
-        rows = (await self._connection.execute(query)).all()
-        ids = [row.id for row in rows]
-        files: dict[str, list[ModelFile]] = {}
-        columns = [column for column in model_files.c if tensors or column.name != "tensors"]
-        for file in await self._connection.execute(
-            select(*columns).where(model_files.c.version_id.in_(ids)).order_by(model_files.c.path)
-        ):
-            files.setdefault(file.version_id, []).append(_file(file, tensors=tensors))
-        metrics: dict[str, dict[str, float]] = {}
-        metric = model_version_metrics.c
-        for version_id, key, value in await self._connection.execute(
-            select(metric.version_id, metric.key, metric.value).where(metric.version_id.in_(ids)).order_by(metric.key)
-        ):
-            metrics.setdefault(version_id, {})[key] = value
-        return [_version(row, files[row.id], metrics.get(row.id, {})) for row in rows]
+    async def _load(self, query: Select[Any], view: View) -> Sequence[ModelVersion]:
+        return [version_of(row, view) for row in await self._connection.execute(query)]
 
 
-def _versions() -> Select[Any]:
+def _versions(view: View) -> Select[Any]:
+    """Versions with everything that is told of them, in one query."""
     names = models.c.name.label("model"), models.c.project_id, projects.c.name.label("project")
-    return select(model_versions, *names).join(models, models.c.id == model_versions.c.model_id).join(projects)
-
-
-def _version_row(version: ModelVersion) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "model_id": version.model_id,
-        "version": version.version,
-        "stage": version.stage,
-        "revision": version.revision,
-        "description": version.description,
-        "architecture": version.architecture,
-        "framework_name": version.framework_name,
-        "framework_version": version.framework_version,
-        "digest": version.digest,
-        "primary_digest": version.primary_digest,
-        "run_id": version.run_id or None,
-        "run_name": version.run,
-        "inputs": _tensors_to_json(version.inputs),
-        "outputs": _tensors_to_json(version.outputs),
-        "parameter_count": version.parameter_count,
-        "hyperparameters": dict(version.hyperparameters),
-        "dataset_versions": list(version.dataset_versions),
-        "pipeline_versions": list(version.pipeline_versions),
-        "create_time": version.create_time,
-        "created_by": version.created_by,
-    }
-
-
-def _file_row(version: ModelVersion, file: ModelFile) -> dict[str, Any]:
-    return {
-        "version_id": version.id,
-        "path": file.path,
-        "digest": file.digest,
-        "size_bytes": file.size_bytes,
-        "format": file.format,
-        "tensors": _tensors_to_json(file.tensors),
-        "properties": dict(file.properties),
-    }
-
-
-def _tensors_to_json(tensors: Sequence[Tensor]) -> list[list[Any]]:
-    return [[tensor.name, tensor.datatype, list(tensor.shape)] for tensor in tensors]
-
-
-def _tensors(rows: list[list[Any]]) -> list[Tensor]:
-    return [Tensor(name, datatype, tuple(shape)) for name, datatype, shape in rows]
-
-
-def _file(row: Row[Any], *, tensors: bool) -> ModelFile:
-    told = _tensors(row.tensors) if tensors else []
-    return ModelFile(row.path, row.digest, row.size_bytes, Format(row.format), told, row.properties)
-
-
-def _version(row: Row[Any], files: Sequence[ModelFile], metrics: dict[str, float]) -> ModelVersion:
-    return ModelVersion(
-        id=row.id,
-        project=row.project,
-        project_id=row.project_id,
-        model_id=row.model_id,
-        model=row.model,
-        version=row.version,
-        description=row.description,
-        architecture=row.architecture,
-        framework_name=row.framework_name,
-        framework_version=row.framework_version,
-        digest=row.digest,
-        primary_digest=row.primary_digest,
-        files=files,
-        inputs=_tensors(row.inputs),
-        outputs=_tensors(row.outputs),
-        parameter_count=row.parameter_count,
-        run_id=row.run_id or "",
-        run=row.run_name,
-        hyperparameters=row.hyperparameters,
-        metrics=metrics,
-        dataset_versions=row.dataset_versions,
-        pipeline_versions=row.pipeline_versions,
-        create_time=row.create_time,
-        created_by=row.created_by,
-        stage=Stage(row.stage),
-        revision=row.revision,
+    metric = model_version_metrics.c
+    of_version = metric.version_id == model_versions.c.id
+    alias = model_aliases.c
+    return (
+        select(
+            model_versions,
+            *names,
+            _files(view).label("files"),
+            _gathered(metric.key, metric.key).where(of_version).scalar_subquery().label("metric_keys"),
+            _gathered(metric.value, metric.key).where(of_version).scalar_subquery().label("metric_values"),
+            _gathered(alias.alias, alias.alias)
+            .where(alias.model_id == model_versions.c.model_id, alias.version == model_versions.c.version)
+            .scalar_subquery()
+            .label("aliases"),
+        )
+        .join(models, models.c.id == model_versions.c.model_id)
+        .join(projects)
     )
+
+
+def _files(view: View) -> ScalarSelect[Any]:
+    file = model_files.c
+    held = () if view is View.BASIC else (file.tensors, file.properties, file.facts)
+    one = func.json_build_array(file.path, file.digest, file.size_bytes, file.format, *held)
+    every = func.json_agg(aggregate_order_by(one, file.path), type_=JSON)
+    return select(every).where(file.version_id == model_versions.c.id).scalar_subquery()
+
+
+def _gathered(column: ColumnElement[Any], order: ColumnElement[Any]) -> Select[Any]:
+    return select(func.array_agg(aggregate_order_by(column, order)))
+
+
+def _is(which: Which) -> ColumnElement[bool]:
+    if isinstance(which, SemVer):
+        return model_versions.c.semantic_version == str(which)
+    return model_versions.c.version == which

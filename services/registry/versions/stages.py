@@ -10,7 +10,7 @@ from services.registry.events import event
 from services.registry.models.model import EXCLUSIVE, Model, Stage
 from services.registry.origin import Origin
 from services.registry.store import Store, Transaction
-from services.registry.versions.model import ModelVersion, Transition
+from services.registry.versions.model import ModelVersion, Transition, Which
 from services.registry.versions.objectives import require
 
 
@@ -22,7 +22,7 @@ class Stages:
         self._clock = clock
 
     async def move(
-        self, name: ModelName, number: int, stage: Stage, *, etag: str, comment: str, origin: Origin
+        self, name: ModelName, which: Which, stage: Stage, *, etag: str, comment: str, origin: Origin
     ) -> ModelVersion:
         """Move a version to ``stage``; whoever held staging or production until now is archived in the same step.
 
@@ -35,14 +35,14 @@ class Stages:
         """
         async with self._store.transaction() as tx:
             model = await tx.models.get(name, lock=True)  # everybody who moves a version of this model waits here
-            version = await tx.versions.get(name, number)
+            version = await tx.versions.get(name, which)
             check(etag, etag_of(version.revision))
             if version.stage is stage:
                 return version
             require(await tx.models.objectives(model, stage=stage), version.metrics)
             holder = model.stages.get(stage) if stage in EXCLUSIVE else None
             if holder is not None:
-                replaced = f"replaced by version {number}"
+                replaced = f"replaced by version {version.version}"
                 await self._move(tx, model, await tx.versions.get(name, holder), Stage.ARCHIVED, replaced, origin)
             moved = await self._move(tx, model, version, stage, comment, origin)
             await tx.models.update(dataclasses.replace(model, revision=model.revision + 1))
@@ -61,10 +61,10 @@ class Stages:
         self, tx: Transaction, model: Model, version: ModelVersion, stage: Stage, comment: str, origin: Origin
     ) -> ModelVersion:
         now = self._clock.now()
-        moved = dataclasses.replace(version, stage=stage, revision=version.revision + 1)
-        await tx.versions.move(moved)
+        moved = version.changed(now, stage=stage)
+        await tx.versions.update(moved)
         await tx.versions.add_transition(
             model, Transition(version.version, version.stage, stage, origin.actor, now, comment)
         )
-        await tx.events.append(event(origin.actor, "version.stage", version.name, version, moved, now))
+        await tx.events.append(event(origin.actor, "version.stage", version.name, version.basic(), moved.basic(), now))
         return moved

@@ -27,7 +27,7 @@ from services.registry.versions.inspection import (
     parameter_count,
     primary_path,
 )
-from services.registry.versions.model import ModelVersion, NewVersion, digest_over
+from services.registry.versions.model import ModelVersion, NewVersion, View, Which, digest_over
 
 
 class Versions:
@@ -69,24 +69,32 @@ class Versions:
 
             return await tx.versions.get(parent, int(await once(tx, origin, add)))
 
-    async def get(self, name: ModelName, number: int) -> ModelVersion:
+    async def get(self, name: ModelName, which: Which, view: View = View.FULL) -> ModelVersion:
         """The version, or raise ModelVersionNotFound."""
         async with self._store.transaction() as tx:
-            return await tx.versions.get(name, number)
+            return await tx.versions.get(name, which, view=view)
 
-    async def page(self, name: ModelName, size: int, token: str) -> Page[ModelVersion]:
-        """The versions of a model, newest first, or raise ModelNotFound."""
-        size, query = page_size(size), query_digest("versions", name)
+    async def page(
+        self, name: ModelName, size: int, token: str, *, show_inactive: bool = False, view: View = View.FULL
+    ) -> Page[ModelVersion]:
+        """The versions of a model that are in use, or all, newest first; or raise ModelNotFound."""
+        size, query = page_size(size), query_digest("versions", name, show_inactive)
         before = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
             model = await tx.models.get(name)
-            rows = await tx.versions.page(model, before=int(before[0]) if before else None, limit=size + 1)
+            rows = await tx.versions.page(
+                model,
+                before=int(before[0]) if before else None,
+                limit=size + 1,
+                show_inactive=show_inactive,
+                view=view,
+            )
         return weighed_page(
             rows,
             size,
             key=lambda row: (row.version,),
             query=query,
-            weight=lambda row: 10 + len(row.metrics) + sum(1 + len(file.tensors) for file in row.files),
+            weight=lambda row: 10 + len(row.metrics) + sum(1 + len(file.facts.tensors) for file in row.files),
         )
 
     async def in_stage(self, name: ModelName, stage: Stage) -> ModelVersion:
@@ -116,6 +124,7 @@ class Versions:
     ) -> ModelVersion:
         run: Run | None = await tx.runs.get(new.run) if new.run else None
         files, primary = model_files(facts, artifacts), primary_path(facts)
+        now = self._clock.now()
         return ModelVersion(
             id=new_id(),
             project=model.project,
@@ -139,8 +148,10 @@ class Versions:
             metrics=run.latest_metrics if run else {},
             dataset_versions=await dataset_versions(tx.lineage, str(run.name)) if run else [],
             pipeline_versions=await pipeline_versions(tx.lineage, str(run.name)) if run else [],
-            create_time=self._clock.now(),
+            create_time=now,
             created_by=origin.actor,
+            update_time=now,
+            format=facts[primary].format,
         )
 
 

@@ -46,7 +46,7 @@ async def test_a_version_tells_what_its_files_hold(versions: Versions, artifacts
     assert made.parameter_count == 16
     [file] = made.files
     assert (file.format, file.size_bytes) == (Format.SAFETENSORS, len(content))
-    assert [(tensor.name, tensor.datatype, tensor.shape) for tensor in file.tensors] == [
+    assert [(tensor.name, tensor.datatype, tensor.shape) for tensor in file.facts.tensors] == [
         ("bias", "FP32", (4,)),
         ("weight", "FP32", (3, 4)),
     ]
@@ -59,7 +59,7 @@ async def test_what_is_not_recognised_is_kept(versions: Versions, artifacts: Art
     name = await upload(artifacts, b"\x80\x04\x95pickle", me)
     made = await versions.create(DIGITS, version_of({"model.onnx": name}), me)
     assert made.files[0].format is Format.UNSPECIFIED
-    assert made.files[0].properties == {"note": "named like onnx, but the content is not recognised"}
+    assert made.files[0].facts.properties == {"note": "named like onnx, but the content is not recognised"}
     assert made.parameter_count == 0
 
 

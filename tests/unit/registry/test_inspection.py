@@ -81,7 +81,7 @@ async def test_external_data_that_is_not_there_is_refused(files: Mapping[str, by
 async def test_a_name_that_promises_another_format_is_noted() -> None:
     """R-64: the user is told that extension and content differ."""
     facts, artifacts = await _inspect({"model.onnx": safetensors(a=(3,))})
-    assert model_files(facts, artifacts)[0].properties["note"] == "named like onnx, but the content is safetensors"
+    assert model_files(facts, artifacts)[0].facts.properties["note"] == "named like onnx, but the content is safetensors"
 
 
 async def test_other_work_goes_on_while_a_file_is_read() -> None:
