@@ -80,22 +80,22 @@ def submit(
         )
         warn(job.warnings)
         if watch:
-            job = _follow(connection, job.name)
-    _report(job)
+            job = follow(connection, job.name)
+    report(job)
 
 
 @app.command(name="watch")
 def watch_(job: str) -> None:
     """Follow a job until it ends."""
     with Connection.discover() as connection:
-        _report(_follow(connection, job))
+        report(follow(connection, job))
 
 
 @app.command
 def cancel(job: str) -> None:
     """Stop a job."""
     with Connection.discover() as connection:
-        _report(jobs.cancel(connection, job))
+        report(jobs.cancel(connection, job))
 
 
 @app.command(name="list")
@@ -111,7 +111,8 @@ def list_(*, project: str = DEFAULT_PROJECT) -> None:
     table(("job", "name", "state", "model version"), rows)
 
 
-def _follow(connection: Connection, name: str) -> jobs_pb2.TrainingJob:
+def follow(connection: Connection, name: str) -> jobs_pb2.TrainingJob:
+    """Show how far a job is until it has ended."""
     job = jobs_pb2.TrainingJob(name=name)
     attempts = 1
     with progress("steps") as bar:
@@ -129,7 +130,8 @@ def _follow(connection: Connection, name: str) -> jobs_pb2.TrainingJob:
     return job
 
 
-def _report(job: jobs_pb2.TrainingJob) -> None:
+def report(job: jobs_pb2.TrainingJob) -> None:
+    """Print a job; one that failed raises TrainingFailed."""
     facts(
         job=job.name,
         state=_state(job),

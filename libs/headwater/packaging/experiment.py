@@ -46,7 +46,7 @@ class Metric:
 class ExperimentRecord:
     """One run of an experiment, as it was."""
 
-    TITLE: ClassVar = "experiment record"
+    TITLE: ClassVar = "record of an experiment"
     MOVES: ClassVar = ()
 
     ml_spec_version: str = known(key="mlSpecVersion", choices=("0.0.1",))

@@ -1,0 +1,208 @@
+"""``headwater package``: model packages, MLSpec's YAML documents about models."""
+
+import json
+import sys
+from pathlib import Path
+
+import cyclopts
+
+from headwater import packaging
+from headwater.cli.render import facts, output, table, warn
+from headwater.client import Connection
+from headwater.errors import InvalidArgument
+from headwater.names import DEFAULT_PROJECT
+
+app = cyclopts.App(name="package", help="Model packages: MLSpec's YAML documents about models.")
+
+
+class WrongKind(InvalidArgument):
+    """The document is of another kind than the command is for."""
+
+    reason = "WRONG_KIND"
+
+
+@app.command
+def check(*files: Path) -> None:
+    """Say everything that is wrong or odd in documents: each field by its path, and its line. Exits with 1 on errors.
+
+    Parameters
+    ----------
+    files
+        Model packages, model descriptions, training recipes, records of experiments.
+    """
+    rows: list[tuple[str, str, str, str]] = []
+    broken = False
+    for file in files:
+        try:
+            reading = packaging.read(file.read_bytes())
+        except packaging.InvalidPackage as error:
+            broken = True
+            rows += [_row(file, "error", remark) for remark in error.remarks]
+        else:
+            rows += [_row(file, "warning", remark) for remark in reading.warnings]
+            rows += [(str(file), "ok", "", f"a {reading.document.TITLE}")] if not reading.warnings else []
+    table(("where", "what", "field", ""), rows)
+    if broken:
+        sys.exit(1)
+
+
+def _row(file: Path, what: str, remark: packaging.Remark) -> tuple[str, str, str, str]:
+    return f"{file}:{remark.place.line}:{remark.place.column}", what, remark.path, remark.message
+
+
+@app.command(name="format")
+def format_(file: Path, *, write: bool = False, fill_serving: bool = False) -> None:
+    """Print a document as it is written canonically: spelt right, in order, without secrets in clear.
+
+    Parameters
+    ----------
+    file
+        The document.
+    write
+        Replace the file instead of printing.
+    fill_serving
+        Of a package that trains: fill its serving section from where the trained model goes.
+    """
+    document = _read(file).document
+    if fill_serving:
+        from headwater.packaging.filling import filled_serving
+
+        document = filled_serving(_package(document, file))
+    text = packaging.write(document)
+    if write:
+        file.write_text(text)
+    else:
+        output.print(text, end="", markup=False)
+
+
+@app.command
+def openapi(file: Path, *, model: str = "", server: str = "", version: str = "1") -> None:
+    """Print the OpenAPI 3.1 document of the model's service, to generate clients from.
+
+    Parameters
+    ----------
+    file
+        A model description with a service_schema or features; or a package whose score section names schemas beside it.
+    model
+        What the model is called; the package's own name when empty.
+    server
+        The service's URL.
+    version
+        The version of the service.
+    """
+    from headwater.packaging import openapi as documents
+    from headwater.packaging.contract import Contract
+
+    match _read(file).document:
+        case packaging.ModelDescription() as description:
+            contract, name, said = Contract.of_description(description), model or file.stem, description.purpose
+        case packaging.ModelPackage() as package:
+            contract, said = Contract.of_package(package, file.parent), package.description
+            name = model or package.model_identifier or package.name or file.stem
+        case other:
+            raise WrongKind(f"{file} is a {other.TITLE}, which describes no service.")
+    made = documents.document(
+        contract, title=name, model=packaging.slug(name), version=version, description=said, server=server
+    )
+    output.print(json.dumps(made, indent=2, ensure_ascii=False), markup=False)
+
+
+@app.command
+def register(file: Path, *, model: str = "", project: str = DEFAULT_PROJECT) -> None:
+    """Register what a document describes: a model and, of the files that it names beside it, a version; or a run.
+
+    Parameters
+    ----------
+    file
+        A model package, a model description or a record of an experiment.
+    model
+        The model's name; the package's model_identifier or name when empty.
+    project
+        The project of the model.
+    """
+    from headwater.packaging.recording import record
+    from headwater.packaging.registering import register as register_model
+
+    document = _read(file).document
+    with Connection.discover() as connection:
+        match document:
+            case packaging.ExperimentRecord():
+                recorded = record(connection, document, file.parent, project=project)
+                warn(recorded.warnings)
+                facts(run=recorded.run.name, name=recorded.run.display_name)
+            case packaging.ModelPackage() | packaging.ModelDescription():
+                done = register_model(connection, document, file.parent, model=model, project=project)
+                warn(done.warnings)
+                facts(model=done.model, version=done.version and done.version.name)
+            case _:
+                raise WrongKind(f"{file} is a {document.TITLE}; train it with `headwater package train`.")
+
+
+@app.command
+def train(
+    file: Path, *, watch: bool = True, filled: Path | None = None, dry_run: bool = False, project: str = DEFAULT_PROJECT
+) -> None:
+    """Train what a document describes. What it asks for that cannot be done here is refused, by the field's path.
+
+    Parameters
+    ----------
+    file
+        A model package with a train section, or a training recipe.
+    watch
+        Follow the job until it ends.
+    filled
+        Where to write the package with its serving section filled, once the job has registered the model.
+    dry_run
+        Print what would be submitted, and submit nothing.
+    project
+        The project of everything.
+    """
+    from headwater.cli.train import follow, report
+    from headwater.packaging import submitting
+    from headwater.packaging.filling import served_from_headwater
+
+    reading = _read(file)
+    plan = submitting.plan(reading, file.parent)
+    if filled and (dry_run or not watch):
+        raise InvalidArgument("--filled needs a job that is watched until it ends.", field="filled")
+    package = _package(reading.document, file) if filled else None
+    if dry_run:
+        parameters = " ".join(f"{key}={value}" for key, value in plan.parameters.items())
+        facts(code=plan.code, command=" ".join(plan.command), dataset=plan.dataset, rows=plan.rows, model=plan.model)
+        facts(workers=plan.workers, launcher=plan.launcher, parameters=parameters)
+        return
+    with Connection.discover() as connection:
+        job = submitting.submit(connection, plan, project=project)
+        warn(job.warnings)
+        if watch:
+            job = follow(connection, job.name)
+    report(job)
+    if package and filled:
+        model, _, number = job.model_version.partition("/versions/")
+        served = served_from_headwater(package, f"{model.rpartition('/')[2]}@{number}")
+        filled.write_text(packaging.write(served))
+        facts(filled=filled)
+
+
+@app.command
+def convert(file: Path) -> None:
+    """Convert the model that a package's convert section names to ONNX, and compare what both compute.
+
+    Reading the model runs the code in it, on this machine: convert only models that you trust.
+    """
+    from headwater.packaging import converting
+
+    done = converting.convert(_package(_read(file).document, file), file.parent)
+    facts(model=done.path, largest_difference=f"{done.largest_difference:.3g}")
+
+
+def _read(file: Path) -> packaging.Reading:
+    reading = packaging.read(file.read_bytes(), str(file))
+    warn(f"{file}:{remark.place.line}: {remark.path}: {remark.message}" for remark in reading.warnings)
+    return reading
+
+
+def _package(document: packaging.Document, file: Path) -> packaging.ModelPackage:
+    if not isinstance(document, packaging.ModelPackage):
+        raise WrongKind(f"{file} is a {document.TITLE} and not a {packaging.ModelPackage.TITLE}.")
+    return document
