@@ -1,17 +1,16 @@
 """Between protos and domain values; pure."""
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
+from chassis.update_masks import masked
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, flight_pb2
 from headwater.names import CommitName, check_segment
 from headwater.tree import digest_text, parse_digest
-from services.dataset.errors import InvalidUpdateMask
 from services.dataset.model import Chunk, Dataset, RowRange, SourceFile, Split, Upload, UploadState
 from services.dataset.orders.order import Shuffle
 from services.dataset.reads import Choice, ReadRequest, Selection, Sharded
@@ -190,19 +189,3 @@ def _base_name(upload: Upload) -> str:
     if not upload.target.base:
         return ""
     return str(CommitName(upload.dataset.project, upload.dataset.dataset, upload.target.base.hex()))
-
-
-def masked(message: Message, paths: Sequence[str], allowed: Collection[str]) -> list[str]:
-    """The fields to set from ``message`` (AIP-134): those of the mask; all for ``*``; without one, those not empty.
-
-    Raises:
-        InvalidUpdateMask: the mask has something beside ``allowed``.
-    """
-    if list(paths) == ["*"]:
-        return list(allowed)
-    if not paths:
-        return [field.name for field, _ in message.ListFields() if field.name in allowed]
-    for path in paths:
-        if path not in allowed:
-            raise InvalidUpdateMask(path=path, allowed=", ".join(sorted(allowed)))
-    return list(paths)

@@ -34,13 +34,6 @@ class InvalidKeyColumns(InvalidArgument):
     text = "Key columns must have names, and each must come once."
 
 
-class InvalidUpdateMask(InvalidArgument):
-    """The mask names a field that cannot be changed, or does not exist."""
-
-    reason = "INVALID_UPDATE_MASK"
-    text = "The update mask names a field that cannot be changed."
-
-
 class VersionNotFound(NotFound):
     """The dataset has no such version."""
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from chassis.etags import etag_of
+from chassis.update_masks import masked
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
 from headwater.names import CommitName
 from headwater.tree import digest_text
-from services.dataset.convert import masked, split_to_proto, timestamp
+from services.dataset.convert import split_to_proto, timestamp
 from services.dataset.history.append import Appended
 from services.dataset.history.definition import Dataflow, DataPath, Definition
 from services.dataset.history.model import (

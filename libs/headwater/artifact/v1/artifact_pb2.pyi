@@ -1266,6 +1266,8 @@ class ModelMetadata(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     BREAKING_CHANGES_FIELD_NUMBER: _builtins.int
     LOGGED_MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_UID_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{version}`."""
     description: _builtins.str
@@ -1304,6 +1306,10 @@ class ModelMetadata(_message.Message):
     """Where its maker says that it comes from, as text; never followed."""
     logged_model: _builtins.str
     """The logged model that it was registered from, as a resource name; empty for none."""
+    model_uid: _builtins.str
+    """The uid of its model, which a rename does not change."""
+    warning: _builtins.str
+    """What whoever uses it should know: that it, or its model, is deprecated, and what to use instead. Empty for nothing."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -1441,10 +1447,12 @@ class ModelMetadata(_message.Message):
         source: _builtins.str = ...,
         breaking_changes: _abc.Iterable[_builtins.str] | None = ...,
         logged_model: _builtins.str = ...,
+        model_uid: _builtins.str = ...,
+        warning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "project", b"project", "run", b"run", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "model_uid", b"model_uid", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

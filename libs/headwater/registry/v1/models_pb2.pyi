@@ -132,8 +132,9 @@ class Model(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     LATEST_SEMANTIC_VERSION_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/models/{model}`."""
+    """`projects/{project}/models/{model}`; of an archived model, whose name is free again, `projects/{project}/models/{uid}`."""
     uid: _builtins.str
     """System-made, unique and immutable."""
     display_name: _builtins.str
@@ -152,6 +153,8 @@ class Model(_message.Message):
     """What to use instead, as a resource name; only of a deprecated model."""
     latest_semantic_version: _builtins.str
     """The highest semantic version given out; empty for none."""
+    model_id: _builtins.str
+    """The last segment of its name; of an archived model the one that it had until then."""
     @_builtins.property
     def aliases(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Alias to version number."""
@@ -190,10 +193,11 @@ class Model(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         latest_semantic_version: _builtins.str = ...,
+        model_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "latest_semantic_version", b"latest_semantic_version", "latest_version", b"latest_version", "name", b"name", "replacement", b"replacement", "stages", b"stages", "state", b"state", "tags", b"tags", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "created_by", b"created_by", "description", b"description", "display_name", b"display_name", "etag", b"etag", "latest_semantic_version", b"latest_semantic_version", "latest_version", b"latest_version", "model_id", b"model_id", "name", b"name", "replacement", b"replacement", "stages", b"stages", "state", b"state", "tags", b"tags", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -624,7 +628,7 @@ class ResolveModelVersionRequest(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/models/{model}`."""
+    """`projects/{project}/models/{model}`; the model by name or by uid, which a rename does not change."""
     stage: _artifact_pb2.ModelMetadata.Stage.ValueType
     """A stage."""
     alias: _builtins.str
@@ -633,7 +637,7 @@ class ResolveModelVersionRequest(_message.Message):
     """How much to tell."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """At what time; now when unset."""
+        """At what time, by the clock of the database; now when unset. The answer for a time never changes."""
 
     def __init__(
         self,

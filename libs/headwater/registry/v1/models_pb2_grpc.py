@@ -305,7 +305,8 @@ class ModelServiceServicer:
 
     def SetModelVersionStage(self, request, context):
         """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
-        value, when an objective of that stage is not met. The version that held production or staging until now is archived.
+        value, when an objective of that stage is not met; with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when a version that
+        may not be served would enter staging or production. The version that held production or staging until now is archived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

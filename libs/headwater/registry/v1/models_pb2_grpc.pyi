@@ -79,7 +79,8 @@ class ModelServiceStub:
     """Finds the version that a stage or an alias points to, now or at a time."""
     SetModelVersionStage: _grpc.UnaryUnaryMultiCallable[_models_pb2.SetModelVersionStageRequest, _artifact_pb2.ModelMetadata]
     """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
-    value, when an objective of that stage is not met. The version that held production or staging until now is archived.
+    value, when an objective of that stage is not met; with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when a version that
+    may not be served would enter staging or production. The version that held production or staging until now is archived.
     """
     ListStageTransitions: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListStageTransitionsRequest, _models_pb2.ListStageTransitionsResponse]
     """Lists the moves between stages of one model, newest first."""
@@ -141,7 +142,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Finds the version that a stage or an alias points to, now or at a time."""
     SetModelVersionStage: _aio.UnaryUnaryMultiCallable[_models_pb2.SetModelVersionStageRequest, _artifact_pb2.ModelMetadata]  # type: ignore[assignment]
     """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
-    value, when an objective of that stage is not met. The version that held production or staging until now is archived.
+    value, when an objective of that stage is not met; with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when a version that
+    may not be served would enter staging or production. The version that held production or staging until now is archived.
     """
     ListStageTransitions: _aio.UnaryUnaryMultiCallable[_models_pb2.ListStageTransitionsRequest, _models_pb2.ListStageTransitionsResponse]  # type: ignore[assignment]
     """Lists the moves between stages of one model, newest first."""
@@ -320,7 +322,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.ModelMetadata, _abc.Awaitable[_artifact_pb2.ModelMetadata]]:
         """Moves a version to a stage. FAILED_PRECONDITION with reason OBJECTIVE_NOT_MET, naming the criterion, the bound and the
-        value, when an objective of that stage is not met. The version that held production or staging until now is archived.
+        value, when an objective of that stage is not met; with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when a version that
+        may not be served would enter staging or production. The version that held production or staging until now is archived.
         """
 
     @_abc_1.abstractmethod
