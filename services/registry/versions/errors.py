@@ -35,3 +35,53 @@ class ObjectiveNotMet(FailedPrecondition):
     """The version may not enter the stage: the metadata has the objective, its metric and bound, and the value."""
 
     reason = "OBJECTIVE_NOT_MET"
+
+
+class InvalidSemanticVersion(InvalidArgument):
+    """Not a semantic version, or a date or time in the place of one."""
+
+    reason = "INVALID_SEMANTIC_VERSION"
+    text = "Not a semantic version like v1.2.3."
+
+
+class VersionNotGreater(FailedPrecondition):
+    """A semantic version is higher than all before; none is given twice, and none is made up for later."""
+
+    reason = "VERSION_NOT_GREATER"
+
+
+class BreakingChange(FailedPrecondition):
+    """Inputs or outputs changed so that callers break, and the step of the semantic version does not say so."""
+
+    reason = "BREAKING_CHANGE"
+
+
+class InvalidUserMetadata(InvalidArgument):
+    """A value that its key cannot have; the metadata names the key."""
+
+    reason = "INVALID_USER_METADATA"
+
+
+class MetadataConflict(InvalidArgument):
+    """Two things said of a version contradict each other; the metadata names the key."""
+
+    reason = "METADATA_CONFLICT"
+
+
+class ModelVersionArchived(FailedPrecondition):
+    """The version was taken out of use: it goes into no stage and under no deployment until it is reactivated."""
+
+    reason = "MODEL_VERSION_ARCHIVED"
+    text = "The version is archived: reactivate it, or use another one."
+
+
+class UnsafeModel(FailedPrecondition):
+    """Loading the version's files could run code that they bring; the text says what was found."""
+
+    reason = "UNSAFE_MODEL"
+
+
+class InUse(FailedPrecondition):
+    """Something depends on it; the text says what. ``force`` goes on all the same."""
+
+    reason = "IN_USE"
