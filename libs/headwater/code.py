@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from headwater import models
+from headwater import artifacts
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
@@ -91,7 +91,7 @@ def upload(connection: Connection, folder: Path, *, project: str = DEFAULT_PROJE
         path = Path(directory) / "code.tar"
         with path.open("w+b") as file:
             pack(folder, file)
-        return models.upload(connection, path, project=project)
+        return artifacts.upload(connection, path, project=project)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,18 +1,18 @@
-"""Models from Python: upload files, register a version, set objectives, move a version to a stage."""
+"""Models from Python: register a version, set objectives, move a version to a stage."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from google.protobuf import struct_pb2
 
-from headwater import digests
+from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
-from headwater.names import DEFAULT_PROJECT, ModelName, ModelVersionName, ProjectName
-from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc, models_pb2, models_pb2_grpc
+from headwater.names import ModelName, ModelVersionName
+from headwater.registry.v1 import models_pb2, models_pb2_grpc
 
 Stage: TypeAlias = artifact_pb2.ModelMetadata.Stage.ValueType
 """Where a version stands, a value of ``ModelMetadata.Stage``."""
@@ -23,7 +23,6 @@ _STAGES: Final = {
     "production": artifact_pb2.ModelMetadata.STAGE_PRODUCTION,
     "archived": artifact_pb2.ModelMetadata.STAGE_ARCHIVED,
 }
-_MESSAGE_BYTES: Final = 1024 * 1024
 
 
 def stage(text: str) -> Stage:
@@ -38,21 +37,6 @@ def stage(text: str) -> Stage:
         raise InvalidArgument(f"No stage {text!r}; there are {', '.join(_STAGES)}.", stage=text) from None
 
 
-def upload(connection: Connection, path: Path, *, project: str = DEFAULT_PROJECT) -> artifacts_pb2.Artifact:
-    """Store one file's bytes; storing the same bytes again returns the same artifact."""
-    header = artifacts_pb2.UploadArtifactHeader(
-        parent=str(ProjectName(project)), filename=path.name, digest=digests.of_file(path)
-    )
-
-    def messages() -> Iterator[artifacts_pb2.UploadArtifactRequest]:
-        yield artifacts_pb2.UploadArtifactRequest(header=header)
-        with path.open("rb") as file:
-            while data := file.read(_MESSAGE_BYTES):
-                yield artifacts_pb2.UploadArtifactRequest(data=data)
-
-    return artifacts_pb2_grpc.ArtifactServiceStub(connection.channel("registry")).UploadArtifact(messages())
-
-
 def register(
     connection: Connection,
     model: ModelName,
@@ -65,8 +49,9 @@ def register(
 ) -> artifact_pb2.ModelMetadata:
     """Upload ``files`` (path within the version → local file) and register them as the model's next version."""
     references = [
-        models_pb2.ModelFileReference(path=path, artifact=upload(connection, local, project=model.project).name)
-        for path, local in files.items()
+        models_pb2.ModelFileReference(path=path, artifact=stored.name)
+        for path, file in files.items()
+        for stored in [artifacts.upload(connection, file, project=model.project)]
     ]
     request = models_pb2.CreateModelVersionRequest(
         parent=str(model),

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import Unimplemented

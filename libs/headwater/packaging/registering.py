@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
+from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import AlreadyExists, FailedPrecondition

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from google.protobuf import struct_pb2
 
-from headwater import models
+from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.training import checkpoint as checkpoints
@@ -308,7 +308,7 @@ class Session:
         self._scheduler.report_result(result)
 
     def _upload(self, path: str, file: Path) -> jobs_pb2.ResultFile:
-        artifact = patiently(lambda: models.upload(self._connection, file, project=self._worker.job.project))
+        artifact = patiently(lambda: artifacts.upload(self._connection, file, project=self._worker.job.project))
         return jobs_pb2.ResultFile(path=path, artifact=artifact.name)
 
     def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from chassis.db.engine import Database
-from headwater import models
+from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.registry.v1 import models_pb2, models_pb2_grpc, runs_pb2, runs_pb2_grpc
 from headwater.training.v1 import jobs_pb2
@@ -73,7 +73,7 @@ async def finishing(platform: Platform, postgres_url: str, tmp_path: Path) -> An
     run = await runs.CreateRun(runs_pb2.CreateRunRequest(parent="projects/default", run=artifact_pb2.Run()))
     file = tmp_path / "model.safetensors"
     save_file({"weight": np.zeros(3, np.float32)}, file)
-    artifact = await asyncio.to_thread(models.upload, platform.connection, file)
+    artifact = await asyncio.to_thread(artifacts.upload, platform.connection, file)
     job = a_job(
         spec=spec(dataset_version=platform.dataset_version, model=MODEL),
         state=State.FINISHING,

@@ -100,11 +100,11 @@ async def test_a_script_that_looks_is_given_the_time_to_save_a_checkpoint(platfo
 
 async def test_unsafe_code_fails_the_job_before_any_of_it_runs(platform: Platform, folder: Folder) -> None:
     """Promise 12: the archive is refused by the scheduler's own reader."""
-    from headwater import models
+    from headwater import artifacts
 
     archive = folder("print('ran')").parent / "code.tar"
     archive.write_bytes(b"not a tar" * 1000)
-    artifact = await asyncio.to_thread(models.upload, platform.connection, archive)
+    artifact = await asyncio.to_thread(artifacts.upload, platform.connection, archive)
     job = await platform.end((await platform.submit(artifact.name)).name)
     assert job.state == jobs_pb2.TrainingJob.STATE_FAILED
     assert job.failure_reason == "INVALID_CODE"
