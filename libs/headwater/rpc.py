@@ -29,8 +29,9 @@ Headers = Callable[[], Sequence[tuple[str, str]]]
 
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.1
-_READS = tuple(
-    ["Get", "List", "Find", "Check", "Compare", "Export", "Sample", "Search", "Resolve", "Query", "Server", "Model"]
+_READS = (
+    *("Get", "List", "Find", "Check", "Compare", "Export", "Sample", "Search", "Resolve", "Query"),
+    *("Server", "Model"),
 )
 """How the names of methods that only read begin; KServe's are ServerReady, ModelMetadata, ModelInfer and their like."""
 
