@@ -126,6 +126,14 @@ def scalar(text: str) -> bool | int | float | str | None:
     return text
 
 
+def is_ambiguous(text: str) -> bool:
+    """Whether ``text``, written without quotes, would be read as something else than a text."""
+    try:
+        return not isinstance(scalar(text), str)
+    except ValueError:
+        return True
+
+
 def compose(text: str | bytes, limits: Limits | None = None) -> Node:
     """The one document in ``text``; an empty one is a null.
 

@@ -74,7 +74,7 @@ class ModelDescription:
         ("metadata.key", "metadata.tags.key"),
     )
 
-    spec_version: str = known(key="specVersion", choices=("0.0.1",))
+    spec_version: str = known("0.0.1", key="specVersion", choices=("0.0.1",))
     runtime_artifacts: tuple[RuntimeArtifact, ...] = listed(key="runtimeArtifacts", named="uri")
     framework: DescribedFramework | None = None
     time_created: datetime.datetime | None = None

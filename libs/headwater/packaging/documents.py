@@ -57,6 +57,8 @@ def read(text: str | bytes, name: str = "") -> Reading:
     reader = Reader()
     moves.move(root, kind.MOVES, reader)
     document = rules.settle(reader.section(kind, root), reader)
+    if not reader.errors and not writer.plain(document).keys() - {"specVersion", "mlSpecVersion"}:
+        reader.error("", "it says nothing", root)
     if reader.errors:
         raise InvalidPackage(reader.errors, name)
     return Reading(document, tuple(sorted(reader.warnings, key=lambda remark: remark.place)), reader.places)

@@ -49,7 +49,7 @@ class ExperimentRecord:
     TITLE: ClassVar = "record of an experiment"
     MOVES: ClassVar = ()
 
-    ml_spec_version: str = known(key="mlSpecVersion", choices=("0.0.1",))
+    ml_spec_version: str = known("0.0.1", key="mlSpecVersion", choices=("0.0.1",))
     id: str = known()
     project_id: str = known()
     experiment_id: str = known()

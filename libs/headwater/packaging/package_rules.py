@@ -121,7 +121,9 @@ class PackageRules:
         if self._need("author", package.author, _TRAINABLE) and package.author:
             self._need("author.name", package.author.name, _TRAINABLE)
             self._need("author.email", package.author.email, _TRAINABLE)
-        runtimes = package.framework and package.framework.runtimes
+        if package.framework is None:
+            return
+        runtimes = package.framework.runtimes
         if self._need("framework.runtimes", runtimes, _TRAINABLE) and runtimes:
             self._need("framework.runtimes.name", runtimes.name, _TRAINABLE)
             self._need("framework.runtimes.version", runtimes.version, _TRAINABLE)
@@ -139,8 +141,10 @@ class PackageRules:
         if self._need("train.execution", train.execution, _TRAINABLE) and train.execution:
             self._need("train.execution.command", train.execution.command, _TRAINABLE)
             compute = train.execution.compute_configuration
-            if self._need("train.execution.compute_configuration", compute, _TRAINABLE) and compute:
-                self._need("train.execution.compute_configuration.name", compute.name, _TRAINABLE)
+            # One node is what there is without a word, and a section that says no more is not told from none.
+            path = "train.execution.compute_configuration"
+            named = f"{path}.name" if compute or path in self._reader.places else path
+            self._need(named, compute and compute.name, _TRAINABLE)
         self._need("data_stores", self._package.data_stores, _TRAINABLE)
 
     def _serve(self) -> None:

@@ -76,10 +76,6 @@ class Reader:
     def _entries(self, of: type, node: Node, path: str) -> dict[str, Node]:
         """The entries by the keys that are meant."""
         keys = {field.key for field in fields_of(of)}
-        is_pairs = any(field.rule.pairs for field in fields_of(of) if field.rule.rest) or getattr(of, "PAIRS", False)
-        if node.kind != "mapping" and not is_pairs:
-            self.error(path, "must be a mapping", node)
-            return {}
         entries: dict[str, Node] = {}
         for written, value in self.pairs(node, path).items():
             key = written
@@ -203,6 +199,9 @@ class Reader:
         return secret
 
     def _section(self, field: Field, node: Node, path: str) -> Any:
+        if node.kind != "mapping" and not _takes_pairs(field.of):
+            self.error(path, "must be a mapping", node)
+            return _ABSENT
         before = len(self.errors)
         section = self.section(field.of, node, path)
         # What says nothing is not there, so that it is written as it is read.
@@ -251,6 +250,11 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | dict):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)
+
+
+def _takes_pairs(of: type) -> bool:
+    """Whether a section may be written as a list of pairs."""
+    return bool(getattr(of, "PAIRS", False))
 
 
 def _nothing(of: type) -> Any:

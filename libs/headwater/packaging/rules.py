@@ -65,7 +65,7 @@ def _latency(metrics: Mapping[str, Any], path: str, reader: Reader) -> Mapping[s
 def _metric(metric: Metric, at: int, reader: Reader) -> Metric:
     """Its type is told by its value where the document does not tell; ``NUMBER`` is a scalar (K-13)."""
     kind = "scalar" if metric.value_type == "NUMBER" else metric.value_type or _kind_of(metric.value)
-    path = f"metrics[{at}].value" if f"metrics[{at}].value" in reader.places else "metrics.value"
+    path = f"metrics[{at}].value"
     value = metric.value
     if kind == "scalar":
         value = _float(value)

@@ -1,0 +1,113 @@
+"""Any text is read or refused cleanly, and what is read is written as it was (promise 12)."""
+
+import time
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater import packaging
+from headwater.packaging.fields import Field, fields_of
+from tests.unit.packaging.documents import EXAMPLES, errors_of
+
+LAUGHS = "name: &a [x, x]\n" + "labels: [*a, *a, *a]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, "line 1: an anchor is refused"),
+        ("name: !!python/object/apply:os.system [touch /tmp/canary]", "line 1: a tag is refused"),
+        ("name: x\nserve: !include /etc/passwd", "line 2: a tag is refused"),
+        ("".join(f"key{number}: 1\n" for number in range(1_000_000)), "line 1: the text is longer than 1,048,576"),
+        ("".join(f"k{number}: 1\n" for number in range(80_000)), "line 10000: more than 10,000 values"),
+        ("train: " + "[" * 100_000, "line 1: nested deeper than 24 levels"),
+        ("train:" + "".join("\n" + " " * depth + "a:" for depth in range(1, 100)), "nested deeper than 24 levels"),
+        ("name: x\0y", "a character that YAML does not allow"),
+        ('name: "x\\0y"', "a NUL or half a character in a text"),
+        (b"name: x\nframework: \xff\xfe", "line 2: the text is not UTF-8"),
+        (b"\xff\xfen\x00a\x00", "line 1: the text is not UTF-8"),
+        ("name: x\nname: y", "line 2: the key 'name' is there twice"),
+        ("name: x\n---\nname: y", "line 2: a second document begins"),
+        ("name: {", "line 2: no YAML"),
+        ("data_store_file_paths:\n -  name: a\n       feature_file: b", "line 3: no YAML: mapping values"),
+    ],
+)
+def test_an_attack_is_refused_soon(text: str | bytes, message: str) -> None:
+    begun = time.perf_counter()
+    assert message in errors_of(text)[""]
+    assert time.perf_counter() - begun < 5.0
+
+
+AMBIGUOUS = ["1.10", "yes", "null", "~", "1e3", "0x1f", "2019-01-01", "12:30", "=", "<<"]
+WORDS = st.text("abc: #-'\"\\\n{}[]é0", max_size=12) | st.sampled_from(AMBIGUOUS)
+KEYS = st.text("abc_", min_size=1, max_size=4)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), WORDS),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(KEYS, below, max_size=3),
+    max_leaves=6,
+)
+
+
+def values_of(field: Field) -> st.SearchStrategy[Any]:
+    """Values that a document may have for a field, and some that it may not."""
+    by_kind: dict[str, st.SearchStrategy[Any]] = {
+        "text": st.sampled_from(field.rule.choices or field.rule.usual or ("x",)) | WORDS,
+        "boolean": st.booleans(),
+        "integer": st.integers(-1, 5),
+        "number": st.floats(0, 1e9) | st.integers(0, 9),
+        "moment": st.datetimes().map(str) | st.dates().map(str),
+        "secret": WORDS | st.just("${KEY}"),
+        "any": VALUES,
+    }
+    if field.kind == "section":
+        return sections(field.of)
+    if field.kind == "list":
+        return st.lists(values_of(field.of), max_size=2)
+    if field.kind == "mapping":
+        return st.dictionaries(st.text("abc", min_size=1, max_size=3), values_of(field.of), max_size=2)
+    return by_kind[field.kind]
+
+
+def sections(of: type) -> st.SearchStrategy[dict[str, Any]]:
+    """Sections with some of their fields."""
+    optional = {
+        field.key: st.deferred(lambda field=field: values_of(field))  # type: ignore[misc]
+        for field in fields_of(of)
+        if not field.rule.rest
+    }
+    required = {field.key: optional.pop(field.key) for field in fields_of(of) if field.rule.required}
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [packaging.ModelPackage, packaging.ModelDescription, packaging.TrainingRecipe, packaging.ExperimentRecord],
+)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_is_read_is_written_as_it_was(kind: type, data: st.DataObject) -> None:
+    text = yaml.safe_dump(data.draw(sections(kind)), sort_keys=False)
+    try:
+        document = packaging.read(text).document
+    except packaging.InvalidPackage as error:
+        assert error.remarks  # noqa: PT017  # many are good
+        return
+    written = packaging.write(document)
+    assert packaging.read(written).document == document
+    assert packaging.write(packaging.read(written).document) == written
+    assert isinstance(yaml.safe_load(written), dict)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_document_is_read_or_refused(data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(sorted(EXAMPLES.iterdir()))).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        packaging.read(bytes(content))
+    except packaging.InvalidPackage as error:
+        assert all(remark.place.line >= 1 for remark in error.remarks)  # noqa: PT017  # many are good
