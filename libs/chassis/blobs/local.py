@@ -77,6 +77,11 @@ class LocalBlobs(Blobs):
         await asyncio.gather(*(self._verify(digest, state) for digest, state in changed.items()))
         return paths
 
+    async def own_file(self, digest: str) -> Path:
+        """See Blobs."""
+        await self._stat(digest)
+        return self._path(digest)
+
     async def delete(self, digest: str) -> None:
         """See Blobs."""
         await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)

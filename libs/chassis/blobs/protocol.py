@@ -155,6 +155,15 @@ class Blobs(Protocol):
         """As ``local_path``, of many blobs, which may cost little more than of one."""
         return list(await asyncio.gather(*(self.local_path(digest) for digest in digests)))
 
+    async def own_file(self, digest: str) -> Path | None:
+        """The file that the bytes are in, where the store keeps them in files of this machine; not verified, as
+        ``read_range``.
+
+        Raises:
+            BlobNotFound
+        """
+        return None
+
     async def delete(self, digest: str) -> None:
         """Remove the bytes if they are there."""
 

@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from chassis.blobs import Blobs
+from chassis.blobs import BlobCorrupt, BlobNotFound, Blobs
 from headwater.names import ArtifactName
+from services.registry.artifacts.errors import ArtifactLost
 from services.registry.artifacts.model import Artifact
-from services.registry.formats import MAX_TENSORS, FileFacts, Format, inspect
+from services.registry.formats import MAX_TENSORS, FileFacts, Format
+from services.registry.formats.content import Content, RangedContent, mapped
+from services.registry.formats.detect import read
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelFile
 
@@ -32,17 +35,35 @@ class Inspector:
 
         Raises:
             InvalidModelFile, InvalidFiles
-            DataLoss: stored bytes are not those that were stored.
+            DataLoss: the stored bytes are not there, or not as many as were stored.
         """
         by_digest: dict[str, FileFacts] = {}
-        for digest in {artifact.digest for artifact in artifacts.values()}:
+        for digest, size_bytes in {(artifact.digest, artifact.size_bytes) for artifact in artifacts.values()}:
             async with self._turn:
-                path = await self._blobs.local_path(digest)
-                by_digest[digest] = await asyncio.to_thread(inspect, path)
+                content = await self._content(digest, size_bytes)
+                by_digest[digest] = await asyncio.to_thread(read, content)
         facts = {path: by_digest[artifact.digest] for path, artifact in artifacts.items()}
         _check_size(facts)
         _check_external(facts, artifacts)
         return facts
+
+    async def _content(self, digest: str, size_bytes: int) -> Content:
+        """The bytes by range, wherever they are; the whole of a large file is never fetched nor digested for this."""
+        try:
+            file = await self._blobs.own_file(digest)
+            stored_bytes = await self._blobs.size_bytes(digest)
+        except BlobNotFound as error:
+            raise ArtifactLost(digest=digest) from error
+        if stored_bytes != size_bytes:
+            raise BlobCorrupt(digest=digest)
+        if file is not None:
+            return await asyncio.to_thread(mapped, file)
+        loop = asyncio.get_running_loop()
+
+        def fetch(begin: int, length: int) -> bytes:
+            return asyncio.run_coroutine_threadsafe(self._blobs.read_range(digest, begin, length), loop).result()
+
+        return RangedContent(size_bytes, fetch)
 
 
 def check_paths(files: Mapping[str, ArtifactName]) -> None:
