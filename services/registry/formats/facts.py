@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from headwater.errors import InvalidArgument
 
@@ -45,14 +46,14 @@ class Format(enum.IntEnum):
     ZIP = 19
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor's name, type in Open Inference Protocol notation, and shape (-1 for a dimension that varies).
 
     ``begin`` and ``end`` are the bytes of its elements within the file; both are -1 where they do not lie there as they
     are: compressed, in another file, or nowhere.
     """
 
+    # A tuple, since a file may have 100,000, and making a frozen dataclass takes three times as long.
     name: str
     datatype: str
     shape: Sequence[int]

@@ -1,6 +1,5 @@
 """Reads a TensorProto of an ONNX model: its name, type and shape, and where its bytes are; not the bytes."""
 
-import dataclasses
 import math
 import re
 from typing import TypeAlias
@@ -103,7 +102,7 @@ def _placed(tensor: Tensor, bits: int, raw: int | Span) -> Tensor:
     size, wanted = raw.size if isinstance(raw, Span) else -1, _size(tensor, bits)
     if isinstance(raw, int) or (bits and size != wanted):
         raise Malformed(f"tensor {tensor.name[:64]!r} has {size} bytes where its shape needs {wanted}")
-    return dataclasses.replace(tensor, begin=raw.begin, end=raw.end) if bits else tensor
+    return tensor._replace(begin=raw.begin, end=raw.end) if bits else tensor
 
 
 def _external(tensor: str, entries: dict[str, str], wanted: int) -> ExternalData:
