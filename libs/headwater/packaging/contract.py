@@ -18,7 +18,7 @@ from headwater.packaging.description import ModelDescription
 from headwater.packaging.model import ModelPackage
 
 MAX_REFERENCES: Final = 10_000
-_REFUSED: Final = ("pattern", "patternProperties", "$dynamicRef", "$recursiveRef")
+_REFUSED: Final = ("pattern", "patternProperties", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
 _MAX_SHOWN: Final = 20
 _MAX_FILE_BYTES: Final = 2**20
 
@@ -173,7 +173,7 @@ def _errors(schema: Mapping[str, Any], value: Any) -> Iterator[Any]:
         followed += 1
         if followed > MAX_REFERENCES:
             raise InvalidSchema(f"The schema refers to itself more than {MAX_REFERENCES:,} times.")
-        if not reference.startswith("#"):
+        if reference != "#" and not reference.startswith("#/"):
             raise InvalidSchema(f"The schema refers to {reference[:100]}; only what is within it is read.")
         yield from jsonschema.Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, within)
 

@@ -52,8 +52,20 @@ def document(
         "info": info,
         **({"servers": [{"url": server}]} if server else {}),
         "paths": {path: {"post": operation}},
-        "components": {"schemas": {name: {**schema, "$id": f"{name}.json"} for name, schema in schemas.items()}},
+        "components": {"schemas": {name: _embedded(schema, name) for name, schema in schemas.items()}},
     }
+
+
+def _embedded(schema: Any, name: str) -> Any:
+    """A schema with its references, which lead within it, lead to where it is within the document."""
+    if isinstance(schema, list):
+        return [_embedded(each, name) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    embedded = {key: _embedded(each, name) for key, each in schema.items() if key != "$id"}
+    if isinstance(reference := schema.get("$ref"), str):
+        embedded["$ref"] = f"#/components/schemas/{name}{reference.removeprefix('#')}"
+    return embedded
 
 
 def _authors(written: Mapping[str, Any]) -> dict[str, Any]:
