@@ -11,13 +11,26 @@ from headwater.names import ArtifactName
 from services.registry.artifacts.errors import ArtifactLost
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import MAX_TENSORS, FileFacts, Format
+from services.registry.formats.bundles import main_path, missing, together
 from services.registry.formats.content import Content, RangedContent, mapped
 from services.registry.formats.detect import read
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelFile
 
 _MAX_DESCRIBED_BYTES = 16 * 2**20
-_EXTENSIONS = {".safetensors": Format.SAFETENSORS, ".onnx": Format.ONNX}
+_TORCH = (Format.PYTORCH, Format.PYTORCH_LEGACY, Format.TORCHSCRIPT, Format.TORCH_EXPORT)
+_EXTENSIONS: Mapping[str, Sequence[Format]] = {
+    ".gguf": [Format.GGUF],
+    ".h5": [Format.HDF5, Format.KERAS],
+    ".keras": [Format.KERAS],
+    ".onnx": [Format.ONNX],
+    ".pt": _TORCH,
+    ".pt2": [Format.TORCH_EXPORT],
+    ".pth": _TORCH,
+    ".safetensors": [Format.SAFETENSORS],
+    ".tar": [Format.TAR, Format.TENSORFLOW_SAVED_MODEL, Format.HUGGING_FACE],
+}
+"""What a file with this name may hold, the usual first."""
 
 Facts = Mapping[str, FileFacts]
 """What each file says of itself, by path."""
@@ -92,15 +105,14 @@ def model_files(facts: Facts, artifacts: Mapping[str, Artifact]) -> Sequence[Mod
 
 
 def primary_path(facts: Facts) -> str:
-    """The file that stands for the version: ONNX, which can be served, before safetensors, before anything else."""
-    order = {Format.ONNX: 0, Format.SAFETENSORS: 1, Format.UNSPECIFIED: 2}
-    return min(facts, key=lambda path: (order[facts[path].format], len(PurePosixPath(path).parts), path))
+    """The file that stands for the version: one that can be served, before weights, before anything else."""
+    return main_path(facts)
 
 
 def parameter_count(facts: Facts) -> int:
-    """Parameters by safetensors, which holds nothing else, or else by the primary ONNX file; 0 when no file tells."""
-    weights = [told for told in facts.values() if told.format is Format.SAFETENSORS]
-    return sum(told.parameter_count for told in weights or [facts[primary_path(facts)]])
+    """Parameters by safetensors, which holds nothing else, or else by the file that stands for the version with its
+    shards and variables; 0 when no file tells."""
+    return together(facts).parameter_count
 
 
 def _check_size(facts: Facts) -> None:
@@ -116,21 +128,18 @@ def _check_size(facts: Facts) -> None:
 
 
 def _check_external(facts: Facts, artifacts: Mapping[str, Artifact]) -> None:
-    """Every file that an ONNX model takes data from must be in the version, and long enough."""
-    for path, told in facts.items():
-        for external in told.external:
-            wanted = str(PurePosixPath(path).parent / external.location)
-            if wanted not in artifacts or external.end > artifacts[wanted].size_bytes:
-                raise InvalidFiles(
-                    f"{path} takes data from {external.location}, which is not in the version or is too short.",
-                    path=path,
-                    location=external.location,
-                )
+    """Every file that another takes data from, as models and indexes do, must be in the version, and long enough."""
+    for path, location in missing(facts, {path: artifact.size_bytes for path, artifact in artifacts.items()}):
+        raise InvalidFiles(
+            f"{path} takes data from {location}, which is not in the version or is too short.",
+            path=path,
+            location=location,
+        )
 
 
 def _note(path: str, found: Format) -> Mapping[str, str]:
     expected = _EXTENSIONS.get(PurePosixPath(path).suffix.lower())
-    if expected is None or expected is found:
+    if expected is None or found in expected:
         return {}
     content = "not recognised" if found is Format.UNSPECIFIED else found.name.lower()
-    return {"note": f"named like {expected.name.lower()}, but the content is {content}"}
+    return {"note": f"named like {expected[0].name.lower()}, but the content is {content}"}
