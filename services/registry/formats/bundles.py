@@ -58,9 +58,7 @@ def together(files: Mapping[str, FileFacts]) -> FileFacts:
     main = main_path(files)
     config = _config_beside(files, main)
     speakers = [each for each in (config, files[main], *(files[path] for path in sorted(files))) if each is not None]
-    framework, version = next(
-        ((each.framework, each.framework_version) for each in speakers if each.framework), ("", "")
-    )
+    named = next((each for each in speakers if each.framework), files[main])
     architecture = next((each.architecture for each in speakers if each.architecture), "")
     return dataclasses.replace(
         files[main],
