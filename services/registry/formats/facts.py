@@ -115,6 +115,7 @@ class FileFacts:
         code: what it brings that a loader would execute: ``code/__torch__.py``, ``Lambda layer "scale"``.
         problems: what makes it unsafe to load, for people; a file with any is stored, marked, and never served.
         members: the files within an archive, by path.
+        tensor_files: of an index, the file that each tensor is in, relative to its own.
     """
 
     format: Format = Format.UNSPECIFIED
@@ -134,6 +135,7 @@ class FileFacts:
     code: Sequence[str] = ()
     problems: Sequence[str] = ()
     members: Mapping[str, "FileFacts"] = dataclasses.field(default_factory=dict)
+    tensor_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def parameter_count(self) -> int:

@@ -20,7 +20,7 @@ _MAX_ENTRY = 8192  # characters of one tensor's description
 _MAX_METADATA = 2**20  # characters of __metadata__
 _MAX_PROPERTY = 4096
 _SPACE = re.compile(r"[ \t\r\n]*")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of characters that JSON can write one of
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of characters that JSON can write one of
 
 
 class Parsed(NamedTuple):
@@ -130,13 +130,13 @@ def metadata(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise invalid("__metadata__ must map texts to texts")
     # Nobody reads a property that long.
-    return {key[:255]: text[:_MAX_PROPERTY] for key, text in value.items() if not _UNSTORABLE.search(key + text)}
+    return {key[:255]: text[:_MAX_PROPERTY] for key, text in value.items() if not UNSTORABLE.search(key + text)}
 
 
 def _tensor(name: str, value: Any, data_begin: int) -> Tensor:
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise invalid(f"tensor {name[:64]!r} must have dtype, shape and data_offsets, and nothing else")
-    if len(name) > MAX_NAME or _UNSTORABLE.search(name):
+    if len(name) > MAX_NAME or UNSTORABLE.search(name):
         raise invalid(f"a tensor's name may have at most {MAX_NAME} characters, and no NUL or half a character")
     kind = value["dtype"]
     if not isinstance(kind, str) or kind not in TYPES:

@@ -1,0 +1,1 @@
+"""Models of trees as their libraries save them: XGBoost and LightGBM."""
