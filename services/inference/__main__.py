@@ -90,7 +90,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     )
     service.add_servicer(
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server,
-        DeploymentServicer(Deployments(outside.deployments, clock, serving.wake), serving),
+        DeploymentServicer(Deployments(outside.deployments, outside.models, clock, serving.wake), serving),
         deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"],
     )
     service.add_servicer(

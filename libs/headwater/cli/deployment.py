@@ -3,7 +3,7 @@
 import cyclopts
 
 from headwater import deployments, models, references
-from headwater.cli.render import facts, table
+from headwater.cli.render import facts, table, warn
 from headwater.client import Connection
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DEFAULT_PROJECT, ProjectName
@@ -35,7 +35,7 @@ def create(
     alias
         Serve the version that this alias points to, following it as it moves.
     version
-        Serve this version number.
+        Serve this version: 3, or v1.2.3.
     wait
         Return only when the deployment answers.
     project
@@ -59,6 +59,7 @@ def create(
         serves=deployment.model_version,
         digest=deployment.model_digest,
     )
+    warn([deployment.warning] if deployment.warning else [])
 
 
 @app.command(name="list")

@@ -104,4 +104,5 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
     message.model_version = status.model_version
     message.model_digest = status.model_digest
     message.failure = status.failure
+    message.warning = status.warning
     return message

@@ -7,11 +7,12 @@ from chassis import etags
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from headwater.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from headwater.names import DeploymentName, ModelName
 from services.inference.deployments.errors import DeploymentArchived, InvalidDeployment
 from services.inference.deployments.model import Batching, Deployment
 from services.inference.deployments.store import DeploymentStore
-from services.inference.models.source import Selector
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,8 +27,9 @@ class Origin:
 class Deployments:
     """What is to be served. ``changed`` is called after every change, so that serving follows at once."""
 
-    def __init__(self, store: DeploymentStore, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, store: DeploymentStore, source: ModelSource, clock: Clock, changed: Callable[[], None]) -> None:
         self._store = store
+        self._source = source
         self._clock = clock
         self._changed = changed
 
@@ -39,14 +41,18 @@ class Deployments:
         Raises:
             ServedNameTaken: this name, whatever its case, is being served.
             InvalidDeployment: the model belongs to another project.
+            UnsafeModel, VersionArchived: the version that it would serve now may not be served.
             RequestIdReused: the request id came before with another body.
         """
         if model.project != name.project:
             raise InvalidDeployment("The model must be of the deployment's own project.", field="deployment.model")
+        version = await self._version(model, selector)
         async with self._store.transaction() as tx:
             first = await tx.first_result("CreateDeployment", origin.request_id, origin.body_digest)
             if first is not None:
                 return await tx.get_by_uid(first)
+            if version is not None:
+                version.check_usable()
             now = self._clock.now()
             deployment = Deployment(name, new_id(), model, selector, batching, now, now, origin.actor)
             await tx.insert(deployment)
@@ -75,12 +81,16 @@ class Deployments:
         Raises:
             EtagMismatch: ``etag`` is given and is not the current one.
             DeploymentArchived, DeploymentNotFound
+            UnsafeModel, VersionArchived: the version that it would serve now may not be served.
         """
+        version = await self._version((await self.get(name)).model, selector) if selector else None
         async with self._store.transaction() as tx:
             current = await tx.get(name, for_update=True)
             etags.check(etag, current.etag)
             if current.archive_time is not None:
                 raise DeploymentArchived(deployment=name)
+            if version is not None:
+                version.check_usable()
             changed = dataclasses.replace(
                 current,
                 selector=selector or current.selector,
@@ -109,3 +119,10 @@ class Deployments:
             await tx.replace(archived)
         self._changed()
         return archived
+
+    async def _version(self, model: ModelName, selector: Selector) -> ModelVersion | None:
+        """The version that would be served now; None where there is none yet, or nobody can say."""
+        try:
+            return await self._source.resolve(model, selector)
+        except (NoSuchVersion, Unavailable, DeadlineExceeded, ResourceExhausted):
+            return None

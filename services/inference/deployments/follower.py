@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from headwater.errors import DeadlineExceeded, HeadwaterError, ResourceExhausted, Unavailable
+from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.model import WAITING, Deployment, State, Status
@@ -46,7 +46,7 @@ class Follower:
             return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
         version = self.loaded.version
         state = State.FAILED if self._failure else State.READY
-        return Status(state, str(version.name), version.digest, self._failure)
+        return Status(state, str(version.name), version.digest, self._failure, version.warning)
 
     def step(self, deployment: Deployment) -> None:
         """Look for changes once more, with ``deployment`` as it is configured now; does not wait for what comes."""
@@ -84,9 +84,15 @@ class Follower:
             await self._serve(deployment, version)
 
     async def _serve(self, deployment: Deployment, version: ModelVersion) -> None:
+        if self.loaded is None or self.loaded.version.name != version.name:  # what is served already goes on
+            try:
+                version.check_usable()
+            except FailedPrecondition as error:
+                self._fail(str(self.deployment.model), error)
+                return
         if self.loaded is not None and self.loaded.version.digest == version.digest:
             self._failure = ""
-            if self.loaded.version.name != version.name:  # the same files under another number need no other engine
+            if self.loaded.version != version:  # the same files under another number need no other engine
                 self.loaded = dataclasses.replace(self.loaded, version=version)
             return
         if version.digest == self._failed_digest and time.monotonic() < self._next_attempt:

@@ -61,6 +61,7 @@ class Status:
     model_version: str = ""
     model_digest: str = ""
     failure: str = ""
+    warning: str = ""
 
 
 WAITING = Status(State.WAITING)

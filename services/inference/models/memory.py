@@ -60,6 +60,17 @@ class MemoryModels(ModelSource):
         else:
             self._pointers[model, selector] = version
 
+    def mark(
+        self, version: ModelVersion, *, problems: tuple[str, ...] = (), archived: bool = False, warning: str = ""
+    ) -> None:
+        """Let ``version`` be unsafe, archived or deprecated, wherever it is pointed to."""
+        marked = dataclasses.replace(version, problems=problems, archived=archived, warning=warning)
+        model = ModelName(version.name.project, version.name.model)
+        self._versions[model] = [marked if each.name == marked.name else each for each in self._versions[model]]
+        self._pointers = {
+            pointer: marked if each.name == marked.name else each for pointer, each in self._pointers.items()
+        }
+
     def damage(self, digest: str, content: bytes) -> None:
         """Let the bytes under ``digest`` be others."""
         self._content[digest] = content

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import NotFound
 from headwater.names import ArtifactName, ModelName, ModelVersionName
-from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc, models_pb2, models_pb2_grpc
+from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc, model_versions_pb2, models_pb2, models_pb2_grpc
 from services.inference.models.source import (
     ModelFile,
     ModelSource,
@@ -23,6 +23,7 @@ from services.inference.models.source import (
 _CHECK_TIMEOUT_S = 1.5
 _RESOLVE_TIMEOUT_S = 5.0
 _DOWNLOAD_TIMEOUT_S = 600.0
+_BASIC = model_versions_pb2.MODEL_VERSION_VIEW_BASIC
 _Format = artifact_pb2.ModelFile.Format
 _Stage = artifact_pb2.ModelMetadata.Stage
 
@@ -59,9 +60,9 @@ class RegistryModels(ModelSource):
     async def _resolve(self, model: ModelName, selector: Selector) -> artifact_pb2.ModelMetadata:
         if selector.kind is SelectorKind.VERSION:
             name = ModelVersionName(model.project, model.model, selector.value)
-            request = models_pb2.GetModelVersionRequest(name=str(name))
+            request = models_pb2.GetModelVersionRequest(name=str(name), view=_BASIC)
             return await self._models.GetModelVersion(request, timeout=_RESOLVE_TIMEOUT_S)
-        wanted = models_pb2.ResolveModelVersionRequest(name=str(model))
+        wanted = models_pb2.ResolveModelVersionRequest(name=str(model), view=_BASIC)
         if selector.kind is SelectorKind.STAGE:
             wanted.stage = _Stage.Value(f"STAGE_{selector.value.upper()}")
         else:
@@ -75,7 +76,13 @@ def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
     )
     primary = version.storage_location.rpartition("/")[2]
     return ModelVersion(
-        ModelVersionName.parse(version.name), version.digest, files, f"sha256:{primary}" if primary else ""
+        ModelVersionName.parse(version.name),
+        version.digest,
+        files,
+        f"sha256:{primary}" if primary else "",
+        problems=tuple(version.problems),
+        archived=version.state == artifact_pb2.ModelMetadata.STATE_ARCHIVED,
+        warning=version.warning,
     )
 
 

@@ -29,6 +29,18 @@ class NothingToServe(FailedPrecondition):
     reason = "NOTHING_TO_SERVE"
 
 
+class UnsafeModel(FailedPrecondition):
+    """Loading the version's files could run code that they bring; the registry found what the text says."""
+
+    reason = "UNSAFE_MODEL"
+
+
+class VersionArchived(FailedPrecondition):
+    """The version was taken out of use: what serves it goes on, nothing else begins to."""
+
+    reason = "MODEL_VERSION_ARCHIVED"
+
+
 class SelectorKind(enum.Enum):
     """By what a version is chosen. The values are what the database keeps."""
 
@@ -39,7 +51,7 @@ class SelectorKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selector:
-    """Which version of a model: the holder of a stage (``staging``, ``production``), of an alias, or a number."""
+    """Which version of a model: the holder of a stage (``staging``, ``production``), of an alias, or of a number."""
 
     kind: SelectorKind
     value: str
@@ -60,12 +72,35 @@ class ModelFile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One immutable version. ``primary`` is the digest of the file that the registry names as the one to use."""
+    """One immutable version.
+
+    Attributes:
+        primary: the digest of the file that the registry names as the one to use.
+        problems: what makes its files unsafe to load, as the registry found.
+        archived: whether it was taken out of use.
+        warning: what its users should know: that it is deprecated, and what to use instead.
+    """
 
     name: ModelVersionName
     digest: str
     files: tuple[ModelFile, ...]
     primary: str = ""
+    problems: tuple[str, ...] = ()
+    archived: bool = False
+    warning: str = ""
+
+    def check_usable(self) -> None:
+        """Go on if something may begin to serve it.
+
+        Raises:
+            UnsafeModel, VersionArchived
+        """
+        if self.problems:
+            raise UnsafeModel(
+                f"{self.name} is not safe to load: {'; '.join(self.problems[:3])}.", model_version=self.name
+            )
+        if self.archived:
+            raise VersionArchived(f"{self.name} is archived: reactivate it first.", model_version=self.name)
 
     def servable_file(self, formats: frozenset[str]) -> ModelFile:
         """The file to load.

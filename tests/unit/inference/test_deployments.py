@@ -15,7 +15,8 @@ from services.inference.deployments.errors import (
 )
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.model import Batching
-from services.inference.models.source import Selector, SelectorKind
+from services.inference.models.memory import MemoryModels, NewFile
+from services.inference.models.source import Selector, SelectorKind, UnsafeModel, VersionArchived
 
 NAME, MODEL = DeploymentName("p", "digits"), ModelName("p", "digits")
 PRODUCTION, STAGING = Selector(SelectorKind.STAGE, "production"), Selector(SelectorKind.STAGE, "staging")
@@ -29,8 +30,13 @@ def changes() -> list[int]:
 
 
 @pytest.fixture
-def deployments(clock: ManualClock, changes: list[int]) -> Deployments:
-    return Deployments(MemoryDeployments(), clock, lambda: changes.append(1))
+def models() -> MemoryModels:
+    return MemoryModels()
+
+
+@pytest.fixture
+def deployments(models: MemoryModels, clock: ManualClock, changes: list[int]) -> Deployments:
+    return Deployments(MemoryDeployments(), models, clock, lambda: changes.append(1))
 
 
 async def test_a_retry_returns_the_first_deployment(deployments: Deployments, changes: list[int]) -> None:
@@ -107,3 +113,28 @@ async def test_every_deployment_is_on_one_page(deployments: Deployments) -> None
 async def test_what_never_was_is_not_found(deployments: Deployments) -> None:
     with pytest.raises(DeploymentNotFound):
         await deployments.get(NAME)
+
+
+async def test_what_may_not_be_served_is_refused_when_it_is_to_be_deployed(
+    deployments: Deployments, models: MemoryModels
+) -> None:
+    """Promise 12, M-06; the first answer stays the answer of a retry."""
+    safe, unsafe, archived = (models.add(MODEL, {"m.onnx": NewFile("onnx", bytes([byte]))}) for byte in range(3))
+    models.mark(unsafe, problems=("m.onnx: it would call os.system",))
+    models.mark(archived, archived=True)
+    one, two, three = (Selector(SelectorKind.VERSION, each.name.version) for each in (safe, unsafe, archived))
+    origin = Origin("tester", "r1", "digest")
+    created = await deployments.create(NAME, MODEL, one, Batching(), origin)
+
+    with pytest.raises(UnsafeModel, match="it would call"):
+        await deployments.update(NAME, "", selector=two)
+    with pytest.raises(VersionArchived):
+        await deployments.create(DeploymentName("p", "other"), MODEL, three, Batching(), TESTER)
+    models.mark(safe, archived=True)
+    assert await deployments.create(NAME, MODEL, one, Batching(), origin) == created
+    assert (await deployments.get(NAME)) == created
+
+
+async def test_a_registry_that_is_away_stops_no_deployment(deployments: Deployments, models: MemoryModels) -> None:
+    models.away = True
+    assert await deployments.create(NAME, MODEL, PRODUCTION, Batching(), TESTER) == await deployments.get(NAME)

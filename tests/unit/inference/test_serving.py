@@ -40,7 +40,7 @@ class World:
         engines = default_engines(threads=1, memory_bytes=4 * 2**30)
         loading = Loading(cache, engines, engine_timeout_s=30, max_queue_bytes=2**26)
         self.serving = Serving(store, self.models, loading, interval_s=0.02)
-        self.deployments = Deployments(store, SystemClock(), self.serving.wake)
+        self.deployments = Deployments(store, self.models, SystemClock(), self.serving.wake)
 
     def add(self, factor: float, *, stage: bool = True) -> ModelVersion:
         """A version that multiplies by ``factor``, in production unless told otherwise."""
@@ -287,3 +287,43 @@ async def test_an_unknown_name_is_not_ready_until_the_deployments_have_been_read
     await world.follow()
     with pytest.raises(ModelNotFound):
         world.serving.find("digits")
+
+
+async def test_what_is_not_safe_to_load_is_never_loaded(world: World) -> None:
+    """Promise 12: whatever served before goes on, and the deployment says why."""
+    world.add(3)
+    await world.deploy()
+    world.models.mark(world.add(5), problems=("model.onnx: it would call os.system",))
+    await world.follow()
+
+    assert await world.factor() == 3
+    status = await world.status()
+    assert status.state is State.FAILED
+    assert "os.system" in status.failure
+
+
+async def test_an_archived_version_that_is_served_goes_on_and_no_other_begins(world: World) -> None:
+    """M-06."""
+    first = world.add(3)
+    await world.deploy()
+    world.models.mark(first, archived=True)
+    await world.follow()
+    assert (await world.factor(), (await world.status()).state) == (3, State.READY)
+
+    second = world.add(5)
+    world.models.mark(second, archived=True)
+    await world.follow()
+    assert (await world.factor(), (await world.status()).state) == (3, State.FAILED)
+    world.models.mark(second)
+    await world.follow()
+    assert (await world.factor(), (await world.status()).state) == (5, State.READY)
+
+
+async def test_a_deprecated_version_is_served_with_a_warning(world: World) -> None:
+    """M-05."""
+    version = world.add(3)
+    await world.deploy()
+    world.models.mark(version, warning="use version 2")
+    await world.follow()
+    assert (await world.status()).warning == "use version 2"
+    assert await world.factor() == 3

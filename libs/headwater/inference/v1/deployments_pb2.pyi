@@ -74,6 +74,7 @@ class Deployment(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/deployments/{deployment}`."""
     uid: _builtins.str
@@ -85,7 +86,7 @@ class Deployment(_message.Message):
     alias: _builtins.str
     """The one that this alias points to, followed as it moves."""
     version: _builtins.str
-    """This one, a version number."""
+    """This one, a version number or semantic version."""
     state: Global___Deployment.State.ValueType
     """Whether it answers."""
     model_version: _builtins.str
@@ -98,6 +99,8 @@ class Deployment(_message.Message):
     """Who created it."""
     etag: _builtins.str
     """Changes whenever the configuration changes."""
+    warning: _builtins.str
+    """What its users should know of the version that answers: that it is deprecated, and what to use instead. Empty for nothing."""
     @_builtins.property
     def batching(self) -> Global___Batching:
         """How requests are batched."""
@@ -128,10 +131,11 @@ class Deployment(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
+        warning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015

@@ -67,7 +67,8 @@ class DeploymentServiceServicer:
     """
 
     def CreateDeployment(self, request, context):
-        """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for.
+        """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for. FAILED_PRECONDITION
+        with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when the version that it would serve now may not be served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

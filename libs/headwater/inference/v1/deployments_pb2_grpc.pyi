@@ -34,7 +34,9 @@ class DeploymentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeploymentServiceAsyncStub: ...
     CreateDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.CreateDeploymentRequest, _deployments_pb2.Deployment]
-    """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for."""
+    """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for. FAILED_PRECONDITION
+    with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when the version that it would serve now may not be served.
+    """
     GetDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.GetDeploymentRequest, _deployments_pb2.Deployment]
     """Returns one deployment."""
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.ListDeploymentsRequest, _deployments_pb2.ListDeploymentsResponse]
@@ -50,7 +52,9 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.CreateDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
-    """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for."""
+    """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for. FAILED_PRECONDITION
+    with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when the version that it would serve now may not be served.
+    """
     GetDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.GetDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Returns one deployment."""
     ListDeployments: _aio.UnaryUnaryMultiCallable[_deployments_pb2.ListDeploymentsRequest, _deployments_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
@@ -69,7 +73,9 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _deployments_pb2.CreateDeploymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
-        """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for."""
+        """Creates a deployment. The last segment of its name is the model name that KServe v2 clients ask for. FAILED_PRECONDITION
+        with reason UNSAFE_MODEL or MODEL_VERSION_ARCHIVED when the version that it would serve now may not be served.
+        """
 
     @_abc_1.abstractmethod
     def GetDeployment(
