@@ -35,7 +35,8 @@ DTYPES: Mapping[str, tuple[str, int]] = {
     "quint4x2": ("UINT4_X2", 1),
     "quint2x4": ("UINT2_X4", 1),
 }
-"""By PyTorch's name: the type in Open Inference Protocol notation (our spelling where it has none), an element's bytes."""
+"""By PyTorch's name: the type in Open Inference Protocol notation (our spelling where it has none), and an element's
+bytes."""
 
 STORAGES: Mapping[str, str] = {
     "FloatStorage": "float32",

@@ -23,6 +23,11 @@ class Budget:
     values: int = 1_500_000
     fetched: int = 64 * 2**20
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether something was asked for that was not there any more."""
+        return min(self.steps, self.values, self.fetched) < 0
+
 
 class Cursor:
     """A place in the content, from ``begin`` on."""

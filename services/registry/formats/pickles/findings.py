@@ -76,7 +76,7 @@ class Findings:
 _ENCODINGS = ("latin1", "latin-1")
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = _MAX_NAME) -> str:
     """The text as it can be stored and shown: no control characters, no halves of characters, not too long."""
-    shown = text[:_MAX_NAME]
-    return shown if shown.isprintable() else shown.encode("unicode-escape").decode("ascii")[:_MAX_NAME]
+    shown = text[:longest]
+    return shown if shown.isprintable() else shown.encode("unicode-escape").decode("ascii")[:longest]

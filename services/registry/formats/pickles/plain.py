@@ -12,7 +12,7 @@ _HIGHEST_PROTOCOL = 5
 _FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "keras", "statsmodels")
 
 
-def fits(content: Content) -> bool:
+def fits(content: Content, budget: Budget | None = None) -> bool:
     """Whether the content begins with a pickle that says its protocol; or is one of those that do not say it, to its
     end or up to a call."""
     if content.size < 2:
@@ -23,15 +23,19 @@ def fits(content: Content) -> bool:
     if first not in OPCODES:
         return False
     findings = Findings()
-    scanned = run_all(content, findings, Budget())
+    scanned = run_all(content, findings, budget or Budget())
     builds = any(isinstance(value, Table | Call | list | tuple) for value in scanned.values)
     return any(each.called for each in findings.globals()) or (builds and scanned.end == content.size)
 
 
-def read(content: Content) -> FileFacts:
-    """What the pickles would build and call; what cannot be read of them is a problem, and not an error."""
+def read(content: Content, budget: Budget | None = None) -> FileFacts:
+    """What the pickles would build and call; what cannot be read of them is a problem, and not an error.
+
+    Args:
+        budget: what may be spent on them; that for one file if it is not given.
+    """
     findings = Findings()
-    scanned = run_all(content, findings, Budget())
+    scanned = run_all(content, findings, budget or Budget())
     value = scanned.values[0] if scanned.values else None
     framework = _framework(findings)
     return FileFacts(
