@@ -1,18 +1,11 @@
-"""The how-to pages, run as they are written, against a dataset service on other ports."""
+"""The how-to pages about datasets, run as they are written."""
 
-import asyncio
-import dataclasses
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from headwater.client import Connection, Endpoints
-from tests.e2e.documents import Block, sections
+from headwater.client import Connection
+from tests.e2e.pages import run_page
 
 PAGES = [
     "docs/how-to/read-with-pyarrow.md",
@@ -22,47 +15,6 @@ PAGES = [
 ]
 
 
-@pytest.fixture
-def directory(connection: Connection, tmp_path: Path) -> Path:
-    """A working directory in which the client finds the service."""
-    (tmp_path / ".headwater").mkdir()
-    (tmp_path / ".headwater" / "token").write_text(connection.token)
-    (tmp_path / ".headwater" / "endpoints.json").write_text(json.dumps(dataclasses.asdict(connection.endpoints)))
-    return tmp_path
-
-
-def run(blocks: Sequence[Block], language: str, command: Sequence[str], mark: str, directory: Path) -> None:
-    """Run the page's blocks of a language as one program, and compare what each printed."""
-    chosen = [block for block in blocks if block.language == language]
-    if not chosen:
-        return
-    program = directory / f"page.{language}"
-    program.write_text("\n".join(f"{block.code}\n{mark}" for block in chosen))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        [*command, str(program)],
-        cwd=directory,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout
-    for block, printed in zip(chosen, done.stdout.split("== end of block\n"), strict=False):
-        block.check(printed)
-
-
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_does_what_it_says(page: str, connection: Connection, directory: Path) -> None:
-    def here(block: Block) -> Block:
-        code = block.code
-        for field in dataclasses.fields(Endpoints):
-            if standard := getattr(Endpoints(), field.name):
-                code = code.replace(standard, getattr(connection.endpoints, field.name))
-        return dataclasses.replace(block, code=code)
-
-    blocks = [here(block) for section in sections(page).values() for block in section]
-    assert sum(bool(block.expected) for block in blocks) >= 5
-    await asyncio.to_thread(run, blocks, "bash", ["bash", "-eu"], "echo '== end of block'", directory)
-    await asyncio.to_thread(run, blocks, "python", [sys.executable], "print('== end of block')", directory)
+async def test_a_page_does_what_it_says(page: str, connection: Connection, tmp_path: Path) -> None:
+    await run_page(page, connection, tmp_path)

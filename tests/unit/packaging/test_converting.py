@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # torch remarks on its own de
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh()).eval()
-    torch.jit.trace(module, torch.rand(2, 4)).save(tmp_path / "model.pt")
+    torch.jit.save(torch.jit.script(module), tmp_path / "model.pt")
     torch.export.save(torch.export.export(module, (torch.rand(2, 4),)), tmp_path / "model.pt2")
     (tmp_path / "broken.pt").write_bytes(b"PK")
     return tmp_path

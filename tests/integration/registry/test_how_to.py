@@ -1,0 +1,26 @@
+"""The how-to pages about models, run as they are written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chassis.auth import Role
+from chassis.service import Service
+from chassis.testing import TokenFor
+from headwater.client import Connection, Endpoints
+from tests.e2e.pages import run_page
+
+PAGES = ["docs/how-to/package-a-model.md"]
+
+
+@pytest.fixture
+def connection(registry: Service, token_for: TokenFor) -> Iterator[Connection]:
+    """A writer's connection to the registry."""
+    with Connection(Endpoints(registry=registry.address), token_for(Role.WRITER)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_does_what_it_says(page: str, connection: Connection, tmp_path: Path) -> None:
+    await run_page(page, connection, tmp_path)
