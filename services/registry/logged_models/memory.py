@@ -1,0 +1,49 @@
+"""Logged models in memory."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from headwater.names import LoggedModelName
+from services.registry.logged_models.errors import LoggedModelNotFound
+from services.registry.logged_models.model import DataMetric, LoggedModel
+from services.registry.logged_models.store import LoggedModelStore
+from services.registry.versions.memory import VersionKey
+from services.registry.versions.model import ModelVersion
+
+
+class MemoryLoggedModels(LoggedModelStore):
+    """See LoggedModelStore."""
+
+    def __init__(self, logged: dict[str, LoggedModel], versions: dict[VersionKey, ModelVersion]) -> None:
+        self._logged = logged  # by id, oldest first
+        self._versions = versions
+
+    async def add(self, logged: LoggedModel) -> None:
+        """See LoggedModelStore."""
+        self._logged[logged.id] = dataclasses.replace(logged, sequence=len(self._logged) + 1)
+
+    async def get(self, name: LoggedModelName, *, lock: bool = False) -> LoggedModel:
+        """See LoggedModelStore."""
+        logged = self._logged.get(name.logged_model)
+        if logged is None or logged.project != name.project:
+            raise LoggedModelNotFound(logged_model=name)
+        made = sorted(
+            (version.model, version.version, str(version.name))
+            for version in self._versions.values()
+            if version.logged_model == str(name)
+        )
+        return dataclasses.replace(logged, model_versions=[version for _, _, version in made])
+
+    async def update(self, logged: LoggedModel) -> None:
+        """See LoggedModelStore."""
+        self._logged[logged.id] = dataclasses.replace(logged, metrics=self._logged[logged.id].metrics)
+
+    async def add_metrics(self, logged: LoggedModel, metrics: Sequence[DataMetric]) -> int:
+        """See LoggedModelStore."""
+        points = {metric.identity: metric for metric in self._logged[logged.id].metrics}
+        before = len(points)
+        for metric in metrics:
+            points.setdefault(metric.identity, metric)
+        in_order = sorted(points.values(), key=lambda each: (each.key, each.step, each.time_us, *each.identity[4:]))
+        self._logged[logged.id] = dataclasses.replace(self._logged[logged.id], metrics=in_order)
+        return len(points) - before

@@ -1,0 +1,49 @@
+"""What runs read and made, as values."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+
+MAX_LINKS = 1000
+"""Data inputs, model inputs and model outputs of one run, each."""
+
+
+class Role(enum.IntEnum):
+    """What a model is to a run."""
+
+    INPUT = 1
+    OUTPUT = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DataInput:
+    """Data that a run read, described by whoever logged it; name and digest tell one from another.
+
+    ``dataset_version`` is the resource name of the dataset version that it is, empty for data from elsewhere.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str
+    profile: str
+    tags: Mapping[str, str]
+    dataset_version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelLink:
+    """A model that a run read or made: a logged model or a version, by resource name; ``step`` is when."""
+
+    model: str
+    step: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunLinks:
+    """All that a run read and made, each in the order in which it was first told."""
+
+    data_inputs: Sequence[DataInput] = ()
+    model_inputs: Sequence[ModelLink] = ()
+    model_outputs: Sequence[ModelLink] = ()
