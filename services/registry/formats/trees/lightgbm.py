@@ -50,7 +50,6 @@ def read(content: Content) -> FileFacts:
         "model_version": lines.get("version", ""),
         **{f"parameter.{key}": text for key, text in parameters.items()},
     }
-    # Random forests that average give one output as well; only several classes make a row.
     return FileFacts(
         Format.LIGHTGBM,
         inputs=[Tensor("data", "FP64", (-1, features))],
@@ -76,7 +75,7 @@ def _head(content: Content) -> Mapping[str, str]:
         raise _invalid("its head is not UTF-8") from error
     if "\0" in text:
         raise _invalid("its head contains NUL")
-    pairs = (line.partition("=") for line in text.splitlines()[1:_MAX_PARAMETERS])
+    pairs = (line.partition("=") for line in text.replace("\r\n", "\n").split("\n")[1:_MAX_PARAMETERS])
     return {key: value for key, _, value in pairs}
 
 
@@ -86,7 +85,7 @@ def _parameters(content: Content) -> Mapping[str, str]:
     tail = str(content.read(begin, content.size - begin), "utf-8", "replace").replace("\r\n", "\n")
     section = _PARAMETERS.search(tail)
     lines = section[1].replace("\0", "").split("\n")[:_MAX_PARAMETERS] if section else []
-    return dict(match.groups() for match in map(_PARAMETER.fullmatch, lines) if match is not None)
+    return {match[1]: match[2] for match in map(_PARAMETER.fullmatch, lines) if match is not None}
 
 
 def _number(lines: Mapping[str, str], key: str) -> int:
