@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from services.registry.formats import onnx, safetensors
+from services.registry.formats.archives.tars import Tars
 from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
 
@@ -26,8 +27,16 @@ class Reader(Protocol):
         """
 
 
+def _within_archive(content: Content) -> FileFacts:
+    """What a file in an archive says; an archive in an archive is not opened, so that nesting has an end."""
+    if _TARS.fits(content):
+        return FileFacts(Format.TAR, problems=["an archive within an archive, which was not looked into"])
+    return read(content)
+
+
+_TARS = Tars(_within_archive)
 # In this order: a format that is told by a few bytes comes before one that is told by its structure.
-_READERS: tuple[Reader, ...] = (safetensors, onnx)
+_READERS: tuple[Reader, ...] = (safetensors, _TARS, onnx)
 
 
 def inspect(path: Path) -> FileFacts:
