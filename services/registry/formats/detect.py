@@ -7,7 +7,8 @@ so safetensors is asked first, and ONNX is believed only when its whole outer st
 from pathlib import Path
 from typing import Protocol
 
-from services.registry.formats import onnx, safetensors
+from services.registry.formats import onnx, pickles, pytorch, safetensors
+from services.registry.formats.archives import other_zip
 from services.registry.formats.archives.tars import Tars
 from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
@@ -36,7 +37,8 @@ def _within_archive(content: Content) -> FileFacts:
 
 _TARS = Tars(_within_archive)
 # In this order: a format that is told by a few bytes comes before one that is told by its structure.
-_READERS: tuple[Reader, ...] = (safetensors, _TARS, onnx)
+# The last two take what others left: any pickle, any zip.
+_READERS: tuple[Reader, ...] = (safetensors, _TARS, pytorch, onnx, pickles, other_zip)
 
 
 def inspect(path: Path) -> FileFacts:
