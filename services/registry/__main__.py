@@ -15,6 +15,8 @@ from headwater.registry.v1 import (
     artifacts_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
+    logged_models_pb2,
+    logged_models_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     projects_pb2,
@@ -28,18 +30,26 @@ from services.registry.artifacts.sources import Sources
 from services.registry.collector import Collector
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.servicer import LineageServicer
+from services.registry.logged_models.logged_models import LoggedModels
+from services.registry.logged_models.servicer import LoggedModelServicer
+from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
 from services.registry.models.servicer import ModelServicer
+from services.registry.moves.aliases import Aliases
+from services.registry.moves.resolving import Resolver
+from services.registry.moves.stages import Stages
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
+from services.registry.run_links.run_links import LinksOfRuns
 from services.registry.runs.runs import Runs
 from services.registry.runs.servicer import RunServicer
 from services.registry.settings import Settings
 from services.registry.uploads.uploads import Uploads
+from services.registry.versions.changes import VersionChanges
 from services.registry.versions.inspection import Inspector
-from services.registry.versions.stages import Stages
+from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
 _SCHEMA = "registry"
@@ -54,7 +64,7 @@ async def build(settings: Settings) -> Service:
     blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
 
     projects = ProjectServicer(Projects(store, clock))
-    runs = RunServicer(Runs(store, clock), RunArtifacts(store, clock), clock)
+    runs = RunServicer(Runs(store, clock), RunArtifacts(store, clock), LinksOfRuns(store, clock), clock)
     uploads = Uploads(
         store,
         blobs,
@@ -70,7 +80,17 @@ async def build(settings: Settings) -> Service:
         idle_s=settings.upload_idle_s,
     )
     inspector = Inspector(blobs, settings.concurrent_inspections)
-    models = ModelServicer(Models(store, clock), Versions(store, inspector, clock), Stages(store, clock))
+    models = ModelServicer(
+        Models(store, clock),
+        Lifecycle(store, clock),
+        versions=Versions(store, inspector, clock),
+        changes=VersionChanges(store, clock),
+        tensors=Tensors(store, blobs),
+        stages=Stages(store),
+        aliases=Aliases(store),
+        resolver=Resolver(store),
+    )
+    logged_models = LoggedModelServicer(LoggedModels(store, clock), clock)
     lineage = LineageServicer(Lineages(store, clock))
 
     service = Service("registry", settings, auth=Authenticator.from_settings(settings.auth_key_file))
@@ -79,6 +99,7 @@ async def build(settings: Settings) -> Service:
         (runs_pb2, runs_pb2_grpc.add_RunServiceServicer_to_server, runs),
         (artifacts_pb2, artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server, artifacts),
         (models_pb2, models_pb2_grpc.add_ModelServiceServicer_to_server, models),
+        (logged_models_pb2, logged_models_pb2_grpc.add_LoggedModelServiceServicer_to_server, logged_models),
         (lineage_pb2, lineage_pb2_grpc.add_LineageServiceServicer_to_server, lineage),
     ):
         [descriptor] = module.DESCRIPTOR.services_by_name.values()

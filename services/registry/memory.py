@@ -9,20 +9,27 @@ from collections.abc import AsyncIterator
 
 from chassis.db.requests import MemoryRequests
 from chassis.ids import new_id
-from headwater.names import DEFAULT_PROJECT, ArtifactName
+from headwater.names import DEFAULT_PROJECT, ArtifactName, ModelName
 from services.registry.artifacts.memory import MemoryArtifacts
 from services.registry.artifacts.model import Artifact
 from services.registry.events import Event, EventStore
 from services.registry.lineage.memory import EdgeKey, MemoryLineage
 from services.registry.lineage.model import Edge, Node
+from services.registry.logged_models.memory import MemoryLoggedModels
+from services.registry.logged_models.model import LoggedModel
 from services.registry.metrics.memory import MemoryMetrics
+from services.registry.models.errors import ModelNotFound
 from services.registry.models.memory import MemoryModels
-from services.registry.models.model import Model, Objective
+from services.registry.models.model import Model, Objective, Stage
+from services.registry.moves.memory import AliasChanges, MemoryMoves, MemoryPointers, Transitions
+from services.registry.moves.model import Pointer
 from services.registry.origin import Origin
 from services.registry.projects.memory import MemoryProjects
 from services.registry.projects.model import Project
 from services.registry.run_artifacts.memory import MemoryRunArtifacts
 from services.registry.run_artifacts.model import RunArtifact
+from services.registry.run_links.memory import MemoryRunLinks
+from services.registry.run_links.model import RunLinks
 from services.registry.runs.memory import MemoryRuns, Points
 from services.registry.runs.model import Run
 from services.registry.store import Store
@@ -30,7 +37,7 @@ from services.registry.store import Transaction as StoreTransaction
 from services.registry.uploads.memory import MemoryUploads
 from services.registry.uploads.model import Part, Upload
 from services.registry.versions.memory import MemoryVersions, VersionKey
-from services.registry.versions.model import ModelVersion, Transition
+from services.registry.versions.model import ModelVersion, View
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,10 +49,13 @@ class _State:
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     upload_parts: dict[str, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
     run_artifacts: dict[tuple[str, str], RunArtifact] = dataclasses.field(default_factory=dict)
-    models: dict[tuple[str, str], Model] = dataclasses.field(default_factory=dict)
+    run_links: dict[str, RunLinks] = dataclasses.field(default_factory=dict)
+    logged_models: dict[str, LoggedModel] = dataclasses.field(default_factory=dict)
+    models: dict[str, Model] = dataclasses.field(default_factory=dict)
     objectives: dict[tuple[str, str], Objective] = dataclasses.field(default_factory=dict)
     versions: dict[VersionKey, ModelVersion] = dataclasses.field(default_factory=dict)
-    transitions: list[tuple[str, Transition]] = dataclasses.field(default_factory=list)
+    transitions: Transitions = dataclasses.field(default_factory=list)
+    alias_changes: AliasChanges = dataclasses.field(default_factory=list)
     nodes: dict[str, Node] = dataclasses.field(default_factory=dict)
     edges: dict[EdgeKey, Edge] = dataclasses.field(default_factory=dict)
     events: list[Event] = dataclasses.field(default_factory=list)
@@ -80,9 +90,22 @@ class MemoryStore(Store):
         return MemoryMetrics(self._for_metrics)
 
     @property
+    def pointers(self) -> MemoryPointers:
+        """See Store."""
+        return MemoryPointers(self._pointed_to)
+
+    @property
     def events(self) -> list[Event]:
         """Every event so far."""
         return self._state.events
+
+    async def _pointed_to(self, name: ModelName, pointer: Pointer, view: View) -> ModelVersion | None:
+        async with self.transaction() as tx:
+            with contextlib.suppress(ModelNotFound):
+                model = await tx.models.get(name)
+                number = model.stages.get(pointer) if isinstance(pointer, Stage) else model.aliases.get(pointer)
+                return await tx.versions.get(model.name, number, view=view) if number else None
+        return None
 
     @contextlib.asynccontextmanager
     async def _for_metrics(self) -> AsyncIterator[tuple[MemoryRuns, EventStore]]:
@@ -123,6 +146,16 @@ class MemoryTransaction(StoreTransaction):
         return MemoryRunArtifacts(self._state.run_artifacts)
 
     @property
+    def run_links(self) -> MemoryRunLinks:
+        """See Transaction."""
+        return MemoryRunLinks(self._state.run_links)
+
+    @property
+    def logged_models(self) -> MemoryLoggedModels:
+        """See Transaction."""
+        return MemoryLoggedModels(self._state.logged_models, self._state.versions)
+
+    @property
     def models(self) -> MemoryModels:
         """See Transaction."""
         return MemoryModels(self._state.models, self._state.versions, self._state.objectives)
@@ -130,7 +163,12 @@ class MemoryTransaction(StoreTransaction):
     @property
     def versions(self) -> MemoryVersions:
         """See Transaction."""
-        return MemoryVersions(self._state.versions, self._state.transitions, self._state.models)
+        return MemoryVersions(self._state.versions, self._state.models)
+
+    @property
+    def moves(self) -> MemoryMoves:
+        """See Transaction."""
+        return MemoryMoves(self._state.transitions, self._state.alias_changes, self.models.set_alias)
 
     @property
     def lineage(self) -> MemoryLineage:
@@ -141,6 +179,10 @@ class MemoryTransaction(StoreTransaction):
     def events(self) -> "MemoryEvents":
         """See Transaction."""
         return MemoryEvents(self._state.events)
+
+    async def now(self) -> datetime.datetime:
+        """See Transaction."""
+        return datetime.datetime.now(datetime.UTC)
 
     async def first_answer(self, origin: Origin) -> str | None:
         """See Answers."""

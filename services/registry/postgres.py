@@ -1,8 +1,10 @@
 """The registry's store in PostgreSQL."""
 
 import contextlib
+import datetime
 from collections.abc import AsyncIterator
 
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,11 +13,15 @@ from chassis.db.requests import PostgresRequests
 from services.registry.artifacts.postgres import PostgresArtifacts
 from services.registry.events import Event, EventStore
 from services.registry.lineage.postgres import PostgresLineage
+from services.registry.logged_models.postgres import PostgresLoggedModels
 from services.registry.metrics.postgres import PostgresMetrics
 from services.registry.models.postgres import PostgresModels
+from services.registry.moves.pointers import PostgresPointers
+from services.registry.moves.postgres import PostgresMoves
 from services.registry.origin import Origin
 from services.registry.projects.postgres import PostgresProjects
 from services.registry.run_artifacts.postgres import PostgresRunArtifacts
+from services.registry.run_links.postgres import PostgresRunLinks
 from services.registry.runs.postgres import PostgresRuns
 from services.registry.store import Store, Transaction
 from services.registry.tables import events
@@ -29,6 +35,7 @@ class PostgresStore(Store):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._metrics = PostgresMetrics(database)
+        self._pointers = PostgresPointers(database)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -40,6 +47,11 @@ class PostgresStore(Store):
     def metrics(self) -> PostgresMetrics:
         """See Store."""
         return self._metrics
+
+    @property
+    def pointers(self) -> PostgresPointers:
+        """See Store."""
+        return self._pointers
 
 
 class PostgresTransaction(Transaction):
@@ -75,6 +87,16 @@ class PostgresTransaction(Transaction):
         return PostgresRunArtifacts(self._connection)
 
     @property
+    def run_links(self) -> PostgresRunLinks:
+        """See Transaction."""
+        return PostgresRunLinks(self._connection)
+
+    @property
+    def logged_models(self) -> PostgresLoggedModels:
+        """See Transaction."""
+        return PostgresLoggedModels(self._connection)
+
+    @property
     def models(self) -> PostgresModels:
         """See Transaction."""
         return PostgresModels(self._connection)
@@ -85,6 +107,11 @@ class PostgresTransaction(Transaction):
         return PostgresVersions(self._connection)
 
     @property
+    def moves(self) -> PostgresMoves:
+        """See Transaction."""
+        return PostgresMoves(self._connection)
+
+    @property
     def lineage(self) -> PostgresLineage:
         """See Transaction."""
         return PostgresLineage(self._connection)
@@ -93,6 +120,11 @@ class PostgresTransaction(Transaction):
     def events(self) -> "PostgresEvents":
         """See Transaction."""
         return PostgresEvents(self._connection)
+
+    async def now(self) -> datetime.datetime:
+        """See Transaction. Not when it began: who waited for a lock has a later time than who held it."""
+        now: datetime.datetime = (await self._connection.execute(select(func.clock_timestamp()))).scalar_one()
+        return now
 
     async def first_answer(self, origin: Origin) -> str | None:
         """See Answers."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import sqlalchemy
+from asyncpg import Record
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -106,6 +107,18 @@ class Database:
                     yield driver
             finally:
                 if driver.is_closed():  # SQLAlchemy did not see it happen and would hand it out again
+                    await connection.invalidate()
+
+    async def fetch_row(self, statement: str, *arguments: object) -> Record | None:
+        """The first row of one statement that is a transaction by itself: prepared once, then one round trip a call."""
+        async with guarded(), self._engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            try:
+                row: Record | None = await driver.fetchrow(statement, *arguments)
+                return row
+            finally:
+                if driver.is_closed():
                     await connection.invalidate()
 
     async def check(self) -> None:

@@ -1,7 +1,9 @@
 """Lineage in memory."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 
+from headwater.names import ModelName
 from services.registry.lineage.model import Direction, Edge, Node, Role
 from services.registry.lineage.store import LineageStore
 
@@ -39,3 +41,15 @@ class MemoryLineage(LineageStore):
             for _, edge in sorted(self._edges.items())
             if (edge.second if direction is Direction.UPSTREAM else edge.first) in wanted or edge.run in wanted
         ][:limit]
+
+    async def rename_model(self, before: ModelName, after: ModelName) -> None:
+        """See LineageStore."""
+        old, new = f"{before}/versions/", f"{after}/versions/"
+
+        def renamed(name: str) -> str:
+            return new + name.removeprefix(old) if name.startswith(old) else name
+
+        for key, edge in list(self._edges.items()):
+            del self._edges[key]
+            follows = dataclasses.replace(edge, first=renamed(edge.first), second=renamed(edge.second))
+            self._edges[follows.second, follows.first, follows.run, follows.role] = follows

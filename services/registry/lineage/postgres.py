@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.names import ModelName
 from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Role
 from services.registry.lineage.store import LineageStore
 from services.registry.tables import lineage_edges, lineage_nodes
@@ -64,3 +65,13 @@ class PostgresLineage(LineageStore):
         return [
             Edge(row.id, row.project_id, row.first_name, row.second_name, row.run_name, Role(row.role)) for row in rows
         ]
+
+    async def rename_model(self, before: ModelName, after: ModelName) -> None:
+        """See LineageStore."""
+        old, new = f"{before}/versions/", f"{after}/versions/"
+        for column in (lineage_edges.c.first_name, lineage_edges.c.second_name):
+            await self._connection.execute(
+                lineage_edges.update()
+                .where(column.startswith(old, autoescape=True))
+                .values({column: func.concat(new, func.substr(column, len(old) + 1))})
+            )

@@ -1,6 +1,6 @@
 """What can go wrong with models."""
 
-from headwater.errors import AlreadyExists, InvalidArgument, NotFound
+from headwater.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
 
 class ModelNotFound(NotFound):
@@ -15,6 +15,19 @@ class ModelAlreadyExists(AlreadyExists):
 
     reason = "MODEL_ALREADY_EXISTS"
     text = "A model of this name exists already (case does not matter)."
+
+
+class ModelArchived(FailedPrecondition):
+    """The model was taken out of use: it can be read, and nothing new begins with it."""
+
+    reason = "MODEL_ARCHIVED"
+    text = "The model is archived: reactivate it first."
+
+
+class InvalidReplacement(InvalidArgument):
+    """What is to be used instead is not there, archived, or the thing itself."""
+
+    reason = "INVALID_REPLACEMENT"
 
 
 class InvalidAlias(InvalidArgument):

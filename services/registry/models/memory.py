@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from headwater.names import ModelName
-from services.registry.models.errors import ModelNotFound
+from services.registry.ids import is_id
+from services.registry.models.errors import ModelAlreadyExists, ModelNotFound
 from services.registry.models.model import EXCLUSIVE, Model, Objective, Stage
 from services.registry.models.store import ModelStore
+from services.registry.states import State
 from services.registry.versions.memory import VersionKey
 from services.registry.versions.model import ModelVersion
 
@@ -16,49 +18,64 @@ class MemoryModels(ModelStore):
 
     def __init__(
         self,
-        models: dict[tuple[str, str], Model],
+        models: dict[str, Model],
         versions: dict[VersionKey, ModelVersion],
         objectives: dict[tuple[str, str], Objective],
     ) -> None:
-        self._models = models  # by project and name in lower case
+        self._models = models  # by id
         self._versions = versions
         self._objectives = objectives  # by model id and name in lower case
 
     async def add(self, model: Model) -> bool:
         """See ModelStore."""
-        return self._models.setdefault((model.project, model.model.lower()), model) is model
+        if self._is_taken(model):
+            return False
+        self._models[model.id] = model
+        return True
 
-    async def get(self, name: ModelName, *, lock: bool = False) -> Model:
+    async def get(self, name: ModelName, *, lock: bool = False, settled: bool = False) -> Model:
         """See ModelStore."""
-        model = self._models.get((name.project, name.model.lower()))
-        if model is None or model.model != name.model:
-            raise ModelNotFound(model=name)
-        versions = (version for version in self._versions.values() if version.model_id == model.id)
-        stages = {version.stage: version.version for version in versions if version.stage in EXCLUSIVE}
-        return dataclasses.replace(model, stages=stages)
+        for model in self._models.values():
+            if model.project == name.project and name.model == (model.id if is_id(name.model) else model.model):
+                return self._whole(model)
+        raise ModelNotFound(model=name)
 
-    async def page(self, project: str, *, after: str, limit: int) -> Sequence[Model]:
+    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
         """See ModelStore."""
-        names = sorted(key for key in self._models if key[0] == project and key[1] > after)
-        return [await self.get(self._models[key].name) for key in names[:limit]]
+        found = [
+            model
+            for model in self._models.values()
+            if model.project == project
+            and model.model.lower() > after
+            and (show_inactive or model.state is State.ACTIVE)
+        ]
+        return [self._whole(model) for model in sorted(found, key=lambda model: model.model.lower())[:limit]]
 
     async def update(self, model: Model) -> None:
         """See ModelStore."""
-        key = model.project, model.model.lower()
-        self._models[key] = dataclasses.replace(
-            self._models[key],
-            latest_version=model.latest_version,
-            latest_semantic_version=model.latest_semantic_version,
-            revision=model.revision,
-        )
+        stored = self._models[model.id]
+        self._models[model.id] = dataclasses.replace(model, model=stored.model, aliases=stored.aliases)
 
-    async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
+    async def rename(self, model: Model, before: ModelName) -> None:
         """See ModelStore."""
-        key = model.project, model.model.lower()
-        aliases = {name: number for name, number in self._models[key].aliases.items() if name != alias}
-        if version is not None:
+        if self._is_taken(model):
+            raise ModelAlreadyExists(model=model.name)
+        self._models[model.id] = dataclasses.replace(model, aliases=self._models[model.id].aliases)
+        for each in list(self._models.values()):
+            if each.replacement == str(before):
+                self._models[each.id] = dataclasses.replace(each, replacement=str(model.name))
+        old, new = f"{before}/versions/", f"{model.name}/versions/"
+        for key, version in list(self._versions.items()):
+            if version.replacement.startswith(old):
+                replacement = new + version.replacement.removeprefix(old)
+                self._versions[key] = dataclasses.replace(version, replacement=replacement)
+
+    def set_alias(self, model: Model, alias: str, version: int) -> None:
+        """Point ``alias`` at ``version``, or at none where that is 0."""
+        aliases = {name: number for name, number in self._models[model.id].aliases.items() if name != alias}
+        if version:
             aliases[alias] = version
-        self._models[key] = dataclasses.replace(self._models[key], aliases=dict(sorted(aliases.items())))
+        self._models[model.id] = dataclasses.replace(self._models[model.id], aliases=dict(sorted(aliases.items())))
 
     async def add_objective(self, objective: Objective) -> bool:
         """See ModelStore."""
@@ -74,3 +91,14 @@ class MemoryModels(ModelStore):
             for (model_id, name), objective in sorted(self._objectives.items(), key=lambda item: item[0])
             if model_id == model.id and name > after and stage in (None, objective.stage)
         ][:limit]
+
+    def _is_taken(self, model: Model) -> bool:
+        return any(
+            other.project == model.project and other.model.lower() == model.model.lower() and other.id != model.id
+            for other in self._models.values()
+        )
+
+    def _whole(self, model: Model) -> Model:
+        versions = (version for version in self._versions.values() if version.model_id == model.id)
+        stages = {version.stage: version.version for version in versions if version.stage in EXCLUSIVE}
+        return dataclasses.replace(model, stages=stages)

@@ -8,6 +8,7 @@ from typing import Self
 
 from headwater.names import ModelName, ObjectiveName
 from headwater.semver import SemVer
+from services.registry.states import State
 
 
 class Stage(enum.IntEnum):
@@ -31,10 +32,23 @@ class Comparison(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class About:
+    """What a caller says of a model."""
+
+    display_name: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Model:
     """A registered model. ``revision`` grows with every change; ``latest_version`` is 0 while there is none.
 
-    ``latest_semantic_version`` is the highest that was given out, None while there is none.
+    Attributes:
+        model: the last segment of its resource name. Of an archived model that is its id: the name that it had until
+            then, ``archived_name``, is free again.
+        latest_semantic_version: the highest that was given out, None while there is none.
+        replacement: the resource name of what to use instead; only of a deprecated model.
     """
 
     id: str
@@ -45,9 +59,14 @@ class Model:
     description: str
     create_time: datetime.datetime
     created_by: str
+    update_time: datetime.datetime
     latest_version: int = 0
     latest_semantic_version: SemVer | None = None
     revision: int = 1
+    state: State = State.ACTIVE
+    replacement: str = ""
+    archived_name: str = ""
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     aliases: Mapping[str, int] = dataclasses.field(default_factory=dict)
     stages: Mapping[Stage, int] = dataclasses.field(default_factory=dict)
 
@@ -56,14 +75,19 @@ class Model:
         """Its resource name."""
         return ModelName(self.project, self.model)
 
-    def with_version(self, number: int, semantic: SemVer | None = None) -> Self:
+    @property
+    def model_id(self) -> str:
+        """The name that people know it by, also when it is archived."""
+        return self.archived_name or self.model
+
+    def changed(self, time: datetime.datetime, **changes: object) -> Self:
+        """This model after a change."""
+        return dataclasses.replace(self, **changes, update_time=time, revision=self.revision + 1)  # type: ignore[arg-type]
+
+    def with_version(self, number: int, time: datetime.datetime, semantic: SemVer | None = None) -> Self:
         """This model after version ``number`` was registered, with the semantic version ``semantic``."""
-        return dataclasses.replace(
-            self,
-            latest_version=number,
-            latest_semantic_version=semantic or self.latest_semantic_version,
-            revision=self.revision + 1,
-        )
+        highest = semantic or self.latest_semantic_version
+        return self.changed(time, latest_version=number, latest_semantic_version=highest)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

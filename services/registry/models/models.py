@@ -1,93 +1,95 @@
-"""The use cases of models: creating, finding, aliases, objectives."""
+"""The use cases of models: creating, finding, describing; and their objectives."""
 
 import contextlib
 import dataclasses
-import re
+from collections.abc import Mapping
+from typing import Any
 
 from chassis.clock import Clock
 from chassis.etags import check, etag_of
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
-from headwater.names import ModelName, ProjectName
+from headwater.names import InvalidName, ModelName, ProjectName
 from services.registry.events import event
-from services.registry.models.errors import InvalidAlias, ModelAlreadyExists, ModelNotFound, ObjectiveAlreadyExists
-from services.registry.models.model import Model, NewObjective, Objective, Stage
+from services.registry.ids import is_id
+from services.registry.models.errors import (
+    ModelAlreadyExists,
+    ModelArchived,
+    ModelNotFound,
+    ObjectiveAlreadyExists,
+)
+from services.registry.models.model import About, Model, NewObjective, Objective
 from services.registry.origin import Origin, once
+from services.registry.states import State
 from services.registry.store import Store, Transaction
-from services.registry.versions.model import View, Which
-
-_RESERVED = frozenset(stage.name.lower() for stage in Stage)
-_VERSION_LIKE = re.compile(r"v?[0-9]+", re.ASCII)
 
 
 class Models:
-    """Creates, finds and lists models, points aliases, adds objectives."""
+    """Creates, finds, lists and describes models, adds objectives."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
-    async def create(self, name: ModelName, display_name: str, description: str, origin: Origin) -> Model:
+    async def create(self, name: ModelName, about: About, origin: Origin) -> Model:
         """Create a model.
 
         Raises:
             ProjectNotFound
+            InvalidName: it looks like a uid.
             ModelAlreadyExists: the name is taken, whatever its case.
             RequestIdReused: the request id came before with another body.
         """
+        check_name(name)
         async with self._store.transaction() as tx:
 
             async def add() -> str:
-                if not await add_model(tx, name, self._clock, origin, display_name, description):
+                model = await add_model(tx, name, about, self._clock, origin)
+                if model is None:
                     raise ModelAlreadyExists(model=name)
-                return str(name)
+                return model.id  # the name may be another one when a retry comes
 
-            return await tx.models.get(ModelName.parse(await once(tx, origin, add)))
+            return await tx.models.get(ModelName(name.project, await once(tx, origin, add)))
 
     async def get(self, name: ModelName) -> Model:
-        """The model, or raise ModelNotFound."""
+        """The model of this name or, whatever its state, of this uid; or raise ModelNotFound."""
         async with self._store.transaction() as tx:
             return await tx.models.get(name)
 
-    async def page(self, parent: ProjectName, size: int, token: str) -> Page[Model]:
-        """The models of a project by name, or raise ProjectNotFound."""
-        size, query = page_size(size), query_digest("models", parent)
+    async def page(self, parent: ProjectName, size: int, token: str, *, show_inactive: bool = False) -> Page[Model]:
+        """The models of a project that are in use, or all, by name; or raise ProjectNotFound."""
+        size, query = page_size(size), query_digest("models", parent, show_inactive)
         after = decode_token(token, query, (str,))
         async with self._store.transaction() as tx:
             await tx.projects.get(parent.project)
-            rows = await tx.models.page(parent.project, after=str(after[0]) if after else "", limit=size + 1)
+            rows = await tx.models.page(
+                parent.project, after=str(after[0]) if after else "", limit=size + 1, show_inactive=show_inactive
+            )
         return page_of(rows, size, key=lambda row: (row.model.lower(),), query=query)
 
-    async def set_alias(self, name: ModelName, alias: str, which: Which | None, etag: str, origin: Origin) -> Model:
-        """Point ``alias`` (case does not matter) at a version, or remove it.
+    async def describe(self, name: ModelName, values: Mapping[str, Any], etag: str, origin: Origin) -> Model:
+        """Change what is said of a model: ``values`` by field of Model. Where all stays the same, nothing changes.
 
         Raises:
-            InvalidAlias: it is the name of a stage or looks like a version number.
-            ModelNotFound, ModelVersionNotFound
+            ModelNotFound
             EtagMismatch: the model has changed since the caller read it.
         """
-        alias = alias.lower()
-        if alias in _RESERVED or _VERSION_LIKE.fullmatch(alias):
-            raise InvalidAlias(alias=alias)
         async with self._store.transaction() as tx:
             model = await tx.models.get(name, lock=True)
             check(etag, etag_of(model.revision))
-            number = None
-            if which is not None:
-                number = (await tx.versions.get(name, which, view=View.BASIC)).version
-            if model.aliases.get(alias) == number:
+            if all(getattr(model, field) == value for field, value in values.items()):
                 return model
-            await tx.models.set_alias(model, alias, number)
-            await tx.models.update(dataclasses.replace(model, revision=model.revision + 1))
-            changed = await tx.models.get(name)
-            await tx.events.append(event(origin.actor, "model.alias", name, model, changed, self._clock.now()))
+            now = self._clock.now()
+            changed = model.changed(now, **values)
+            await tx.models.update(changed)
+            await tx.events.append(event(origin.actor, "model.update", model.name, model, changed, now))
             return changed
 
     async def add_objective(self, name: ModelName, new: NewObjective, origin: Origin) -> Objective:
         """Add an objective to a model, which is created when it is new.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ModelArchived
             ObjectiveAlreadyExists: the name is taken, whatever its case.
             RequestIdReused: the request id came before with another body.
         """
@@ -101,7 +103,7 @@ class Models:
                 )
                 if not await tx.models.add_objective(objective):
                     raise ObjectiveAlreadyExists(objective=new.objective)
-                told = event(origin.actor, "objective.create", objective.name_in(name), None, objective, now)
+                told = event(origin.actor, "objective.create", objective.name_in(model.name), None, objective, now)
                 await tx.events.append(told)
                 return new.objective
 
@@ -119,42 +121,75 @@ class Models:
         return page_of(rows, size, key=lambda row: (row.objective.lower(),), query=query)
 
 
-async def add_model(
-    tx: Transaction, name: ModelName, clock: Clock, origin: Origin, display_name: str = "", description: str = ""
-) -> bool:
-    """Add a model unless there is one of the same name, whatever its case; whether it was added.
+def check_name(name: ModelName) -> None:
+    """Go on if a model may be called so.
+
+    Raises:
+        InvalidName: it looks like a uid, by which another model may be found.
+    """
+    if is_id(name.model.lower()):
+        raise InvalidName("The name of a model must not look like a uid.", field="model_id")
+
+
+def check_in_use(model: Model) -> None:
+    """Go on if something new may begin with ``model``.
+
+    Raises:
+        ModelArchived
+    """
+    if model.state is State.ARCHIVED:
+        raise ModelArchived(model=model.name)
+
+
+async def add_model(tx: Transaction, name: ModelName, about: About, clock: Clock, origin: Origin) -> Model | None:
+    """Add a model unless there is one of the same name, whatever its case: then None.
 
     Raises:
         ProjectNotFound
     """
     project = await tx.projects.get(name.project)
+    now = clock.now()
     model = Model(
         id=new_id(),
         project=project.name,
         project_id=project.id,
         model=name.model,
-        display_name=display_name,
-        description=description,
-        create_time=clock.now(),
+        display_name=about.display_name,
+        description=about.description,
+        create_time=now,
         created_by=origin.actor,
+        update_time=now,
+        tags=about.tags,
     )
-    added = await tx.models.add(model)
-    if added:
-        await tx.events.append(event(origin.actor, "model.create", name, None, model, model.create_time))
-    return added
+    if not await tx.models.add(model):
+        return None
+    await tx.events.append(event(origin.actor, "model.create", name, None, model, now))
+    return model
 
 
 async def ensure_model(tx: Transaction, name: ModelName, clock: Clock, origin: Origin) -> Model:
-    """The model, locked; created when it is new.
+    """The model, locked and in use; created when it is new.
 
     Raises:
-        ProjectNotFound
+        ProjectNotFound, ModelArchived
+        ModelNotFound: a uid that no model has.
         ModelAlreadyExists: there is one whose name differs in case only.
     """
     with contextlib.suppress(ModelNotFound):
-        return await tx.models.get(name, lock=True)
-    await add_model(tx, name, clock, origin)  # somebody else may do so at this moment: then theirs is found below
+        return await _in_use(tx, name)
+    if is_id(name.model):
+        raise ModelNotFound(model=name)
+    check_name(name)
+    await add_model(
+        tx, name, About(), clock, origin
+    )  # somebody else may do so at this moment: then theirs is found below
     try:
-        return await tx.models.get(name, lock=True)
+        return await _in_use(tx, name)
     except ModelNotFound as error:
         raise ModelAlreadyExists(model=name) from error
+
+
+async def _in_use(tx: Transaction, name: ModelName) -> Model:
+    model = await tx.models.get(name, lock=True)
+    check_in_use(model)
+    return model

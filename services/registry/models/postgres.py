@@ -1,18 +1,28 @@
-"""Models, aliases and objectives in PostgreSQL."""
+"""Models and objectives in PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName
 from headwater.semver import SemVer
-from services.registry.models.errors import ModelNotFound
+from services.registry.ids import is_id
+from services.registry.models.errors import ModelAlreadyExists, ModelNotFound
 from services.registry.models.model import EXCLUSIVE, Comparison, Model, Objective, Stage
 from services.registry.models.store import ModelStore
+from services.registry.states import State
 from services.registry.tables import model_aliases, model_versions, models, objectives, projects
+
+
+def is_model(name: ModelName) -> ColumnElement[bool]:
+    """Whether a row of ``models`` joined with ``projects`` is the model of this name, or of this id."""
+    if is_id(name.model):
+        return and_(projects.c.name == name.project, models.c.id == name.model)
+    return and_(projects.c.name == name.project, models.c.name_key == name.model.lower(), models.c.name == name.model)
 
 
 class PostgresModels(ModelStore):
@@ -26,55 +36,50 @@ class PostgresModels(ModelStore):
         row = {
             "id": model.id,
             "project_id": model.project_id,
-            "name": model.model,
-            "name_key": model.model.lower(),
-            "display_name": model.display_name,
-            "description": model.description,
-            "latest_version": model.latest_version,
-            "latest_semantic_version": str(model.latest_semantic_version or ""),
-            "revision": model.revision,
             "create_time": model.create_time,
             "created_by": model.created_by,
+            **_changing_row(model),
+            **_name_row(model),
         }
         added = await self._connection.execute(insert(models).values(row).on_conflict_do_nothing())
         return added.rowcount == 1
 
-    async def get(self, name: ModelName, *, lock: bool = False) -> Model:
+    async def get(self, name: ModelName, *, lock: bool = False, settled: bool = False) -> Model:
         """See ModelStore."""
-        query = _models(name.project).where(models.c.name_key == name.model.lower(), models.c.name == name.model)
-        found = await self._load(query.with_for_update(of=models) if lock else query)
+        query = _models().where(is_model(name))
+        if lock or settled:
+            query = query.with_for_update(of=models, read=not lock)
+        found = await self._load(query)
         if not found:
             raise ModelNotFound(model=name)
         return found[0]
 
-    async def page(self, project: str, *, after: str, limit: int) -> Sequence[Model]:
+    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
         """See ModelStore."""
-        return await self._load(
-            _models(project).where(models.c.name_key > after).order_by(models.c.name_key).limit(limit)
-        )
+        query = _models().where(projects.c.name == project, models.c.name_key > after)
+        if not show_inactive:
+            query = query.where(models.c.state == State.ACTIVE)
+        return await self._load(query.order_by(models.c.name_key).limit(limit))
 
     async def update(self, model: Model) -> None:
         """See ModelStore."""
-        await self._connection.execute(
-            models.update()
-            .where(models.c.id == model.id)
-            .values(
-                latest_version=model.latest_version,
-                latest_semantic_version=str(model.latest_semantic_version or ""),
-                revision=model.revision,
-            )
-        )
+        await self._connection.execute(models.update().where(models.c.id == model.id).values(_changing_row(model)))
 
-    async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
+    async def rename(self, model: Model, before: ModelName) -> None:
         """See ModelStore."""
-        if version is None:
-            await self._connection.execute(
-                model_aliases.delete().where(model_aliases.c.model_id == model.id, model_aliases.c.alias == alias)
-            )
-            return
-        row = insert(model_aliases).values(model_id=model.id, alias=alias, version=version)
+        row = {**_changing_row(model), **_name_row(model)}
+        try:
+            await self._connection.execute(models.update().where(models.c.id == model.id).values(row))
+        except IntegrityError as error:
+            raise ModelAlreadyExists(model=model.name) from error
         await self._connection.execute(
-            row.on_conflict_do_update(index_elements=["model_id", "alias"], set_={"version": version})
+            models.update().where(models.c.replacement == str(before)).values(replacement=str(model.name))
+        )
+        old, replacement = f"{before}/versions/", model_versions.c.replacement
+        await self._connection.execute(
+            model_versions.update()
+            .where(replacement.startswith(old, autoescape=True))
+            .values(replacement=func.concat(f"{model.name}/versions/", func.substr(replacement, len(old) + 1)))
         )
 
     async def add_objective(self, objective: Objective) -> bool:
@@ -133,8 +138,8 @@ class PostgresModels(ModelStore):
         return [_model(row, by_alias.get(row.id, {}), by_stage.get(row.id, {})) for row in rows]
 
 
-def _models(project: str) -> Select[Any]:
-    return select(models, projects.c.name.label("project")).join(projects).where(projects.c.name == project)
+def _models() -> Select[Any]:
+    return select(models, projects.c.name.label("project")).join(projects)
 
 
 def _grouped(rows: Iterable[Any]) -> dict[str, dict[Any, int]]:
@@ -142,6 +147,24 @@ def _grouped(rows: Iterable[Any]) -> dict[str, dict[Any, int]]:
     for model_id, key, version in rows:
         grouped.setdefault(model_id, {})[key] = version
     return grouped
+
+
+def _name_row(model: Model) -> Mapping[str, Any]:
+    return {"name": model.model, "name_key": model.model.lower(), "archived_name": model.archived_name}
+
+
+def _changing_row(model: Model) -> Mapping[str, Any]:
+    return {
+        "display_name": model.display_name,
+        "description": model.description,
+        "tags": dict(model.tags),
+        "state": model.state,
+        "replacement": model.replacement,
+        "latest_version": model.latest_version,
+        "latest_semantic_version": str(model.latest_semantic_version or ""),
+        "revision": model.revision,
+        "update_time": model.update_time,
+    }
 
 
 def _model(row: Row[Any], aliases: dict[str, int], stages: dict[int, int]) -> Model:
@@ -154,9 +177,14 @@ def _model(row: Row[Any], aliases: dict[str, int], stages: dict[int, int]) -> Mo
         description=row.description,
         create_time=row.create_time,
         created_by=row.created_by,
+        update_time=row.update_time,
         latest_version=row.latest_version,
         latest_semantic_version=SemVer.match(row.latest_semantic_version),
         revision=row.revision,
+        state=State(row.state),
+        replacement=row.replacement,
+        archived_name=row.archived_name,
+        tags=row.tags,
         aliases=aliases,
         stages={Stage(stage): version for stage, version in stages.items()},
     )

@@ -1,34 +1,49 @@
-"""ModelService: convert, call, convert."""
+"""ModelService: convert, call, convert. What is about versions, and about stages and aliases, is beside them."""
 
 from typing import Any
 
-from headwater.artifact.v1 import artifact_pb2
-from headwater.names import ModelName, ProjectName, check_segment
+from headwater.names import ModelName, ProjectName
 from headwater.registry.v1 import models_pb2
 from services.registry.convert import origin
 from services.registry.models import convert
-from services.registry.models.model import Stage
+from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
-from services.registry.versions import convert as version_convert
+from services.registry.moves.aliases import Aliases
+from services.registry.moves.resolving import Resolver
+from services.registry.moves.servicer import MoveServicer
+from services.registry.moves.stages import Stages
+from services.registry.versions.changes import VersionChanges
 from services.registry.versions.servicer import VersionServicer
-from services.registry.versions.stages import Stages
+from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
 
-class ModelServicer(VersionServicer):
+class ModelServicer(VersionServicer, MoveServicer):
     """See protos/headwater/registry/v1/models.proto."""
 
-    def __init__(self, models: Models, versions: Versions, stages: Stages) -> None:
-        super().__init__(versions)
+    def __init__(
+        self,
+        models: Models,
+        lifecycle: Lifecycle,
+        *,
+        versions: Versions,
+        changes: VersionChanges,
+        tensors: Tensors,
+        stages: Stages,
+        aliases: Aliases,
+        resolver: Resolver,
+    ) -> None:
+        VersionServicer.__init__(self, versions, changes, tensors)
+        MoveServicer.__init__(self, stages, aliases, resolver)
         self._models = models
-        self._stages = stages
+        self._lifecycle = lifecycle
 
     async def CreateModel(self, request: models_pb2.CreateModelRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
         parent = ProjectName.parse(request.parent, "parent")
-        name, display_name, description = convert.new_model(request, parent.project)
+        name, about = convert.new_model(request, parent.project)
         told = origin(request, request.request_id)
-        return convert.model_to_proto(await self._models.create(name, display_name, description, told))
+        return convert.model_to_proto(await self._models.create(name, about, told))
 
     async def GetModel(self, request: models_pb2.GetModelRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
@@ -37,48 +52,41 @@ class ModelServicer(VersionServicer):
     async def ListModels(self, request: models_pb2.ListModelsRequest, _context: Any) -> models_pb2.ListModelsResponse:
         """See the proto."""
         parent = ProjectName.parse(request.parent, "parent")
-        page = await self._models.page(parent, request.page_size, request.page_token)
+        page = await self._models.page(
+            parent, request.page_size, request.page_token, show_inactive=request.show_inactive
+        )
         return models_pb2.ListModelsResponse(
             models=[convert.model_to_proto(model) for model in page.items], next_page_token=page.next_page_token
         )
 
-    async def ResolveModelVersion(
-        self, request: models_pb2.ResolveModelVersionRequest, _context: Any
-    ) -> artifact_pb2.ModelMetadata:
+    async def UpdateModel(self, request: models_pb2.UpdateModelRequest, _context: Any) -> models_pb2.Model:
+        """See the proto."""
+        name = ModelName.parse(request.model.name, "model.name")
+        values = convert.model_changes(request)
+        return convert.model_to_proto(await self._models.describe(name, values, request.model.etag, origin(request)))
+
+    async def RenameModel(self, request: models_pb2.RenameModelRequest, _context: Any) -> models_pb2.Model:
+        """See the proto."""
+        name, model_id = ModelName.parse(request.name), convert.model_id(request.model_id)
+        return convert.model_to_proto(await self._lifecycle.rename(name, model_id, request.etag, origin(request)))
+
+    async def DeprecateModel(self, request: models_pb2.DeprecateModelRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
         name = ModelName.parse(request.name)
-        if request.WhichOneof("selector") == "stage":
-            version = await self._versions.in_stage(name, version_convert.exclusive_stage(request.stage))
-        else:
-            version = await self._versions.with_alias(name, check_segment(request.alias, "alias"))
-        return version_convert.version_to_proto(version)
+        replacement = convert.replacement(request.replacement, name)
+        changed = await self._lifecycle.deprecate(name, replacement, request.etag, origin(request))
+        return convert.model_to_proto(changed)
 
-    async def SetModelVersionStage(
-        self, request: models_pb2.SetModelVersionStageRequest, _context: Any
-    ) -> artifact_pb2.ModelMetadata:
+    async def ArchiveModel(self, request: models_pb2.ArchiveModelRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
-        name, which = version_convert.version_name(request.name)
-        version = await self._stages.move(
-            name, which, Stage(request.stage), etag=request.etag, comment=request.comment, origin=origin(request)
-        )
-        return version_convert.version_to_proto(version)
+        name = ModelName.parse(request.name)
+        changed = await self._lifecycle.archive(name, request.etag, origin(request), force=request.force)
+        return convert.model_to_proto(changed)
 
-    async def ListStageTransitions(
-        self, request: models_pb2.ListStageTransitionsRequest, _context: Any
-    ) -> models_pb2.ListStageTransitionsResponse:
+    async def ReactivateModel(self, request: models_pb2.ReactivateModelRequest, _context: Any) -> models_pb2.Model:
         """See the proto."""
-        parent = ModelName.parse(request.parent, "parent")
-        page = await self._stages.transitions(parent, request.page_size, request.page_token)
-        return models_pb2.ListStageTransitionsResponse(
-            stage_transitions=[version_convert.transition_to_proto(parent, transition) for transition in page.items],
-            next_page_token=page.next_page_token,
-        )
-
-    async def SetModelAlias(self, request: models_pb2.SetModelAliasRequest, _context: Any) -> models_pb2.Model:
-        """See the proto."""
-        name, alias = ModelName.parse(request.name), check_segment(request.alias, "alias")
-        which = version_convert.which_version(request.version) if request.version else None
-        return convert.model_to_proto(await self._models.set_alias(name, alias, which, request.etag, origin(request)))
+        name = ModelName.parse(request.name)
+        return convert.model_to_proto(await self._lifecycle.reactivate(name, request.etag, origin(request)))
 
     async def CreateObjective(self, request: models_pb2.CreateObjectiveRequest, _context: Any) -> models_pb2.Objective:
         """See the proto."""

@@ -8,22 +8,31 @@ from services.registry.models.model import Model, Objective, Stage
 
 
 class ModelStore(Protocol):
-    """Models, their aliases and objectives, as one transaction sees them."""
+    """Models and their objectives, as one transaction sees them."""
 
     async def add(self, model: Model) -> bool:
         """Add a model unless its project has one of the same name, whatever its case; whether it was added."""
 
-    async def get(self, name: ModelName, *, lock: bool = False) -> Model:
-        """The model, or raise ModelNotFound. With ``lock`` nobody else changes it until the transaction ends."""
+    async def get(self, name: ModelName, *, lock: bool = False, settled: bool = False) -> Model:
+        """The model of this name or, whatever its state, of this id; or raise ModelNotFound.
 
-    async def page(self, project: str, *, after: str, limit: int) -> Sequence[Model]:
-        """Models whose name in lower case comes after ``after``, by that name."""
+        With ``lock`` nobody else changes it until the transaction ends; with ``settled`` changes that are under way are
+        waited for, and none begins until then.
+        """
+
+    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
+        """Models whose name in lower case comes after ``after``, by that name; only those in use unless
+        ``show_inactive``."""
 
     async def update(self, model: Model) -> None:
-        """Store latest versions and revision of ``model``, which is locked."""
+        """Store what may change of ``model``, which is locked; its name stays."""
 
-    async def set_alias(self, model: Model, alias: str, version: int | None) -> None:
-        """Point ``alias`` at ``version``, or remove it."""
+    async def rename(self, model: Model, before: ModelName) -> None:
+        """Store ``model``, which is locked and was called ``before``. Replacements that say that name follow.
+
+        Raises:
+            ModelAlreadyExists: the name is taken, whatever its case.
+        """
 
     async def add_objective(self, objective: Objective) -> bool:
         """Add an objective unless the model has one of the same name, whatever its case; whether it was added."""

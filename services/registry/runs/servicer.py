@@ -9,17 +9,20 @@ from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 from services.registry.convert import InvalidField, origin, values_from_proto
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.run_artifacts.servicer import RunArtifactMethods
+from services.registry.run_links.run_links import LinksOfRuns
+from services.registry.run_links.servicer import RunLinkMethods
 from services.registry.runs import convert
 from services.registry.runs.model import RunState
 from services.registry.runs.runs import Runs
 
 
-class RunServicer(RunArtifactMethods, runs_pb2_grpc.RunServiceServicer):
+class RunServicer(RunArtifactMethods, RunLinkMethods, runs_pb2_grpc.RunServiceServicer):
     """See protos/headwater/registry/v1/runs.proto."""
 
-    def __init__(self, runs: Runs, run_artifacts: RunArtifacts, clock: Clock) -> None:
+    def __init__(self, runs: Runs, run_artifacts: RunArtifacts, run_links: LinksOfRuns, clock: Clock) -> None:
         self._runs = runs
         self._run_artifacts = run_artifacts
+        self._run_links = run_links
         self._clock = clock
 
     async def CreateRun(self, request: runs_pb2.CreateRunRequest, _context: Any) -> artifact_pb2.Run:

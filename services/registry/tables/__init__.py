@@ -4,7 +4,13 @@ from services.registry.tables.artifacts import artifact_upload_parts, artifact_u
 from services.registry.tables.columns import metadata
 from services.registry.tables.events import events
 from services.registry.tables.lineage import lineage_edges, lineage_nodes
-from services.registry.tables.models import model_aliases, models, objectives
+from services.registry.tables.logged_models import (
+    logged_model_metrics,
+    logged_models,
+    run_data_inputs,
+    run_models,
+)
+from services.registry.tables.models import model_alias_changes, model_aliases, models, objectives
 from services.registry.tables.projects import projects
 from services.registry.tables.runs import latest_metrics, metric_points, runs
 from services.registry.tables.versions import model_files, model_version_metrics, model_versions, stage_transitions
@@ -17,8 +23,11 @@ __all__ = [
     "latest_metrics",
     "lineage_edges",
     "lineage_nodes",
+    "logged_model_metrics",
+    "logged_models",
     "metadata",
     "metric_points",
+    "model_alias_changes",
     "model_aliases",
     "model_files",
     "model_version_metrics",
@@ -27,6 +36,8 @@ __all__ = [
     "objectives",
     "projects",
     "run_artifacts",
+    "run_data_inputs",
+    "run_models",
     "runs",
     "stage_transitions",
 ]

@@ -108,4 +108,6 @@ stage_transitions = Table(
     text_column("actor"),
     time_column("time"),
     text_column("comment"),
+    Column("evidence", JSONB, nullable=False),
+    Index("stage_transitions_time", "model_id", "time"),
 )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chassis.etags import etag_of
+from chassis.update_masks import masked
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import (
     ArtifactName,
@@ -19,14 +20,14 @@ from headwater.registry.v1 import model_versions_pb2, models_pb2
 from headwater.semver import SemVer
 from services.registry import convert
 from services.registry.artifacts.model import digest_in
-from services.registry.models.model import EXCLUSIVE, Stage
 from services.registry.versions import files_convert
 from services.registry.versions.completeness import missing_metadata
 from services.registry.versions.errors import InvalidFiles
-from services.registry.versions.model import ModelVersion, NewVersion, Transition, View, Which
+from services.registry.versions.model import ModelVersion, NewVersion, View, Which
 
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,8})", re.ASCII)
 _MAX_TAGS = 100
+_DESCRIBED = ("description", "annotations", "tags")
 _Stage = artifact_pb2.ModelMetadata.Stage
 _State = artifact_pb2.ModelMetadata.State
 
@@ -83,30 +84,20 @@ def new_version(request: models_pb2.CreateModelVersionRequest, parent: ModelName
 
 
 def description_changes(request: model_versions_pb2.UpdateModelVersionRequest) -> Mapping[str, object]:
-    """The new values of what an update names, by field of ModelVersion.
+    """The new values of what an update is about, by field of ModelVersion.
 
     Raises:
-        InvalidField: it names something that cannot change, or nothing.
+        InvalidUpdateMask, InvalidField
     """
-    version, paths = request.model_version, list(request.update_mask.paths)
-    described = ("description", "annotations", "tags")
+    version, paths = request.model_version, request.update_mask.paths
     if not paths:
-        convert.refuse_other_fields(version, ("name", "etag", *described), "model_version")
-        paths = [field.name for field, _ in version.ListFields() if field.name in described]
+        convert.refuse_other_fields(version, ("name", "etag", *_DESCRIBED), "model_version")
     values: dict[str, object] = {
         "description": convert.text(version.description, "model_version.description", convert.MAX_DESCRIPTION),
         "annotations": convert.pairs(version.annotations, "model_version.annotations"),
         "tags": _tags(version.tags, "model_version.tags"),
     }
-    named = described if "*" in paths else paths
-    for path in named:
-        if path not in values:
-            raise convert.InvalidField(
-                f"{path} of a version cannot change; description, annotations and tags can.", field="update_mask"
-            )
-    if not named:
-        raise convert.InvalidField("Say what to change: description, annotations or tags.", field="update_mask")
-    return {path: values[path] for path in named}
+    return {field: values[field] for field in masked(version, paths, _DESCRIBED)}
 
 
 def version_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
@@ -152,30 +143,8 @@ def version_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
         source=version.source,
         breaking_changes=version.breaking_changes,
         logged_model=version.logged_model,
-    )
-
-
-def exclusive_stage(value: _Stage.ValueType) -> Stage:
-    """A stage that one version holds.
-
-    Raises:
-        InvalidField: many versions can be in it.
-    """
-    stage = Stage(value) if value else Stage.DEVELOPMENT
-    if stage not in EXCLUSIVE:
-        raise convert.InvalidField("Only staging and production point to one version.", field="stage")
-    return stage
-
-
-def transition_to_proto(model: ModelName, transition: Transition) -> models_pb2.StageTransition:
-    """The move as a message."""
-    return models_pb2.StageTransition(
-        model_version=str(ModelVersionName(model.project, model.model, str(transition.version))),
-        from_stage=_Stage.ValueType(transition.from_stage),
-        to_stage=_Stage.ValueType(transition.to_stage),
-        actor=transition.actor,
-        time=convert.timestamp(transition.time),
-        comment=transition.comment,
+        model_uid=version.model_id,
+        warning=version.warning,
     )
 
 

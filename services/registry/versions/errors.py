@@ -85,3 +85,30 @@ class InUse(FailedPrecondition):
     """Something depends on it; the text says what. ``force`` goes on all the same."""
 
     reason = "IN_USE"
+
+
+class InvalidReplacement(InvalidArgument):
+    """A version is replaced by another one, which is in use itself."""
+
+    reason = "INVALID_REPLACEMENT"
+    text = "A version is replaced by another version that is active."
+
+
+class TensorNotFound(NotFound):
+    """No file of the version, or not the one asked for, has such a tensor."""
+
+    reason = "TENSOR_NOT_FOUND"
+    text = "The version has no such tensor there."
+
+
+class AmbiguousTensor(InvalidArgument):
+    """Several files of the version have a tensor of this name: the path says which is meant."""
+
+    reason = "AMBIGUOUS_TENSOR"
+
+
+class TensorNotInOnePiece(FailedPrecondition):
+    """The bytes of the tensor do not lie in the file as they are: it is compressed, strided, or in another file."""
+
+    reason = "TENSOR_NOT_IN_ONE_PIECE"
+    text = "The tensor's bytes do not lie in the file as they are; download the file."

@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from headwater.names import ModelName, ModelVersionName
+from services.registry.ids import is_id
 from services.registry.models.model import Model
 from services.registry.states import State
 from services.registry.versions.errors import ModelVersionNotFound
-from services.registry.versions.model import ModelVersion, Transition, View, Which
+from services.registry.versions.model import ModelVersion, View, Which
 from services.registry.versions.store import VersionStore
 
 VersionKey = tuple[str, int]
@@ -17,15 +18,9 @@ VersionKey = tuple[str, int]
 class MemoryVersions(VersionStore):
     """See VersionStore."""
 
-    def __init__(
-        self,
-        versions: dict[VersionKey, ModelVersion],
-        transitions: list[tuple[str, Transition]],
-        models: Mapping[tuple[str, str], Model],
-    ) -> None:
+    def __init__(self, versions: dict[VersionKey, ModelVersion], models: Mapping[str, Model]) -> None:
         self._versions = versions
-        self._transitions = transitions  # with the model's id, oldest first
-        self._models = models  # by project and name in lower case
+        self._models = models  # by id
 
     async def add(self, version: ModelVersion) -> None:
         """See VersionStore."""
@@ -34,7 +29,9 @@ class MemoryVersions(VersionStore):
     async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """See VersionStore."""
         for version in self._versions.values():
-            if (version.project, version.model) == (name.project, name.model) and which in (
+            model = self._models[version.model_id]
+            called = model.id if is_id(name.model) else model.model
+            if (model.project, called) == (name.project, name.model) and which in (
                 version.version,
                 version.semantic_version,
             ):
@@ -43,7 +40,8 @@ class MemoryVersions(VersionStore):
 
     async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        return [self._seen(version, View.BASIC) for version in self._versions.values() if version.name in names]
+        every = (self._seen(version, View.BASIC) for version in self._versions.values())
+        return [version for version in every if version.name in names]
 
     async def page(
         self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
@@ -63,22 +61,13 @@ class MemoryVersions(VersionStore):
         stored = self._versions[version.model_id, version.version]
         self._versions[version.model_id, version.version] = dataclasses.replace(version, files=stored.files)
 
-    async def add_transition(self, model: Model, transition: Transition) -> None:
-        """See VersionStore."""
-        numbered = dataclasses.replace(transition, sequence=len(self._transitions) + 1)
-        self._transitions.append((model.id, numbered))
-
-    async def transitions(self, model: Model, *, before: int | None, limit: int) -> Sequence[Transition]:
-        """See VersionStore."""
-        return [
-            transition
-            for model_id, transition in reversed(self._transitions)
-            if model_id == model.id and (before is None or transition.sequence < before)
-        ][:limit]
-
     def _seen(self, version: ModelVersion, view: View) -> ModelVersion:
-        aliases = self._models[version.project, version.model.lower()].aliases
+        model = self._models[version.model_id]
         seen = dataclasses.replace(
-            version, aliases=sorted(alias for alias, number in aliases.items() if number == version.version)
+            version,
+            model=model.model,
+            model_state=model.state,
+            model_replacement=model.replacement,
+            aliases=sorted(alias for alias, number in model.aliases.items() if number == version.version),
         )
         return seen.basic() if view is View.BASIC else seen

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Self, TypeAlias
 
-from headwater.names import ArtifactName, LoggedModelName, ModelVersionName, RunName
+from headwater.names import ArtifactName, LoggedModelName, ModelName, ModelVersionName, RunName
 from headwater.semver import SemVer
 from services.registry.formats import FileFacts, Format, Tensor
 from services.registry.models.model import Stage
@@ -50,6 +50,7 @@ class ModelVersion:
         user_metadata: what its maker said, typed (see :mod:`services.registry.versions.user_metadata`).
         dangling_links: what its maker named and nobody knows.
         problems: what makes its files unsafe to load; with any it is never served.
+        model_state, model_replacement: of its model.
         breaking_changes: how its signature breaks those who call the version before it.
     """
 
@@ -94,6 +95,8 @@ class ModelVersion:
     replacement: str = ""
     stage: Stage = Stage.DEVELOPMENT
     revision: int = 1
+    model_state: State = State.ACTIVE
+    model_replacement: str = ""
 
     @property
     def name(self) -> ModelVersionName:
@@ -104,6 +107,13 @@ class ModelVersion:
     def size_bytes(self) -> int:
         """Bytes of all its files."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def warning(self) -> str:
+        """What whoever uses it should know (M-05); empty for nothing."""
+        if self.model_state is State.DEPRECATED:
+            return _deprecated(ModelName(self.project, self.model), self.model_replacement)
+        return _deprecated(self.name, self.replacement) if self.state is State.DEPRECATED else ""
 
     def changed(self, time: datetime.datetime, **changes: object) -> Self:
         """This version after a change of its states or of what is said of it."""
@@ -136,20 +146,11 @@ class NewVersion:
     dataset_versions: Sequence[str] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Transition:
-    """One move between stages; ``sequence`` tells which of two is older."""
-
-    version: int
-    from_stage: Stage
-    to_stage: Stage
-    actor: str
-    time: datetime.datetime
-    comment: str
-    sequence: int = 0
-
-
 def digest_over(files: Sequence[ModelFile]) -> str:
     """The digest of a version: SHA-256 of its files' ``path NUL digest LF`` lines, sorted."""
     lines = sorted(f"{file.path}\0{file.digest}\n" for file in files)
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def _deprecated(name: ModelName | ModelVersionName, replacement: str) -> str:
+    return f"{name} is deprecated" + (f": use {replacement} instead." if replacement else ".")

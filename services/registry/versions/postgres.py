@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName, ModelVersionName
 from headwater.semver import SemVer
-from services.registry.models.model import Model, Stage
+from services.registry.models.model import Model
+from services.registry.models.postgres import is_model
 from services.registry.states import State
 from services.registry.tables import (
     model_aliases,
@@ -18,10 +19,9 @@ from services.registry.tables import (
     model_versions,
     models,
     projects,
-    stage_transitions,
 )
 from services.registry.versions.errors import ModelVersionNotFound
-from services.registry.versions.model import ModelVersion, Transition, View, Which
+from services.registry.versions.model import ModelVersion, View, Which
 from services.registry.versions.rows import changing_row, file_row, version_of, version_row
 from services.registry.versions.store import VersionStore
 
@@ -42,7 +42,7 @@ class PostgresVersions(VersionStore):
 
     async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """See VersionStore."""
-        query = _versions(view).where(projects.c.name == name.project, models.c.name == name.model, _is(which))
+        query = select_versions(view).where(is_model(name), _is(which))
         found = await self._load(query, view)
         if not found:
             raise ModelVersionNotFound(model=name, version=which)
@@ -54,13 +54,13 @@ class PostgresVersions(VersionStore):
         if not wanted:
             return []
         key = tuple_(projects.c.name, models.c.name, model_versions.c.version)
-        return await self._load(_versions(View.BASIC).where(key.in_(wanted)), View.BASIC)
+        return await self._load(select_versions(View.BASIC).where(key.in_(wanted)), View.BASIC)
 
     async def page(
         self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
     ) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        query = _versions(view).where(model_versions.c.model_id == model.id)
+        query = select_versions(view).where(model_versions.c.model_id == model.id)
         if before is not None:
             query = query.where(model_versions.c.version < before)
         if not show_inactive:
@@ -73,53 +73,26 @@ class PostgresVersions(VersionStore):
             model_versions.update().where(model_versions.c.id == version.id).values(changing_row(version))
         )
 
-    async def add_transition(self, model: Model, transition: Transition) -> None:
-        """See VersionStore."""
-        row = {
-            "model_id": model.id,
-            "version": transition.version,
-            "from_stage": transition.from_stage,
-            "to_stage": transition.to_stage,
-            "actor": transition.actor,
-            "time": transition.time,
-            "comment": transition.comment,
-        }
-        await self._connection.execute(insert(stage_transitions).values(row))
-
-    async def transitions(self, model: Model, *, before: int | None, limit: int) -> Sequence[Transition]:
-        """See VersionStore."""
-        move = stage_transitions.c
-        query = select(stage_transitions).where(move.model_id == model.id)
-        if before is not None:
-            query = query.where(move.sequence < before)
-        rows = await self._connection.execute(query.order_by(move.sequence.desc()).limit(limit))
-        return [
-            Transition(
-                row.version,
-                Stage(row.from_stage),
-                Stage(row.to_stage),
-                row.actor,
-                row.time,
-                row.comment,
-                sequence=row.sequence,
-            )
-            for row in rows
-        ]
-
     async def _load(self, query: Select[Any], view: View) -> Sequence[ModelVersion]:
         return [version_of(row, view) for row in await self._connection.execute(query)]
 
 
-def _versions(view: View) -> Select[Any]:
+def select_versions(view: View) -> Select[Any]:
     """Versions with everything that is told of them, in one query."""
-    names = models.c.name.label("model"), models.c.project_id, projects.c.name.label("project")
+    of_model = (
+        models.c.name.label("model"),
+        models.c.state.label("model_state"),
+        models.c.replacement.label("model_replacement"),
+        models.c.project_id,
+        projects.c.name.label("project"),
+    )
     metric = model_version_metrics.c
     of_version = metric.version_id == model_versions.c.id
     alias = model_aliases.c
     return (
         select(
             model_versions,
-            *names,
+            *of_model,
             _files(view).label("files"),
             _gathered(metric.key, metric.key).where(of_version).scalar_subquery().label("metric_keys"),
             _gathered(metric.value, metric.key).where(of_version).scalar_subquery().label("metric_values"),

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy import Row
-
 from headwater.semver import SemVer
 from services.registry.formats import FileFacts, Format
 from services.registry.models.model import Stage
@@ -73,7 +71,7 @@ def file_row(version: ModelVersion, file: ModelFile) -> dict[str, Any]:
     }
 
 
-def version_of(row: Row[Any], view: View) -> ModelVersion:
+def version_of(row: Any, view: View) -> ModelVersion:
     """The version that a row of ``postgres.PostgresVersions`` is."""
     return ModelVersion(
         **{name: getattr(row, name) for name in (*_AS_THEY_ARE, *_CHANGING)},
@@ -91,6 +89,8 @@ def version_of(row: Row[Any], view: View) -> ModelVersion:
         aliases=row.aliases or [],
         stage=Stage(row.stage),
         state=State(row.state),
+        model_state=State(row.model_state),
+        model_replacement=row.model_replacement,
     )
 
 

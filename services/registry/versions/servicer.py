@@ -1,20 +1,26 @@
 """The part of ModelService that is about versions: convert, call, convert."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ModelName
-from headwater.registry.v1 import models_pb2, models_pb2_grpc
+from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
 from services.registry.convert import origin
-from services.registry.versions import convert
+from services.registry.versions import convert, files_convert
+from services.registry.versions.changes import VersionChanges
+from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
 
 class VersionServicer(models_pb2_grpc.ModelServiceServicer):
     """See protos/headwater/registry/v1/models.proto."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, versions: Versions, changes: VersionChanges, tensors: Tensors) -> None:
         self._versions = versions
+        self._changes = changes
+        self._tensors = tensors
 
     async def CreateModelVersion(
         self, request: models_pb2.CreateModelVersionRequest, _context: Any
@@ -47,3 +53,56 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
             model_versions=[convert.version_to_proto(version) for version in page.items],
             next_page_token=page.next_page_token,
         )
+
+    async def UpdateModelVersion(
+        self, request: model_versions_pb2.UpdateModelVersionRequest, _context: Any
+    ) -> artifact_pb2.ModelMetadata:
+        """See the proto."""
+        name, which = convert.version_name(request.model_version.name, "model_version.name")
+        values = convert.description_changes(request)
+        version = await self._changes.describe(name, which, values, request.model_version.etag, origin(request))
+        return convert.version_to_proto(version)
+
+    async def DeprecateModelVersion(
+        self, request: model_versions_pb2.DeprecateModelVersionRequest, _context: Any
+    ) -> artifact_pb2.ModelMetadata:
+        """See the proto."""
+        name, which = convert.version_name(request.name)
+        replacement = convert.version_name(request.replacement, "replacement") if request.replacement else None
+        version = await self._changes.deprecate(name, which, replacement, request.etag, origin(request))
+        return convert.version_to_proto(version)
+
+    async def ArchiveModelVersion(
+        self, request: model_versions_pb2.ArchiveModelVersionRequest, _context: Any
+    ) -> artifact_pb2.ModelMetadata:
+        """See the proto."""
+        name, which = convert.version_name(request.name)
+        version = await self._changes.archive(name, which, request.etag, origin(request), force=request.force)
+        return convert.version_to_proto(version)
+
+    async def ReactivateModelVersion(
+        self, request: model_versions_pb2.ReactivateModelVersionRequest, _context: Any
+    ) -> artifact_pb2.ModelMetadata:
+        """See the proto."""
+        name, which = convert.version_name(request.name)
+        version = await self._changes.reactivate(name, which, request.etag, origin(request))
+        return convert.version_to_proto(version)
+
+    async def GetModelVersionDocument(
+        self, request: model_versions_pb2.GetModelVersionDocumentRequest, _context: Any
+    ) -> model_versions_pb2.ModelVersionDocument:
+        """See the proto."""
+        name, which = convert.version_name(request.name)
+        return model_versions_pb2.ModelVersionDocument(json=await self._versions.document(name, which))
+
+    async def ReadTensor(
+        self, request: model_versions_pb2.ReadTensorRequest, _context: Any
+    ) -> AsyncIterator[model_versions_pb2.ReadTensorResponse]:
+        """See the proto."""
+        name, which = convert.version_name(request.name)
+        file, tensor = await self._tensors.find(name, which, request.tensor, request.path)
+        [described] = files_convert.tensors_to_proto([tensor])
+        yield model_versions_pb2.ReadTensorResponse(tensor=described)
+        async with contextlib.aclosing(self._tensors.read(file, tensor, request.offset, request.length)) as chunks:
+            async for chunk in chunks:
+                yield model_versions_pb2.ReadTensorResponse(data=chunk)

@@ -1,37 +1,28 @@
-"""The use cases of versions: registering, finding, resolving."""
+"""The use cases of versions: registering and finding."""
 
 from collections.abc import Mapping
 
 from chassis.clock import Clock
-from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_size, query_digest
-from headwater.names import ModelName
+from headwater.names import ArtifactName, ModelName
 from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.artifacts.model import Artifact
 from services.registry.events import event
-from services.registry.lineage.inputs import dataset_versions, pipeline_versions
-from services.registry.lineage.model import Edge, Role
-from services.registry.models.model import Model, Stage
+from services.registry.lineage.model import MAX_EDGES, Direction, Role
 from services.registry.models.models import ensure_model
 from services.registry.origin import Origin, once
 from services.registry.pages import weighed_page
-from services.registry.runs.model import Run
-from services.registry.runs.parameters import merged
 from services.registry.store import Store, Transaction
-from services.registry.versions.errors import AliasNotFound, StageIsEmpty
-from services.registry.versions.inspection import (
-    Facts,
-    Inspector,
-    check_paths,
-    model_files,
-    parameter_count,
-    primary_path,
-)
-from services.registry.versions.model import ModelVersion, NewVersion, View, Which, digest_over
+from services.registry.versions.describing import Draft, describe
+from services.registry.versions.document import document_of
+from services.registry.versions.inspection import Inspector, check_paths
+from services.registry.versions.model import ModelVersion, NewVersion, View, Which
+from services.registry.versions.semantic import semantic_version
+from services.registry.versions.user_metadata import described
 
 
 class Versions:
-    """Registers, finds, lists and resolves versions."""
+    """Registers, finds and lists versions."""
 
     def __init__(self, store: Store, inspector: Inspector, clock: Clock) -> None:
         self._store = store
@@ -44,35 +35,36 @@ class Versions:
         Raises:
             ProjectNotFound, ArtifactNotFound, RunNotFound
             InvalidFiles, InvalidModelFile: what the files hold or name.
-            ParameterConflict: a hyperparameter has another value in the run.
-            ModelAlreadyExists: there is a model whose name differs in case only.
+            InvalidUserMetadata, MetadataConflict, ParameterConflict: what is said of it, and what contradicts it.
+            InvalidSemanticVersion, VersionNotGreater, BreakingChange: of the semantic version.
             RequestIdReused: the request id came before with another body.
         """
         check_paths(new.files)
+        semantic_version(new.semantic_version)  # refused before anything large is read
+        new, user_metadata = described(new)
         async with self._store.transaction() as tx:
             artifacts = await _artifacts(tx, parent, new)
-        facts = await self._inspector.inspect(artifacts)
+        draft = Draft(new, user_metadata, artifacts, await self._inspector.inspect(artifacts))
         async with self._store.transaction() as tx:
+            made: list[ModelVersion] = []
 
             async def add() -> str:
-                model = await ensure_model(tx, parent, self._clock, origin)
-                version = await self._described(tx, model, new, artifacts, facts, origin)
-                await tx.versions.add(version)
-                await tx.models.update(model.with_version(version.version))
-                if version.run:
-                    edge = Edge(new_id(), model.project_id, version.run, str(version.name), version.run, Role.OUTPUT)
-                    await tx.lineage.add_edges([edge])
-                await tx.events.append(
-                    event(origin.actor, "version.create", version.name, None, version, version.create_time)
-                )
-                return str(version.version)
+                made.append(await self._add(tx, parent, draft, origin))
+                return str(made[0].version)
 
-            return await tx.versions.get(parent, int(await once(tx, origin, add)))
+            number = int(await once(tx, origin, add))
+            return made[0] if made else await tx.versions.get(parent, number)
 
     async def get(self, name: ModelName, which: Which, view: View = View.FULL) -> ModelVersion:
         """The version, or raise ModelVersionNotFound."""
         async with self._store.transaction() as tx:
             return await tx.versions.get(name, which, view=view)
+
+    async def document(self, name: ModelName, which: Which) -> str:
+        """The version as the JSON document that people exchange (R-18), or raise ModelVersionNotFound."""
+        async with self._store.transaction() as tx:
+            version = await tx.versions.get(name, which)
+            return document_of(version, await training_script(tx, version.run))
 
     async def page(
         self, name: ModelName, size: int, token: str, *, show_inactive: bool = False, view: View = View.FULL
@@ -97,62 +89,16 @@ class Versions:
             weight=lambda row: 10 + len(row.metrics) + sum(1 + len(file.facts.tensors) for file in row.files),
         )
 
-    async def in_stage(self, name: ModelName, stage: Stage) -> ModelVersion:
-        """The version that holds staging or production now, or raise ModelNotFound or StageIsEmpty."""
-        async with self._store.transaction() as tx:
-            number = (await tx.models.get(name)).stages.get(stage)
-            if number is None:
-                raise StageIsEmpty(model=name, stage=stage.name.lower())
-            return await tx.versions.get(name, number)
-
-    async def with_alias(self, name: ModelName, alias: str) -> ModelVersion:
-        """The version that the alias points to now, or raise ModelNotFound or AliasNotFound."""
-        async with self._store.transaction() as tx:
-            number = (await tx.models.get(name)).aliases.get(alias.lower())
-            if number is None:
-                raise AliasNotFound(model=name, alias=alias)
-            return await tx.versions.get(name, number)
-
-    async def _described(
-        self,
-        tx: Transaction,
-        model: Model,
-        new: NewVersion,
-        artifacts: Mapping[str, Artifact],
-        facts: Facts,
-        origin: Origin,
-    ) -> ModelVersion:
-        run: Run | None = await tx.runs.get(new.run) if new.run else None
-        files, primary = model_files(facts, artifacts), primary_path(facts)
-        now = self._clock.now()
-        return ModelVersion(
-            id=new_id(),
-            project=model.project,
-            project_id=model.project_id,
-            model_id=model.id,
-            model=model.model,
-            version=model.latest_version + 1,
-            description=new.description,
-            architecture=new.architecture,
-            framework_name=new.framework_name,
-            framework_version=new.framework_version,
-            digest=digest_over(files),
-            primary_digest=artifacts[primary].digest,
-            files=files,
-            inputs=facts[primary].inputs,
-            outputs=facts[primary].outputs,
-            parameter_count=parameter_count(facts),
-            run_id=run.id if run else "",
-            run=str(run.name) if run else "",
-            hyperparameters=merged(run.parameters if run else {}, new.hyperparameters),
-            metrics=run.latest_metrics if run else {},
-            dataset_versions=await dataset_versions(tx.lineage, str(run.name)) if run else [],
-            pipeline_versions=await pipeline_versions(tx.lineage, str(run.name)) if run else [],
-            create_time=now,
-            created_by=origin.actor,
-            update_time=now,
-            format=facts[primary].format,
-        )
+    async def _add(self, tx: Transaction, parent: ModelName, draft: Draft, origin: Origin) -> ModelVersion:
+        model = await ensure_model(tx, parent, self._clock, origin)
+        found = await describe(tx, model, draft, self._clock.now(), origin.actor)
+        version = found.version
+        await tx.versions.add(version)
+        await tx.models.update(model.with_version(version.version, version.create_time, version.semantic_version))
+        await tx.lineage.add_edges(found.edges)
+        told = event(origin.actor, "version.create", version.name, None, version.basic(), version.create_time)
+        await tx.events.append(told)
+        return version
 
 
 async def _artifacts(tx: Transaction, parent: ModelName, new: NewVersion) -> Mapping[str, Artifact]:
@@ -165,3 +111,11 @@ async def _artifacts(tx: Transaction, parent: ModelName, new: NewVersion) -> Map
         if name not in found:
             raise ArtifactNotFound(artifact=name, path=path)
     return {path: found[name] for path, name in new.files.items()}
+
+
+async def training_script(tx: Transaction, run: str) -> str:
+    """The file name of the code that the run executed, as it was uploaded; empty where nobody knows it."""
+    edges = await tx.lineage.edges([run], Direction.UPSTREAM, MAX_EDGES) if run else []
+    codes = [edge.first for edge in edges if edge.role is Role.EXECUTABLE and "/artifacts/" in edge.first]
+    found = await tx.artifacts.find([ArtifactName.parse(code) for code in sorted(codes)])
+    return next((artifact.filename for artifact in found if artifact.filename), "")

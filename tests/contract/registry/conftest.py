@@ -13,17 +13,22 @@ from headwater.names import ProjectName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.sources import Sources
 from services.registry.lineage.lineage import Lineages
+from services.registry.logged_models.logged_models import LoggedModels
 from services.registry.memory import MemoryStore
+from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
+from services.registry.moves.aliases import Aliases
+from services.registry.moves.resolving import Resolver
+from services.registry.moves.stages import Stages
 from services.registry.origin import Origin
 from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
+from services.registry.run_links.run_links import LinksOfRuns
 from services.registry.runs.runs import Runs
 from services.registry.store import Store
 from services.registry.uploads.uploads import Uploads
 from services.registry.versions.inspection import Inspector
-from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
 
 DEFAULT = ProjectName("default")
@@ -101,12 +106,42 @@ def versions(store: Store, blobs: MemoryBlobs, clock: ManualClock) -> Versions:
 
 
 @pytest.fixture
-def stages(store: Store, clock: ManualClock) -> Stages:
+def lifecycle(store: Store, clock: ManualClock) -> Lifecycle:
+    """The use cases of a model's life."""
+    return Lifecycle(store, clock)
+
+
+@pytest.fixture
+def stages(store: Store) -> Stages:
     """The use cases of stages."""
-    return Stages(store, clock)
+    return Stages(store)
+
+
+@pytest.fixture
+def aliases(store: Store) -> Aliases:
+    """The use cases of aliases."""
+    return Aliases(store)
+
+
+@pytest.fixture
+def resolver(store: Store) -> Resolver:
+    """What follows stages and aliases."""
+    return Resolver(store)
 
 
 @pytest.fixture
 def lineages(store: Store, clock: ManualClock) -> Lineages:
     """The use cases of lineage."""
     return Lineages(store, clock)
+
+
+@pytest.fixture
+def run_links(store: Store, clock: ManualClock) -> LinksOfRuns:
+    """The use cases of what runs read and made."""
+    return LinksOfRuns(store, clock)
+
+
+@pytest.fixture
+def logged_models(store: Store, clock: ManualClock) -> LoggedModels:
+    """The use cases of logged models."""
+    return LoggedModels(store, clock)

@@ -9,11 +9,13 @@ from chassis.etags import EtagMismatch, etag_of
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.models.model import Comparison, NewObjective, Stage
 from services.registry.models.models import Models
+from services.registry.moves.model import Why
+from services.registry.moves.resolving import Resolver
+from services.registry.moves.stages import Stages
 from services.registry.origin import Origin
 from services.registry.runs.model import NewRun
 from services.registry.runs.runs import Runs
 from services.registry.versions.errors import ModelVersionNotFound, ObjectiveNotMet, StageIsEmpty
-from services.registry.versions.stages import Stages
 from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, metrics, upload, version_of
 
@@ -25,17 +27,17 @@ async def _versions(versions: Versions, artifacts: Artifacts, me: Origin, count:
 
 
 async def _move(stages: Stages, me: Origin, number: int, stage: Stage, etag: str = "") -> None:
-    await stages.move(DIGITS, number, stage, etag=etag, comment="because", origin=me)
+    await stages.move(DIGITS, number, stage, etag=etag, why=Why("because"), origin=me)
 
 
 async def test_who_held_production_is_archived_in_the_same_step(
-    stages: Stages, versions: Versions, models: Models, artifacts: Artifacts, me: Origin
+    stages: Stages, versions: Versions, resolver: Resolver, models: Models, artifacts: Artifacts, me: Origin
 ) -> None:
     await _versions(versions, artifacts, me)
     await _move(stages, me, 1, Stage.PRODUCTION)
     await _move(stages, me, 2, Stage.PRODUCTION)
     assert (await versions.get(DIGITS, 1)).stage is Stage.ARCHIVED
-    assert (await versions.in_stage(DIGITS, Stage.PRODUCTION)).version == 2
+    assert (await resolver.now(DIGITS, Stage.PRODUCTION)).version == 2
     assert (await models.get(DIGITS)).stages == {Stage.PRODUCTION: 2}
 
 
@@ -50,18 +52,20 @@ async def test_versions_in_different_stages_stand_beside_each_other(
 
 
 async def test_an_archived_version_can_come_back(
-    stages: Stages, versions: Versions, artifacts: Artifacts, me: Origin
+    stages: Stages, versions: Versions, resolver: Resolver, artifacts: Artifacts, me: Origin
 ) -> None:
     await _versions(versions, artifacts, me)
     for number in (1, 2, 1):
         await _move(stages, me, number, Stage.PRODUCTION)
-    assert (await versions.in_stage(DIGITS, Stage.PRODUCTION)).version == 1
+    assert (await resolver.now(DIGITS, Stage.PRODUCTION)).version == 1
 
 
-async def test_an_empty_stage_is_told(stages: Stages, versions: Versions, artifacts: Artifacts, me: Origin) -> None:
+async def test_an_empty_stage_is_told(
+    stages: Stages, versions: Versions, resolver: Resolver, artifacts: Artifacts, me: Origin
+) -> None:
     await _versions(versions, artifacts, me)
     with pytest.raises(StageIsEmpty):
-        await versions.in_stage(DIGITS, Stage.PRODUCTION)
+        await resolver.now(DIGITS, Stage.PRODUCTION)
     with pytest.raises(ModelVersionNotFound):
         await _move(stages, me, 7, Stage.PRODUCTION)
 
@@ -80,7 +84,7 @@ async def test_every_move_is_in_the_history_newest_first(
         (1, Stage.PRODUCTION, Stage.ARCHIVED),
         (1, Stage.DEVELOPMENT, Stage.PRODUCTION),
     ]
-    assert [move.comment for move in first.items] == ["because", "replaced by version 2"]
+    assert [move.why.comment for move in first.items] == ["because", "replaced by version 2"]
 
 
 async def test_a_stale_etag_is_refused(stages: Stages, versions: Versions, artifacts: Artifacts, me: Origin) -> None:
@@ -156,7 +160,7 @@ async def test_an_objective_that_is_not_met_holds_a_version_back(
 
 
 async def test_objectives_that_are_met_let_a_version_pass(
-    stages: Stages, versions: Versions, models: Models, runs: Runs, artifacts: Artifacts, me: Origin
+    stages: Stages, versions: Versions, resolver: Resolver, models: Models, runs: Runs, artifacts: Artifacts, me: Origin
 ) -> None:
     run = await runs.create(DEFAULT, NewRun("", "", {}, {}, {}, "", ""), me)
     await runs.log(run.name, metrics(accuracy=0.95, loss=0.1), {}, me)
@@ -168,4 +172,4 @@ async def test_objectives_that_are_met_let_a_version_pass(
     ):
         await models.add_objective(DIGITS, NewObjective(name, Stage.PRODUCTION, metric, comparison, bound), me)
     await _move(stages, me, 1, Stage.PRODUCTION)
-    assert (await versions.in_stage(DIGITS, Stage.PRODUCTION)).version == 1
+    assert (await resolver.now(DIGITS, Stage.PRODUCTION)).version == 1
