@@ -7,11 +7,13 @@ so safetensors is asked first, and ONNX is believed only when its whole outer st
 from pathlib import Path
 from typing import Protocol
 
-from services.registry.formats import onnx, pickles, pytorch, safetensors
+from services.registry.formats import gguf, onnx, pickles, pytorch, safetensors
 from services.registry.formats.archives import other_zip
 from services.registry.formats.archives.tars import Tars
 from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
+from services.registry.formats.safetensors import index as safetensors_index
+from services.registry.formats.trees import lightgbm, xgboost, xgboost_binary
 
 
 class Reader(Protocol):
@@ -38,7 +40,19 @@ def _within_archive(content: Content) -> FileFacts:
 _TARS = Tars(_within_archive)
 # In this order: a format that is told by a few bytes comes before one that is told by its structure.
 # The last two take what others left: any pickle, any zip.
-_READERS: tuple[Reader, ...] = (safetensors, _TARS, pytorch, onnx, pickles, other_zip)
+_READERS: tuple[Reader, ...] = (
+    safetensors,
+    safetensors_index,
+    gguf,
+    xgboost,
+    xgboost_binary,
+    lightgbm,
+    _TARS,
+    pytorch,
+    onnx,
+    pickles,
+    other_zip,
+)
 
 
 def inspect(path: Path) -> FileFacts:
