@@ -163,6 +163,7 @@ def train(
 
     reading = _read(file)
     plan = submitting.plan(reading, file.parent)
+    warn(plan.warnings)
     if filled and (dry_run or not watch):
         raise InvalidArgument("--filled needs a job that is watched until it ends.", field="filled")
     package = _package(reading.document, file) if filled else None

@@ -25,6 +25,7 @@ from headwater.training.v1 import jobs_pb2
 
 _SHELL: Final = re.compile(r"\$[A-Za-z_{(]|`|(?:^|\s)(?:\|\|?|&&?|;|<|>>?)(?:\s|$)")
 _PYTHON: Final = re.compile(r"python[0-9.]*")
+_PYTHON_3: Final = re.compile(r"python ?(3[0-9.]*)?", re.IGNORECASE)
 _LAUNCHERS: Final = ("local", "ray")
 
 
@@ -52,6 +53,8 @@ class Plan:
     workers: int = 1
     launcher: str = "local"
     parameters: Mapping[str, jobs.Parameter]
+    warnings: tuple[str, ...] = ()
+    """What the document says and the job does not do, though it can be trained without."""
 
 
 def submit(connection: Connection, plan: Plan, *, project: str = DEFAULT_PROJECT) -> jobs_pb2.TrainingJob:
@@ -100,6 +103,7 @@ class _Planner:
         self._reading = reading
         self._folder = folder
         self._refused: list[Remark] = []
+        self._warnings: list[str] = []
 
     def package(self, package: ModelPackage) -> Plan:
         train = package.train
@@ -124,6 +128,7 @@ class _Planner:
             workers=workers,
             launcher=launcher,
             parameters=parameters,
+            warnings=tuple(self._warnings),
         )
 
     def recipe(self, recipe: TrainingRecipe) -> Plan:
@@ -135,6 +140,10 @@ class _Planner:
             self._refuse("model.source", "must name a .py file beside the document: nothing is fetched")
         else:
             script = local.path(self._folder, model.source, "model.source")
+        assert recipe.framework is not None
+        self._runtime("framework.runtime", recipe.framework.runtime)
+        if recipe.framework.requirement:
+            self._warn("framework.requirement", "is not installed: workers have the packages that their scheduler has")
         if dataset.source:
             self._refuse("dataset.source", "is not fetched: push the rows as a dataset, and name it and its version")
         parameters = {
@@ -151,10 +160,19 @@ class _Planner:
             dataset=f"{slug(dataset.name)}{version}",
             model=slug(model.name),
             parameters=parameters,
+            warnings=tuple(self._warnings),
         )
 
     def _refuse(self, path: str, message: str) -> None:
         self._refused.append(Remark(path, message, self._reading.place(path)))
+
+    def _warn(self, path: str, message: str) -> None:
+        self._warnings.append(str(Remark(path, message, self._reading.place(path))))
+
+    def _runtime(self, path: str, runtime: str) -> None:
+        """Refuse what is not Python 3; workers run in the Python that their scheduler has."""
+        if runtime and not _PYTHON_3.fullmatch(runtime):
+            self._refuse(path, f"is {runtime}, and workers run in Python 3")
 
     def _elsewhere(self, package: ModelPackage, train: Train) -> None:
         """What only other platforms have."""
@@ -164,6 +182,14 @@ class _Planner:
             self._refuse("train.mount_type", "is not done here: workers read rows by headwater.training.session()")
         if train.evaluation_metrics and train.evaluation_metrics.type != HEADWATER:
             self._refuse("train.evaluation_metrics.type", "must be headwater: workers log metrics to their run")
+        if package.framework and package.framework.runtimes:
+            runtimes = package.framework.runtimes
+            self._runtime("framework.runtimes", f"{runtimes.name}{runtimes.version}")
+        if train.data_source and train.data_source.training_data_url:
+            self._refuse("train.data_source.training_data_url", "is not fetched: push the rows as a dataset")
+        if train.model_training_results and train.model_training_results.trained_model_local:
+            path = "train.model_training_results.trained_model_local"
+            self._warn(path, "is not written to: the model is registered")
         for at, step in enumerate(package.process):
             if step.name.startswith("training"):
                 self._refuse(f"process[{at}]", f"{step.name} is not run here: do it in the training's own code")

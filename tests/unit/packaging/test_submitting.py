@@ -64,6 +64,9 @@ def test_rows_beside_the_document_become_the_dataset_first(folder: Path) -> None
     ("path", "value", "named", "message"),
     [
         ("train.trainable", False, "", "is not true"),
+        ("framework.runtimes", {"name": "R", "version": "4.3"}, "", "is R4.3, and workers run in Python 3"),
+        ("framework.runtimes.version", "2.7", "framework.runtimes", "is python2.7, and workers run in Python 3"),
+        ("train.data_source.training_data_url", "https://x.example/rows", "", "is not fetched"),
         ("train.mount_type", "mount_cos", "", "is not done here"),
         ("train.training_container_image", {"container_image_url": "tf:1"}, "", "is not run here"),
         (
@@ -104,6 +107,14 @@ def test_what_cannot_be_done_here_is_refused_by_its_path(
     [(found, said)] = caught.value.violations
     assert found == (named or path)
     assert said.startswith(message)
+
+
+def test_what_is_left_out_is_told(folder: Path) -> None:
+    local = "train.model_training_results.trained_model_local"
+    assert [local in warning for warning in plan(changed(local, {"path": "out"}, HERE), folder).warnings] == [True]
+    required = RECIPE.replace("{version: 2.13.0}", "{requirement: [{numpy: 2.1.0}]}")
+    assert ["framework.requirement: is not installed" in said for said in plan(required, folder).warnings] == [True]
+    assert plan(RECIPE, folder).warnings == plan(yaml.safe_dump(HERE), folder).warnings == ()
 
 
 def test_all_that_cannot_be_done_here_is_said_at_once(folder: Path) -> None:
@@ -170,6 +181,7 @@ def test_six_sections_are_a_job(folder: Path) -> None:
     [
         ("{source: code/train.py}", "{source: https://example.org/train.py}", "model.source"),
         ("{source: code/train.py}", "{creator: me}", "model.source"),
+        ("{version: 2.13.0}", "{runtime: python2.7}", "framework.runtime"),
         ("{version: 1.0}", "{version: 1.0}, {source: dataset.zip}", "dataset.source"),
     ],
 )
