@@ -14,6 +14,7 @@ from services.registry.formats import MAX_TENSORS, FileFacts, Format
 from services.registry.formats.bundles import main_path, missing, together
 from services.registry.formats.content import Content, RangedContent, mapped
 from services.registry.formats.detect import read
+from services.registry.formats.safetensors.index import check_index
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelFile
 
@@ -58,6 +59,7 @@ class Inspector:
         facts = {path: by_digest[artifact.digest] for path, artifact in artifacts.items()}
         _check_size(facts)
         _check_external(facts, artifacts)
+        _check_indexes(facts)
         return facts
 
     async def _content(self, digest: str, size_bytes: int) -> Content:
@@ -135,6 +137,14 @@ def _check_external(facts: Facts, artifacts: Mapping[str, Artifact]) -> None:
             path=path,
             location=location,
         )
+
+
+def _check_indexes(facts: Facts) -> None:
+    """The tensors must be in the files that an index says."""
+    for path, told in facts.items():
+        wrong = check_index(path, told, facts)
+        if wrong:
+            raise InvalidFiles(wrong, path=path)
 
 
 def _note(path: str, found: Format) -> Mapping[str, str]:

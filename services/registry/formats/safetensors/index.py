@@ -15,8 +15,11 @@ from services.registry.formats.safetensors.entries import MAX_NAME, UNSTORABLE
 _MAX_BYTES = 64 * 2**20
 _MAX_PROPERTY = 4096
 _MAX_PROPERTIES = 200
-_BEGINNING_BYTES = 4096
-_BEGINNING = re.compile(rb'\s*\{\s*("metadata"\s*:\s*\{[^{}]*\}\s*,\s*)?"weight_map"\s*:\s*\{')
+_BEGINNING_BYTES = 16_384
+# PyTorch's own files can have an index that differs in nothing but the names of the files.
+_BEGINNING = re.compile(
+    rb'\s*\{\s*("metadata"\s*:\s*\{[^{}]*\}\s*,\s*)?"weight_map"\s*:\s*\{\s*"[^"]*"\s*:\s*"[^"]*\.safetensors"'
+)
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
