@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -181,7 +181,7 @@ class Blobs(Protocol):
         """Release what is held."""
 
 
-async def read_in_chunks(blobs: Blobs, digest: str, start: int, length: int) -> AsyncIterator[bytes]:
+async def read_in_chunks(blobs: Blobs, digest: str, start: int, length: int) -> AsyncGenerator[bytes]:
     """A range in chunks of at most 1 MiB; to the end where ``length`` is 0. Not verified, as ``read_range``.
 
     Raises:
