@@ -13,9 +13,9 @@ from headwater.errors import Aborted, AlreadyExists, FailedPrecondition, Invalid
 from headwater.registry.v1 import lineage_pb2, models_pb2, projects_pb2, runs_pb2
 from services.registry.__main__ import build
 from services.registry.settings import Settings
+from tests.data.models.onnx_files import linear_model
+from tests.data.models.safetensors_files import safetensors
 from tests.integration.registry.client import DEFAULT, DIGITS, Client
-from tests.unit.registry.onnx_files import linear_model
-from tests.unit.registry.safetensors_files import safetensors
 
 Stage = artifact_pb2.ModelMetadata
 

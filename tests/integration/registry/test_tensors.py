@@ -57,7 +57,7 @@ async def test_what_cannot_be_read_is_said(client: Client) -> None:
 
 
 async def test_a_tensor_that_lies_elsewhere_is_told(client: Client) -> None:
-    from tests.unit.registry.onnx_files import linear_model
+    from tests.data.models.onnx_files import linear_model
 
     model = linear_model(4, 3)
     await client.register(model, "model.onnx")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.registry.formats import Format, inspect
-from tests.unit.registry.onnx_files import linear_model
-from tests.unit.registry.safetensors_files import safetensors
+from tests.data.models.onnx_files import linear_model
+from tests.data.models.safetensors_files import safetensors
 
 CANARY = "HEADWATER_TEST_CANARY"
 
@@ -33,7 +33,6 @@ _UNKNOWN = {
     "one byte": b"\x08",
     "pickle": pickle.dumps(_Bomb()),
     "PyTorch zip": _zip_of_pickle(),
-    "GGUF": b"GGUF\x03\x00\x00\x00" + bytes(100),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "JSON": b'{"a": {"b": 1}}',
     "text with a brace": b'12345678{"a": 1}',

@@ -12,8 +12,8 @@ from services.registry.artifacts.model import Artifact
 from services.registry.formats import Format
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.inspection import Facts, Inspector, model_files, parameter_count, primary_path
-from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
-from tests.unit.registry.safetensors_files import safetensors
+from tests.data.models.onnx_files import external_tensor, linear, linear_model
+from tests.data.models.safetensors_files import safetensors
 
 
 async def _inspect(files: Mapping[str, bytes]) -> tuple[Facts, Mapping[str, Artifact]]:

@@ -14,9 +14,9 @@ from services.registry.formats import FileFacts, Format, InvalidModelFile
 from services.registry.formats.archives.tars import MAX_UNPACKED_BYTES
 from services.registry.formats.content import MemoryContent, RangedContent
 from services.registry.formats.detect import read
+from tests.data.models.onnx_files import external_tensor, linear, linear_model
+from tests.data.models.safetensors_files import safetensors
 from tests.data.models.tars import END, MARKED, REFUSED, extended, header, member, tar
-from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
-from tests.unit.registry.safetensors_files import safetensors
 
 _FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 

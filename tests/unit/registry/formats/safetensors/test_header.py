@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from services.registry.formats import Format, InvalidModelFile
 from services.registry.formats.content import MemoryContent
 from services.registry.formats.detect import read
-from tests.unit.registry.safetensors_files import safetensors, with_header, with_length
+from tests.data.models.safetensors_files import safetensors, with_header, with_length
 
 _DTYPES = {
     "FP32": np.float32,

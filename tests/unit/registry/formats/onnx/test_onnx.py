@@ -13,7 +13,7 @@ from services.registry.formats import Format, InvalidModelFile
 from services.registry.formats.content import MemoryContent
 from services.registry.formats.detect import inspect, read
 from services.registry.formats.onnx import MAX_BYTES
-from tests.unit.registry.onnx_files import external_tensor, linear, linear_model
+from tests.data.models.onnx_files import external_tensor, linear, linear_model
 
 _TENSORS = {
     "FP32": np.float32,
