@@ -26,21 +26,17 @@ def check_names(names: Iterable[str]) -> None:
     folders: set[str] = set()
     for name in names:
         _check_path(name)
-        path = unicodedata.normalize("NFC", name).casefold()
+        path = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
         if path in seen:
             raise BadName(f"{name[:255]!r} is there twice, or differs only in case")
         seen.add(path)
-        folders.update(_folders_of(path))
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
     for folder in folders:
         if folder in seen:
             raise BadName(f"{folder[:255]!r} is a file and a folder")
-
-
-def _folders_of(path: str) -> Iterable[str]:
-    """``a`` and ``a/b`` of ``a/b/c``, the nearest first."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def _check_path(name: str) -> None:

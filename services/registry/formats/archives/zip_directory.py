@@ -2,7 +2,8 @@
 
 import dataclasses
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from services.registry.formats.archives.names import BadName, check_names
 from services.registry.formats.content import Content
@@ -13,6 +14,7 @@ MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAX_COMMENT = 65_535
 _END, _END64, _LOCATOR64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
+_LENGTHS, _LENGTHS_AT = struct.Struct("<3H"), 28
 _END_MAGIC = b"PK\5\6"
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _PATCHED, _STRONG, _MASKED = 1, 0x20, 0x40, 0x2000
@@ -22,8 +24,7 @@ _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _MAX_RATIO = 1032  # the most that deflate can reach
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the directory says of a member; ``raw_name`` is its name's bytes, ``header`` where its own header begins."""
 
     name: str
@@ -65,14 +66,9 @@ def read(content: Content) -> Directory:
     Raises:
         InvalidModelFile: there is none or more than one, or an entry breaks a rule.
     """
-    count, size, begin, end = _place(content)
-    if count > MAX_MEMBERS or size > MAX_DIRECTORY_BYTES:
-        raise invalid(f"it has {count} members in a directory of {size} bytes; {MAX_MEMBERS} are read at most")
-    if begin + size != end:
-        raise invalid("the directory does not end where what points at it begins")
-    raw = bytes(content.read(begin, size))
+    raw, count, begin = _found(content)
     entries, position = [], 0
-    while position < size:
+    while position < len(raw):
         entry, position = _entry(raw, position)
         entries.append(entry)
         if len(entries) > count:
@@ -84,6 +80,31 @@ def read(content: Content) -> Directory:
     except BadName as error:
         raise invalid(str(error)) from error
     return Directory(entries, begin)
+
+
+def raw_names(content: Content) -> Iterator[bytes]:
+    """The names in the directory, as far as it can be gone through, without a look at anything else in it: quick.
+
+    Raises:
+        InvalidModelFile: there is no directory, or more than one.
+    """
+    raw, _, _ = _found(content)
+    position = 0
+    while len(raw) - position >= _ENTRY.size:
+        name_bytes, extra_bytes, comment_bytes = _LENGTHS.unpack_from(raw, position + _LENGTHS_AT)
+        name_begin = position + _ENTRY.size
+        yield raw[name_begin : name_begin + name_bytes]
+        position = name_begin + name_bytes + extra_bytes + comment_bytes
+
+
+def _found(content: Content) -> tuple[bytes, int, int]:
+    """The directory's bytes, how many entries it should have, and where it begins."""
+    count, size, begin, end = _place(content)
+    if count > MAX_MEMBERS or size > MAX_DIRECTORY_BYTES:
+        raise invalid(f"it has {count} members in a directory of {size} bytes; {MAX_MEMBERS} are read at most")
+    if begin + size != end:
+        raise invalid("the directory does not end where what points at it begins")
+    return bytes(content.read(begin, size)), count, begin
 
 
 def _place(content: Content) -> tuple[int, int, int, int]:
@@ -149,7 +170,8 @@ def _entry(raw: bytes, position: int) -> tuple[Entry, int]:
     name = _text(raw_name, flags)
     if flags & (_ENCRYPTED | _PATCHED | _STRONG | _MASKED) or method not in (_STORED, _DEFLATED) or disk:
         raise invalid(f"{name[:255]!r} is encrypted, patched, elsewhere, or compressed by a method that is not read")
-    size, packed, header = large_form(raw[name_end:extra_end], (size, packed, header))
+    if extra_bytes or _MAX32 in (size, packed, header):
+        size, packed, header = large_form(raw[name_end:extra_end], (size, packed, header))
     entry = Entry(name, raw_name, flags, method, header, packed, size, crc)
     if entry.is_folder and (size or packed):
         raise invalid(f"the folder {name[:255]!r} has bytes")

@@ -6,9 +6,9 @@ whoever checks a file then checks another one than is used. So everything is com
 is refused.
 """
 
-import dataclasses
 import zlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from services.registry.formats.archives import zip_directory, zip_headers
 from services.registry.formats.archives.zip_directory import Entry, invalid
@@ -17,8 +17,7 @@ from services.registry.formats.content import Content, PartOf
 _STEP = 65_536
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file within a zip.
 
     Attributes:

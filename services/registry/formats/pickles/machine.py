@@ -22,10 +22,12 @@ class Machine:
 
     def __init__(self, cursor: Cursor, findings: Findings, persistent: Callable[[Value], Value] = PersistentId) -> None:
         self._cursor = cursor
+        self._budget = cursor.budget
         self._findings = findings
         self._persistent = persistent
         self._stack: list[Value] = []
         self._marks: list[int] = []  # how high the stack was at each
+        self._floor = 0  # at the last one
         self._memo: dict[int, Value] = {}
 
     def run(self) -> Value:
@@ -34,21 +36,26 @@ class Machine:
         Raises:
             Malformed: it is none, or not one that the real machine runs to its end.
         """
-        cursor, budget = self._cursor, self._cursor.budget
+        cursor, steps = self._cursor, self._budget.steps
         try:
             while True:
                 code = cursor.byte()
-                if code not in OPCODES:
-                    raise Malformed(f"there is no opcode {code:#04x}")
-                name, argument = OPCODES[code]
-                budget.steps -= 1
-                if budget.steps < 0:
+                steps -= 1
+                if steps < 0:
                     raise Malformed("it takes more steps than are spent on a pickle")
-                if name == "STOP":
+                if code in _ALONE:
+                    _ALONE[code](self)
+                elif code in _WITH_ARGUMENT:
+                    argument, action = _WITH_ARGUMENT[code]
+                    action(self, argument(cursor))
+                elif code == _STOP:
                     return self.pop()
-                _ACTIONS[name](self, argument(cursor))
+                else:
+                    raise Malformed(f"there is no opcode {code:#04x}")
         except ValueError as error:
             raise Malformed(f"{error} (before byte {cursor.position})") from error
+        finally:
+            self._budget.steps = steps
 
     # The stack.
 
@@ -58,13 +65,13 @@ class Machine:
 
     def pop(self) -> Value:
         """Take the uppermost value off, but none from below a mark."""
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+        if len(self._stack) <= self._floor:
             raise Malformed("it takes what is not there")
         return self._stack.pop()
 
     def top(self) -> Value:
         """The uppermost value above the mark."""
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+        if len(self._stack) <= self._floor:
             raise Malformed("it takes what is not there")
         return self._stack[-1]
 
@@ -72,10 +79,14 @@ class Machine:
         """Take off all values above the last mark, and the mark."""
         if not self._marks:
             raise Malformed("a mark is missing")
-        mark = self._marks.pop()
-        values = self._stack[mark:]
-        del self._stack[mark:]
+        values = self._stack[self._floor :]
+        del self._stack[self._floor :]
+        self._forget_mark()
         return values
+
+    def _forget_mark(self) -> None:
+        self._marks.pop()
+        self._floor = self._marks[-1] if self._marks else 0
 
     def built(self, value: Value) -> None:
         """Push something that takes memory of its own."""
@@ -83,26 +94,27 @@ class Machine:
         self._stack.append(value)
 
     def _spend(self, values: int = 1) -> None:
-        self._cursor.budget.values -= values
-        if self._cursor.budget.values < 0:
+        self._budget.values -= values
+        if self._budget.values < 0:
             raise Malformed("it has more values than are kept of a pickle")
 
-    # What the opcodes do; the argument is what follows the opcode.
+    # What the opcodes do, with the argument that follows them.
 
-    def mark(self, _: Value) -> None:
+    def mark(self) -> None:
         self._spend()
-        self._marks.append(len(self._stack))
+        self._floor = len(self._stack)
+        self._marks.append(self._floor)
 
-    def drop(self, _: Value) -> None:
-        if self._marks and self._marks[-1] == len(self._stack):
-            self._marks.pop()
+    def drop(self) -> None:
+        if self._marks and self._floor == len(self._stack):
+            self._forget_mark()
         else:
             self.pop()
 
-    def drop_to_mark(self, _: Value) -> None:
+    def drop_to_mark(self) -> None:
         self.pop_to_mark()
 
-    def again(self, _: Value) -> None:
+    def again(self) -> None:
         self.push(self.top())
 
     def protocol(self, number: Any) -> None:
@@ -119,7 +131,7 @@ class Machine:
             self._spend()
         self._memo[index] = self.top()
 
-    def memoize(self, _: Value) -> None:
+    def memoize(self) -> None:
         self.put(len(self._memo))
 
     def get(self, index: Any) -> None:
@@ -129,40 +141,40 @@ class Machine:
 
     # Containers.
 
-    def empty_list(self, _: Value) -> None:
+    def empty_list(self) -> None:
         self.built([])
 
-    def empty_dict(self, _: Value) -> None:
+    def empty_dict(self) -> None:
         self.built(Table())
 
-    def empty_tuple(self, _: Value) -> None:
+    def empty_tuple(self) -> None:
         self.push(())
 
-    def list_of_mark(self, _: Value) -> None:
+    def list_of_mark(self) -> None:
         self.built(self.pop_to_mark())
 
-    def tuple_of_mark(self, _: Value) -> None:
+    def tuple_of_mark(self) -> None:
         self.built(tuple(self.pop_to_mark()))
 
-    def dict_of_mark(self, _: Value) -> None:
+    def dict_of_mark(self) -> None:
         self.built(Table(self._pairs(self.pop_to_mark())))
 
-    def tuple_of_1(self, _: Value) -> None:
+    def tuple_of_1(self) -> None:
         self.built((self.pop(),))
 
-    def tuple_of_2(self, _: Value) -> None:
+    def tuple_of_2(self) -> None:
         last = self.pop()
         self.built((self.pop(), last))
 
-    def tuple_of_3(self, _: Value) -> None:
+    def tuple_of_3(self) -> None:
         last, middle = self.pop(), self.pop()
         self.built((self.pop(), middle, last))
 
-    def append(self, _: Value) -> None:
+    def append(self) -> None:
         value = self.pop()
         self._extend([value])
 
-    def appends(self, _: Value) -> None:
+    def appends(self) -> None:
         values = self.pop_to_mark()
         self._extend(values)
 
@@ -176,11 +188,11 @@ class Machine:
         else:
             self._findings.does("puts items into what is no container")
 
-    def set_item(self, _: Value) -> None:
+    def set_item(self) -> None:
         value = self.pop()
         self._set([self.pop(), value])
 
-    def set_items(self, _: Value) -> None:
+    def set_items(self) -> None:
         self._set(self.pop_to_mark())
 
     def _set(self, keys_and_values: list[Value]) -> None:
@@ -202,7 +214,7 @@ class Machine:
     def import_(self, names: Any) -> None:
         self._import(*names)
 
-    def import_of_stack(self, _: Value) -> None:
+    def import_of_stack(self) -> None:
         name, module = self.pop(), self.pop()
         if isinstance(module, str) and isinstance(name, str):
             self._import(module, name)
@@ -227,14 +239,14 @@ class Machine:
     def persistent_line(self, id_: Value) -> None:
         self.built(self._persistent(id_))
 
-    def persistent_of_stack(self, _: Value) -> None:
+    def persistent_of_stack(self) -> None:
         self.built(self._persistent(self.pop()))
 
-    def call(self, _: Value) -> None:
+    def call(self) -> None:
         arguments = self.pop()
         self._call(self.pop(), arguments)
 
-    def call_with_names(self, _: Value) -> None:
+    def call_with_names(self) -> None:
         names, arguments = self.pop(), self.pop()
         self._call(self.pop(), arguments)
         if isinstance(names, Table) and names.pairs:
@@ -245,7 +257,7 @@ class Machine:
         self._import(*names)
         self._call(self.pop(), arguments)
 
-    def call_obj(self, _: Value) -> None:
+    def call_obj(self) -> None:
         function, *arguments = self.pop_to_mark() or [None]
         self._call(function, tuple(arguments))
 
@@ -258,31 +270,27 @@ class Machine:
         self._findings.calls(function, arguments)
         self.built(Call(function, arguments))
 
-    def set_state(self, _: Value) -> None:
+    def set_state(self) -> None:
         state, target = self.pop(), self.top()
         if isinstance(target, Call):
             target.state = state
         else:
             self._findings.does("changes something that it did not make")
 
-    def buffer(self, _: Value) -> None:
+    def buffer(self) -> None:
         self.built(Blob(0))
 
-    def read_only(self, _: Value) -> None:
+    def read_only(self) -> None:
         self.top()
 
 
-_ACTIONS: Mapping[str, Callable[[Machine, Value], None]] = {
-    "PUSH": Machine.push,
+_STOP = ord(".")
+_ACTIONS: Mapping[str, Callable[[Machine], None]] = {
     "MARK": Machine.mark,
     "POP": Machine.drop,
     "POP_MARK": Machine.drop_to_mark,
     "DUP": Machine.again,
-    "PROTO": Machine.protocol,
-    "FRAME": Machine.frame,
-    "PUT": Machine.put,
     "MEMOIZE": Machine.memoize,
-    "GET": Machine.get,
     "EMPTY_LIST": Machine.empty_list,
     "EMPTY_DICT": Machine.empty_dict,
     "EMPTY_TUPLE": Machine.empty_tuple,
@@ -296,17 +304,29 @@ _ACTIONS: Mapping[str, Callable[[Machine, Value], None]] = {
     "APPENDS": Machine.appends,
     "SETITEM": Machine.set_item,
     "SETITEMS": Machine.set_items,
-    "GLOBAL": Machine.import_,
     "STACK_GLOBAL": Machine.import_of_stack,
-    "EXTENSION": Machine.import_extension,
-    "PERSID": Machine.persistent_line,
     "BINPERSID": Machine.persistent_of_stack,
     "REDUCE": Machine.call,
     "NEWOBJ": Machine.call,
     "NEWOBJ_EX": Machine.call_with_names,
-    "INST": Machine.call_inst,
     "OBJ": Machine.call_obj,
     "BUILD": Machine.set_state,
     "NEXT_BUFFER": Machine.buffer,
     "READONLY_BUFFER": Machine.read_only,
+}
+_ACTIONS_ON: Mapping[str, Callable[[Machine, Any], None]] = {
+    "PUSH": Machine.push,
+    "PROTO": Machine.protocol,
+    "FRAME": Machine.frame,
+    "PUT": Machine.put,
+    "GET": Machine.get,
+    "GLOBAL": Machine.import_,
+    "EXTENSION": Machine.import_extension,
+    "PERSID": Machine.persistent_line,
+    "INST": Machine.call_inst,
+}
+# By code, so that the loop looks once.
+_ALONE = {code: _ACTIONS[name] for code, (name, argument) in OPCODES.items() if argument is None and code != _STOP}
+_WITH_ARGUMENT = {
+    code: (argument, _ACTIONS_ON[name]) for code, (name, argument) in OPCODES.items() if argument is not None
 }

@@ -1,6 +1,6 @@
 """The zip archive in which PyTorch keeps pickles, storages and code (``caffe2/serialize/inline_container.h``)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from services.registry.formats.archives import zip_directory, zips
 from services.registry.formats.archives.zips import Member, Zip
@@ -22,13 +22,9 @@ def kind_of(content: Content) -> Format:
     if not zips.begins_like_it(content):
         return Format.UNSPECIFIED
     try:
-        names = {entry.name for entry in zip_directory.read(content).entries}
+        names = {name.decode("utf-8", "replace") for name in zip_directory.raw_names(content)}
     except InvalidModelFile:
         return Format.UNSPECIFIED
-    return _kind_by_names(names)
-
-
-def _kind_by_names(names: set[str]) -> Format:
     if OLD_EXPORT in names:
         return Format.TORCH_EXPORT
     root = root_of(names)
@@ -41,10 +37,10 @@ def _kind_by_names(names: set[str]) -> Format:
     return Format.TORCHSCRIPT if f"{root}constants.pkl" in names else Format.PYTORCH
 
 
-def root_of(names: Iterable[str]) -> str:
+def root_of(names: Collection[str]) -> str:
     """The folder, with its slash, in which all members are; empty if there is none."""
-    roots = {name.partition("/")[0] for name in names if "/" in name} if all("/" in name for name in names) else set()
-    return f"{roots.pop()}/" if len(roots) == 1 else ""
+    root = next((name.partition("/")[0] + "/" for name in names), "")
+    return root if all(name.startswith(root) for name in names) else ""
 
 
 class Archive:
