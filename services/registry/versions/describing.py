@@ -63,6 +63,8 @@ async def describe(tx: Transaction, model: Model, draft: Draft, now: datetime.da
         project_id=model.project_id,
         model_id=model.id,
         model=model.model,
+        model_state=model.state,
+        model_replacement=model.replacement,
         version=model.latest_version + 1,
         semantic_version=semantic_version(new.semantic_version),
         description=new.description,

@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from headwater.names import ArtifactName, ModelName, ProjectName, RunName
 from services.registry.artifacts.artifacts import Artifacts
@@ -39,10 +40,22 @@ async def upload(artifacts: Artifacts, content: bytes, me: Origin, project: Proj
 
 
 def version_of(
-    files: Mapping[str, ArtifactName], run: RunName | None = None, hyperparameters: Mapping[str, float] | None = None
+    files: Mapping[str, ArtifactName],
+    run: RunName | None = None,
+    hyperparameters: Mapping[str, float] | None = None,
+    **said: Any,
 ) -> NewVersion:
-    """A version to be."""
-    return NewVersion(files, run, "pytorch", "2.13.0", "small-cnn", "", dict(hyperparameters or {}))
+    """A version to be, of which this and that is said."""
+    return NewVersion(
+        files,
+        run,
+        framework_name=said.pop("framework_name", "pytorch"),
+        framework_version=said.pop("framework_version", "2.13.0"),
+        architecture=said.pop("architecture", "small-cnn"),
+        description="",
+        hyperparameters=dict(hyperparameters or {}),
+        **said,
+    )
 
 
 def a_run() -> NewRun:
