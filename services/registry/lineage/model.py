@@ -8,6 +8,8 @@ from headwater.names import (
     ArtifactName,
     CheckpointName,
     DatasetVersionName,
+    DeploymentName,
+    InferenceRecordName,
     InvalidName,
     ModelVersionName,
     PipelineVersionName,
@@ -22,12 +24,14 @@ DEFAULT_DEPTH = 20
 
 
 class NodeKind(enum.IntEnum):
-    """What a node is."""
+    """What a node is; the numbers are those of ``headwater.registry.v1.LineageNodeKind``."""
 
     DATA = 1
     EXECUTABLE = 2
     MODEL_VERSION = 3
     RUN = 4
+    DEPLOYMENT = 5
+    RECEIPT = 6
 
 
 class Role(enum.IntEnum):
@@ -47,7 +51,10 @@ class Direction(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """Data or something that executes. ``details`` are the other fields of its message, in protobuf's JSON form."""
+    """What has no table of its own: data, something that executes, a deployment, a receipt.
+
+    ``digest`` is empty for a deployment. ``details`` are the other fields of its message, in protobuf's JSON form.
+    """
 
     name: str
     kind: NodeKind
@@ -93,6 +100,8 @@ _KINDS: Mapping[type[ResourceName], NodeKind] = {
     ArtifactName: NodeKind.EXECUTABLE,
     ModelVersionName: NodeKind.MODEL_VERSION,
     RunName: NodeKind.RUN,
+    DeploymentName: NodeKind.DEPLOYMENT,
+    InferenceRecordName: NodeKind.RECEIPT,
 }
 
 
@@ -109,7 +118,7 @@ def kind_of(name: str) -> NodeKind:
             continue
         return kind
     raise InvalidName(
-        "Lineage joins dataset versions, pipeline versions, artifacts, model versions and runs.",
+        "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments and receipts.",
         field="name",
         name=name,
     )

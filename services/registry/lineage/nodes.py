@@ -18,7 +18,7 @@ async def find_nodes(tx: Transaction, names: Collection[str]) -> Mapping[str, An
     kinds = {name: kind_of(name) for name in names}
     runs = [RunName.parse(name) for name, kind in kinds.items() if kind is NodeKind.RUN]
     versions = [ModelVersionName.parse(name) for name, kind in kinds.items() if kind is NodeKind.MODEL_VERSION]
-    added = [name for name, kind in kinds.items() if kind in (NodeKind.DATA, NodeKind.EXECUTABLE)]
+    added = [name for name, kind in kinds.items() if kind not in (NodeKind.RUN, NodeKind.MODEL_VERSION)]
     found: dict[str, AnyNode] = {str(run.name): run for run in await tx.runs.find(runs)}
     found |= {str(version.name): version for version in await tx.versions.find(versions)}
     found |= {node.name: node for node in await tx.lineage.find_nodes(added)}

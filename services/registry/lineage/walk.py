@@ -22,17 +22,17 @@ class Walk:
 
 async def walk(
     store: LineageStore,
-    start: str,
+    start: str | Collection[str],
     direction: Direction,
     max_depth: int,
     *,
     max_nodes: int = MAX_NODES,
     max_edges: int = MAX_EDGES,
 ) -> Walk:
-    """Everything that ``start`` reaches in ``direction`` over at most ``max_depth`` edges."""
-    names = {start: None}  # in the order of distance
+    """Everything that ``start``, one node or several, reaches in ``direction`` over at most ``max_depth`` edges."""
+    frontier: Collection[str] = [start] if isinstance(start, str) else list(start)
+    names = dict.fromkeys(frontier)  # in the order of distance
     edges: dict[str, Edge] = {}
-    frontier: Collection[str] = [start]
     truncated = False
     for depth in range(max_depth + 1):
         found = await store.edges(frontier, direction, max_edges + 1)

@@ -862,10 +862,25 @@ class DeploymentMetadata(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/deployments/{deployment}`."""
     description: _builtins.str
     """Free text, at most 32 KiB."""
+    model: _builtins.str
+    """The model that it serves: `projects/{project}/models/{model}`."""
+    stage: Global___ModelMetadata.Stage.ValueType
+    """The one that holds this stage."""
+    alias: _builtins.str
+    """The one that this alias points to."""
+    model_version: _builtins.str
+    """This one."""
+    revision: _builtins.int
+    """Grows with every change. What is told of a revision before the one that is known changes nothing."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -891,12 +906,19 @@ class DeploymentMetadata(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        model: _builtins.str = ...,
+        stage: Global___ModelMetadata.Stage.ValueType = ...,
+        alias: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "id", b"id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "model_version", b"model_version", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "annotations", b"annotations", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "id", b"id", "model", b"model", "model_version", b"model_version", "name", b"name", "revision", b"revision", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "model_version"]  # noqa: Y015
+    _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 
 Global___DeploymentMetadata: _TypeAlias = DeploymentMetadata  # noqa: Y015
 
