@@ -1,5 +1,6 @@
 """``headwater package``: model packages, MLSpec's YAML documents about models."""
 
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -40,10 +41,21 @@ def check(*files: Path) -> None:
             rows += [_row(file, "error", remark) for remark in error.remarks]
         else:
             rows += [_row(file, "warning", remark) for remark in reading.warnings]
-            rows += [(str(file), "ok", "", f"a {reading.document.TITLE}")] if not reading.warnings else []
+            if expired := _expired(reading):
+                broken = True
+                rows.append(_row(file, "error", expired))
+            elif not reading.warnings:
+                rows.append((str(file), "ok", "", f"a {reading.document.TITLE}"))
     table(("where", "what", "field", ""), rows)
     if broken:
         sys.exit(1)
+
+
+def _expired(reading: packaging.Reading) -> packaging.Remark | None:
+    document = reading.document
+    if isinstance(document, packaging.ModelDescription) and document.is_expired(datetime.datetime.now(datetime.UTC)):
+        return packaging.Remark("expiry", "has passed: the model may not be used any more", reading.place("expiry"))
+    return None
 
 
 def _row(file: Path, what: str, remark: packaging.Remark) -> tuple[str, str, str, str]:

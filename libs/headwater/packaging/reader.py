@@ -31,6 +31,7 @@ class Reader:
         self.places: dict[str, Place] = {}
         """Where each field is, by its path; the place of its key where it has one."""
         self._names: list[str] = []
+        self._secrets: dict[str, str] = {}
 
     def section(self, of: type[T], node: Node, path: str = "") -> T:
         """A section of that class, with what its fields say."""
@@ -193,7 +194,11 @@ class Reader:
             return _ABSENT
         name = next(filter(None, reversed(self._names)), "")
         secret = Secret.parse(text, variable_name(name, field.key))
-        if secret.is_clear:
+        if secret.is_clear and self._secrets.setdefault(secret.variable, secret.reveal({})) != secret.reveal({}):
+            self.error(
+                path, f"would be {secret.variable}, as another secret would; write ${{A_VARIABLE}} instead", node
+            )
+        elif secret.is_clear:
             message = f"is a secret in clear: it is not stored; set {secret.variable} and write {secret}"
             self.warn(path, message, node)
         return secret

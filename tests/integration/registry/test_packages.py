@@ -154,6 +154,16 @@ async def test_what_the_registry_does_not_keep_is_told(connection: Connection, f
     assert (list(done.version.tags) == ["team:vision"]) != any("keep tags" in warning for warning in done.warnings)
 
 
+async def test_the_dataset_that_a_package_was_trained_on_is_told_or_kept(connection: Connection, folder: Path) -> None:
+    data = {"training_data": {"data_store": "here", "path": "faces@v1.0.0"}}
+    stores = [{"name": "here", "type": "headwater"}]
+    package = {**PACKAGE, "train": {"data_source": data}, "data_stores": stores}
+    done = await store(connection, yaml.safe_dump(package), folder)
+    assert done.version is not None
+    kept = list(done.version.dataset_versions) == ["projects/default/datasets/faces/versions/v1.0.0"]
+    assert kept != any("what the model was trained on" in warning for warning in done.warnings)
+
+
 async def test_an_expired_model_is_not_registered(connection: Connection, client: Client, folder: Path) -> None:
     with pytest.raises(ModelExpired, match="2020-01-01"):
         await store(connection, DESCRIPTION.replace("2030", "2020"), folder, model="late")

@@ -34,6 +34,14 @@ def test_the_check_tells_errors_of_all_files_and_fails(tmp_path: Path, capsys: p
     assert "model_packaging.yaml:145:3 warning convert.onnx_convertable is written onnx_convertible" in printed
 
 
+def test_an_expired_model_does_not_pass_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """M-79."""
+    (tmp_path / "model.yml").write_text("specVersion: 0.0.1\npurpose: custom\nexpiry: 2020-01-01\n")
+    assert run("check", tmp_path / "model.yml") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "model.yml:3:1 error expiry has passed" in printed
+
+
 def test_a_file_is_written_canonically_in_place(tmp_path: Path) -> None:
     file = tmp_path / "package.yml"
     file.write_bytes(WHOLE_FILE.read_bytes())

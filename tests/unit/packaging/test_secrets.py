@@ -58,6 +58,18 @@ def test_what_is_written_refers_to_the_variable_that_holds_it() -> None:
         secret.reveal({})
 
 
+def test_two_secrets_are_never_taken_for_one() -> None:
+    stores = [
+        {"name": name, "connection": {"endpoint": "e", "access_key_id": "${ID}", "secret_access_key": CLEAR + name}}
+        for name in ("my-store", "my_store")
+    ]
+    found = errors_of(changed("data_stores", stores))
+    assert set(found) == {"data_stores[1].connection.secret_access_key"}
+    assert CLEAR not in str(found)
+    stores[1]["name"] = "other"
+    assert not errors_of(changed("data_stores", stores))
+
+
 @pytest.mark.parametrize("written", ["${KEY}", "$KEY", "${env:KEY}"])
 def test_a_reference_is_not_a_secret_in_clear(written: str) -> None:
     secret = secret_of(store(secret_access_key=written))
