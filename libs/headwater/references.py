@@ -11,10 +11,12 @@ import re
 from headwater.errors import NotFound
 from headwater.names import (
     DEFAULT_PROJECT,
+    ArtifactName,
     BranchName,
     CommitName,
     DatasetName,
     DatasetVersionName,
+    DatastoreName,
     DeploymentName,
     InvalidName,
     ModelName,
@@ -22,6 +24,7 @@ from headwater.names import (
     PipelineName,
     PipelineVersionName,
     ProjectName,
+    RunName,
     TagName,
     check_segment,
     split_name,
@@ -189,6 +192,21 @@ def model_version(text: str, project: str = DEFAULT_PROJECT) -> ModelVersionName
 def deployment(text: str, project: str = DEFAULT_PROJECT) -> DeploymentName:
     """``digits`` or a full name."""
     return DeploymentName.parse(text) if "/" in text else DeploymentName(project, text)
+
+
+def run(text: str, project: str = DEFAULT_PROJECT) -> RunName:
+    """The id of a run, or a full name."""
+    return RunName.parse(text) if "/" in text else RunName(project, text)
+
+
+def artifact(text: str, project: str = DEFAULT_PROJECT) -> ArtifactName:
+    """The digest of an artifact, with or without ``sha256:``, or a full name."""
+    return ArtifactName.parse(text) if "/" in text else ArtifactName(project, text.removeprefix("sha256:"))
+
+
+def datastore(text: str, project: str = DEFAULT_PROJECT) -> DatastoreName:
+    """``lake`` or a full name."""
+    return DatastoreName.parse(text) if "/" in text else DatastoreName(project, text)
 
 
 def _split(text: str) -> tuple[str, str]:
