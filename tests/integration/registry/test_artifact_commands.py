@@ -105,7 +105,7 @@ async def test_what_a_run_made_becomes_a_dataset(
     await headwater("artifact", "attach", run.name, tmp_path / "rows.csv", "--kind", "data")
     assert "datasets/made/versions/v1.0.0" in await headwater("artifact", "promote", run.name, "rows.csv", "made")
     assert "2" in await headwater("dataset", "show", "made@v1.0.0")
-    await headwater("datastore", "create", "lake", "--local", lake)
+    await headwater("datastore", "create", "lake", "--folder", lake)
     await headwater("artifact", "attach", run.name, "--datastore", "lake", "--place", "rows.csv", "--path", "placed")
     assert "datasets/placed/versions/" in await headwater("artifact", "promote", run.name, "placed", "placed")
     assert "RUN_ARTIFACT_NOT_FOUND" in await headwater("artifact", "promote", run.name, "none", "x", refused=True)
