@@ -28,6 +28,7 @@ from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.servicer import ArtifactServicer
 from services.registry.artifacts.sources import Sources
 from services.registry.collector import Collector
+from services.registry.comparisons.comparing import Comparing
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.servicer import LineageServicer
 from services.registry.logged_models.logged_models import LoggedModels
@@ -89,6 +90,7 @@ async def build(settings: Settings) -> Service:
         stages=Stages(store),
         aliases=Aliases(store),
         resolver=Resolver(store),
+        comparing=Comparing(store),
     )
     logged_models = LoggedModelServicer(LoggedModels(store, clock), clock)
     lineage = LineageServicer(Lineages(store, clock))

@@ -1,9 +1,11 @@
-"""ModelService: convert, call, convert. What is about versions, and about stages and aliases, is beside them."""
+"""ModelService: convert, call, convert. What is about versions, moves and comparisons is beside those."""
 
 from typing import Any
 
 from headwater.names import ModelName, ProjectName
 from headwater.registry.v1 import models_pb2
+from services.registry.comparisons.comparing import Comparing
+from services.registry.comparisons.servicer import ComparisonServicer
 from services.registry.convert import origin
 from services.registry.models import convert
 from services.registry.models.lifecycle import Lifecycle
@@ -18,7 +20,7 @@ from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
 
-class ModelServicer(VersionServicer, MoveServicer):
+class ModelServicer(VersionServicer, MoveServicer, ComparisonServicer):
     """See protos/headwater/registry/v1/models.proto."""
 
     def __init__(
@@ -32,9 +34,11 @@ class ModelServicer(VersionServicer, MoveServicer):
         stages: Stages,
         aliases: Aliases,
         resolver: Resolver,
+        comparing: Comparing,
     ) -> None:
         VersionServicer.__init__(self, versions, changes, tensors)
         MoveServicer.__init__(self, stages, aliases, resolver)
+        ComparisonServicer.__init__(self, comparing)
         self._models = models
         self._lifecycle = lifecycle
 

@@ -323,7 +323,9 @@ class ModelVersionComparison(_message.Message):
 
     @_builtins.property
     def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """By how much a number differs from that of the first version; absent for what is no number."""
+        """By how much a number differs from that of the first version, NaN where one of the two has none; absent for what is no
+        number.
+        """
 
     def __init__(
         self,
