@@ -18,7 +18,11 @@ from headwater.packaging.description import ModelDescription
 from headwater.packaging.model import ModelPackage
 
 MAX_REFERENCES: Final = 10_000
-_REFUSED: Final = ("pattern", "patternProperties", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
+_REFUSED: Final = (
+    *("pattern", "patternProperties"),
+    # Other names for places in a schema than the paths in it; that of the whole schema is passed over.
+    *("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef"),
+)
 _MAX_SHOWN: Final = 20
 _MAX_FILE_BYTES: Final = 2**20
 
@@ -125,7 +129,7 @@ def _schema(value: Any, field: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(value, dict):
         raise InvalidSchema(f"{field} must be a JSON Schema.", field=field)
-    if keyword := next(_refused(value), ""):
+    if keyword := next(_refused({key: each for key, each in value.items() if key != "$id"}), ""):
         raise InvalidSchema(f"{field} has {keyword}, which is not checked here.", field=field)
     jsonschema = _jsonschema()
     try:

@@ -52,8 +52,13 @@ def document(
         "info": info,
         **({"servers": [{"url": server}]} if server else {}),
         "paths": {path: {"post": operation}},
-        "components": {"schemas": {name: _embedded(schema, name) for name, schema in schemas.items()}},
+        "components": {"schemas": {name: _embedded(_nameless(schema), name) for name, schema in schemas.items()}},
     }
+
+
+def _nameless(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema without the address by which others may know it: here it has another."""
+    return {key: each for key, each in schema.items() if key != "$id"}
 
 
 def _embedded(schema: Any, name: str) -> Any:
@@ -62,7 +67,7 @@ def _embedded(schema: Any, name: str) -> Any:
         return [_embedded(each, name) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    embedded = {key: _embedded(each, name) for key, each in schema.items() if key != "$id"}
+    embedded = {key: _embedded(each, name) for key, each in schema.items()}
     if isinstance(reference := schema.get("$ref"), str):
         embedded["$ref"] = f"#/components/schemas/{name}{reference.removeprefix('#')}"
     return embedded

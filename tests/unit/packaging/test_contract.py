@@ -21,6 +21,7 @@ purpose: binary_classification
 expiry: 2030-01-01T00:00:00Z
 metadata:
   service_schema:
+    $id: https://example.org/loans.json
     type: object
     required: [age, income]
     properties:
@@ -163,6 +164,7 @@ DOUBLING = {
         ({"$ref": "file:///etc/passwd"}, "only what is within it is read"),
         ({"$ref": "#/$defs/none"}, "something that is not in it"),
         (DOUBLING, "refers to itself more than 10,000 times"),
+        ({"properties": {"x": {"$id": "https://evil.example/x"}}}, r"has \$id, which is not checked here"),
         ({"type": "string", "pattern": "^(a+)+$"}, "has pattern, which is not checked here"),
         ({"properties": {"x": {"patternProperties": {"(a+)+$": {}}}}}, "has patternProperties"),
         ({"type": "number", "minimum": "low"}, "is no JSON Schema"),
