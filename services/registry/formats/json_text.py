@@ -12,6 +12,8 @@ from typing import Any
 from services.registry.formats.content import Content
 
 MAX_TEXT = 65_536
+MAX_STEPS = 2_000_000
+"""Texts, brackets and what is between them that are gone through in one file: a second or two."""
 _WINDOW_BYTES = 4 * MAX_TEXT
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"', re.DOTALL)
@@ -34,6 +36,7 @@ class JsonReader:
     def __init__(self, content: Content, max_bytes: int) -> None:
         self._content = content
         self._end = min(content.size, max_bytes)
+        self._steps_left = MAX_STEPS
         self._position = 0
         self._window = b""
         self._window_begin = 0
@@ -69,14 +72,20 @@ class JsonReader:
 
     def value(self, longest: int = MAX_TEXT) -> Any:
         """The value that comes next, of at most ``longest`` bytes."""
-        self._peek()
+        is_text = self._peek() == b'"'
         begin = self._position
+        match = _STRING.match(self._window, begin - self._window_begin) if is_text else None
+        if match is not None and b"\\" not in match[0] and match.end() - match.start() <= longest:
+            self._position += match.end() - match.start()
+            return self._decoded(match[0][1:-1], begin)
         self.skip()
         if self._position - begin > longest:
             raise self._error(f"a value of at most {longest} bytes", begin)
         try:
-            text = str(self._content.read(begin, self._position - begin), "utf-8")
+            text = self._decoded(bytes(self._content.read(begin, self._position - begin)), begin)
             return json.loads(text, parse_constant=_no_constant)
+        except NotJson:
+            raise
         except (ValueError, RecursionError) as error:
             raise self._error("a value", begin) from error
 
@@ -122,6 +131,9 @@ class JsonReader:
 
     def _peek(self) -> bytes:
         """The next character that is no space; the reader stands before it."""
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            raise NotJson("it has more values than are read")
         self._skip_run(_SPACE)
         return self._ahead()
 
@@ -136,10 +148,13 @@ class JsonReader:
 
     def _skip_run(self, run: re.Pattern[bytes]) -> None:
         """Go past what ``run`` matches, which may be longer than the window."""
+        begin = self._position
         while True:
             self._ahead()
             match = run.match(self._window, self._position - self._window_begin)
             if match is None:
+                if self._position > begin:
+                    return
                 raise self._error("a value")
             self._position += match.end() - match.start()
             if match.end() < len(self._window) or self._position == self._end:
@@ -157,6 +172,12 @@ class JsonReader:
             else:
                 self._skip_run(_IN_STRING)
         self._position += 1
+
+    def _decoded(self, text: bytes, begin: int) -> str:
+        try:
+            return text.decode()
+        except UnicodeDecodeError as error:
+            raise self._error("a text in UTF-8", begin) from error
 
     def _error(self, wanted: str, position: int | None = None) -> NotJson:
         return NotJson(f"{wanted} is missing at byte {self._position if position is None else position}")
