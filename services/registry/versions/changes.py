@@ -6,12 +6,12 @@ from chassis.clock import Clock
 from chassis.etags import check, etag_of
 from headwater.names import ModelName
 from services.registry.events import event
+from services.registry.models.errors import InvalidReplacement
 from services.registry.models.model import EXCLUSIVE, Model, Stage
 from services.registry.moves.model import Transition, Why, after
 from services.registry.origin import Origin
 from services.registry.states import State, check_transition
 from services.registry.store import Store, Transaction
-from services.registry.versions.errors import InvalidReplacement
 from services.registry.versions.model import ModelVersion, View, Which
 from services.registry.versions.uses import check_unused
 
@@ -50,7 +50,7 @@ class VersionChanges:
             _, version = await _locked(tx, name, which, etag)
             instead = await tx.versions.get(*replacement, view=View.BASIC) if replacement else None
             if instead is not None and (instead.id == version.id or instead.state is not State.ACTIVE):
-                raise InvalidReplacement(replacement=instead.name, state=instead.state.name.lower())
+                raise InvalidReplacement(f"{instead.name} cannot be used instead.", replacement=instead.name)
             values = {"state": State.DEPRECATED, "replacement": str(instead.name) if instead else ""}
             return await self._change(tx, version, "version.deprecate", origin, values)
 

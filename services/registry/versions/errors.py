@@ -87,13 +87,6 @@ class InUse(FailedPrecondition):
     reason = "IN_USE"
 
 
-class InvalidReplacement(InvalidArgument):
-    """A version is replaced by another one, which is in use itself."""
-
-    reason = "INVALID_REPLACEMENT"
-    text = "A version is replaced by another version that is active."
-
-
 class TensorNotFound(NotFound):
     """No file of the version, or not the one asked for, has such a tensor."""
 

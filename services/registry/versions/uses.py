@@ -2,23 +2,16 @@
 
 from collections.abc import Sequence
 
-from services.registry.lineage.model import MAX_EDGES, Direction
+from services.registry.lineage.impact import impact
+from services.registry.lineage.model import NodeKind
 from services.registry.models.model import EXCLUSIVE
 from services.registry.store import Transaction
 from services.registry.versions.errors import InUse
 from services.registry.versions.model import ModelVersion
 
-
-async def uses(tx: Transaction, version: ModelVersion) -> Sequence[str]:
-    """Each use in a few words; empty when nothing depends on the version."""
-    name = str(version.name)
-    edges = await tx.lineage.edges([name], Direction.DOWNSTREAM, MAX_EDGES)
-    dependents = sorted({edge.second for edge in edges if edge.first == name})
-    return [
-        *([f"it is in {version.stage.name.lower()}"] if version.stage in EXCLUSIVE else []),
-        *(f"the alias {alias} points to it" for alias in version.aliases),
-        *(f"{dependent} came from it" for dependent in dependents),
-    ]
+_TOLD = 5
+_PAST = (NodeKind.DEPLOYMENT, NodeKind.RECEIPT)
+"""What was deployed or answered once needs nothing any more; deployments that serve now are told by name."""
 
 
 async def check_unused(tx: Transaction, version: ModelVersion) -> None:
@@ -27,7 +20,33 @@ async def check_unused(tx: Transaction, version: ModelVersion) -> None:
     Raises:
         InUse: saying what does.
     """
-    found = await uses(tx, version)
-    if found:
-        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-        raise InUse(f"{version.name} is in use: {'; '.join(found[:5])}{more}.", model_version=version.name)
+    refuse_if_used(
+        version.name,
+        [
+            *([f"it is in {version.stage.name.lower()}"] if version.stage in EXCLUSIVE else []),
+            *(f"the alias {alias} points to it" for alias in version.aliases),
+            *await dependents(tx, version.name),
+        ],
+    )
+
+
+async def dependents(tx: Transaction, name: object) -> Sequence[str]:
+    """What would miss a version, or the versions of a model, in a few words each."""
+    found = await impact(tx, str(name))
+    return [
+        *(f"{deployment} serves it" for deployment in found.serving_deployments),
+        *(f"{each.words} came of it" for each in found.dependents if each.kind not in _PAST),
+    ]
+
+
+def refuse_if_used(name: object, uses: Sequence[str]) -> None:
+    """Go on if there is no use.
+
+    Raises:
+        InUse: saying the first of them.
+    """
+    if uses:
+        more = f"; and {len(uses) - _TOLD} more" if len(uses) > _TOLD else ""
+        raise InUse(
+            f"{name} is in use: {'; '.join(uses[:_TOLD])}{more}. With force it is archived all the same.", name=name
+        )
