@@ -21,6 +21,7 @@ _ENCRYPTED, _PATCHED, _STRONG, _MASKED = 1, 0x20, 0x40, 0x2000
 _UTF8 = 0x800
 _ZIP64, _UNICODE_PATH = 1, 0x7075
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
+_NOTHING_DEFLATED = 2  # how many bytes that takes: Python deflates folders too
 _MAX_RATIO = 1032  # the most that deflate can reach
 
 
@@ -173,7 +174,7 @@ def _entry(raw: bytes, position: int) -> tuple[Entry, int]:
     if extra_bytes or _MAX32 in (size, packed, header):
         size, packed, header = large_form(raw[name_end:extra_end], (size, packed, header))
     entry = Entry(name, raw_name, flags, method, header, packed, size, crc)
-    if entry.is_folder and (size or packed):
+    if entry.is_folder and (size or packed > _NOTHING_DEFLATED):
         raise invalid(f"the folder {name[:255]!r} has bytes")
     if (method == _STORED and size != packed) or size > packed * _MAX_RATIO:
         raise invalid(f"{name[:255]!r} would be {size} bytes out of {packed}, which cannot be")
