@@ -30,6 +30,7 @@ deployments = Table(
     _time("update_time"),
     _time("archive_time", nullable=True),
     _text("created_by"),
+    _text("model_uid"),
 )
 # KServe v2 knows no projects: one name is served once, whatever the code does.
 Index(

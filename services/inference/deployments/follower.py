@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -22,16 +22,24 @@ _log = structlog.get_logger("inference.deployments")
 class Follower:
     """One deployment, what is loaded for it, and how far the last attempt came.
 
-    ``retire`` gets what was loaded and is not any more; what it has accepted is still to be answered.
+    ``note`` gets the deployment when its model was found for the first time, or under another name. ``retire`` gets
+    what was loaded and is not any more; what it has accepted is still to be answered.
     """
 
     def __init__(
-        self, deployment: Deployment, source: ModelSource, loading: Loading, retire: Callable[[Loaded], None]
+        self,
+        deployment: Deployment,
+        source: ModelSource,
+        loading: Loading,
+        *,
+        note: Callable[[Deployment], Awaitable[None]],
+        retire: Callable[[Loaded], None],
     ) -> None:
         self.deployment = deployment
         self.loaded: Loaded | None = None
         self._source = source
         self._loading = loading
+        self._note = note
         self._retire = retire
         self._failure = ""
         self._failed_digest = ""
@@ -70,7 +78,10 @@ class Follower:
 
     async def _advance(self, deployment: Deployment) -> None:
         try:
-            version = await self._source.resolve(deployment.model, deployment.selector)
+            version = await self._source.resolve(deployment.source, deployment.selector)
+            following = deployment.following(version)
+            if following != deployment:
+                await self._note(following)
         except NoSuchVersion:
             # The source has spoken: what was taken out of its stage is not to be served any longer.
             self._failure = ""
@@ -81,10 +92,10 @@ class Follower:
         except Exception as error:
             self._fail(str(deployment.model), error)
         else:
-            await self._serve(deployment, version)
+            await self._serve(following, version)
 
     async def _serve(self, deployment: Deployment, version: ModelVersion) -> None:
-        if self.loaded is None or self.loaded.version.name != version.name:  # what is served already goes on
+        if self.loaded is None or not self.loaded.version.is_same(version):  # what is served already goes on
             try:
                 version.check_usable()
             except FailedPrecondition as error:

@@ -3,9 +3,10 @@
 import dataclasses
 import datetime
 import enum
+from typing import Self
 
 from headwater.names import DeploymentName, ModelName
-from services.inference.models.source import Selector
+from services.inference.models.source import ModelVersion, Selector
 
 DEFAULT_MAX_BATCH_ROWS = 64
 DEFAULT_MAX_QUEUE_REQUESTS = 1024
@@ -33,6 +34,20 @@ class Deployment:
     created_by: str
     revision: int = 1
     archive_time: datetime.datetime | None = None
+    model_uid: str = ""
+    """Empty until the model was found: a deployment may be there before its model."""
+
+    @property
+    def source(self) -> ModelName:
+        """By what to ask for the model: its uid once that is known, so that it is found again under another name."""
+        return ModelName(self.model.project, self.model_uid or self.model.model)
+
+    def following(self, version: ModelVersion) -> Self:
+        """This deployment with the uid and the present name of its model, as ``version`` of it tells them."""
+        if not version.model_uid:
+            return self
+        model = ModelName(version.name.project, version.name.model)
+        return dataclasses.replace(self, model=model, model_uid=version.model_uid)
 
     @property
     def served_name(self) -> str:

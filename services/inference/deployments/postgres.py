@@ -108,6 +108,7 @@ def _to_row(deployment: Deployment) -> Mapping[str, object]:
         "update_time": deployment.update_time,
         "archive_time": deployment.archive_time,
         "created_by": deployment.created_by,
+        "model_uid": deployment.model_uid,
     }
 
 
@@ -123,4 +124,5 @@ def _from_row(row: Row[Any]) -> Deployment:
         row.created_by,
         row.revision,
         row.archive_time,
+        row.model_uid,
     )

@@ -7,6 +7,7 @@ loaded, so that a registry that is away stops nothing.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 
 import structlog
@@ -93,7 +94,9 @@ class Serving:
             self._by_uid.pop(uid).stop()
         for uid, deployment in wanted.items():
             if uid not in self._by_uid:
-                self._by_uid[uid] = Follower(deployment, self._source, self._loading, self._retire)
+                self._by_uid[uid] = Follower(
+                    deployment, self._source, self._loading, note=self._note, retire=self._retire
+                )
             self._by_uid[uid].step(deployment)
         self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
         self.in_step = True
@@ -110,6 +113,13 @@ class Serving:
         self._by_uid, self._by_name = {}, {}
         if self._retiring:
             await asyncio.wait(self._retiring, timeout=_CLOSE_S)
+
+    async def _note(self, found: Deployment) -> None:
+        """Keep the uid and the present name of the model; who configures the deployment meanwhile loses nothing."""
+        async with self._store.transaction() as tx:
+            current = await tx.get(found.name, for_update=True)
+            if current.uid == found.uid:
+                await tx.replace(dataclasses.replace(current, model=found.model, model_uid=found.model_uid))
 
     def _retire(self, old: Loaded) -> None:
         task = asyncio.create_task(self._close(old), name=f"retire {old.version.name}")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
+from chassis.ids import new_id
 from headwater.errors import NotFound
 from headwater.names import ModelName, ModelVersionName
 from services.inference.models.source import (
@@ -35,6 +36,7 @@ class MemoryModels(ModelSource):
         self._versions: dict[ModelName, list[ModelVersion]] = {}
         self._pointers: dict[tuple[ModelName, Selector], ModelVersion] = {}
         self._content: dict[str, bytes] = {}
+        self._uids: dict[ModelName, str] = {}
 
     def add(self, model: ModelName, files: Mapping[str, NewFile]) -> ModelVersion:
         """The next version of ``model``, with these files by path."""
@@ -49,6 +51,7 @@ class MemoryModels(ModelSource):
             ModelVersionName(model.project, model.model, str(len(versions) + 1)),
             f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
             tuple(listed),
+            model_uid=self._uids.setdefault(model, new_id()),
         )
         versions.append(version)
         return version
@@ -59,6 +62,20 @@ class MemoryModels(ModelSource):
             self._pointers.pop((model, selector), None)
         else:
             self._pointers[model, selector] = version
+
+    def rename(self, model: ModelName, name: str) -> None:
+        """Give ``model`` another name; its uid stays."""
+        renamed = ModelName(model.project, name)
+
+        def moved(version: ModelVersion) -> ModelVersion:
+            return dataclasses.replace(version, name=ModelVersionName(model.project, name, version.name.version))
+
+        self._uids[renamed] = self._uids.pop(model)
+        self._versions[renamed] = [moved(version) for version in self._versions.pop(model)]
+        self._pointers = {
+            (renamed, selector) if each == model else (each, selector): moved(version) if each == model else version
+            for (each, selector), version in self._pointers.items()
+        }
 
     def mark(
         self, version: ModelVersion, *, problems: tuple[str, ...] = (), archived: bool = False, warning: str = ""
@@ -78,6 +95,7 @@ class MemoryModels(ModelSource):
     async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
         """See ModelSource."""
         self._reach()
+        model = next((name for name, uid in self._uids.items() if uid == model.model), model)
         if selector.kind is SelectorKind.VERSION:
             for version in self._versions.get(model, ()):
                 if version.name.version == selector.value:

@@ -75,14 +75,17 @@ def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
         ModelFile(file.path, file.digest, file.size_bytes, _format_from_proto(file.format)) for file in version.files
     )
     primary = version.storage_location.rpartition("/")[2]
+    name = ModelVersionName.parse(version.name)
     return ModelVersion(
-        ModelVersionName.parse(version.name),
+        name,
         version.digest,
         files,
         f"sha256:{primary}" if primary else "",
         problems=tuple(version.problems),
-        archived=version.state == artifact_pb2.ModelMetadata.STATE_ARCHIVED,
+        # A model that is archived is named by its uid; its versions are out of use with it.
+        archived=version.state == artifact_pb2.ModelMetadata.STATE_ARCHIVED or name.model == version.model_uid,
         warning=version.warning,
+        model_uid=version.model_uid,
     )
 
 

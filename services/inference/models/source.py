@@ -79,6 +79,7 @@ class ModelVersion:
         problems: what makes its files unsafe to load, as the registry found.
         archived: whether it was taken out of use.
         warning: what its users should know: that it is deprecated, and what to use instead.
+        model_uid: of its model; a rename does not change it. Empty where the source tells none.
     """
 
     name: ModelVersionName
@@ -88,6 +89,15 @@ class ModelVersion:
     problems: tuple[str, ...] = ()
     archived: bool = False
     warning: str = ""
+    model_uid: str = ""
+
+    def is_same(self, other: "ModelVersion") -> bool:
+        """Whether it is this version, perhaps under another name of its model."""
+        return (self._model, self.name.version) == (other._model, other.name.version)
+
+    @property
+    def _model(self) -> str:
+        return self.model_uid or self.name.model
 
     def check_usable(self) -> None:
         """Go on if something may begin to serve it.
@@ -121,7 +131,7 @@ class ModelSource(Protocol):
     """Where versions come from: the registry, or its twin in memory."""
 
     async def resolve(self, model: ModelName, selector: Selector) -> ModelVersion:
-        """The version that ``selector`` stands for now.
+        """The version that ``selector`` stands for now. The last segment of ``model`` is a name or a uid.
 
         Raises:
             NoSuchVersion: there is none.

@@ -201,7 +201,7 @@ async def _held(resolver: Resolver, name: ModelName, pointer: Pointer, time: dat
 async def _last_time(stages: Stages, aliases: Aliases, name: ModelName) -> datetime.datetime:
     moves = (await stages.transitions(name, 1, "")).items
     changes = (await aliases.changes(name, "", 1, "")).items
-    times = [each.time for each in (*moves, *changes)]
+    times = [*(move.time for move in moves), *(change.time for change in changes)]
     return max(times) if times else datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
 
 

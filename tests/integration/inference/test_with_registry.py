@@ -293,3 +293,16 @@ async def test_a_registry_that_refuses_us_is_told_of(install: Install, tmp_path:
         await mine.create()
         await mine.until(State.STATE_FAILED)
         assert "Valid credentials are needed" in (await mine.get()).failure
+
+
+async def test_a_renamed_model_goes_on_being_served(install: Install) -> None:
+    """M-08: what refers to a model follows it, also when its old name is given to another one."""
+    world = await install()
+    await world.create()
+    await world.promote(2)
+    await world.until(State.STATE_READY, "digits/versions/1")
+    await world.models.models.RenameModel(models_pb2.RenameModelRequest(name=DIGITS, model_id="numbers"))
+    await world.promote(7)  # of a new model of the old name
+    await world.until(State.STATE_READY, "numbers/versions/1")
+    assert (await world.get()).model == "projects/default/models/numbers"
+    assert await world.factor() == 2

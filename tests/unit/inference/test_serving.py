@@ -327,3 +327,21 @@ async def test_a_deprecated_version_is_served_with_a_warning(world: World) -> No
     await world.follow()
     assert (await world.status()).warning == "use version 2"
     assert await world.factor() == 3
+
+
+async def test_a_renamed_model_goes_on_being_served_and_followed(world: World) -> None:
+    """M-08: the name is for people; another model that takes it over is not served in its place."""
+    world.add(2)
+    await world.deploy()
+    world.models.rename(MODEL, "numbers")
+    other = world.models.add(MODEL, {"model.onnx": NewFile("onnx", onnx_models.scaled(7))})
+    world.models.point(MODEL, PRODUCTION, other)
+    await world.follow()
+    assert await world.factor() == 2
+    assert (await world.status()).model_version == "projects/p/models/numbers/versions/1"
+    await world.follow()
+    assert (await world.deployments.get(NAME)).model == ModelName("p", "numbers")
+    newer = world.models.add(ModelName("p", "numbers"), {"model.onnx": NewFile("onnx", onnx_models.scaled(3))})
+    world.models.point(ModelName("p", "numbers"), PRODUCTION, newer)
+    await world.follow()
+    assert await world.factor() == 3
