@@ -4,7 +4,7 @@ import struct
 
 from services.registry.formats.content import Content
 
-_WINDOW_BYTES = 256 * 1024
+_WINDOW_BYTES = 128 * 1024
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 
 

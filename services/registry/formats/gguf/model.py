@@ -153,14 +153,15 @@ def _placed(infos: list[_Info], data_begin: int, alignment: int, size: int) -> l
     """The tensors with their places: one after the other, each padded. The format allows no other order."""
     if len({info.name for info in infos}) < len(infos):
         raise Broken("two tensors have the same name")
-    tensors, expected = [], 0
+    tensors: list[Tensor] = []
+    expected: int | None = 0
     for info in infos:
-        if info.offset < expected or info.offset % alignment:
-            raise Broken(f"tensor {info.name[:64]!r} has the offset {info.offset} where {expected} comes next")
+        if info.offset % alignment or expected not in (None, info.offset):
+            raise Broken(f"tensor {info.name[:64]!r} has the offset {info.offset}, which is not where it comes")
         known = TYPES.get(info.kind)
         if known is None:  # of a later version: what can be said without its size is said
             tensors.append(Tensor(info.name, f"GGML_{info.kind}", info.shape))
-            expected = info.offset
+            expected = None
             continue
         if info.shape and info.shape[-1] % known.block:
             raise Broken(

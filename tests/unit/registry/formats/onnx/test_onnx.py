@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from services.registry.formats import Format, InvalidModelFile
-from services.registry.formats.content import MemoryContent
+from services.registry.formats.content import MemoryContent, RangedContent
 from services.registry.formats.detect import inspect, read
 from services.registry.formats.onnx import MAX_BYTES
-from tests.data.models.onnx_files import external_tensor, linear, linear_model
+from services.registry.formats.onnx.walk import MAX_LAYERS
+from tests.data.models.onnx_files import PLACES, REFUSED, external_tensor, hidden, linear, linear_model, varint
 
 _TENSORS = {
     "FP32": np.float32,
@@ -66,6 +67,82 @@ def test_every_initializer_is_told(tensors: list[tuple[str, list[int], bool]]) -
     ]
 
 
+def test_operators_are_counted_wherever_they_are() -> None:
+    """R-15."""
+    branch = helper.make_graph([helper.make_node("Relu", ["x"], ["r"], name="inner")], "branch", [], [])
+    model = linear(
+        4,
+        3,
+        nodes=[
+            helper.make_node("Relu", ["y"], ["a"], name="relu_1"),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("If", ["b"], ["c"], name="choice", then_branch=branch),
+            helper.make_node("TreeEnsemble", ["c"], ["d"], domain="ai.onnx.ml"),
+            helper.make_node("Attention", ["d"], ["e"], domain="com.example"),
+            helper.make_node("own", ["e"], ["f"], domain="local"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+    model.functions.append(
+        helper.make_function("local", "own", ["i"], ["o"], [helper.make_node("Relu", ["i"], ["o"])], opsets)
+    )
+    model.opset_import.append(helper.make_opsetid("com.example", 2))
+    model.metadata_props.add(key="author", value="tests")
+    facts = read(MemoryContent(model.SerializeToString()))
+    assert facts.operators == {
+        "If": 1,
+        "MatMul": 1,
+        "Relu": 4,
+        "ai.onnx.ml::TreeEnsemble": 1,
+        "com.example::Attention": 1,
+        "local::own": 1,
+    }
+    assert facts.opsets == {"ai.onnx": 17, "com.example": 2}
+    assert facts.code == ["operator com.example::Attention"]
+    assert facts.problems == ()
+    assert [(layer.name, layer.kind) for layer in facts.layers] == [
+        ("", "MatMul"),
+        ("relu_1", "Relu"),
+        ("", "Relu"),
+        ("choice", "If"),
+        ("", "ai.onnx.ml::TreeEnsemble"),
+        ("", "com.example::Attention"),
+        ("", "local::own"),
+    ]
+    assert (
+        facts.properties.items() >= {"node_count": "9", "functions": "local::own", "metadata.author": "tests"}.items()
+    )
+
+
+def test_a_chain_of_nodes_is_told_up_to_a_limit_and_counted_beyond() -> None:
+    nodes = [helper.make_node("Relu", [f"{number}"], [f"{number + 1}"]) for number in range(MAX_LAYERS + 5)]
+    facts = read(MemoryContent(linear_model(1, 1, nodes=nodes)))
+    assert len(facts.layers) == MAX_LAYERS
+    assert facts.operators["Relu"] == MAX_LAYERS + 5
+
+
+def test_every_weight_lies_where_it_is_said_to() -> None:
+    arrays = {f"t{number}": np.arange(number * 3, dtype=np.float32).reshape(number, 3) for number in range(5)}
+    model = linear(4, 3)
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
+    content = model.SerializeToString()
+    told = {tensor.name: content[tensor.begin : tensor.end] for tensor in read(MemoryContent(content)).tensors}
+    assert {name: told[name] for name in arrays} == {name: array.tobytes() for name, array in arrays.items()}
+
+
+def test_weights_of_a_file_elsewhere_are_not_fetched() -> None:
+    """R-15: what it costs does not grow with the file."""
+    content, fetched = linear_model(4096, 4096), 0  # 64 MiB
+
+    def fetch(begin: int, length: int) -> bytes:
+        nonlocal fetched
+        fetched += length
+        return content[begin : begin + length]
+
+    assert read(RangedContent(len(content), fetch)).parameter_count == 4096**2
+    assert fetched <= 2 * RangedContent.BLOCK_BYTES
+
+
 def test_up_to_ir_version_3_weights_are_no_inputs() -> None:
     model = linear(4, 3, ir_version=3)
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
@@ -78,96 +155,43 @@ def test_an_end_that_is_no_tensor_has_no_type() -> None:
     assert read(MemoryContent(model.SerializeToString())).outputs[1].datatype == ""
 
 
-@pytest.mark.parametrize(
-    "location",
-    ["../weights", "a/../../weights", "/etc/passwd", "C:\\weights", "\\\\host\\share", "*/_ORT_MEM_ADDR_/*", ".", ""],
-)
-def test_data_from_outside_the_version_is_refused(location: str) -> None:
+_WHY = {
+    "data from": "which is no file here",
+    "data of another length": "8 bytes elsewhere where its shape needs 16",
+    "offset": "no size",
+    "graphs": "nests deeper",
+    "negative": "negative",
+    "shape that overflows": "overflows",
+    "shape of other data": "48 bytes where its shape needs 64",
+    "a hundred": "64 dimensions",
+    "unknown type": "unknown type",
+    "name of": "1024 characters",
+    "name with NUL": "NUL",
+    "3,000,000": "too many fields",
+    "100,001": "more than 100000 tensors",
+    "10,001": "kinds of operators",
+}
+
+
+@pytest.mark.parametrize("attack", REFUSED)
+def test_what_breaks_a_rule_is_refused_with_a_sentence(attack: str) -> None:
+    """X-12, promise 12."""
+    why = next((reason for beginning, reason in _WHY.items() if attack.startswith(beginning)), ".")
+    with pytest.raises(InvalidModelFile, match=rf"^Not a valid ONNX model: .*{why}.*\.$"):
+        read(MemoryContent(REFUSED[attack]()))
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_data_in_another_file_is_told_wherever_a_tensor_hides(where: str) -> None:
+    content = hidden(where, external_tensor("weights", offset="8", length="16")).SerializeToString()
+    assert [(each.location, each.end) for each in read(MemoryContent(content)).external] == [("weights", 24)]
+
+
+def test_data_in_another_file_without_a_length_are_as_long_as_the_shape_says() -> None:
     model = linear(4, 3)
-    model.graph.initializer.append(external_tensor(location))
-    with pytest.raises(InvalidModelFile, match="which is no file here"):
-        read(MemoryContent(model.SerializeToString()))
-
-
-def _hidden(where: str, tensor: TensorProto) -> ModelProto:
-    """A model with ``tensor`` in a place that a reader of initializers does not see."""
-    model = linear(4, 3)
-    node = helper.make_node("Constant", [], ["c"], value=tensor)
-    match where:
-        case "constant":
-            model.graph.node.append(node)
-        case "subgraph":
-            branch = helper.make_graph([node], "branch", [], [])
-            model.graph.node.append(helper.make_node("If", ["x"], ["z"], then_branch=branch))
-        case "function":
-            opset = [helper.make_opsetid("", 17)]
-            model.functions.append(helper.make_function("d", "f", [], ["c"], [node], opset))
-        case "sparse":
-            model.graph.sparse_initializer.add().values.CopyFrom(tensor)
-        case "training":
-            model.training_info.add().initialization.initializer.append(tensor)
-    return model
-
-
-@pytest.mark.parametrize("where", ["constant", "subgraph", "function", "sparse", "training"])
-def test_data_from_outside_is_refused_wherever_a_tensor_hides(where: str) -> None:
-    with pytest.raises(InvalidModelFile, match="which is no file here"):
-        read(MemoryContent(_hidden(where, external_tensor("../weights")).SerializeToString()))
-    inside = read(
-        MemoryContent(_hidden(where, external_tensor("weights", offset="8", length="16")).SerializeToString())
-    )
-    assert [(each.location, each.end) for each in inside.external] == [("weights", 24)]
-
-
-def test_graphs_that_nest_without_end_are_refused() -> None:
-    graph = helper.make_graph([], "innermost", [], [])
-    for _ in range(30):  # what the protobuf parser itself can write; the rest is put around it by hand
-        graph = helper.make_graph([helper.make_node("If", ["x"], ["z"], then_branch=graph)], "g", [], [])
-    inner = graph.SerializeToString()
-    for _ in range(10_000):
-        attribute = b"\x0a\x01a" + b"\x32" + _size(inner) + inner
-        node = b"\x2a" + _size(attribute) + attribute
-        inner = b"\x0a" + _size(node) + node
-    model = b"\x08\x0a" + b"\x3a" + _size(inner) + inner
-    with pytest.raises(InvalidModelFile, match="nests deeper"):
-        read(MemoryContent(model))
-
-
-def _size(content: bytes) -> bytes:
-    size, out = len(content), bytearray()
-    while size > 0x7F:
-        out.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*out, size])
-
-
-def _broken(**changes: object) -> bytes:
-    model = linear(4, 3)
-    tensor = model.graph.initializer[0]
-    for field, value in changes.items():
-        if field == "dims":
-            del tensor.dims[:]
-            tensor.dims.extend(value)  # type: ignore[arg-type]
-        else:
-            setattr(tensor, field, value)
-    return model.SerializeToString()
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (_broken(dims=[-4, -3]), "negative"),
-        (_broken(dims=[2**40, 2**40]), "overflows"),
-        (_broken(dims=[4, 4]), "48 bytes where its shape needs 64"),
-        (_broken(dims=[1] * 100), "64 dimensions"),
-        (_broken(data_type=99), "unknown type"),
-        (_broken(name="a" * 2000), "1024 characters"),
-        (_broken(name="a\0b"), "NUL"),
-    ],
-)
-def test_a_tensor_that_breaks_a_rule_is_refused(content: bytes, why: str) -> None:
-    with pytest.raises(InvalidModelFile, match=why):
-        read(MemoryContent(content))
+    model.graph.initializer.append(external_tensor("weights", offset="8"))
+    (external,) = read(MemoryContent(model.SerializeToString())).external
+    assert (external.location, external.end) == ("weights", 24)
 
 
 def test_weights_are_not_read_into_memory() -> None:
@@ -183,14 +207,10 @@ def test_more_than_a_protobuf_message_can_hold_is_refused(tmp_path_factory: pyte
     path = tmp_path_factory.mktemp("large") / "model.onnx"
     size = MAX_BYTES + 1
     with path.open("wb") as file:  # a sparse file: it takes no room
-        file.write(b"\x08\x0a\x3a\x00" + b"\x32" + _size_of(size - 10))
+        file.write(b"\x08\x0a\x3a\x00\x32" + varint(size - 10))
         file.truncate(size)
     with pytest.raises(InvalidModelFile, match="more than a protobuf message can"):
         inspect(path)
-
-
-def _size_of(size: int) -> bytes:
-    return bytes([size >> 7 * part & 0x7F | (0x80 if part < 4 else 0) for part in range(5)])
 
 
 @given(st.data())
