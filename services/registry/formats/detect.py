@@ -13,6 +13,7 @@ from services.registry.formats.archives.tars import Tars
 from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
 from services.registry.formats.safetensors import index as safetensors_index
+from services.registry.formats.tensorflow import keras_metadata, saved_model, variables
 from services.registry.formats.trees import lightgbm, xgboost, xgboost_binary
 
 
@@ -48,7 +49,10 @@ _READERS: tuple[Reader, ...] = (
     xgboost_binary,
     lightgbm,
     _TARS,
+    variables,
     pytorch,
+    keras_metadata,
+    saved_model,
     onnx,
     pickles,
     other_zip,

@@ -1,0 +1,1 @@
+"""Keras: what models say of themselves, as `.keras` archives and in HDF5."""

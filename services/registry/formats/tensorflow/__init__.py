@@ -1,0 +1,1 @@
+"""TensorFlow: SavedModel's graph, and the index of its variables."""
