@@ -58,7 +58,7 @@ def query_digest(*parts: object) -> str:
 
 def encode_token(key: Key, query_digest: str) -> str:
     """The page token that continues after ``key``."""
-    text = json.dumps([query_digest, *key], separators=(",", ":"))
+    text = json.dumps([query_digest, *key], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -96,6 +96,6 @@ def page_of(rows: Sequence[T], size: int, *, key: Callable[[T], Key], query: str
 
 
 def _is_key_part(part: object) -> bool:
-    if isinstance(part, str):
-        return "\x00" not in part  # PostgreSQL has no NUL in text
+    if isinstance(part, str):  # PostgreSQL has no NUL in text, and half of a surrogate pair is no text at all
+        return "\x00" not in part and not any("\ud800" <= character <= "\udfff" for character in part)
     return type(part) is int and -(2**63) <= part < 2**63

@@ -1,0 +1,1 @@
+"""Searches in PostgreSQL: conditions and orders as SQL with bind parameters only."""

@@ -1,0 +1,152 @@
+"""Where the values of a field are."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Double,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+)
+
+from services.registry.search.fields import Field, Kind
+from services.registry.search.orders import ORDERED_CHARACTERS
+from services.registry.search.postgres.leaves import Leaf, test
+from services.registry.search.tree import Comparison, OneOf, Operator
+
+
+class Place(Protocol):
+    """Where the values of a field, or of all fields of a map, are."""
+
+    optional: bool
+    """Whether there may be no value."""
+    has_nan: bool
+    """Whether a number may be NaN."""
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """Whether the leaf is true; null stands for false."""
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """Whether the leaf is false."""
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """``query`` with the value of the field at hand, and that value. ``required``: only rows that may have one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InColumn(Place):
+    """In a column of the row itself; one of text in the collation C."""
+
+    column: ColumnElement[Any]
+    optional: bool = False
+    has_nan: bool = False
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return test(leaf, self._value(leaf.field))
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(func.coalesce(self.holds(leaf), false()) if self.optional else self.holds(leaf))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        return query, self._value(field)
+
+    def _value(self, field: Field) -> ColumnElement[Any]:
+        whole = field.kind is Kind.NUMBER and not isinstance(self.column.type, Double)
+        return cast(self.column, Double) if whole else self.column
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InJson(Place):
+    """Under the key in a JSONB column of texts of the row itself."""
+
+    column: Column[Any]
+    optional: bool = True
+    has_nan: bool = False
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return test(leaf, self._value(leaf.field))
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(func.coalesce(self.holds(leaf), false()) if self.optional else self.holds(leaf))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        return query, self._value(field)
+
+    def _value(self, field: Field) -> ColumnElement[Any]:
+        text: ColumnElement[str] = self.column[field.key].astext
+        return text.collate("C")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InRows(Place):
+    """In rows of another table, one at most for each owner and key.
+
+    Attributes:
+        owner: the column that ``owned`` of the other table points to.
+        scope: columns of the other table with the values that they have in all rows looked for. An index begins with
+            them and goes on with ``key``, a value (of a text, its ``prefix``) and ``owned``.
+        values: the columns of values by their kinds.
+    """
+
+    table: Table
+    owner: ColumnElement[Any]
+    owned: str
+    scope: Mapping[str, object]
+    values: Mapping[Kind, str]
+    key: str = "key"
+    optional: bool = True
+    has_nan: bool = False
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        rows = self.table.alias()
+        value = rows.c[self.values[leaf.field.kind]]
+        return exists().where(self._of_owner(rows, leaf.field), *_by_prefix(leaf, value), test(leaf, value))
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(self.holds(leaf))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        rows = self.table.alias()
+        return query.join(rows, self._of_owner(rows, field), isouter=not required), rows.c[self.values[field.kind]]
+
+    def _of_owner(self, rows: Any, field: Field) -> ColumnElement[bool]:
+        scope = [rows.c[name] == value for name, value in self.scope.items()]
+        return and_(rows.c[self.owned] == self.owner, *scope, rows.c[self.key] == field.key)
+
+
+def prefix(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """The characters of a text that orders go by and indexes have: ``left(column, 100)``."""
+    return func.left(column, literal_column(str(ORDERED_CHARACTERS)), type_=Text)
+
+
+def _by_prefix(leaf: Leaf, value: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """What follows from the leaf for the beginning of the text: an index can tell."""
+    if leaf.field.kind is not Kind.TEXT:
+        return []
+    match leaf:
+        case Comparison(_field, Operator.EQUAL, wanted):
+            return [prefix(value) == str(wanted)[:ORDERED_CHARACTERS]]
+        case OneOf(_field, values):
+            return [prefix(value).in_([str(wanted)[:ORDERED_CHARACTERS] for wanted in values])]
+        case _:
+            return []
