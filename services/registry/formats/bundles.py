@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from services.registry.formats.facts import FileFacts, Format, Layer, Tensor
+from services.registry.formats.safetensors.index import check_index
 
 MAX_TEXTS = 1000
 """At most so many problems, pieces of code and globals of all files together are told."""
@@ -74,11 +75,13 @@ def together(files: Mapping[str, FileFacts]) -> FileFacts:
         code=_texts(files, lambda told: told.code),
         problems=_texts(files, lambda told: told.problems),
         members={},
+        tensor_files={},
     )
 
 
-def missing(files: Mapping[str, FileFacts], sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-    """Each file that another takes data from and that is not there, or too short: the other's path, and what it names.
+def misfits(files: Mapping[str, FileFacts], sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """The path of each file that does not fit to the others, and what is wrong, as a sentence: it takes data from one
+    that is not there or too short, or is an index that says of the others what they are not.
 
     Args:
         files: what they say, by path.
@@ -86,12 +89,12 @@ def missing(files: Mapping[str, FileFacts], sizes: Mapping[str, int]) -> Iterato
     """
     for path, told in files.items():
         for external in told.external:
-            wanted = str(_place(path, told.format, external.location))
-            if wanted not in sizes or external.end > sizes[wanted]:
-                yield (
-                    path,
-                    PurePosixPath(wanted).name if told.format is Format.TENSORFLOW_VARIABLES else external.location,
-                )
+            wanted = _place(path, told.format, external.location)
+            if str(wanted) not in sizes or external.end > sizes[str(wanted)]:
+                yield path, f"{path[:255]} takes data from {str(wanted)[:255]}, which is not there or is too short."
+        wrong = check_index(path, told, files)
+        if wrong:
+            yield path, wrong
 
 
 def _place(path: str, format_: Format, location: str) -> PurePosixPath:

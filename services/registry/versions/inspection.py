@@ -11,10 +11,9 @@ from headwater.names import ArtifactName
 from services.registry.artifacts.errors import ArtifactLost
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import MAX_TENSORS, FileFacts, Format
-from services.registry.formats.bundles import main_path, missing, together
+from services.registry.formats.bundles import misfits
 from services.registry.formats.content import Content, RangedContent, mapped
 from services.registry.formats.detect import read
-from services.registry.formats.safetensors.index import check_index
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelFile
 
@@ -58,8 +57,7 @@ class Inspector:
                 by_digest[digest] = await asyncio.to_thread(read, content)
         facts = {path: by_digest[artifact.digest] for path, artifact in artifacts.items()}
         _check_size(facts)
-        _check_external(facts, artifacts)
-        _check_indexes(facts)
+        _check_fit(facts, artifacts)
         return facts
 
     async def _content(self, digest: str, size_bytes: int) -> Content:
@@ -106,17 +104,6 @@ def model_files(facts: Facts, artifacts: Mapping[str, Artifact]) -> Sequence[Mod
     return files
 
 
-def primary_path(facts: Facts) -> str:
-    """The file that stands for the version: one that can be served, before weights, before anything else."""
-    return main_path(facts)
-
-
-def parameter_count(facts: Facts) -> int:
-    """Parameters by safetensors, which holds nothing else, or else by the file that stands for the version with its
-    shards and variables; 0 when no file tells."""
-    return together(facts).parameter_count
-
-
 def _check_size(facts: Facts) -> None:
     tensors = [tensor for told in facts.values() for tensor in told.tensors]
     described_bytes = sum(len(tensor.name.encode()) + 10 * len(tensor.shape) for tensor in tensors)
@@ -129,22 +116,10 @@ def _check_size(facts: Facts) -> None:
         raise InvalidFiles("A version may have fewer than 2^63 parameters.")
 
 
-def _check_external(facts: Facts, artifacts: Mapping[str, Artifact]) -> None:
-    """Every file that another takes data from, as models and indexes do, must be in the version, and long enough."""
-    for path, location in missing(facts, {path: artifact.size_bytes for path, artifact in artifacts.items()}):
-        raise InvalidFiles(
-            f"{path} takes data from {location}, which is not in the version or is too short.",
-            path=path,
-            location=location,
-        )
-
-
-def _check_indexes(facts: Facts) -> None:
-    """The tensors must be in the files that an index says."""
-    for path, told in facts.items():
-        wrong = check_index(path, told, facts)
-        if wrong:
-            raise InvalidFiles(wrong, path=path)
+def _check_fit(facts: Facts, artifacts: Mapping[str, Artifact]) -> None:
+    """Every file that another takes data from must be in the version, and long enough; indexes must say what is."""
+    for path, wrong in misfits(facts, {path: artifact.size_bytes for path, artifact in artifacts.items()}):
+        raise InvalidFiles(wrong, path=path)
 
 
 def _note(path: str, found: Format) -> Mapping[str, str]:

@@ -10,8 +10,9 @@ from chassis.blobs import MemoryBlobs
 from chassis.testing import ManualClock
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import Format
+from services.registry.formats.bundles import main_path, together
 from services.registry.versions.errors import InvalidFiles
-from services.registry.versions.inspection import Facts, Inspector, model_files, parameter_count, primary_path
+from services.registry.versions.inspection import Facts, Inspector, model_files
 from tests.data.models.onnx_files import external_tensor, linear, linear_model
 from tests.data.models.safetensors_files import safetensors
 
@@ -39,12 +40,12 @@ def _with_external(location: str, **entries: str) -> bytes:
 async def test_parameters_are_counted_over_all_shards_and_once() -> None:
     files = {"a.safetensors": safetensors(a=(3,)), "b.safetensors": safetensors(b=(4,)), "m.onnx": linear_model(9, 9)}
     facts, _ = await _inspect(files)
-    assert parameter_count(facts) == 7
+    assert together(facts).parameter_count == 7
 
 
 async def test_without_safetensors_the_onnx_file_tells_the_parameters() -> None:
     facts, _ = await _inspect({"model.onnx": linear_model(4, 3), "config.json": b"{}"})
-    assert parameter_count(facts) == 12
+    assert together(facts).parameter_count == 12
 
 
 async def test_what_can_be_served_stands_for_the_version() -> None:
@@ -55,7 +56,7 @@ async def test_what_can_be_served_stands_for_the_version() -> None:
         "b.onnx": linear_model(4, 3),
     }
     facts, _ = await _inspect(files)
-    assert primary_path(facts) == "b.onnx"
+    assert main_path(facts) == "b.onnx"
 
 
 async def test_external_data_is_found_beside_the_model() -> None:
@@ -81,7 +82,9 @@ async def test_external_data_that_is_not_there_is_refused(files: Mapping[str, by
 async def test_a_name_that_promises_another_format_is_noted() -> None:
     """R-64: the user is told that extension and content differ."""
     facts, artifacts = await _inspect({"model.onnx": safetensors(a=(3,))})
-    assert model_files(facts, artifacts)[0].facts.properties["note"] == "named like onnx, but the content is safetensors"
+    assert (
+        model_files(facts, artifacts)[0].facts.properties["note"] == "named like onnx, but the content is safetensors"
+    )
 
 
 async def test_other_work_goes_on_while_a_file_is_read() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from services.registry.formats.archives import gzips
 from services.registry.formats.archives.tar_headers import BLOCK, Kind, invalid, is_header
 from services.registry.formats.archives.tar_walk import Member, walk
-from services.registry.formats.bundles import missing, together
+from services.registry.formats.bundles import misfits, together
 from services.registry.formats.content import Content, MemoryContent, PartOf
 from services.registry.formats.facts import MAX_TENSORS, FileFacts, Format, InvalidModelFile, Tensor
 
@@ -88,9 +88,10 @@ def _moved(tensor: Tensor, begin: int) -> Tensor:
 
 
 def _whole(members: Sequence[Member], facts: Mapping[str, FileFacts]) -> FileFacts:
-    """What a whole archive says, or raise InvalidModelFile where a file takes data from one that is not there."""
-    for path, location in missing(facts, {member.name: member.size for member in members if member.kind is Kind.FILE}):
-        raise invalid(f"{path[:255]} takes data from {location[:255]}, which is not in it or is too short")
+    """What a whole archive says, or raise InvalidModelFile where one file in it does not fit to the others."""
+    sizes = {member.name: member.size for member in members if member.kind is Kind.FILE}
+    for _, wrong in misfits(facts, sizes):
+        raise invalid(wrong.removesuffix("."))
     return _told(members, facts)
 
 

@@ -82,7 +82,7 @@ def test_a_file_that_takes_data_from_another_must_have_it_in_the_archive() -> No
     model.graph.initializer.append(external_tensor("w.bin", offset="0", length="16"))
     files = {"m/model.onnx": model.SerializeToString(), "m/w.bin": bytes(16)}
     assert _read(_written(files)).format is Format.TAR
-    with pytest.raises(InvalidModelFile, match=r"w\.bin, which is not in it or is too short"):
+    with pytest.raises(InvalidModelFile, match=r"w\.bin, which is not there or is too short"):
         _read(_written({**files, "m/w.bin": bytes(15)}))
 
 
