@@ -1,7 +1,7 @@
-"""Models from Python: register a version, set objectives, move a version to a stage."""
+"""Models from Python: register a version, set objectives, move a version to a stage, take things out of use."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -12,7 +12,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import ModelName, ModelVersionName
-from headwater.registry.v1 import models_pb2, models_pb2_grpc
+from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
 
 Stage: TypeAlias = artifact_pb2.ModelMetadata.Stage.ValueType
 """Where a version stands, a value of ``ModelMetadata.Stage``."""
@@ -42,12 +42,28 @@ def register(
     model: ModelName,
     files: Mapping[str, Path],
     *,
-    run: str = "",
+    semantic_version: str = "",
     framework: str = "",
     architecture: str = "",
+    task: str = "",
+    description: str = "",
     hyperparameters: Mapping[str, struct_pb2.Value] | None = None,
+    user_metadata: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    tags: Sequence[str] = (),
+    dataset_versions: Sequence[str] = (),
+    run: str = "",
+    logged_model: str = "",
+    source: str = "",
 ) -> artifact_pb2.ModelMetadata:
-    """Upload ``files`` (path within the version → local file) and register them as the model's next version."""
+    """Upload ``files`` (path within the version → local file) and register them as the model's next version.
+
+    See ``CreateModelVersionRequest`` for what is said of it.
+
+    Raises:
+        InvalidArgument: what the files hold, or what is said of them, is wrong; the text names it.
+        FailedPrecondition: reason BREAKING_CHANGE or VERSION_NOT_GREATER, of the semantic version.
+    """
     references = [
         models_pb2.ModelFileReference(path=path, artifact=stored.name)
         for path, file in files.items()
@@ -56,24 +72,92 @@ def register(
     request = models_pb2.CreateModelVersionRequest(
         parent=str(model),
         files=references,
-        run=run,
+        semantic_version=semantic_version,
         framework=artifact_pb2.Framework(name=framework),
         architecture=architecture,
+        task=task,
+        description=description,
         hyperparameters=hyperparameters,
+        user_metadata=user_metadata,
+        annotations=annotations,
+        tags=tags,
+        dataset_versions=dataset_versions,
+        run=run,
+        logged_model=logged_model,
+        source=source,
         request_id=str(uuid.uuid4()),
     )
     return _models(connection).CreateModelVersion(request)
 
 
+def files_in(paths: Iterable[Path]) -> dict[str, Path]:
+    """The files by their paths within a version: a file under its name, those of a folder under their paths in it.
+
+    Raises:
+        InvalidArgument: there is none, or two have one path.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            if found.setdefault(name, file) != file:
+                raise InvalidArgument(f"{found[name]} and {file} would both be {name}.", path=name)
+    if not found:
+        raise InvalidArgument("Give a file, or a folder with files in it.", field="files")
+    return found
+
+
+def deprecate(
+    connection: Connection, name: ModelName | ModelVersionName, replacement: ModelName | ModelVersionName | None = None
+) -> models_pb2.Model | artifact_pb2.ModelMetadata:
+    """Say that a model or version should not be used any more, and what to use instead: who uses it is warned."""
+    stub, instead = _models(connection), str(replacement or "")
+    if isinstance(name, ModelVersionName):
+        request = model_versions_pb2.DeprecateModelVersionRequest(name=str(name), replacement=instead)
+        return stub.DeprecateModelVersion(request)
+    return stub.DeprecateModel(models_pb2.DeprecateModelRequest(name=str(name), replacement=instead))
+
+
+def archive(
+    connection: Connection, name: ModelName | ModelVersionName, *, force: bool = False
+) -> models_pb2.Model | artifact_pb2.ModelMetadata:
+    """Take a model or version out of use; it stays readable.
+
+    Raises:
+        FailedPrecondition: reason IN_USE, and what depends on it, unless ``force`` is set.
+    """
+    stub = _models(connection)
+    if isinstance(name, ModelVersionName):
+        return stub.ArchiveModelVersion(model_versions_pb2.ArchiveModelVersionRequest(name=str(name), force=force))
+    return stub.ArchiveModel(models_pb2.ArchiveModelRequest(name=str(name), force=force))
+
+
+def reactivate(
+    connection: Connection, name: ModelName | ModelVersionName
+) -> models_pb2.Model | artifact_pb2.ModelMetadata:
+    """Put a deprecated or archived model or version back into use; an archived model is named by its uid."""
+    stub = _models(connection)
+    if isinstance(name, ModelVersionName):
+        return stub.ReactivateModelVersion(model_versions_pb2.ReactivateModelVersionRequest(name=str(name)))
+    return stub.ReactivateModel(models_pb2.ReactivateModelRequest(name=str(name)))
+
+
 def promote(
-    connection: Connection, version: ModelVersionName, stage: Stage, *, comment: str = ""
+    connection: Connection,
+    version: ModelVersionName,
+    stage: Stage,
+    *,
+    comment: str = "",
+    evidence: Iterable[model_versions_pb2.Evidence] = (),
 ) -> artifact_pb2.ModelMetadata:
     """Move a version to a stage.
 
     Raises:
-        FailedPrecondition: reason OBJECTIVE_NOT_MET, with the metric, the bound and the value.
+        FailedPrecondition: reason OBJECTIVE_NOT_MET, with the metric, the bound and the value; reason UNSAFE_MODEL or
+            MODEL_VERSION_ARCHIVED for a version that may not be served.
     """
-    request = models_pb2.SetModelVersionStageRequest(name=str(version), stage=stage, comment=comment)
+    request = models_pb2.SetModelVersionStageRequest(name=str(version), stage=stage, comment=comment, evidence=evidence)
     return _models(connection).SetModelVersionStage(request)
 
 

@@ -2,7 +2,8 @@
 
 A reference is a full resource name, or ``name`` or ``name@version`` within a project. Of datasets, ``digits@main`` is a
 branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit by its first digits, and
-``s3://datasets/digits/v1.0.0/train.tar`` a split.
+``s3://datasets/digits/v1.0.0/train.tar`` a split. Of models, ``digits@production`` is a stage and ``digits@champion`` an
+alias.
 """
 
 import dataclasses
@@ -31,6 +32,7 @@ from headwater.names import (
 )
 
 _DATASET_VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
+_MODEL_VERSION = re.compile(r"v?[0-9]+|v?[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 _SPLIT_URI = re.compile(r"s3://datasets/([^/]+)/([^/]+)/([^/]+)\.tar")
 _KINDS: dict[str, type["DatasetVersionName | CommitName | BranchName | TagName"]] = {
@@ -187,6 +189,37 @@ def model_version(text: str, project: str = DEFAULT_PROJECT) -> ModelVersionName
     if not version:
         raise InvalidName(f"Say which version: {name}@1, for example.", field="version")
     return ModelVersionName(project, name, version)
+
+
+def model_or_version(text: str, project: str = DEFAULT_PROJECT) -> ModelName | ModelVersionName:
+    """``digits`` is the model, ``digits@3`` and ``digits@v1.2.3`` are versions of it."""
+    return model_version(text, project) if "@" in text or "/versions/" in text else model(text, project)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StageOrAlias:
+    """A word after the name of a model: a stage or an alias, which point to a version each."""
+
+    model: ModelName
+    word: str
+
+
+def model_revision(text: str, project: str = DEFAULT_PROJECT) -> ModelVersionName | StageOrAlias:
+    """Whatever leads to a version of a model: ``digits@3``, ``digits@v1.2.3``, ``digits@production``,
+    ``digits@champion``; or after a full name, ``projects/vision/models/digits@production``.
+
+    Raises:
+        InvalidName
+    """
+    if "/versions/" in text:
+        return ModelVersionName.parse(text)
+    name, word = _split(text)
+    parent = model(name, project)
+    if not word:
+        raise InvalidName(f"Say which version: {text}@1 or {text}@production, for example.", field="version")
+    if _MODEL_VERSION.fullmatch(word):
+        return ModelVersionName(parent.project, parent.model, word)
+    return StageOrAlias(parent, check_segment(word, "version, stage or alias"))
 
 
 def deployment(text: str, project: str = DEFAULT_PROJECT) -> DeploymentName:

@@ -19,7 +19,7 @@ _NOUNS = {
     "datastore": ("headwater.cli.datastore:app", "Datastores: folders, buckets and databases that rows are read from."),
     "pipeline": ("headwater.cli.pipeline:app", "Preprocessing pipelines."),
     "train": ("headwater.cli.train:app", "Training jobs."),
-    "model": ("headwater.cli.model:app", "Registered models: versions, objectives, stages."),
+    "model": ("headwater.cli.model.every:app", "Registered models: versions, objectives, stages."),
     "artifact": ("headwater.cli.artifact:app", "Immutable bytes by digest, and what runs made."),
     "package": ("headwater.cli.package:app", "Model packages: MLSpec's YAML documents about models."),
     "deployment": ("headwater.cli.deployment:app", "What is served, and by which version."),

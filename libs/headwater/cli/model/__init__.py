@@ -1,0 +1,1 @@
+"""``headwater model``: registered models, their versions, stages and aliases."""

@@ -1,0 +1,142 @@
+"""Registering versions and saying more of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+
+from headwater import model_versions, models, references
+from headwater.cli.model.app import app
+from headwater.cli.model.showing import show_version
+from headwater.client import Connection
+from headwater.errors import InvalidArgument
+from headwater.names import DEFAULT_PROJECT
+
+Words = Annotated[tuple[str, ...], cyclopts.Parameter(negative="", consume_multiple=False)]
+"""An option that may be given several times."""
+
+
+@app.command
+def register(
+    model: str,
+    /,
+    *files: Path,
+    semantic_version: Annotated[str, cyclopts.Parameter(name=["--version", "--semantic-version"])] = "",
+    framework: str = "",
+    architecture: str = "",
+    task: str = "",
+    description: str = "",
+    metadata: Words = (),
+    annotation: Words = (),
+    tag: Words = (),
+    dataset: Words = (),
+    run: str = "",
+    logged_model: str = "",
+    source: str = "",
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Register files as the next version of a model, which is made when it is new.
+
+    Format, tensors and signature are read from the files; nothing in them is executed.
+
+    Parameters
+    ----------
+    model
+        digits, for example.
+    files
+        Its files; of a folder all files in it, under their paths within it.
+    semantic_version
+        v1.2.3: higher than all before, and a major step when the signature breaks callers.
+    framework
+        What trained it: pytorch, for example; read from the files when left out, as is what follows.
+    architecture
+        resnet50, for example.
+    task
+        What it is for: image-classification, for example.
+    description
+        Free text.
+    metadata
+        What else is known, key=value; may be given several times. params=25M, accuracy=0.92, author=Ada,
+        training_date=2025-01-02, training_dataset=imagenet-v1 and hyperparameters={"lr": 0.1} are understood.
+    annotation
+        A free pair, key=value; may be given several times.
+    tag
+        A word for grouping; may be given several times.
+    dataset
+        What it was trained on: digits@v1.0.0, for example; may be given several times.
+    run
+        The run that made it, as a resource name; its parameters and last metrics are copied.
+    logged_model
+        The logged model that it is, as a resource name.
+    source
+        Where it comes from, as text.
+    project
+        The project of the model.
+    """
+    name = references.model(model, project)
+    with Connection.discover() as connection:
+        version = models.register(
+            connection,
+            name,
+            models.files_in(files),
+            semantic_version=semantic_version,
+            framework=framework,
+            architecture=architecture,
+            task=task,
+            description=description,
+            user_metadata=_pairs(metadata, "metadata"),
+            annotations=_pairs(annotation, "annotation"),
+            tags=tag,
+            dataset_versions=[str(references.dataset_version(each, project)) for each in dataset],
+            run=run,
+            logged_model=logged_model,
+            source=source,
+        )
+    show_version(version)
+
+
+@app.command
+def update(
+    version: str,
+    *,
+    description: str | None = None,
+    annotation: Words | None = None,
+    tag: Words | None = None,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Say something about a version; what is not given stays as it is. Its files never change.
+
+    Parameters
+    ----------
+    version
+        digits@3, for example.
+    description
+        Free text.
+    annotation
+        Free pairs, key=value, in the place of those that are there; may be given several times.
+    tag
+        Words for grouping, in the place of those that are there; may be given several times.
+    project
+        The project of the model.
+    """
+    with Connection.discover() as connection:
+        changed = model_versions.update(
+            connection,
+            references.model_version(version, project),
+            description=description,
+            annotations=None if annotation is None else _pairs(annotation, "annotation"),
+            tags=tag,
+        )
+    show_version(changed)
+
+
+def _pairs(texts: Sequence[str], field: str) -> dict[str, str]:
+    """``key=value`` texts as a mapping."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise InvalidArgument(f"{field} must look like key=value; {text!r} does not.", field=field)
+        pairs[key] = value
+    return pairs
