@@ -15,6 +15,8 @@ _OPERATOR = re.compile(r"torch\.ops\.[A-Za-z]\w*\.[A-Za-z_]\w*(\.\w+)?")
 _HIGHER = re.compile(r"torch\.ops\.higher_order\.\w+")
 # Arithmetic on sizes, which graphs call besides operators.
 _PLAIN = re.compile(r"(_operator|math)\.[a-z]+|torch\.(sym_[a-z]+|_sym_[a-z]+)")
+REACHING_FILES = frozenset({"save", "from_file"})
+"""Operators that read or write a file."""
 _NOT_PLAIN = frozenset({"_operator.attrgetter", "_operator.methodcaller", "_operator.itemgetter", "_operator.call"})
 _TOKEN = re.compile(r"\s+|\d+(\.\d+)?(e[+-]?\d+)?|[A-Za-z_]\w*|[-+*/%<>=!&|~^(),.:\[\]]|'[\w ]*'|\"[\w ]*\"")
 _WORDS = re.compile(
@@ -23,6 +25,7 @@ _WORDS = re.compile(
     r"floor|ceiling|sqrt|log|exp|TruncToInt|TruncToFloat|RoundToInt|RoundDecimal|FloatPow|PowByNatural|IntTrueDiv|"
     r"FloatTrueDiv|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|PythonMod|ModularIndexing|Where|ToFloat|Identity|"
     r"IsNonOverlappingAndDenseIndicator|BitwiseFn_bitwise_\w+|Piecewise|True|False|None|true|false|"
+    r"Symbol|positive|negative|nonnegative|nonpositive|integer|real|finite|"
     r"L|and|or|not|is|in|size|stride|shape|storage_offset|dim|numel|math|isnan|inf|nan|len"
 )
 
@@ -62,8 +65,13 @@ def read(program: Any, where: str) -> Program:
             name = target.removeprefix("torch.ops.")
             operators[printable(name)] = operators.get(printable(name), 0) + 1
             if not _is_operator(target):
-                problems[f"Running it calls {printable(target)}, which is no operator."] = None
+                problems[f"Running it calls {printable(target)}, which is no operator, or one that reaches files."] = (
+                    None
+                )
             layers.update(_layers(value.get("metadata")))
+        operator = value.get("as_operator")
+        if isinstance(operator, str) and not _is_operator(operator):
+            problems[f"Running it calls {printable(operator)}, which is no operator, or one that reaches files."] = None
         expression = value.get("expr_str")
         if isinstance(expression, str) and not is_arithmetic(expression):
             problems[f"Loading it evaluates {printable(expression)!r} as Python."] = None
@@ -101,7 +109,9 @@ def is_arithmetic(text: str) -> bool:
 def _is_operator(target: str) -> bool:
     if _PLAIN.fullmatch(target):
         return target not in _NOT_PLAIN
-    return bool(_OPERATOR.fullmatch(target) or _HIGHER.fullmatch(target)) and "__" not in target
+    parts = target.split(".")
+    harmless = "__" not in target and REACHING_FILES.isdisjoint(parts)
+    return harmless and bool(_OPERATOR.fullmatch(target) or _HIGHER.fullmatch(target))
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

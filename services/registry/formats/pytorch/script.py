@@ -15,12 +15,12 @@ from services.registry.formats.pickles.values import Call, Value
 from services.registry.formats.pytorch.archive import Archive
 from services.registry.formats.pytorch.forward import forward, traced_inputs
 from services.registry.formats.pytorch.names import Named
+from services.registry.formats.pytorch.program import REACHING_FILES
 from services.registry.formats.pytorch.saved import FRAMEWORK, by_name
 
 _MAX_CODE = 4 * 2**20
 _MAX_ALL_CODE = 16 * 2**20
 _OPERATOR = re.compile(r"\b(?:torch|ops\.(?P<set>\w+))\.(?P<name>\w+)\(")
-_REACHING_FILES = frozenset({"save", "from_file"})
 
 
 def is_own(module: str, name: str) -> bool:
@@ -42,7 +42,7 @@ def read(content: Content, budget: Budget) -> FileFacts:
     code = _code(archive)
     operators = _operators(code.values())
     problems = [
-        f"Its code calls torch.{name}, which reaches files." for name in sorted(_REACHING_FILES & set(operators))
+        f"Its code calls torch.{name}, which reaches files." for name in sorted(REACHING_FILES & set(operators))
     ]
     signature = forward(*_class_of(root), code, traced_inputs(values.get("traced_inputs.pkl")))
     return FileFacts(

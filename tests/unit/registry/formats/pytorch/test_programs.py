@@ -1,0 +1,122 @@
+"""TorchScript archives and exported programs tell what they take, give and are made of (R-12, R-13)."""
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from services.registry.formats import Format
+from services.registry.formats.content import MemoryContent
+from services.registry.formats.detect import read
+from tests.data.models.pytorch_files import exported
+from tests.data.models.zips import by_name
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, image: torch.Tensor, scale: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.conv(image).mean((2, 3)) * scale
+        return self.fc(features), features
+
+
+class _ReadsFiles(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_file("/etc/passwd", size=1)
+
+
+def _scripted(module: Any) -> bytes:
+    content = io.BytesIO()
+    torch.jit.save(module, content)
+    return content.getvalue()
+
+
+def test_a_scripted_model_tells_its_tensors_code_and_signature() -> None:
+    net = _Net()
+    content = _scripted(torch.jit.script(net))
+    facts = read(MemoryContent(content))
+    state = net.state_dict()
+    assert facts.format is Format.TORCHSCRIPT
+    assert {tensor.name: tuple(tensor.shape) for tensor in facts.tensors} == {
+        k: tuple(v.shape) for k, v in state.items()
+    }
+    for tensor in facts.tensors:
+        assert content[tensor.begin : tensor.end] == state[tensor.name].numpy().tobytes()
+    assert facts.architecture == "_Net"
+    assert [(layer.name, layer.kind) for layer in facts.layers] == [("conv", "Conv2d"), ("fc", "Linear")]
+    assert [(each.name, each.datatype) for each in facts.inputs] == [("image", ""), ("scale", "FP64")]
+    assert [each.name for each in facts.outputs] == ["output_0", "output_1"]
+    assert facts.operators["conv2d"] == 1
+    assert "code/__torch__/torch/nn/modules/conv.py" in facts.code
+    assert facts.problems == []
+
+
+def test_a_traced_model_tells_what_it_was_traced_with() -> None:
+    traced = torch.jit.trace(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 8, 8))  # type: ignore[no-untyped-call]
+    facts = read(MemoryContent(_scripted(traced)))
+    assert [(each.datatype, tuple(each.shape)) for each in facts.inputs] == [("FP32", (1, 1, 8, 8))]
+    assert len(facts.outputs) == 1
+    assert facts.problems == []
+
+
+def test_a_script_that_reaches_files_is_marked() -> None:
+    facts = read(MemoryContent(_scripted(torch.jit.script(_ReadsFiles()))))
+    assert facts.problems == ["Its code calls torch.from_file, which reaches files."]
+
+
+def test_an_exported_program_tells_its_weights_graph_and_signature() -> None:
+    content = exported()
+    facts = read(MemoryContent(content))
+    assert facts.format is Format.TORCH_EXPORT
+    assert facts.framework_version == torch.__version__
+    assert [(each.name, each.datatype, tuple(each.shape)) for each in facts.inputs] == [("x", "FP32", (-1, 4))]
+    assert [(each.datatype, tuple(each.shape)) for each in facts.outputs] == [("FP32", (-1, 2))]
+    assert facts.operators == {"aten.linear.default": 1, "aten.relu.default": 1}
+    assert facts.opsets["aten"] > 0
+    assert [(layer.name, layer.kind) for layer in facts.layers] == [("fc", "Linear")]
+    state = torch.export.load(io.BytesIO(content)).state_dict
+    assert [tensor.name for tensor in facts.tensors] == sorted(state)
+    for tensor in facts.tensors:
+        assert tuple(tensor.shape) == tuple(state[tensor.name].shape)
+        assert content[tensor.begin : tensor.end] == state[tensor.name].detach().numpy().tobytes()
+    assert facts.problems == []
+
+
+def test_an_exported_program_of_an_older_pytorch_is_read_too() -> None:
+    """PyTorch 2.1 to 2.7 wrote its weights as a file of torch.save within the archive."""
+    from torch._export.serde.serialize import serialize
+
+    weights = io.BytesIO()
+    net = nn.Linear(4, 2)
+    artifact = serialize(torch.export.export(net, (torch.zeros(3, 4),)))
+    torch.save(net.state_dict(), weights)
+    content = by_name(
+        {
+            "serialized_exported_program.json": artifact.exported_program,
+            "serialized_state_dict.pt": weights.getvalue(),
+            "serialized_constants.pt": artifact.constants,
+            "serialized_example_inputs.pt": artifact.example_inputs,
+            "version": b"8.20",
+        }
+    )
+    facts = read(MemoryContent(content))
+    assert (facts.format, facts.problems) == (Format.TORCH_EXPORT, [])
+    assert [(tensor.name, tuple(tensor.shape)) for tensor in facts.tensors] == [("bias", (2,)), ("weight", (2, 4))]
+    bias = facts.tensors[0]
+    assert content[bias.begin : bias.end] == net.bias.detach().numpy().tobytes()
+
+
+def test_compiled_code_in_an_exported_program_is_marked() -> None:
+    content = by_name(
+        {"p/archive_format": b"pt2", "p/archive_version": b"0", "p/data/aotinductor/model/model.so": b"\x7fELF"}
+    )
+    facts = read(MemoryContent(content))
+    assert facts.code == ["data/aotinductor/model/model.so"]
+    assert facts.problems == ["It has 1 files of compiled code, which loading it would run."]
