@@ -1,5 +1,6 @@
 """Lineage between proto and domain."""
 
+import dataclasses
 import json
 import re
 from typing import Any
@@ -14,6 +15,7 @@ from services.registry import convert
 from services.registry.artifacts.model import digest_in
 from services.registry.ids import is_id
 from services.registry.lineage.errors import ArtifactDigestConflict, InvalidConnection
+from services.registry.lineage.impact import Impact
 from services.registry.lineage.lineage import Lineage
 from services.registry.lineage.model import Connections, Direction, Edge, NewEdge, Node, NodeKind, Role, kind_of
 from services.registry.lineage.nodes import AnyNode
@@ -24,12 +26,20 @@ from services.registry.versions import convert as version_convert
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _MAX_DETAILS_BYTES = 65_536
 _READ_OF_EDGE = ("first_name", "second_name", "run_name", "role")
-_IDENTITY = ("id", "name", "digest")
+_IDENTITY = frozenset({"id", "name", "digest", "revision"})
 _UUID_TYPES = {
     NodeKind.DATA: artifact_pb2.UUID.TYPE_DATA_METADATA,
     NodeKind.EXECUTABLE: artifact_pb2.UUID.TYPE_EXECUTABLE_METADATA,
     NodeKind.MODEL_VERSION: artifact_pb2.UUID.TYPE_MODEL_METADATA,
     NodeKind.RUN: artifact_pb2.UUID.TYPE_RUN,
+    NodeKind.DEPLOYMENT: artifact_pb2.UUID.TYPE_DEPLOYMENT,
+    NodeKind.RECEIPT: artifact_pb2.UUID.TYPE_INFERENCE_RECORD,
+}
+_FIELDS = {
+    NodeKind.DATA: "data_metadata",
+    NodeKind.EXECUTABLE: "executable_metadata",
+    NodeKind.DEPLOYMENT: "deployment",
+    NodeKind.RECEIPT: "receipt",
 }
 
 
@@ -58,32 +68,52 @@ def to_proto(lineage: Lineage) -> lineage_pb2.Lineage:
     )
 
 
+def impact_to_proto(impact: Impact) -> lineage_pb2.Impact:
+    """What depends on something, as a message."""
+    return lineage_pb2.Impact(
+        dependents=[
+            lineage_pb2.Impact.Dependents(
+                kind=lineage_pb2.LineageNodeKind.ValueType(each.kind), count=each.count, names=each.names
+            )
+            for each in impact.dependents
+        ],
+        summary=impact.summary,
+        truncated=impact.truncated,
+        serving_deployments=impact.serving_deployments,
+    )
+
+
 def _node(metadata: artifact_pb2.ArtifactMetadata) -> Node:
     kind, message = _kind_and_message(metadata)
     if kind_of(message.name) is not kind:
         raise InvalidConnection("The name is that of another kind of artifact.", name=message.name)
     if message.id.value and not is_id(message.id.value):
         raise InvalidConnection("The id of a node is a UUID in lower case, or is left out.", name=message.name)
-    if not _DIGEST.fullmatch(message.digest):
-        raise InvalidConnection("A node needs a digest, sha256: and 64 hex digits.", name=message.name)
-    _check_artifact(message.name, message.digest)
     details = type(message)()
     details.CopyFrom(message)
-    for field in _IDENTITY:
+    for field in _IDENTITY & set(message.DESCRIPTOR.fields_by_name):
         details.ClearField(field)
     if details.ByteSize() > _MAX_DETAILS_BYTES:
         raise InvalidConnection(f"A node may have at most {_MAX_DETAILS_BYTES} bytes of details.", name=message.name)
-    return Node(message.name, kind, message.id.value or new_id(), message.digest, _details(details))
+    node = Node(message.name, kind, message.id.value or new_id(), "", _details(details))
+    if isinstance(message, artifact_pb2.DeploymentMetadata):
+        if message.revision < 1 or not message.id.value:
+            raise InvalidConnection("A deployment needs its id, and a revision from 1 up.", name=message.name)
+        return dataclasses.replace(node, revision=message.revision)
+    if not _DIGEST.fullmatch(message.digest):
+        raise InvalidConnection("A node needs a digest, sha256: and 64 hex digits.", name=message.name)
+    _check_artifact(message.name, message.digest)
+    return dataclasses.replace(node, digest=message.digest)
 
 
 def _kind_and_message(metadata: artifact_pb2.ArtifactMetadata) -> tuple[NodeKind, Any]:
-    match metadata.WhichOneof("metadata"):
-        case "data_metadata":
-            return NodeKind.DATA, metadata.data_metadata
-        case "executable_metadata":
-            return NodeKind.EXECUTABLE, metadata.executable_metadata
-        case _:
-            raise InvalidConnection("A node is data or an executable; runs and model versions are known by themselves.")
+    field = metadata.WhichOneof("metadata")
+    for kind, name in _FIELDS.items():
+        if field == name:
+            return kind, getattr(metadata, name)
+    raise InvalidConnection(
+        "A node is data, an executable, a deployment or a receipt; runs and model versions are known by themselves."
+    )
 
 
 def _details(message: Any) -> dict[str, Any]:
@@ -129,11 +159,14 @@ def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
     if not isinstance(node, Node):
         return artifact_pb2.ArtifactMetadata(model_metadata=version_convert.version_to_proto(node))
     metadata = artifact_pb2.ArtifactMetadata()
-    is_data = node.kind is NodeKind.DATA
-    message = metadata.data_metadata if is_data else metadata.executable_metadata
+    message = getattr(metadata, _FIELDS[node.kind])
     json_format.Parse(json.dumps(node.details), message)
     message.id.CopyFrom(artifact_pb2.UUID(value=node.id, type=_UUID_TYPES[node.kind]))
-    message.name, message.digest = node.name, node.digest
+    message.name = node.name
+    if isinstance(message, artifact_pb2.DeploymentMetadata):
+        message.revision = node.revision
+    else:
+        message.digest = node.digest
     return metadata
 
 

@@ -10,14 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 
 from headwater.names import InvalidName, ModelName, ModelVersionName
 from services.registry.lineage.errors import LineageNodeNotFound
-from services.registry.lineage.model import Direction, Node, NodeKind, is_pipeline_version, kind_of
+from services.registry.lineage.model import (
+    MAX_DEPTH,
+    MAX_NODES,
+    Direction,
+    Node,
+    NodeKind,
+    is_pipeline_version,
+    kind_of,
+)
 from services.registry.lineage.nodes import find_nodes
-from services.registry.lineage.walk import walk
+from services.registry.lineage.walk import reach
 from services.registry.store import Transaction
 from services.registry.versions.model import ModelVersion
 
-MAX_NODES = 10_000
-MAX_DEPTH = 100
 _MAX_TOLD = 100
 _WORDS: Mapping[NodeKind, tuple[str, str]] = {  # in the order in which they are told
     NodeKind.DEPLOYMENT: ("deployment", "deployments"),
@@ -78,11 +84,11 @@ async def impact(tx: Transaction, name: str) -> Impact:
         LineageNodeNotFound, ModelNotFound
     """
     starts = await _starts(tx, name)
-    reached = await walk(tx.lineage, starts, Direction.DOWNSTREAM, MAX_DEPTH, max_nodes=MAX_NODES, max_edges=MAX_NODES)
+    reached = await reach(tx.lineage, starts, Direction.DOWNSTREAM, MAX_DEPTH, MAX_NODES)
     by_kind: dict[NodeKind, list[str]] = {kind: [] for kind in _WORDS}
-    for each in reached.names:
-        if each not in starts:
-            by_kind[kind_of(each)].append(each)
+    for node in reached.nodes:
+        if node.distance:
+            by_kind[node.kind].append(node.name)
     serving = await _serving(tx, by_kind[NodeKind.DEPLOYMENT], [*starts, *by_kind[NodeKind.MODEL_VERSION]])
     dependents = [Dependents(kind, len(names), names[:_MAX_TOLD]) for kind, names in by_kind.items() if names]
     return Impact(dependents, serving, reached.truncated)
@@ -92,12 +98,22 @@ async def _starts(tx: Transaction, name: str) -> Collection[str]:
     try:
         model = ModelName.parse(name)
     except InvalidName:
-        kind_of(name)
-        if name not in await find_nodes(tx, [name]):
-            raise LineageNodeNotFound(name=name) from None
-        return {name}
-    found = await tx.models.get(model)
-    return {f"{found.name}/versions/{number}" for number in range(1, found.latest_version + 1)}
+        return await with_copies(tx, name)
+    return await tx.lineage.names_below(f"{(await tx.models.get(model)).name}/versions")
+
+
+async def with_copies(tx: Transaction, name: str) -> Collection[str]:
+    """The node and, of a dataset version, the copies of it: what was made of a copy was made of the version.
+
+    Raises:
+        InvalidName
+        LineageNodeNotFound
+    """
+    kind = kind_of(name)
+    copies = await tx.lineage.names_below(f"{name}/checkpoints") if kind is NodeKind.DATA else []
+    if not copies and name not in await find_nodes(tx, [name]):
+        raise LineageNodeNotFound(name=name)
+    return [name, *copies]
 
 
 async def _serving(tx: Transaction, deployments: Sequence[str], affected: Sequence[str]) -> Sequence[str]:

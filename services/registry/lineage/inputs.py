@@ -2,9 +2,17 @@
 
 from collections.abc import Sequence
 
-from services.registry.lineage.model import DEFAULT_DEPTH, MAX_EDGES, Direction, NodeKind, is_pipeline_version, kind_of
+from services.registry.lineage.model import (
+    DEFAULT_DEPTH,
+    DEFAULT_NODES,
+    MAX_EDGES,
+    Direction,
+    NodeKind,
+    is_pipeline_version,
+    kind_of,
+)
 from services.registry.lineage.store import LineageStore
-from services.registry.lineage.walk import walk
+from services.registry.lineage.walk import reach
 
 
 async def dataset_versions(store: LineageStore, run: str) -> Sequence[str]:
@@ -15,5 +23,5 @@ async def dataset_versions(store: LineageStore, run: str) -> Sequence[str]:
 
 async def pipeline_versions(store: LineageStore, run: str) -> Sequence[str]:
     """The pipeline versions anywhere upstream of the run: those that prepared its data. By name."""
-    reached = await walk(store, run, Direction.UPSTREAM, DEFAULT_DEPTH)
-    return sorted(name for name in reached.names if is_pipeline_version(name))
+    reached = await reach(store, [run], Direction.UPSTREAM, DEFAULT_DEPTH, DEFAULT_NODES)
+    return sorted(node.name for node in reached.nodes if is_pipeline_version(node.name))

@@ -1,14 +1,24 @@
 """The use cases of lineage."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.names import ProjectName
 from services.registry.events import event
 from services.registry.lineage.errors import ArtifactDigestConflict, LineageNodeNotFound
-from services.registry.lineage.model import DEFAULT_DEPTH, Connections, Direction, Edge, Node, kind_of
+from services.registry.lineage.impact import Impact, impact
+from services.registry.lineage.model import (
+    DEFAULT_DEPTH,
+    DEFAULT_NODES,
+    Connections,
+    Direction,
+    Edge,
+    Node,
+    NodeKind,
+    kind_of,
+)
 from services.registry.lineage.nodes import AnyNode, find_nodes
 from services.registry.lineage.walk import walk
 from services.registry.origin import Origin
@@ -42,18 +52,28 @@ class Lineages:
         async with self._store.transaction() as tx:
             project = await tx.projects.get(parent.project)
             # In one order everywhere, so that two calls wait for each other instead of deadlocking.
-            await self._add_nodes(tx, sorted(new.nodes, key=lambda node: node.name))
+            changed = await _add_nodes(tx, sorted(new.nodes, key=lambda node: node.name))
             named = {name for edge in new.edges for name in (edge.first, edge.second, edge.run) if name}
             for name in sorted(named - (await find_nodes(tx, named)).keys()):
                 raise LineageNodeNotFound(name=name)
             edges = [Edge(new_id(), project.id, edge.first, edge.second, edge.run, edge.role) for edge in new.edges]
             created = await tx.lineage.add_edges(sorted(edges, key=lambda edge: (edge.second, edge.first, edge.run)))
-            if created:
+            if created or changed:
                 await tx.events.append(event(origin.actor, "lineage.connect", parent, None, new, self._clock.now()))
             return created
 
-    async def get(self, name: str, direction: Direction, max_depth: int) -> Lineage:
-        """The graph from ``name`` in ``direction``; a ``max_depth`` of 0 means 20.
+    async def get(
+        self,
+        name: str,
+        direction: Direction,
+        max_depth: int = 0,
+        *,
+        kinds: Collection[NodeKind] = (),
+        max_nodes: int = 0,
+    ) -> Lineage:
+        """The graph from ``name`` in ``direction``; a ``max_depth`` of 0 means 20, ``max_nodes`` of 0 means 1,000.
+
+        With ``kinds`` only nodes of these are told and counted, and the edges among them.
 
         Raises:
             InvalidName
@@ -63,15 +83,25 @@ class Lineages:
         async with self._store.transaction() as tx:
             if name not in await find_nodes(tx, [name]):
                 raise LineageNodeNotFound(name=name)
-            reached = await walk(tx.lineage, name, direction, max_depth or DEFAULT_DEPTH)
-            found = await find_nodes(tx, reached.names)
-        nodes = [found[name] for name in reached.names if name in found]
-        return Lineage(nodes, reached.edges, reached.truncated)
+            size = max_nodes or DEFAULT_NODES
+            walked = await walk(
+                tx.lineage, name, direction, max_depth or DEFAULT_DEPTH, max_nodes=size, kinds=frozenset(kinds)
+            )
+            found = await find_nodes(tx, walked.names)
+        nodes = [found[name] for name in walked.names if name in found]
+        return Lineage(nodes, walked.edges, walked.truncated)
 
-    async def _add_nodes(self, tx: Transaction, nodes: Sequence[Node]) -> None:
-        await tx.lineage.add_nodes(nodes)
-        # Compared after adding: somebody may have added the same name a moment ago.
-        known = {node.name: node for node in await tx.lineage.find_nodes([node.name for node in nodes])}
-        for node in nodes:
-            if known[node.name].digest != node.digest:
-                raise ArtifactDigestConflict(name=node.name, known=known[node.name].digest, given=node.digest)
+    async def impact(self, name: str) -> Impact:
+        """What depends on ``name``; see :func:`services.registry.lineage.impact.impact`."""
+        async with self._store.transaction() as tx:
+            return await impact(tx, name)
+
+
+async def _add_nodes(tx: Transaction, nodes: Sequence[Node]) -> int:
+    changed = await tx.lineage.add_nodes(nodes)
+    # Compared after adding: somebody may have added the same name a moment ago.
+    known = {node.name: node for node in await tx.lineage.find_nodes([node.name for node in nodes])}
+    for node in nodes:
+        if known[node.name].digest != node.digest:
+            raise ArtifactDigestConflict(name=node.name, known=known[node.name].digest, given=node.digest)
+    return changed

@@ -18,9 +18,11 @@ from headwater.names import (
 )
 from services.registry.values import Json
 
-MAX_NODES = 1000
+DEFAULT_NODES = 1000
+MAX_NODES = 10_000
 MAX_EDGES = 5000
 DEFAULT_DEPTH = 20
+MAX_DEPTH = 100
 
 
 class NodeKind(enum.IntEnum):
@@ -53,7 +55,8 @@ class Direction(enum.Enum):
 class Node:
     """What has no table of its own: data, something that executes, a deployment, a receipt.
 
-    ``digest`` is empty for a deployment. ``details`` are the other fields of its message, in protobuf's JSON form.
+    ``digest`` is empty for a deployment, which is no content and can change: its ``revision`` grows then. ``details``
+    are the other fields of its message, in protobuf's JSON form.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Node:
     id: str
     digest: str
     details: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    revision: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +87,24 @@ class Edge:
     second: str
     run: str
     role: Role
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reached:
+    """A node that a walk has come to, and over how many edges. ``number`` is the store's own; 0: it is in no edge."""
+
+    name: str
+    kind: NodeKind
+    distance: int
+    number: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a walk has come to: by distance, then by name. ``truncated`` says that the graph goes on."""
+
+    nodes: Sequence[Reached]
+    truncated: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

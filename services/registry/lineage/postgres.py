@@ -1,15 +1,20 @@
 """Lineage in PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Role
+from services.registry.lineage import statements
+from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached, Role, kind_of
 from services.registry.lineage.store import LineageStore
-from services.registry.tables import lineage_edges, lineage_nodes
+from services.registry.tables import lineage_names, lineage_nodes
+
+_KINDS = {int(kind): kind for kind in NodeKind}
+_ROLES = {int(role): role for role in Role}
 
 
 class PostgresLineage(LineageStore):
@@ -18,60 +23,110 @@ class PostgresLineage(LineageStore):
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def add_nodes(self, nodes: Sequence[Node]) -> None:
+    async def add_nodes(self, nodes: Sequence[Node]) -> int:
         """See LineageStore."""
-        rows = [
-            {"name": node.name, "id": node.id, "kind": node.kind, "digest": node.digest, "details": dict(node.details)}
-            for node in nodes
-        ]
-        if rows:
-            await self._connection.execute(insert(lineage_nodes).values(rows).on_conflict_do_nothing())
+        lasting = [_node_row(node) for node in nodes if not node.revision]
+        changing = [_node_row(node) for node in nodes if node.revision]
+        changed = 0
+        if lasting:
+            statement = postgresql.insert(lineage_nodes).values(lasting).on_conflict_do_nothing()
+            changed += (await self._connection.execute(statement)).rowcount
+        if changing:
+            given = postgresql.insert(lineage_nodes).values(changing)
+            newer = given.on_conflict_do_update(
+                index_elements=[lineage_nodes.c.name],
+                set_={name: given.excluded[name] for name in ("id", "revision", "details")},
+                where=given.excluded.revision > lineage_nodes.c.revision,
+            )
+            changed += (await self._connection.execute(newer)).rowcount
+        return changed
 
     async def find_nodes(self, names: Collection[str]) -> Sequence[Node]:
         """See LineageStore."""
         if not names:
             return []
         rows = await self._connection.execute(select(lineage_nodes).where(lineage_nodes.c.name.in_(list(names))))
-        return [Node(row.name, NodeKind(row.kind), row.id, row.digest, row.details) for row in rows]
+        return [Node(row.name, NodeKind(row.kind), row.id, row.digest, row.details, row.revision) for row in rows]
 
     async def add_edges(self, edges: Sequence[Edge]) -> int:
         """See LineageStore."""
         if not edges:
             return 0
-        rows = [
-            {
-                "id": edge.id,
-                "project_id": edge.project_id,
-                "first_name": edge.first,
-                "second_name": edge.second,
-                "run_name": edge.run,
-                "role": edge.role,
-            }
-            for edge in edges
-        ]
-        added = await self._connection.execute(insert(lineage_edges).values(rows).on_conflict_do_nothing())
-        return added.rowcount
+        names = sorted({name for edge in edges for name in (edge.first, edge.second, edge.run) if name})
+        kinds = [int(kind_of(name)) for name in names]
+        await self._connection.execute(text(statements.ADD_NAMES), {"names": names, "kinds": kinds})
+        columns = {
+            "seconds": [edge.second for edge in edges],
+            "firsts": [edge.first for edge in edges],
+            "runs": [edge.run for edge in edges],
+            "roles": [int(edge.role) for edge in edges],
+            "ids": [edge.id for edge in edges],
+            "project_ids": [edge.project_id for edge in edges],
+        }
+        return int(await self._connection.scalar(text(statements.ADD_EDGES), columns) or 0)
 
     async def edges(self, names: Collection[str], direction: Direction, limit: int) -> Sequence[Edge]:
         """See LineageStore."""
-        edge = lineage_edges.c
-        near = edge.second_name if direction is Direction.UPSTREAM else edge.first_name
-        rows = await self._connection.execute(
-            select(lineage_edges)
-            .where(or_(near.in_(list(names)), edge.run_name.in_(list(names))))
-            .order_by(edge.second_name, edge.first_name, edge.run_name, edge.role)
-            .limit(limit)
+        statement = text(statements.EDGES[direction])
+        rows = await self._connection.execute(statement, {"names": list(names), "limit": limit})
+        return [_edge(row, row.first, row.second, row.run) for row in rows]
+
+    async def reach(
+        self, starts: Collection[str], direction: Direction, *, max_depth: int, max_nodes: int, max_arcs: int
+    ) -> Reach:
+        """See LineageStore."""
+        values = {
+            "starts": list(starts),
+            "room": max(max_nodes - len(starts), 0),
+            "max_depth": max_depth,
+            "max_arcs": max_arcs,
+        }
+        rows = (await self._connection.execute(text(statements.REACH[direction]), values)).all()
+        found = [Reached(name, _KINDS[kind], distance, number) for number, name, kind, distance, _ in rows]
+        known = {node.name for node in found if node.distance == 0}
+        alone = [Reached(name, kind_of(name), 0, 0) for name in sorted(set(starts) - known)]
+        return Reach([*alone, *found], any(row.truncated for row in rows[:1]))
+
+    async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
+        """See LineageStore."""
+        names = {node.number: node.name for node in nodes if node.number}
+        values = {"numbers": list(names), "limit": limit}
+        rows = (await self._connection.execute(text(statements.EDGES_AMONG), values)).all()
+        names |= await self._names({row.run for row in rows} - names.keys() - {0}) | {0: ""}
+        return [_edge(row, names[row.first], names[row.second], names[row.run]) for row in rows]
+
+    async def names_below(self, parent: str) -> Sequence[str]:
+        """See LineageStore."""
+        name = lineage_names.c.name
+        rows = await self._connection.scalars(
+            select(name).where(name >= f"{parent}/", name < f"{parent}0").order_by(name)
         )
-        return [
-            Edge(row.id, row.project_id, row.first_name, row.second_name, row.run_name, Role(row.role)) for row in rows
-        ]
+        return rows.all()
 
     async def rename_model(self, before: ModelName, after: ModelName) -> None:
         """See LineageStore."""
-        old, new = f"{before}/versions/", f"{after}/versions/"
-        for column in (lineage_edges.c.first_name, lineage_edges.c.second_name):
-            await self._connection.execute(
-                lineage_edges.update()
-                .where(column.startswith(old, autoescape=True))
-                .values({column: func.concat(new, func.substr(column, len(old) + 1))})
-            )
+        values = {"before": f"{before}/versions/", "end": f"{before}/versions0", "after": f"{after}/versions/"}
+        await self._connection.execute(text(statements.RENAME), values)
+
+    async def _names(self, numbers: Iterable[int]) -> dict[int, str]:
+        number, name = lineage_names.c.number, lineage_names.c.name
+        wanted = list(numbers)
+        if not wanted:
+            return {}
+        rows = await self._connection.execute(select(number, name).where(number.in_(wanted)))
+        return {row.number: row.name for row in rows}
+
+
+def _node_row(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "id": node.id,
+        "kind": node.kind,
+        "digest": node.digest,
+        "revision": node.revision,
+        "details": dict(node.details),
+    }
+
+
+def _edge(row: Row[Any], first: str, second: str, run: str) -> Edge:
+    return Edge(str(row.id), str(row.project_id), first, second, run, _ROLES[row.role])

@@ -7,6 +7,7 @@ from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
 from services.registry.convert import origin
 from services.registry.lineage import convert
 from services.registry.lineage.lineage import Lineages
+from services.registry.lineage.model import NodeKind
 
 
 class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
@@ -26,4 +27,12 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
     async def GetLineage(self, request: lineage_pb2.GetLineageRequest, _context: Any) -> lineage_pb2.Lineage:
         """See the proto."""
         direction = convert.direction(request.direction)
-        return convert.to_proto(await self._lineages.get(request.name, direction, request.max_depth))
+        kinds = frozenset(map(NodeKind, request.kinds))
+        lineage = await self._lineages.get(
+            request.name, direction, request.max_depth, kinds=kinds, max_nodes=request.max_nodes
+        )
+        return convert.to_proto(lineage)
+
+    async def GetImpact(self, request: lineage_pb2.GetImpactRequest, _context: Any) -> lineage_pb2.Impact:
+        """See the proto."""
+        return convert.impact_to_proto(await self._lineages.impact(request.name))

@@ -4,14 +4,18 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node
+from services.registry.lineage.model import Direction, Edge, Node, Reach, Reached
 
 
 class LineageStore(Protocol):
-    """The graph, as one transaction sees it. Nothing is ever removed, and nothing changed but the names of models."""
+    """The graph, as one transaction sees it.
 
-    async def add_nodes(self, nodes: Sequence[Node]) -> None:
-        """Add nodes; one that is there stays as it is."""
+    Nothing is ever removed, and nothing changes but the names of models and what is said of a deployment.
+    """
+
+    async def add_nodes(self, nodes: Sequence[Node]) -> int:
+        """Add nodes, each of which has another name. One that is there stays as it is, unless the given one has a
+        higher revision. Returns how many were added or changed."""
 
     async def find_nodes(self, names: Collection[str]) -> Sequence[Node]:
         """Those of the added nodes that have these names, in no particular order."""
@@ -22,6 +26,22 @@ class LineageStore(Protocol):
     async def edges(self, names: Collection[str], direction: Direction, limit: int) -> Sequence[Edge]:
         """Edges that lead on from ``names``: upstream those into them, downstream those out of them, and in both
         directions those that were made by a run among them."""
+
+    async def reach(
+        self, starts: Collection[str], direction: Direction, *, max_depth: int, max_nodes: int, max_arcs: int
+    ) -> Reach:
+        """What can be reached from ``starts`` over at most ``max_depth`` edges, each node once, the nearest first: at
+        most ``max_nodes``, beginning with ``starts``, and of each level what ``max_arcs`` steps lead to.
+
+        An edge leads from its first to its second and, where a run made it, from the first to the run and from the run
+        to the second.
+        """
+
+    async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
+        """The edges whose ends are both among the nodes, in no particular order."""
+
+    async def names_below(self, parent: str) -> Sequence[str]:
+        """The names that begin with ``parent`` and a slash, of all that are in edges."""
 
     async def rename_model(self, before: ModelName, after: ModelName) -> None:
         """Let everything that says the name of a version of the model ``before`` say that of ``after``."""

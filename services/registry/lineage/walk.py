@@ -1,59 +1,57 @@
-"""Walks the graph breadth first: each node and edge once, whatever cycles there are, up to a depth and a size.
-
-One query per level, and not one recursive query: SQL's recursion cannot at the same time stop at a depth and visit a
-node only once, so that a graph with many ways between two nodes would cost as much as it has ways.
-"""
+"""Walks the graph: everything that can be reached, each node and edge once, whatever cycles there are, up to a depth
+and a size."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
-from services.registry.lineage.model import MAX_EDGES, MAX_NODES, Direction, Edge
+from services.registry.lineage.model import DEFAULT_NODES, MAX_NODES, Direction, Edge, NodeKind, Reach, Reached
 from services.registry.lineage.store import LineageStore
+
+_ARCS_PER_NODE = 50
+_EDGES_PER_NODE = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Walk:
-    """Names by distance, the start first; the edges among them; whether the graph goes on."""
+    """Nodes by distance, the start first; the edges among them; whether the graph goes on."""
 
-    names: Sequence[str]
+    nodes: Sequence[Reached]
     edges: Sequence[Edge]
     truncated: bool
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The nodes' names."""
+        return [node.name for node in self.nodes]
+
+
+async def reach(
+    store: LineageStore, starts: Collection[str], direction: Direction, max_depth: int, max_nodes: int
+) -> Reach:
+    """The nodes that ``starts`` reach in ``direction`` over at most ``max_depth`` edges."""
+    max_arcs = (
+        _ARCS_PER_NODE * max_nodes
+    )  # so that a node with a million edges costs no more than what can be told of it
+    return await store.reach(starts, direction, max_depth=max_depth, max_nodes=max_nodes, max_arcs=max_arcs)
 
 
 async def walk(
     store: LineageStore,
-    start: str | Collection[str],
+    start: str,
     direction: Direction,
     max_depth: int,
     *,
-    max_nodes: int = MAX_NODES,
-    max_edges: int = MAX_EDGES,
+    max_nodes: int = DEFAULT_NODES,
+    kinds: Collection[NodeKind] = (),
 ) -> Walk:
-    """Everything that ``start``, one node or several, reaches in ``direction`` over at most ``max_depth`` edges."""
-    frontier: Collection[str] = [start] if isinstance(start, str) else list(start)
-    names = dict.fromkeys(frontier)  # in the order of distance
-    edges: dict[str, Edge] = {}
-    truncated = False
-    for depth in range(max_depth + 1):
-        found = await store.edges(frontier, direction, max_edges + 1)
-        if len(edges) + len(found) > max_edges:
-            truncated = True
-            break
-        edges.update((edge.id, edge) for edge in found)
-        fresh = dict.fromkeys(name for edge in found for name in _next(edge, frontier, direction) if name not in names)
-        room = max_nodes - len(names) if depth < max_depth else 0
-        truncated |= len(fresh) > room
-        frontier = list(fresh)[:room]
-        names |= dict.fromkeys(frontier)
-        if not frontier:
-            break
-    among = [edge for edge in edges.values() if edge.first in names and edge.second in names]
-    return Walk(list(names), among, truncated)
-
-
-def _next(edge: Edge, frontier: Collection[str], direction: Direction) -> Iterator[str]:
-    """Where ``edge`` leads, coming from one of ``frontier``."""
-    near, far = (edge.second, edge.first) if direction is Direction.UPSTREAM else (edge.first, edge.second)
-    yield far
-    if edge.run and near in frontier:
-        yield edge.run
+    """What ``start`` reaches, with the edges. With ``kinds`` only nodes of these are told and counted; the walk goes
+    through all, at most ``MAX_NODES`` of them."""
+    reached = await reach(store, [start], direction, max_depth, MAX_NODES if kinds else max_nodes)
+    wanted = [node for node in reached.nodes if not kinds or node.kind in kinds]
+    nodes = wanted[:max_nodes]
+    max_edges = _EDGES_PER_NODE * max_nodes
+    found = await store.edges_among(nodes, max_edges + 1)
+    place = {node.name: index for index, node in enumerate(nodes)}
+    edges = sorted(found[:max_edges], key=lambda edge: (place[edge.second], place[edge.first], edge.run, edge.role))
+    truncated = reached.truncated or len(wanted) > len(nodes) or len(found) > max_edges
+    return Walk(nodes, edges, truncated)

@@ -3,7 +3,7 @@
 from services.registry.tables.artifacts import artifact_upload_parts, artifact_uploads, artifacts, run_artifacts
 from services.registry.tables.columns import metadata
 from services.registry.tables.events import events
-from services.registry.tables.lineage import lineage_edges, lineage_nodes
+from services.registry.tables.lineage import lineage_arcs, lineage_links, lineage_names, lineage_nodes
 from services.registry.tables.logged_models import (
     logged_model_metrics,
     logged_models,
@@ -21,7 +21,9 @@ __all__ = [
     "artifacts",
     "events",
     "latest_metrics",
-    "lineage_edges",
+    "lineage_arcs",
+    "lineage_links",
+    "lineage_names",
     "lineage_nodes",
     "logged_model_metrics",
     "logged_models",

@@ -1,6 +1,10 @@
-"""The lineage graph."""
+"""The lineage graph.
 
-from sqlalchemy import Column, ForeignKey, Index, SmallInteger, Table, Uuid
+Names are long and edges are many, so each name is kept once and edges join numbers. The rename of a model changes as
+many rows as it has versions, and no edge.
+"""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, SmallInteger, Table, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.registry.tables.columns import id_column, metadata, text_column
@@ -12,18 +16,36 @@ lineage_nodes = Table(
     id_column("id", nullable=False),
     Column("kind", SmallInteger, nullable=False),
     text_column("digest"),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("details", JSONB, nullable=False),
 )
 
-lineage_edges = Table(
-    "lineage_edges",
+lineage_names = Table(
+    "lineage_names",
     metadata,
-    text_column("second_name", primary_key=True),
-    text_column("first_name", primary_key=True),
-    text_column("run_name", primary_key=True),
-    Column("role", SmallInteger, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    text_column("name", unique=True),
+    Column("kind", SmallInteger, nullable=False),
+)
+
+# ``run`` is 0 where no run is known. The numbers are those of names; without foreign keys, whose check of every edge
+# costs as much as the edge: names are added in the same transaction and never removed.
+lineage_links = Table(
+    "lineage_links",
+    metadata,
+    Column("second", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("role", SmallInteger, primary_key=True, autoincrement=False),
     id_column("id", nullable=False),
     Column("project_id", Uuid(as_uuid=False), ForeignKey("projects.id"), nullable=False),
-    Index("lineage_edges_first_name", "first_name"),
-    Index("lineage_edges_run_name", "run_name"),
+)
+
+# What a walk follows: from the first to the second of each link and, where a run stands beside it, by way of the run.
+lineage_arcs = Table(
+    "lineage_arcs",
+    metadata,
+    Column("origin", BigInteger, primary_key=True, autoincrement=False),
+    Column("result", BigInteger, primary_key=True, autoincrement=False),
+    Index("lineage_arcs_result", "result", "origin"),
 )
