@@ -12,6 +12,8 @@ from services.registry.formats.archives import other_zip
 from services.registry.formats.archives.tars import Tars
 from services.registry.formats.content import Content, mapped
 from services.registry.formats.facts import FileFacts, Format
+from services.registry.formats.hugging_face import bin_index
+from services.registry.formats.hugging_face import config as hugging_face_config
 from services.registry.formats.safetensors import index as safetensors_index
 from services.registry.formats.tensorflow import keras_metadata, saved_model, variables
 from services.registry.formats.trees import lightgbm, xgboost, xgboost_binary
@@ -44,10 +46,12 @@ _TARS = Tars(_within_archive)
 _READERS: tuple[Reader, ...] = (
     safetensors,
     safetensors_index,
+    bin_index,
     gguf,
     xgboost,
     xgboost_binary,
     lightgbm,
+    hugging_face_config,
     _TARS,
     variables,
     pytorch,

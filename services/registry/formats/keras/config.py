@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from services.registry.formats.facts import Layer
+from services.registry.formats.texts import storable
 
 Config: TypeAlias = Mapping[str, Any]
 
 MAX_BYTES = 16 * 2**20
 _MAX_LAYERS = 100_000
 _MAX_FOUND = 1000
-_MAX_NAME = 255
+_MAX_PATH = 512
 _MAX_DEPTH = 64  # of models within models
 _KERAS = re.compile(r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)(\.|$)")
 # Where the functions are that a model may name. Others of Keras's fetch files, or load further models.
@@ -35,8 +36,15 @@ class Findings:
     """What a configuration says: layers in their order, foreign code, and what makes it unsafe to build the model."""
 
     layers: list[Layer] = dataclasses.field(default_factory=list)
-    code: list[str] = dataclasses.field(default_factory=list)
-    problems: list[str] = dataclasses.field(default_factory=list)
+    code: dict[str, None] = dataclasses.field(default_factory=dict)  # in order, each once
+    problems: dict[str, None] = dataclasses.field(default_factory=dict)
+
+    def note(self, code: str, problem: str = "") -> None:
+        """Note foreign code, and why it is unsafe. Each has a limit of its own, so that neither hides the other."""
+        if len(self.code) < _MAX_FOUND:
+            self.code[code] = None
+        if problem and len(self.problems) < _MAX_FOUND:
+            self.problems[problem] = None
 
 
 def parse(text: bytes) -> Config:
@@ -58,8 +66,7 @@ def parse(text: bytes) -> Config:
 
 def kind(value: Config) -> str:
     """The class of the object; empty where none is named."""
-    named = value.get("class_name")
-    return named[:_MAX_NAME] if isinstance(named, str) else ""
+    return storable(value.get("class_name"))
 
 
 def inner(value: Config) -> Config:
@@ -70,8 +77,7 @@ def inner(value: Config) -> Config:
 
 def name(value: Config) -> str:
     """The object's name."""
-    given = inner(value).get("name", value.get("name"))
-    return given[:_MAX_NAME] if isinstance(given, str) else ""
+    return storable(inner(value).get("name", value.get("name")))
 
 
 def layers(value: Config) -> list[Config]:
@@ -101,7 +107,6 @@ def examine(value: Config) -> Findings:
             waiting.extend(reversed(list(part.values())))
         elif isinstance(part, list):
             waiting.extend(reversed(part))
-    findings.code, findings.problems = (list(dict.fromkeys(each)) for each in (findings.code, findings.problems))
     return findings
 
 
@@ -110,37 +115,29 @@ def _all_layers(model: Config, prefix: str, depth: int) -> Iterator[tuple[str, C
     if depth > _MAX_DEPTH:
         raise BadConfig(f"models within models nest deeper than {_MAX_DEPTH}")
     for layer in layers(model):
-        path = f"{prefix}{name(layer)}"[:4096]
+        path = f"{prefix}{name(layer)}"[:_MAX_PATH]
         yield path, layer
         yield from _all_layers(layer, f"{path}/", depth + 1)
 
 
 def _judge(value: Config, findings: Findings) -> None:
     """Note what Keras would execute to make this one object."""
-    kind_, module, registered = kind(value), value.get("module"), value.get("registered_name")
-    module = module[:_MAX_NAME] if isinstance(module, str) else ""
-    if len(findings.code) >= _MAX_FOUND or len(findings.problems) >= _MAX_FOUND:
-        return
+    kind_, module, registered = kind(value), storable(value.get("module")), storable(value.get("registered_name"))
     if kind_ == "Lambda":
-        findings.code.append(f"Lambda layer {json.dumps(name(value), ensure_ascii=False)}")
-        findings.problems.append(f"{findings.code[-1]} carries Python code")
+        layer = f"Lambda layer {json.dumps(name(value), ensure_ascii=False)}"
+        findings.note(layer, f"{layer} carries Python code")
     elif kind_ == "__lambda__":
-        findings.code.append("lambda")
-        findings.problems.append("a lambda carries Python code")
+        findings.note("lambda", "a lambda carries Python code")
     elif kind_ == "function":
-        _judge_function(module, value.get("config"), findings)
+        _judge_function(module, storable(value.get("config")), findings)
     elif module and not _KERAS.match(module) and module != "builtins":
-        findings.code.append(f"{module}.{kind_}")
-        findings.problems.append(f"{module}.{kind_} is no part of Keras and would be imported")
-    elif ">" in kind_ or (isinstance(registered, str) and ">" in registered):
-        findings.code.append(f"custom object {(registered if isinstance(registered, str) else kind_)[:_MAX_NAME]}")
+        findings.note(f"{module}.{kind_}", f"{module}.{kind_} is no part of Keras and would be imported")
+    elif ">" in kind_ or ">" in registered:
+        findings.note(f"custom object {registered or kind_}")
 
 
-def _judge_function(module: str, named: Any, findings: Findings) -> None:
-    function = named[:_MAX_NAME] if isinstance(named, str) else "?"
-    if module in ("", "builtins") or _OF_FUNCTIONS.match(module):
-        if not _OF_FUNCTIONS.match(module):
-            findings.code.append(f"function {function}")
-        return
-    findings.code.append(f"{module}.{function}")
-    findings.problems.append(f"{module}.{function} would be imported, and may be called")
+def _judge_function(module: str, function: str, findings: Findings) -> None:
+    if module in ("", "builtins"):
+        findings.note(f"function {function}")
+    elif not _OF_FUNCTIONS.match(module):
+        findings.note(f"{module}.{function}", f"{module}.{function} would be imported, and may be called")

@@ -52,7 +52,7 @@ class Objects:
             self.layers.append(Layer(config.name(value) or path, config.kind(value)))
         for all_, new in ((self.code, found.code), (self.problems, found.problems)):
             if len(all_) < _MAX_FOUND:
-                all_.update(dict.fromkeys(new))
+                all_.update(new)
 
 
 @dataclasses.dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""What describes a Hugging Face model beside its weights: ``config.json`` and the index of weights in several files."""
