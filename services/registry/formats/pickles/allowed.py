@@ -67,7 +67,7 @@ _PLAIN = {
 }
 _TORCH = {
     *(("torch", name) for name in (*DTYPES, *STORAGES, "Size", "Tensor", "device")),
-    *(("torch.cuda", name) for name in STORAGES),
+    *(("torch.cuda", name) for name in STORAGES if not name.startswith("Q")),
     *(("torch.storage", name) for name in ("UntypedStorage", "TypedStorage")),
     *(("torch._utils", f"_rebuild_{name}") for name in ("tensor", "tensor_v2", "tensor_v3", "parameter", "qtensor")),
     ("torch._utils", "_rebuild_parameter_with_state"),

@@ -109,5 +109,5 @@ def _problems(
     problems = [f"{name}: {problem}" for name, part in parts.items() for problem in part.problems]
     problems += [problem for each in programs for problem in each.problems]
     if compiled:
-        problems.append(f"It has {len(compiled)} files of compiled code, which loading it would run.")
+        problems.append(f"Loading it runs compiled code, for example {compiled[0]}.")
     return problems

@@ -119,4 +119,4 @@ def test_compiled_code_in_an_exported_program_is_marked() -> None:
     )
     facts = read(MemoryContent(content))
     assert facts.code == ["data/aotinductor/model/model.so"]
-    assert facts.problems == ["It has 1 files of compiled code, which loading it would run."]
+    assert facts.problems == ["Loading it runs compiled code, for example data/aotinductor/model/model.so."]

@@ -200,8 +200,6 @@ def test_what_is_safe_here_is_safe_for_pytorch_too() -> None:
 
     from services.registry.formats.pickles.allowed import SAFE
 
-    harmless = {"builtins.frozenset", "builtins.slice", "collections.defaultdict", "torch.storage.UntypedStorage"}
-    allowed = _get_allowed_globals()
     ours = {f"{module}.{name}".replace("__builtin__.", "builtins.") for module, name in SAFE}
-    beyond = {name for name in ours - allowed.keys() - harmless if not name.startswith("numpy.")}
-    assert {name for name in beyond if not name.startswith(("torch.cuda.", "torch.complex", "torch.Q"))} == set()
+    beyond = {name for name in ours - _get_allowed_globals().keys() if not name.startswith("numpy.")}
+    assert beyond == {"builtins.frozenset", "builtins.slice", "collections.defaultdict"}
