@@ -62,7 +62,7 @@ def _nested(archive: Archive, names: Sequence[str], budget: Budget) -> Mapping[s
             continue
         part = archive.part(name)
         if zips.begins_like_it(part):
-            parts[name] = _moved(_archive_facts(name, part, budget), archive, name)
+            parts[name] = _moved(_archive_facts(part, budget), archive, name)
         elif pickles.fits(part, budget):
             parts[name] = pickles.read(part, budget)
         if budget.is_spent:
@@ -70,13 +70,13 @@ def _nested(archive: Archive, names: Sequence[str], budget: Budget) -> Mapping[s
     return parts
 
 
-def _archive_facts(name: str, part: Content, budget: Budget) -> FileFacts:
+def _archive_facts(part: Content, budget: Budget) -> FileFacts:
     kind = kind_of(part)
     if kind is Format.PYTORCH:
         return saved.read(part, budget)
     if kind is Format.TORCHSCRIPT:
         return script.read(part, budget)
-    raise invalid(f"{name} is an archive that is not PyTorch's")
+    return FileFacts(problems=["It is an archive that is not PyTorch's, and was not looked into."])
 
 
 def _moved(facts: FileFacts, archive: Archive, name: str) -> FileFacts:
