@@ -2,8 +2,8 @@
 
 A reference is a full resource name, or ``name`` or ``name@version`` within a project. Of datasets, ``digits@main`` is a
 branch, ``digits@best`` a tag, ``digits@0f3c21ab`` a commit by its first digits, and
-``s3://datasets/digits/v1.0.0/train.tar`` a split. Of models, ``digits@production`` is a stage and ``digits@champion`` an
-alias.
+``s3://datasets/digits/v1.0.0/train.tar`` a split. Of models, ``digits@production`` is a stage and ``digits@champion``
+an alias.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """All commands of ``headwater model``, registered with ``app``."""
 
-from headwater.cli.model import comparing, lifecycle, listing, moves, versions
+from headwater.cli.model import collections, comparing, listing, pointers, registering, showing, stages, states
 from headwater.cli.model.app import app
 
-__all__ = ["app", "comparing", "lifecycle", "listing", "moves", "versions"]
+__all__ = ["app", "collections", "comparing", "listing", "pointers", "registering", "showing", "stages", "states"]

@@ -4,26 +4,56 @@ from typing import Annotated
 
 import cyclopts
 
-from headwater import model_versions, references
+from headwater import model_collections, model_versions, references
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import table
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT, ProjectName
-from headwater.registry.v1 import models_pb2, models_pb2_grpc
+from headwater.registry.v1 import models_pb2
 
 
 @app.command(name="list")
-def list_(*, project: str = DEFAULT_PROJECT) -> None:
-    """List the models of a project."""
+def list_(
+    *,
+    where: Annotated[str, cyclopts.Parameter(name="--filter")] = "",
+    order_by: str = "",
+    show_inactive: Annotated[bool, cyclopts.Parameter(name="--all", negative="")] = False,
+    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """List the models of a project.
+
+    Parameters
+    ----------
+    where
+        Which ones: tags.team = "vision" AND name LIKE "res%", for example (docs/reference/search.md).
+    order_by
+        In which order: update_time desc, for example; by name when left out.
+    show_inactive
+        Deprecated and archived ones too.
+    as_json
+        Print everything as JSON, in the shape of the proto ListModelsResponse.
+    project
+        The project.
+    """
     with Connection.discover() as connection:
-        stub = models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
-        request = models_pb2.ListModelsRequest(parent=str(ProjectName(project)), page_size=1000)
-        rows = [
-            (model.name, model.latest_version, ", ".join(f"{stage} → {held}" for stage, held in model.stages.items()))
-            for model in stub.ListModels(request).models
-        ]
-    table(("model", "latest", "stages"), rows)
+        name = references.project(project)
+        models = model_collections.list_(connection, name, where=where, order_by=order_by, show_inactive=show_inactive)
+        found = list(models)
+    if as_json:
+        words.as_json(models_pb2.ListModelsResponse(models=found))
+        return
+    rows = [
+        (
+            model.name,
+            model.latest_semantic_version or model.latest_version,
+            words.points_to(model),
+            words.model_state(model),
+        )
+        for model in found
+    ]
+    table(("model", "latest", "points to", "state"), rows)
 
 
 @app.command

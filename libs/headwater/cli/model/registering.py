@@ -1,20 +1,16 @@
 """Registering versions and saying more of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 
 from headwater import model_versions, models, references
+from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.model.showing import show_version
 from headwater.client import Connection
-from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
-
-Words = Annotated[tuple[str, ...], cyclopts.Parameter(negative="", consume_multiple=False)]
-"""An option that may be given several times."""
 
 
 @app.command
@@ -27,10 +23,10 @@ def register(
     architecture: str = "",
     task: str = "",
     description: str = "",
-    metadata: Words = (),
-    annotation: Words = (),
-    tag: Words = (),
-    dataset: Words = (),
+    metadata: words.Several = (),
+    annotation: words.Several = (),
+    tag: words.Several = (),
+    dataset: words.Several = (),
     run: str = "",
     logged_model: str = "",
     source: str = "",
@@ -85,8 +81,8 @@ def register(
             architecture=architecture,
             task=task,
             description=description,
-            user_metadata=_pairs(metadata, "metadata"),
-            annotations=_pairs(annotation, "annotation"),
+            user_metadata=words.pairs(metadata, "metadata"),
+            annotations=words.pairs(annotation, "annotation"),
             tags=tag,
             dataset_versions=[str(references.dataset_version(each, project)) for each in dataset],
             run=run,
@@ -101,8 +97,8 @@ def update(
     version: str,
     *,
     description: str | None = None,
-    annotation: Words | None = None,
-    tag: Words | None = None,
+    annotation: words.Several | None = None,
+    tag: words.Several | None = None,
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Say something about a version; what is not given stays as it is. Its files never change.
@@ -125,18 +121,7 @@ def update(
             connection,
             references.model_version(version, project),
             description=description,
-            annotations=None if annotation is None else _pairs(annotation, "annotation"),
+            annotations=None if annotation is None else words.pairs(annotation, "annotation"),
             tags=tag,
         )
     show_version(changed)
-
-
-def _pairs(texts: Sequence[str], field: str) -> dict[str, str]:
-    """``key=value`` texts as a mapping."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise InvalidArgument(f"{field} must look like key=value; {text!r} does not.", field=field)
-        pairs[key] = value
-    return pairs

@@ -1,6 +1,6 @@
 """Objectives, and moving versions between stages."""
 
-from headwater import models, references
+from headwater import model_pointers, models, references
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import facts
@@ -10,7 +10,14 @@ from headwater.registry.v1 import models_pb2
 
 
 @app.command
-def promote(version: str, *, stage: str, comment: str = "", project: str = DEFAULT_PROJECT) -> None:
+def promote(
+    version: str,
+    *,
+    stage: str,
+    comment: str = "",
+    evidence: words.Several = (),
+    project: str = DEFAULT_PROJECT,
+) -> None:
     """Move a version to a stage; refused, with the criterion, when an objective of that stage is not met.
 
     Parameters
@@ -18,15 +25,18 @@ def promote(version: str, *, stage: str, comment: str = "", project: str = DEFAU
     version
         digits@3, for example.
     stage
-        development, staging, production or archived.
+        development, staging, production or archived, in any case.
     comment
         Why, for the history.
+    evidence
+        What it rests on, for the history: "report=https://example.com/report"; may be given several times.
     project
         The project of the model.
     """
     with Connection.discover() as connection:
         name: ModelVersionName = references.model_version(version, project)
-        model = models.promote(connection, name, models.stage(stage), comment=comment)
+        told = [model_pointers.evidence(text) for text in evidence]
+        model = models.promote(connection, name, models.stage(stage), comment=comment, evidence=told)
     facts(version=model.name, stage=words.stage(model.stage), digest=model.digest)
 
 

@@ -1,11 +1,19 @@
 """How models and versions are written on a screen."""
 
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
+
+import cyclopts
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.render import output
+from headwater.errors import InvalidArgument
+from headwater.registry.v1 import models_pb2
 
+Several: TypeAlias = Annotated[tuple[str, ...], cyclopts.Parameter(negative="", consume_multiple=False)]
+"""An option that may be given several times."""
 _Format = artifact_pb2.ModelFile.Format
 
 
@@ -38,3 +46,28 @@ def shape(value: artifact_pb2.TensorSpec) -> str:
 def as_json(message: Message) -> None:
     """Print a message as JSON with the names of the proto."""
     output.print(MessageToJson(message, preserving_proto_field_name=True), markup=False)
+
+
+def model_state(model: models_pb2.Model) -> str:
+    """``deprecated: use numbers``, ``archived: was digits``."""
+    name = models_pb2.Model.State.Name(model.state).removeprefix("STATE_").lower()
+    if model.state == models_pb2.Model.STATE_ARCHIVED:
+        return f"{name}: was {model.model_id}"
+    return f"{name}: use {model.replacement.rpartition('/')[2]}" if model.replacement else name
+
+
+def points_to(model: models_pb2.Model) -> str:
+    """``production → 3, champion → 2``: its stages, then its aliases."""
+    pointers = [*sorted(model.stages.items()), *sorted(model.aliases.items())]
+    return ", ".join(f"{pointer} → {version}" for pointer, version in pointers)
+
+
+def pairs(texts: Sequence[str], field: str) -> dict[str, str]:
+    """``key=value`` texts as a mapping."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise InvalidArgument(f"{field} must look like key=value; {text!r} does not.", field=field)
+        pairs[key] = value
+    return pairs
