@@ -91,7 +91,7 @@ def values_from_proto(values: Mapping[str, Value], field: str) -> dict[str, Json
         _check_key(key, field)
         if value.ByteSize() > _MAX_VALUE_BYTES:
             raise InvalidField(f"{field}[{key}] may have at most {_MAX_VALUE_BYTES} bytes.", field=field)
-    return {key: _value_from_proto(value, f"{field}[{key}]") for key, value in values.items()}
+    return {key: value_from_proto(value, f"{field}[{key}]") for key, value in values.items()}
 
 
 def value_to_proto(value: Json) -> Value:
@@ -116,7 +116,12 @@ def values_to_proto(values: Mapping[str, Json]) -> dict[str, Value]:
     return {key: value_to_proto(value) for key, value in values.items()}
 
 
-def _value_from_proto(value: Value, field: str) -> Json:
+def value_from_proto(value: Value, field: str) -> Json:
+    """The other way of :func:`value_to_proto`.
+
+    Raises:
+        InvalidField: it is no JSON: a number that is NaN or infinite, or no value at all.
+    """
     match value.WhichOneof("kind"):
         case "number_value":
             if not math.isfinite(value.number_value):
@@ -127,9 +132,9 @@ def _value_from_proto(value: Value, field: str) -> Json:
         case "bool_value":
             return value.bool_value
         case "list_value":
-            return [_value_from_proto(item, field) for item in value.list_value.values]
+            return [value_from_proto(item, field) for item in value.list_value.values]
         case "struct_value":
-            return {key: _value_from_proto(item, field) for key, item in value.struct_value.fields.items()}
+            return {key: value_from_proto(item, field) for key, item in value.struct_value.fields.items()}
         case "null_value":
             return None
         case _:

@@ -30,7 +30,7 @@ from services.registry.run_artifacts.memory import MemoryRunArtifacts
 from services.registry.run_artifacts.model import RunArtifact
 from services.registry.run_links.memory import MemoryRunLinks
 from services.registry.run_links.model import RunLinks
-from services.registry.runs.memory import MemoryRuns, Points
+from services.registry.runs.memory import MemoryRuns, Objects, Points
 from services.registry.runs.model import Run
 from services.registry.store import Store
 from services.registry.store import Transaction as StoreTransaction
@@ -45,6 +45,7 @@ class _State:
     projects: dict[str, Project] = dataclasses.field(default_factory=dict)
     runs: dict[str, Run] = dataclasses.field(default_factory=dict)
     points: Points = dataclasses.field(default_factory=dict)
+    objects: Objects = dataclasses.field(default_factory=dict)
     artifacts: dict[ArtifactName, Artifact] = dataclasses.field(default_factory=dict)
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     upload_parts: dict[str, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
@@ -128,7 +129,7 @@ class MemoryTransaction(StoreTransaction):
     @property
     def runs(self) -> MemoryRuns:
         """See Transaction."""
-        return MemoryRuns(self._state.runs, self._state.points)
+        return MemoryRuns(self._state.runs, self._state.points, self._state.objects)
 
     @property
     def artifacts(self) -> MemoryArtifacts:

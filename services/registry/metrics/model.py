@@ -19,24 +19,55 @@ class MetricPoint(NamedTuple):
     value: float
 
 
+class ObjectPoint(NamedTuple):
+    """One measured array or object; ``time_us`` is microseconds since 1970 in UTC."""
+
+    key: str
+    step: int
+    time_us: int
+    value: Json
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """What is known of one metric without its history.
+
+    Attributes:
+        last: the value with the highest step, of those the latest in time.
+        minimum, maximum: over the values that are numbers; NaN where none is.
+    """
+
+    last: float
+    last_step: int
+    last_time_us: int
+    minimum: float
+    maximum: float
+    point_count: int
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class MetricBatch:
-    """Points by column, all of the same length: what the driver takes as it is, without a loop over points."""
+    """Points by column, all of the same length: what the driver takes as it is, without a loop over points. Arrays and
+    objects, of which there are few, come one by one."""
 
     keys: Sequence[str]
     steps: Sequence[int]
     times_us: Sequence[int]
     values: Sequence[float]
+    objects: Sequence[ObjectPoint] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the columns: keys as NUL-terminated text, then the numbers as 64-bit little-endian."""
+        """The SHA-256 of the columns (keys as NUL-terminated text, then the numbers as 64-bit little-endian) and of the
+        objects as JSON."""
         content = hashlib.sha256(b"".join(key.encode() + b"\0" for key in self.keys))
         for code, column in (("q", self.steps), ("q", self.times_us), ("d", self.values)):
             content.update(array.array(code, column).tobytes())
+        if self.objects:
+            content.update(json.dumps(self.objects, sort_keys=True, separators=(",", ":")).encode())
         return f"sha256:{content.hexdigest()}"
 
 

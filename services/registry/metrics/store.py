@@ -15,7 +15,8 @@ class MetricSink(Protocol):
     async def record(self, run: RunName, batch: MetricBatch, parameters: Mapping[str, Json], event: Event) -> int:
         """Add points and parameters, and ``event`` if that changed anything. Returns how many points were new.
 
-        The latest value of a metric is the one with the highest step, of those the latest in time.
+        The latest value of a metric is the one with the highest step, of those the latest in time. What a call costs
+        does not depend on how many points there were before.
 
         Raises:
             RunNotFound, RunFinished

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 
 from headwater.names import RunName
+from services.registry.metrics.model import MetricSummary
 from services.registry.values import Json
 
 MAX_PARAMETERS = 1000
@@ -60,10 +61,16 @@ class Run:
     created_by: str
     failure: str
     job: str
-    latest_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, MetricSummary] = dataclasses.field(default_factory=dict)
+    latest_objects: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     sequence: int = 0
 
     @property
     def name(self) -> RunName:
         """Its resource name; the last segment is its id."""
         return RunName(self.project, self.id)
+
+    @property
+    def latest_metrics(self) -> Mapping[str, float]:
+        """The last value of each metric."""
+        return {key: summary.last for key, summary in self.metrics.items()}

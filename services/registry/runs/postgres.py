@@ -1,19 +1,21 @@
 """Runs in PostgreSQL. Metric points have their own way in: ``metrics/postgres.py``."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import RunName
 from services.registry.ids import is_id
-from services.registry.metrics.model import MetricPoint
+from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint
 from services.registry.runs.errors import RunNotFound
 from services.registry.runs.model import Run, RunState
 from services.registry.runs.store import RunStore
-from services.registry.tables import latest_metrics, metric_points, projects, runs
+from services.registry.tables import metric_objects, metric_points, metric_summaries, projects, runs
+from services.registry.values import Json
 
 
 class PostgresRuns(RunStore):
@@ -83,27 +85,62 @@ class PostgresRuns(RunStore):
         rows = await self._connection.execute(query.order_by(point.step, point.time_us).limit(limit))
         return [MetricPoint(*row) for row in rows]
 
+    async def object_points(
+        self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int
+    ) -> Sequence[ObjectPoint]:
+        """See RunStore."""
+        point = metric_objects.c
+        query = select(point.key, point.step, point.time_us, point.value).where(
+            point.run_id == run.id, point.key == key
+        )
+        if after is not None:
+            query = query.where(tuple_(point.step, point.time_us) > after)
+        rows = await self._connection.execute(query.order_by(point.step, point.time_us).limit(limit))
+        return [ObjectPoint(*row) for row in rows]
+
     async def _load(self, query: Select[Any]) -> list[Run]:
         rows = (await self._connection.execute(query)).all()
-        latest = await self._latest(row.id for row in rows)
-        return [_run(row, latest.get(row.id, {})) for row in rows]
+        ids = [row.id for row in rows]
+        summaries, objects = await self._summaries(ids), await self._latest_objects(ids)
+        return [_run(row, summaries.get(row.id, {}), objects.get(row.id, {})) for row in rows]
 
-    async def _latest(self, ids: Iterable[str]) -> dict[str, dict[str, float]]:
-        metric = latest_metrics.c
+    async def _summaries(self, ids: Sequence[str]) -> dict[str, dict[str, MetricSummary]]:
+        metric = metric_summaries.c
         rows = await self._connection.execute(
-            select(metric.run_id, metric.key, metric.value).where(metric.run_id.in_(list(ids))).order_by(metric.key)
+            select(metric_summaries).where(metric.run_id.in_(ids)).order_by(metric.run_id, metric.key)
         )
-        latest: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, MetricSummary]] = {}
+        for row in rows:
+            summary = MetricSummary(
+                row.last,
+                row.last_step,
+                row.last_time_us,
+                math.nan if row.minimum is None else row.minimum,
+                math.nan if row.maximum is None else row.maximum,
+                row.point_count,
+            )
+            found.setdefault(row.run_id, {})[row.key] = summary
+        return found
+
+    async def _latest_objects(self, ids: Sequence[str]) -> dict[str, dict[str, Json]]:
+        point = metric_objects.c
+        rows = await self._connection.execute(
+            select(point.run_id, point.key, point.value)
+            .ext(distinct_on(point.run_id, point.key))
+            .where(point.run_id.in_(ids))
+            .order_by(point.run_id, point.key, point.step.desc(), point.time_us.desc())
+        )
+        found: dict[str, dict[str, Json]] = {}
         for run_id, key, value in rows:
-            latest.setdefault(run_id, {})[key] = value
-        return latest
+            found.setdefault(run_id, {})[key] = value
+        return found
 
 
 def _runs() -> Select[Any]:
     return select(runs, projects.c.name.label("project")).join(projects)
 
 
-def _run(row: Row[Any], latest: dict[str, float]) -> Run:
+def _run(row: Row[Any], metrics: dict[str, MetricSummary], objects: dict[str, Json]) -> Run:
     return Run(
         id=row.id,
         project=row.project,
@@ -120,6 +157,7 @@ def _run(row: Row[Any], latest: dict[str, float]) -> Run:
         created_by=row.created_by,
         failure=row.failure,
         job=row.job,
-        latest_metrics=latest,
+        metrics=metrics,
+        latest_objects=objects,
         sequence=row.sequence,
     )

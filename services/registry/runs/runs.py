@@ -1,14 +1,14 @@
 """The use cases of runs."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import ProjectName, RunName
 from services.registry.events import Event, event
-from services.registry.metrics.model import MetricBatch, MetricPoint, log_digest
+from services.registry.metrics.model import MetricBatch, MetricPoint, ObjectPoint, log_digest
 from services.registry.origin import Origin, once
 from services.registry.pages import weighed_page
 from services.registry.runs.errors import RunFinished
@@ -111,12 +111,20 @@ class Runs:
         record = Event(origin.actor, "run.log", str(name), "", log_digest(batch, parameters), self._clock.now())
         return await self._store.metrics.record(name, batch, parameters, record)
 
-    async def points(self, name: RunName, key: str, size: int, token: str) -> Page[MetricPoint]:
-        """The points of one metric by step, then time, or raise RunNotFound."""
+    async def points(self, name: RunName, key: str, size: int, token: str) -> Page[MetricPoint | ObjectPoint]:
+        """The points of one metric by step, then time: numbers or, where there is none, arrays and objects.
+
+        Raises:
+            RunNotFound
+        """
         size, query = page_size(size), query_digest("points", name, key)
         after = decode_token(token, query, (int, int))
+        position = (int(after[0]), int(after[1])) if after else None
         async with self._store.transaction() as tx:
             run = await tx.runs.get(name)
-            position = (int(after[0]), int(after[1])) if after else None
-            rows = await tx.runs.points(run, key, after=position, limit=size + 1)
+            rows: Sequence[MetricPoint | ObjectPoint] = []
+            if key in run.metrics:
+                rows = await tx.runs.points(run, key, after=position, limit=size + 1)
+            else:
+                rows = await tx.runs.object_points(run, key, after=position, limit=size + 1)
         return page_of(rows, size, key=lambda point: (point.step, point.time_us), query=query)

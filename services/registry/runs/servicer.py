@@ -67,6 +67,6 @@ class RunServicer(RunArtifactMethods, RunLinkMethods, runs_pb2_grpc.RunServiceSe
         """See the proto."""
         name = RunName.parse(request.name)
         page = await self._runs.points(name, request.key, request.page_size, request.page_token)
-        return runs_pb2.ListMetricPointsResponse(
-            points=[convert.point_to_proto(point) for point in page.items], next_page_token=page.next_page_token
-        )
+        response = convert.points_to_proto(page.items)
+        response.next_page_token = page.next_page_token
+        return response

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headwater.names import RunName
-from services.registry.metrics.model import MetricPoint
+from services.registry.metrics.model import MetricPoint, ObjectPoint
 from services.registry.runs.model import Run
 
 
@@ -31,3 +31,8 @@ class RunStore(Protocol):
 
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """Points of one metric after ``(step, time_us)``, by step, then time."""
+
+    async def object_points(
+        self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int
+    ) -> Sequence[ObjectPoint]:
+        """As ``points``, of a metric whose values are arrays or objects."""

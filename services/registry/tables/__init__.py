@@ -12,7 +12,7 @@ from services.registry.tables.logged_models import (
 )
 from services.registry.tables.models import model_alias_changes, model_aliases, models, objectives
 from services.registry.tables.projects import projects
-from services.registry.tables.runs import latest_metrics, metric_points, runs
+from services.registry.tables.runs import metric_objects, metric_points, metric_summaries, runs
 from services.registry.tables.versions import model_files, model_version_metrics, model_versions, stage_transitions
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "artifact_uploads",
     "artifacts",
     "events",
-    "latest_metrics",
     "lineage_arcs",
     "lineage_links",
     "lineage_names",
@@ -28,7 +27,9 @@ __all__ = [
     "logged_model_metrics",
     "logged_models",
     "metadata",
+    "metric_objects",
     "metric_points",
+    "metric_summaries",
     "model_alias_changes",
     "model_aliases",
     "model_files",

@@ -37,12 +37,26 @@ metric_points = Table(
     Column("value", Double, nullable=False),
 )
 
-latest_metrics = Table(
-    "latest_metrics",
+metric_objects = Table(
+    "metric_objects",
     metadata,
     id_column("run_id", primary_key=True),
     text_column("key", primary_key=True),
-    Column("step", BigInteger, nullable=False),
-    Column("time_us", BigInteger, nullable=False),
-    Column("value", Double, nullable=False),
+    Column("step", BigInteger, primary_key=True),
+    Column("time_us", BigInteger, primary_key=True),
+    Column("value", JSONB, nullable=False),
+)
+
+# Minimum and maximum are null while no value is a number.
+metric_summaries = Table(
+    "metric_summaries",
+    metadata,
+    id_column("run_id", primary_key=True),
+    text_column("key", primary_key=True),
+    Column("last_step", BigInteger, nullable=False),
+    Column("last_time_us", BigInteger, nullable=False),
+    Column("last", Double, nullable=False),
+    Column("minimum", Double, nullable=True),
+    Column("maximum", Double, nullable=True),
+    Column("point_count", BigInteger, nullable=False),
 )

@@ -1,6 +1,7 @@
 """Runs and their metrics, over every store."""
 
 import asyncio
+import dataclasses
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from chassis.ids import new_id
 from chassis.paging import InvalidPageToken
 from headwater.names import ProjectName, RunName
-from services.registry.metrics.model import MetricBatch
+from services.registry.metrics.model import MetricBatch, ObjectPoint
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
 from services.registry.runs.errors import ParameterConflict, RunFinished, RunNotFound, TooManyParameters
@@ -158,13 +159,13 @@ async def test_values_that_are_no_numbers_are_kept(runs: Runs, me: Origin) -> No
 @given(
     calls=st.lists(
         st.lists(
-            st.tuples(st.sampled_from("ab"), st.integers(-2, 2), st.integers(-2, 2), st.floats(allow_nan=False)),
+            st.tuples(st.sampled_from("ab"), st.integers(-2, 2), st.integers(-2, 2), st.floats()),
             max_size=8,
         ),
         max_size=5,
     )
 )
-async def test_the_latest_value_is_that_of_the_highest_step_then_the_latest_time(
+async def test_a_summary_says_what_the_history_says(
     runs: Runs, me: Origin, calls: list[list[tuple[str, int, int, float]]]
 ) -> None:
     run = await runs.create(DEFAULT, _new(), me)
@@ -174,8 +175,31 @@ async def test_the_latest_value_is_that_of_the_highest_step_then_the_latest_time
         for key, step, time, value in call:
             points.setdefault((key, step, time), value)
         assert await runs.log(run.name, _batch(*call), {}, me) == len(points) - before
-    expected = {key: points[key, step, time] for key, step, time in sorted(points)}
-    assert (await runs.get(run.name)).latest_metrics == expected
+    summaries = (await runs.get(run.name)).metrics
+    assert summaries.keys() == {key for key, _, _ in points}
+    for key, summary in summaries.items():
+        mine = [(step, time, points[other, step, time]) for other, step, time in sorted(points) if other == key]
+        numbers = [value for _, _, value in mine if not math.isnan(value)] or [math.nan]
+        told = (mine[-1][2], *mine[-1][:2], min(numbers), max(numbers), len(mine))
+        assert dataclasses.astuple(summary) == pytest.approx(told, rel=0, abs=0, nan_ok=True)
+
+
+async def test_arrays_and_objects_are_kept_beside_numbers(runs: Runs, me: Origin) -> None:
+    """M-33."""
+    run = await runs.create(DEFAULT, _new(), me)
+    confusion = {"labels": ["a", "b"], "counts": [[5.0, 1.0], [0.0, 9.0]]}
+    objects = [ObjectPoint("confusion", 2, 0, confusion), ObjectPoint("per_class", 1, 0, [0.92, 0.88])]
+    batch = dataclasses.replace(_batch(("accuracy", 1, 0, 0.87)), objects=objects)
+    assert await runs.log(run.name, batch, {}, me) == 3
+    assert await runs.log(run.name, batch, {}, me) == 0
+    earlier = dataclasses.replace(_batch(), objects=[ObjectPoint("confusion", 1, 0, [])])
+    assert await runs.log(run.name, earlier, {}, me) == 1
+    found = await runs.get(run.name)
+    assert found.latest_objects == {"confusion": confusion, "per_class": [0.92, 0.88]}
+    assert found.latest_metrics == {"accuracy": 0.87}
+    first = await runs.points(run.name, "confusion", 1, "")
+    second = await runs.points(run.name, "confusion", 1, first.next_page_token)
+    assert [*first.items, *second.items] == [ObjectPoint("confusion", 1, 0, []), objects[0]]
 
 
 async def test_two_calls_with_the_same_points_record_them_once_between_them(runs: Runs, me: Origin) -> None:
