@@ -19,6 +19,7 @@ from tests.bench import (
     history,
     inference_calls,
     metric_logging,
+    model_files,
     proofs,
     shuffled_reads,
     tree,
@@ -37,9 +38,10 @@ BENCHES = {
     "tree": tree.run,
     "inference": inference_calls.run,
     "metrics": metric_logging.run,
+    "model-files": model_files.run,
 }
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("headwater", "grpcio", "pyarrow", "onnxruntime", "asyncpg", "torch")
+PACKAGES = ("headwater", "grpcio", "pyarrow", "onnxruntime", "asyncpg", "torch", "onnx", "safetensors")
 
 
 def main(names: list[str]) -> int:

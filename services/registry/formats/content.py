@@ -4,6 +4,8 @@ A reader asks for what it needs and never for all of it, so that what it costs d
 """
 
 import mmap
+import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -120,9 +122,32 @@ def check_range(begin: int, length: int, size: int) -> None:
         raise Truncated(f"bytes {begin} to {begin + length} of {size}")
 
 
-def mapped(path: Path) -> Content:
-    """The file's content, memory-mapped for as long as something that was read from it is held."""
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return MemoryContent(b"")
-        return MemoryContent(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+class FileContent(Content):
+    """A file's content, open for as long as this object lives.
+
+    A few bytes are read, and only many are mapped: to enter a page of a mapping costs as much as to read it ten times.
+    """
+
+    _MAPPED_FROM_BYTES = 2**20
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._file)
+        self._size = os.fstat(self._file).st_size
+
+    @property
+    def size(self) -> int:
+        """See Content."""
+        return self._size
+
+    def read(self, begin: int, length: int) -> memoryview:
+        """See Content; many bytes are mapped for as long as they are held, and not copied."""
+        check_range(begin, length, self._size)
+        if length >= self._MAPPED_FROM_BYTES:
+            first = begin - begin % mmap.ALLOCATIONGRANULARITY
+            whole = mmap.mmap(self._file, begin + length - first, access=mmap.ACCESS_READ, offset=first)
+            return memoryview(whole)[begin - first :]
+        content = os.pread(self._file, length, begin)
+        if len(content) < length:
+            raise Truncated(f"bytes {begin} to {begin + length} of a file that has become shorter")
+        return memoryview(content)

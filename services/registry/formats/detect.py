@@ -10,7 +10,7 @@ from typing import Protocol
 from services.registry.formats import gguf, onnx, pickles, pytorch, safetensors
 from services.registry.formats.archives import other_zip
 from services.registry.formats.archives.tars import Tars
-from services.registry.formats.content import Content, mapped
+from services.registry.formats.content import Content, FileContent
 from services.registry.formats.facts import FileFacts, Format
 from services.registry.formats.hugging_face import bin_index
 from services.registry.formats.hugging_face import config as hugging_face_config
@@ -64,12 +64,12 @@ _READERS: tuple[Reader, ...] = (
 
 
 def inspect(path: Path) -> FileFacts:
-    """What the file says of itself. It is memory-mapped; weights are not read.
+    """What the file says of itself. Weights are not read.
 
     Raises:
         InvalidModelFile: it begins like a known format and then breaks its rules.
     """
-    return read(mapped(path))
+    return read(FileContent(path))
 
 
 def read(content: Content) -> FileFacts:

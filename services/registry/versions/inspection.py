@@ -12,7 +12,7 @@ from services.registry.artifacts.errors import ArtifactLost
 from services.registry.artifacts.model import Artifact
 from services.registry.formats import MAX_TENSORS, FileFacts, Format
 from services.registry.formats.bundles import misfits
-from services.registry.formats.content import Content, RangedContent, mapped
+from services.registry.formats.content import Content, FileContent, RangedContent
 from services.registry.formats.detect import read
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelFile
@@ -70,7 +70,7 @@ class Inspector:
         if stored_bytes != size_bytes:
             raise BlobCorrupt(digest=digest)
         if file is not None:
-            return await asyncio.to_thread(mapped, file)
+            return await asyncio.to_thread(FileContent, file)
         loop = asyncio.get_running_loop()
 
         def fetch(begin: int, length: int) -> bytes:
