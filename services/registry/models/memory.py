@@ -7,7 +7,10 @@ from headwater.names import ModelName
 from services.registry.ids import is_id
 from services.registry.models.errors import ModelAlreadyExists, ModelNotFound
 from services.registry.models.model import EXCLUSIVE, Model, Objective, Stage
+from services.registry.models.searching import Search, lookup
 from services.registry.models.store import ModelStore
+from services.registry.search import memory
+from services.registry.search.pages import Position
 from services.registry.states import State
 from services.registry.versions.memory import VersionKey
 from services.registry.versions.model import ModelVersion
@@ -40,16 +43,19 @@ class MemoryModels(ModelStore):
                 return self._whole(model)
         raise ModelNotFound(model=name)
 
-    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
+    async def search(self, project: str, search: Search) -> Sequence[tuple[Model, Position]]:
         """See ModelStore."""
         found = [
-            model
+            self._whole(model)
             for model in self._models.values()
             if model.project == project
-            and model.model.lower() > after
-            and (show_inactive or model.state is State.ACTIVE)
+            and (search.show_inactive or model.state is State.ACTIVE)
+            and memory.matches(search.condition, model, lookup)
         ]
-        return [self._whole(model) for model in sorted(found, key=lambda model: model.model.lower())[:limit]]
+        if search.after is not None:
+            found = memory.after(found, search.after, search.order, lookup, _id)
+        ordered = memory.in_order(found, search.order, lookup, _id)[: search.limit]
+        return [(model, memory.position_of(model, search.order, lookup, _id)) for model in ordered]
 
     async def update(self, model: Model) -> None:
         """See ModelStore."""
@@ -102,3 +108,7 @@ class MemoryModels(ModelStore):
         versions = (version for version in self._versions.values() if version.model_id == model.id)
         stages = {version.stage: version.version for version in versions if version.stage in EXCLUSIVE}
         return dataclasses.replace(model, stages=stages)
+
+
+def _id(model: Model) -> str:
+    return model.id

@@ -19,7 +19,10 @@ from services.registry.models.errors import (
     ObjectiveAlreadyExists,
 )
 from services.registry.models.model import About, Model, NewObjective, Objective
+from services.registry.models.searching import FIELDS, Search, order_of
 from services.registry.origin import Origin, once
+from services.registry.search.filters import parse_filter
+from services.registry.search.pages import decode, page_of_found
 from services.registry.states import State
 from services.registry.store import Store, Transaction
 
@@ -56,16 +59,28 @@ class Models:
         async with self._store.transaction() as tx:
             return await tx.models.get(name)
 
-    async def page(self, parent: ProjectName, size: int, token: str, *, show_inactive: bool = False) -> Page[Model]:
-        """The models of a project that are in use, or all, by name; or raise ProjectNotFound."""
-        size, query = page_size(size), query_digest("models", parent, show_inactive)
-        after = decode_token(token, query, (str,))
+    async def page(
+        self,
+        parent: ProjectName,
+        size: int,
+        token: str,
+        *,
+        where: str = "",
+        order_by: str = "",
+        show_inactive: bool = False,
+    ) -> Page[Model]:
+        """The models of a project that are in use, or all, by name or in the order asked for.
+
+        Raises:
+            ProjectNotFound
+            InvalidFilter, InvalidOrder, InvalidPageToken
+        """
+        size, query = page_size(size), query_digest("models", parent, where, order_by, show_inactive)
+        condition, order = parse_filter(where, FIELDS), order_of(order_by)
+        search = Search(size + 1, condition, order, decode(token, query, order, str), show_inactive)
         async with self._store.transaction() as tx:
             await tx.projects.get(parent.project)
-            rows = await tx.models.page(
-                parent.project, after=str(after[0]) if after else "", limit=size + 1, show_inactive=show_inactive
-            )
-        return page_of(rows, size, key=lambda row: (row.model.lower(),), query=query)
+            return page_of_found(await tx.models.search(parent.project, search), size, query)
 
     async def describe(self, name: ModelName, values: Mapping[str, Any], etag: str, origin: Origin) -> Model:
         """Change what is said of a model: ``values`` by field of Model. Where all stays the same, nothing changes.

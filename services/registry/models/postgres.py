@@ -13,9 +13,35 @@ from headwater.semver import SemVer
 from services.registry.ids import is_id
 from services.registry.models.errors import ModelAlreadyExists, ModelNotFound
 from services.registry.models.model import EXCLUSIVE, Comparison, Model, Objective, Stage
+from services.registry.models.searching import Search
 from services.registry.models.store import ModelStore
+from services.registry.search.fields import Kind
+from services.registry.search.pages import Position
+from services.registry.search.postgres.conditions import where
+from services.registry.search.postgres.places import InColumn, InJson, InRows, Place
+from services.registry.search.postgres.search import find
 from services.registry.states import State
 from services.registry.tables import model_aliases, model_versions, models, objectives, projects
+
+_PLACES: Mapping[str, Place] = {
+    **{
+        name: InColumn(models.c[name])
+        for name in (
+            "name",
+            "name_key",
+            "display_name",
+            "description",
+            "created_by",
+            "create_time",
+            "update_time",
+            "state",
+            "latest_version",
+        )
+    },
+    "tags": InJson(models.c.tags),
+    "aliases": InRows(model_aliases, models.c.id, "model_id", {}, {Kind.NUMBER: "version"}, key="alias"),
+}
+"""Where what models can be searched by is."""
 
 
 def is_model(name: ModelName) -> ColumnElement[bool]:
@@ -54,12 +80,16 @@ class PostgresModels(ModelStore):
             raise ModelNotFound(model=name)
         return found[0]
 
-    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
+    async def search(self, project: str, search: Search) -> Sequence[tuple[Model, Position]]:
         """See ModelStore."""
-        query = _models().where(projects.c.name == project, models.c.name_key > after)
-        if not show_inactive:
+        query = _models().where(projects.c.name == project, where(search.condition, _PLACES))
+        if not search.show_inactive:
             query = query.where(models.c.state == State.ACTIVE)
-        return await self._load(query.order_by(models.c.name_key).limit(limit))
+        found = await find(
+            self._connection, query, search.order, _PLACES, models.c.id, after=search.after, limit=search.limit
+        )
+        whole = await self._whole([row for row, _position in found])
+        return [(model, position) for model, (_row, position) in zip(whole, found, strict=True)]
 
     async def update(self, model: Model) -> None:
         """See ModelStore."""
@@ -123,7 +153,9 @@ class PostgresModels(ModelStore):
         ]
 
     async def _load(self, query: Select[Any]) -> Sequence[Model]:
-        rows = (await self._connection.execute(query)).all()
+        return await self._whole((await self._connection.execute(query)).all())
+
+    async def _whole(self, rows: Sequence[Row[Any]]) -> Sequence[Model]:
         ids = [row.id for row in rows]
         alias, version = model_aliases.c, model_versions.c
         aliases = await self._connection.execute(

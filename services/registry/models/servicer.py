@@ -57,7 +57,12 @@ class ModelServicer(VersionServicer, MoveServicer, ComparisonServicer):
         """See the proto."""
         parent = ProjectName.parse(request.parent, "parent")
         page = await self._models.page(
-            parent, request.page_size, request.page_token, show_inactive=request.show_inactive
+            parent,
+            request.page_size,
+            request.page_token,
+            where=request.filter,
+            order_by=request.order_by,
+            show_inactive=request.show_inactive,
         )
         return models_pb2.ListModelsResponse(
             models=[convert.model_to_proto(model) for model in page.items], next_page_token=page.next_page_token

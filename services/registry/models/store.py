@@ -5,6 +5,8 @@ from typing import Protocol
 
 from headwater.names import ModelName
 from services.registry.models.model import Model, Objective, Stage
+from services.registry.models.searching import Search
+from services.registry.search.pages import Position
 
 
 class ModelStore(Protocol):
@@ -20,9 +22,8 @@ class ModelStore(Protocol):
         waited for, and none begins until then.
         """
 
-    async def page(self, project: str, *, after: str, limit: int, show_inactive: bool = True) -> Sequence[Model]:
-        """Models whose name in lower case comes after ``after``, by that name; only those in use unless
-        ``show_inactive``."""
+    async def search(self, project: str, search: Search) -> Sequence[tuple[Model, Position]]:
+        """Models of a project, each with its position. What is equal in the order is by id."""
 
     async def update(self, model: Model) -> None:
         """Store what may change of ``model``, which is locked; its name stays."""

@@ -2,13 +2,19 @@
 
 import pytest
 
+from chassis.paging import InvalidPageToken
 from headwater.names import ModelName, ProjectName
+from services.registry.artifacts.artifacts import Artifacts
 from services.registry.models.errors import ModelAlreadyExists, ModelNotFound, ObjectiveAlreadyExists
 from services.registry.models.model import About, Comparison, NewObjective, Stage
 from services.registry.models.models import Models
+from services.registry.moves.aliases import Aliases
+from services.registry.moves.model import Why
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
-from tests.contract.registry.builders import DEFAULT, DIGITS
+from services.registry.search.errors import InvalidFilter, InvalidOrder
+from services.registry.versions.versions import Versions
+from tests.contract.registry.builders import DEFAULT, DIGITS, upload, version_of
 
 ACCURATE = NewObjective("accurate", Stage.PRODUCTION, "test/accuracy", Comparison.AT_LEAST, 0.95)
 
@@ -52,6 +58,57 @@ async def test_models_are_listed_by_name_page_by_page(models: Models, me: Origin
         if not token:
             break
     assert names == ["A", "a-1", "a_1", "b", "c"]
+
+
+SEARCHES = (
+    ("", "", ["cats", "Digits", "letters"]),
+    ("tags.team = 'vision'", "", ["cats", "Digits"]),
+    ("tags.team = 'vision' AND name ILIKE 'd%'", "", ["Digits"]),
+    ("NOT tags.team = 'vision'", "", ["letters"]),
+    ("name LIKE '%s'", "name DESC", ["letters", "cats", "Digits"]),
+    ("state = 'Active'", "tags.tier desc", ["letters", "cats", "Digits"]),
+    ("aliases.champion IS NOT NULL", "", ["Digits"]),
+    ("latest_version >= 1", "create_time", ["Digits"]),
+)
+
+
+@pytest.mark.parametrize(("where", "order_by", "found"), SEARCHES)
+async def test_models_are_searched_page_by_page(
+    models: Models,
+    versions: Versions,
+    artifacts: Artifacts,
+    aliases: Aliases,
+    me: Origin,
+    where: str,
+    order_by: str,
+    found: list[str],
+) -> None:
+    for name, tags in (
+        ("Digits", {"team": "vision"}),
+        ("letters", {"tier": "2"}),
+        ("cats", {"team": "vision", "tier": "1"}),
+    ):
+        await models.create(ModelName("default", name), About(tags=tags), me)
+    weights = {"weights.bin": await upload(artifacts, b"weights", me)}
+    await versions.create(ModelName("default", "Digits"), version_of(weights), me)
+    await aliases.set(ModelName("default", "Digits"), "champion", 1, etag="", why=Why(), origin=me)
+    names, token = [], ""
+    while True:
+        page = await models.page(DEFAULT, 1, token, where=where, order_by=order_by)
+        names += [model.model for model in page.items]
+        token = page.next_page_token
+        if not token:
+            break
+    assert names == found
+
+
+async def test_a_search_that_cannot_be_meant_is_refused(models: Models) -> None:
+    with pytest.raises(InvalidFilter):
+        await models.page(DEFAULT, 10, "", where="nome = 'digits'")
+    with pytest.raises(InvalidOrder):
+        await models.page(DEFAULT, 10, "", order_by="name_key")
+    with pytest.raises(InvalidPageToken):
+        await models.page(DEFAULT, 10, "garbage")
 
 
 async def test_an_objective_makes_its_model(models: Models, me: Origin) -> None:
