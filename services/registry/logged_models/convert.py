@@ -11,6 +11,7 @@ from services.registry import convert
 from services.registry.artifacts.model import digest_in
 from services.registry.logged_models.errors import InvalidLoggedModel
 from services.registry.logged_models.model import Additions, DataMetric, LoggedModel, NewLoggedModel
+from services.registry.logged_models.searching import Data, Wanted
 from services.registry.run_artifacts.run_artifacts import check_path
 
 _GIVEN = ("display_name", "experiment", "run", "model_type", "parameters", "tags")
@@ -37,6 +38,25 @@ def new_logged_model(message: logged_models_pb2.LoggedModel, project: str) -> Ne
         model_type=message.model_type,
         parameters=_texts(message.parameters, "logged_model.parameters"),
         tags=_texts(message.tags, "logged_model.tags"),
+    )
+
+
+def wanted(request: logged_models_pb2.ListLoggedModelsRequest) -> Wanted:
+    """What the request looks for, checked.
+
+    Raises:
+        InvalidField, InvalidName
+    """
+    for data in request.data:
+        convert.refuse_other_fields(data, ("name", "digest"), "data")
+        if not data.name:
+            raise convert.InvalidField("Data is named.", field="data.name")
+    return Wanted(
+        filter=request.filter,
+        order_by=request.order_by,
+        experiments=tuple(str(ExperimentName.parse(name, "experiments")) for name in request.experiments),
+        data=tuple(Data(data.name, data.digest) for data in request.data),
+        show_archived=request.show_archived,
     )
 
 

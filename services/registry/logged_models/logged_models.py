@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from chassis.clock import Clock
 from chassis.ids import new_id
+from chassis.paging import Page, page_size, query_digest
 from headwater.names import ArtifactName, ExperimentName, LoggedModelName, ProjectName, RunName
 from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.events import event
@@ -21,7 +22,12 @@ from services.registry.logged_models.model import (
     LoggedModelState,
     NewLoggedModel,
 )
+from services.registry.logged_models.searching import FIELDS, Search, Wanted
 from services.registry.origin import Origin, once
+from services.registry.pages import fitting
+from services.registry.search.filters import parse_filter
+from services.registry.search.orders import parse_order
+from services.registry.search.pages import decode, page_of_found
 from services.registry.store import Store, Transaction
 
 
@@ -69,6 +75,29 @@ class LoggedModels:
         """The logged model, or raise LoggedModelNotFound."""
         async with self._store.transaction() as tx:
             return await tx.logged_models.get(name)
+
+    async def page(self, parent: ProjectName, wanted: Wanted, size: int, token: str) -> Page[LoggedModel]:
+        """Logged models of a project, newest first or in the order asked for.
+
+        Raises:
+            ProjectNotFound
+            InvalidFilter, InvalidOrder
+        """
+        condition, order = parse_filter(wanted.filter, FIELDS), parse_order(wanted.order_by, FIELDS)
+        size, query = page_size(size), query_digest("logged_models", parent, wanted)
+        async with self._store.transaction() as tx:
+            await tx.projects.get(parent.project)
+            search = Search(
+                limit=size + 1,
+                condition=condition,
+                order=order,
+                after=decode(token, query, order, int),
+                experiments=wanted.experiments,
+                data=wanted.data,
+                show_archived=wanted.show_archived,
+            )
+            rows = await tx.logged_models.search(parent.project, search)
+        return page_of_found(rows, fitting([row for row, _ in rows], size, _weight), query)
 
     async def finish(self, name: LoggedModelName, state: LoggedModelState, message: str, origin: Origin) -> LoggedModel:
         """Say how it ended; in the same state again changes nothing.
@@ -128,6 +157,10 @@ class LoggedModels:
         changed = await tx.logged_models.get(before.name)
         await tx.events.append(event(origin.actor, kind, before.name, before, changed, now))
         return changed
+
+
+def _weight(logged: LoggedModel) -> int:
+    return 1 + len(logged.parameters) + len(logged.tags) + len(logged.files) + len(logged.metrics)
 
 
 async def _in_use(tx: Transaction, name: LoggedModelName) -> LoggedModel:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from headwater.names import LoggedModelName
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.logged_models.model import DataMetric, LoggedModel
+from services.registry.logged_models.searching import Search, lookup_in
 from services.registry.logged_models.store import LoggedModelStore
+from services.registry.search import memory
+from services.registry.search.pages import Position, Tie
 from services.registry.versions.memory import VersionKey
 from services.registry.versions.model import ModelVersion
 
@@ -34,6 +37,28 @@ class MemoryLoggedModels(LoggedModelStore):
         )
         return dataclasses.replace(logged, model_versions=[version for _, _, version in made])
 
+    async def search(self, project: str, search: Search) -> Sequence[tuple[LoggedModel, Position]]:
+        """See LoggedModelStore."""
+        lookup = lookup_in(search.data)
+
+        def tie(logged: LoggedModel) -> Tie:
+            return logged.sequence
+
+        found = [
+            logged
+            for logged in self._logged.values()
+            if logged.project == project
+            and (search.show_archived or not logged.archived)
+            and (not search.experiments or logged.experiment in search.experiments)
+            and memory.matches(search.condition, logged, lookup)
+        ]
+        if search.after is not None:
+            found = memory.after(found, search.after, search.order, lookup, tie)
+        in_order = memory.in_order(found, search.order, lookup, tie)[: search.limit]
+        return [
+            (await self.get(logged.name), memory.position_of(logged, search.order, lookup, tie)) for logged in in_order
+        ]
+
     async def update(self, logged: LoggedModel) -> None:
         """See LoggedModelStore."""
         self._logged[logged.id] = dataclasses.replace(logged, metrics=self._logged[logged.id].metrics)
@@ -44,6 +69,6 @@ class MemoryLoggedModels(LoggedModelStore):
         before = len(points)
         for metric in metrics:
             points.setdefault(metric.identity, metric)
-        in_order = sorted(points.values(), key=lambda each: (each.key, each.step, each.time_us, *each.identity[4:]))
+        in_order = sorted(points.values(), key=lambda each: each.identity)
         self._logged[logged.id] = dataclasses.replace(self._logged[logged.id], metrics=in_order)
         return len(points) - before

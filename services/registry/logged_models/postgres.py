@@ -1,9 +1,10 @@
 """Logged models in PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, false, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,11 +12,20 @@ from headwater.names import LoggedModelName, ModelVersionName
 from services.registry.ids import is_id
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.logged_models.model import DataMetric, LoggedModel, LoggedModelState
+from services.registry.logged_models.searching import Data, Search
 from services.registry.logged_models.store import LoggedModelStore
+from services.registry.search.fields import Field
+from services.registry.search.pages import Position
+from services.registry.search.postgres.conditions import where
+from services.registry.search.postgres.leaves import Leaf, test
+from services.registry.search.postgres.places import InColumn, InJson, Place
+from services.registry.search.postgres.search import find
 from services.registry.tables import model_versions, models, projects
 from services.registry.tables.logged_models import logged_model_metrics, logged_models
 
+_LOGGED = logged_models.c
 _metric = logged_model_metrics.c
+_IDENTITY = ("key", "step", "time_us", "run_name", "data_name", "data_digest")
 
 
 class PostgresLoggedModels(LoggedModelStore):
@@ -47,6 +57,20 @@ class PostgresLoggedModels(LoggedModelStore):
                 return found
         raise LoggedModelNotFound(logged_model=name)
 
+    async def search(self, project: str, search: Search) -> Sequence[tuple[LoggedModel, Position]]:
+        """See LoggedModelStore."""
+        places = _places(search.data)
+        query = _all().where(projects.c.name == project, where(search.condition, places))
+        if not search.show_archived:
+            query = query.where(_LOGGED.archived.is_(False))
+        if search.experiments:
+            query = query.where(_LOGGED.experiment.in_(search.experiments))
+        found = await find(
+            self._connection, query, search.order, places, _LOGGED.sequence, after=search.after, limit=search.limit
+        )
+        loaded = await self._completed([row for row, _ in found])
+        return [(logged, position) for logged, (_, position) in zip(loaded, found, strict=True)]
+
     async def update(self, logged: LoggedModel) -> None:
         """See LoggedModelStore."""
         table = logged_models
@@ -73,7 +97,9 @@ class PostgresLoggedModels(LoggedModelStore):
         return added.rowcount
 
     async def _load(self, query: Select[Any]) -> list[LoggedModel]:
-        rows = (await self._connection.execute(query)).all()
+        return await self._completed((await self._connection.execute(query)).all())
+
+    async def _completed(self, rows: Sequence[Row[Any]]) -> list[LoggedModel]:
         ids = [row.id for row in rows]
         metrics = await self._metrics(ids)
         versions = await self._versions([str(LoggedModelName(row.project, row.id)) for row in rows])
@@ -87,7 +113,7 @@ class PostgresLoggedModels(LoggedModelStore):
         for row in await self._connection.execute(
             select(logged_model_metrics)
             .where(_metric.logged_model_id.in_(list(ids)))
-            .order_by(_metric.key, _metric.step, _metric.time_us, _metric.data_name, _metric.data_digest)
+            .order_by(*(_metric[name] for name in _IDENTITY))
         ):
             metric = DataMetric(row.key, row.value, row.step, row.time_us, row.run_name, row.data_name, row.data_digest)
             found.setdefault(row.logged_model_id, []).append(metric)
@@ -149,3 +175,52 @@ def _logged_model(row: Row[Any], metrics: Sequence[DataMetric], model_versions: 
         model_versions=model_versions,
         sequence=row.sequence,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _LastMetric(Place):
+    """The last of the points of one metric, on some data or on any."""
+
+    data: Sequence[Data]
+    optional: bool = True
+    has_nan: bool = True
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return test(leaf, self._value(leaf.field))
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(func.coalesce(self.holds(leaf), false()))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        return query, self._value(field)
+
+    def _value(self, field: Field) -> ColumnElement[Any]:
+        point = logged_model_metrics.alias().c
+        on_data = [
+            and_(point.data_name == each.name, *([point.data_digest == each.digest] if each.digest else []))
+            for each in self.data
+        ]
+        return (
+            select(point.value)
+            .where(point.logged_model_id == _LOGGED.id, point.key == field.key, *([or_(*on_data)] if on_data else []))
+            .order_by(*(point[name].desc() for name in _IDENTITY[1:]))
+            .limit(1)
+            .correlate(logged_models)
+            .scalar_subquery()
+        )
+
+
+def _places(data: Sequence[Data]) -> Mapping[str, Place]:
+    """Where what logged models can be searched by is."""
+    plain = ("display_name", "experiment", "model_type", "state", "create_time", "update_time", "created_by")
+    return {
+        **{name: InColumn(_LOGGED[name]) for name in plain},
+        "uid": InColumn(cast(_LOGGED.id, Text).collate("C")),
+        "run": InColumn(_LOGGED.run_name),
+        "params": InJson(_LOGGED.parameters),
+        "tags": InJson(_LOGGED.tags),
+        "metrics": _LastMetric(data),
+    }

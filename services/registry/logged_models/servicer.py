@@ -32,6 +32,17 @@ class LoggedModelServicer(logged_models_pb2_grpc.LoggedModelServiceServicer):
         """See the proto."""
         return convert.to_proto(await self._logged_models.get(LoggedModelName.parse(request.name)))
 
+    async def ListLoggedModels(
+        self, request: logged_models_pb2.ListLoggedModelsRequest, _context: Any
+    ) -> logged_models_pb2.ListLoggedModelsResponse:
+        """See the proto."""
+        parent = ProjectName.parse(request.parent, "parent")
+        wanted = convert.wanted(request)
+        page = await self._logged_models.page(parent, wanted, request.page_size, request.page_token)
+        return logged_models_pb2.ListLoggedModelsResponse(
+            logged_models=map(convert.to_proto, page.items), next_page_token=page.next_page_token
+        )
+
     async def FinishLoggedModel(
         self, request: logged_models_pb2.FinishLoggedModelRequest, _context: Any
     ) -> logged_models_pb2.LoggedModel:

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from headwater.names import LoggedModelName
 from services.registry.logged_models.model import DataMetric, LoggedModel
+from services.registry.logged_models.searching import Search
+from services.registry.search.pages import Position
 
 
 class LoggedModelStore(Protocol):
@@ -18,6 +20,9 @@ class LoggedModelStore(Protocol):
 
         With ``lock`` nobody else changes it until the transaction ends.
         """
+
+    async def search(self, project: str, search: Search) -> Sequence[tuple[LoggedModel, Position]]:
+        """Logged models of the project that are looked for, each with its position in the order."""
 
     async def update(self, logged: LoggedModel) -> None:
         """Store all of ``logged``, which is locked, but what never changes and its metrics."""
