@@ -17,8 +17,10 @@ from chassis.db.migrate import migrate
 from chassis.rpc.client import channel
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from services.inference.deployments.deployments import Deployments
+from services.inference.deployments.lineage import Announcer, Lineage
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.postgres import PostgresDeployments
+from services.inference.deployments.registry import RegistryLineage
 from services.inference.deployments.servicer import DeploymentServicer
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
@@ -37,6 +39,7 @@ from services.inference.settings import Settings
 
 SCHEMA = "inference"
 MIGRATIONS = Path(__file__).parent / "migrations"
+_ANNOUNCE_INTERVAL_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,16 +49,17 @@ class Outside:
     deployments: DeploymentStore
     records: RecordStore
     models: ModelSource
+    lineage: Lineage
 
 
 async def build(settings: Settings) -> Service:
     """The service on PostgreSQL and the registry that the settings name, not yet started."""
     auth = Authenticator.from_settings(settings.auth_key_file)
     database = Database(settings.database_url, SCHEMA, settings.database_pool_size)
-    token = auth.token_source("service:inference", [Role.READER])
+    token = auth.token_source("service:inference", [Role.READER, Role.WRITER])
     registry = channel(settings.registry_address, token=token, settings=settings)
     deployments = PostgresDeployments(database)
-    outside = Outside(deployments, PostgresRecords(database), RegistryModels(registry))
+    outside = Outside(deployments, PostgresRecords(database), RegistryModels(registry), RegistryLineage(registry))
     service = Service("inference", settings, auth=auth)
     service.add_preparation("migrations", functools.partial(migrate, settings.database_url, SCHEMA, MIGRATIONS))
     service.add_check("postgresql", database.check)
@@ -81,7 +85,19 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         engine_timeout_s=settings.engine_timeout_s,
         max_queue_bytes=settings.max_queue_bytes,
     )
-    serving = Serving(outside.deployments, outside.models, loading, interval_s=settings.resolve_interval_s)
+    announcer = Announcer(outside.deployments, outside.lineage, interval_s=_ANNOUNCE_INTERVAL_S)
+    serving = Serving(
+        outside.deployments,
+        outside.models,
+        loading,
+        interval_s=settings.resolve_interval_s,
+        announce=announcer.wake,
+    )
+
+    def changed() -> None:
+        serving.wake()
+        announcer.wake()
+
     service.add_servicer(
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server,
         InferenceServicer(Predictor(serving, recorder, clock), serving, recorder, clock),
@@ -90,7 +106,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     )
     service.add_servicer(
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server,
-        DeploymentServicer(Deployments(outside.deployments, outside.models, clock, serving.wake), serving),
+        DeploymentServicer(Deployments(outside.deployments, outside.models, clock, changed), serving),
         deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"],
     )
     service.add_servicer(
@@ -102,6 +118,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     service.add_check("registry", outside.models.check)
     service.add_check("records", recorder.check)
     service.add_background("serving", serving.run)
+    service.add_background("lineage", announcer.run)
     service.add_background("records", recorder.run)
     service.on_close(recorder.close)
     service.on_close(serving.close)  # comes first: it answers what was accepted

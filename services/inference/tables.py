@@ -1,6 +1,22 @@
 """The tables, as the newest migration leaves them (a test compares the two)."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Double, Identity, Index, Integer, MetaData, Table, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
 
 metadata = MetaData()
 
@@ -13,6 +29,9 @@ def _text(name: str) -> Column[str]:
 def _time(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
+
+deployment_changes = Sequence("deployment_changes", metadata=metadata)
+"""Numbers for changes of deployments: of two deployments of one name, too, it tells which was told of first."""
 
 deployments = Table(
     "deployments",
@@ -31,6 +50,8 @@ deployments = Table(
     _time("archive_time", nullable=True),
     _text("created_by"),
     _text("model_uid"),
+    Column("change", BigInteger, nullable=False, server_default=deployment_changes.next_value()),
+    Column("announced_change", BigInteger, nullable=False, server_default="0"),
 )
 # KServe v2 knows no projects: one name is served once, whatever the code does.
 Index(
@@ -40,6 +61,22 @@ Index(
     postgresql_where=deployments.c.archive_time.is_(None),
 )
 Index("deployments_name", deployments.c.project, deployments.c.deployment)
+Index(
+    "deployments_unannounced",
+    deployments.c.change,
+    postgresql_where=deployments.c.announced_change < deployments.c.change,
+)
+
+# What each deployment has served: ``model`` is the model's uid, or its name where none is known.
+deployment_uses = Table(
+    "deployment_uses",
+    metadata,
+    Column("uid", Uuid(as_uuid=False), ForeignKey("deployments.uid"), primary_key=True),
+    Column("model", Text(collation="C"), primary_key=True),
+    Column("version", Text(collation="C"), primary_key=True),
+    Column("announced", Boolean, nullable=False),
+)
+Index("deployment_uses_unannounced", deployment_uses.c.uid, postgresql_where=~deployment_uses.c.announced)
 
 inference_records = Table(
     "inference_records",

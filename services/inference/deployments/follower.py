@@ -10,7 +10,7 @@ import structlog
 from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
-from services.inference.deployments.model import WAITING, Deployment, State, Status
+from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion
 
 _TRANSIENT = (Unavailable, DeadlineExceeded)
@@ -22,8 +22,9 @@ _log = structlog.get_logger("inference.deployments")
 class Follower:
     """One deployment, what is loaded for it, and how far the last attempt came.
 
-    ``note`` gets the deployment when its model was found for the first time, or under another name. ``retire`` gets
-    what was loaded and is not any more; what it has accepted is still to be answered.
+    ``note`` gets the deployment when its model was found for the first time, or under another name. ``begin`` gets what
+    is about to be served: no answer is given by a version of which that was not kept. ``retire`` gets what was loaded
+    and is not any more; what it has accepted is still to be answered.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Follower:
         loading: Loading,
         *,
         note: Callable[[Deployment], Awaitable[None]],
+        begin: Callable[[Use], Awaitable[None]],
         retire: Callable[[Loaded], None],
     ) -> None:
         self.deployment = deployment
@@ -40,6 +42,7 @@ class Follower:
         self._source = source
         self._loading = loading
         self._note = note
+        self._begin = begin
         self._retire = retire
         self._failure = ""
         self._failed_digest = ""
@@ -104,12 +107,14 @@ class Follower:
         if self.loaded is not None and self.loaded.version.digest == version.digest:
             self._failure = ""
             if self.loaded.version != version:  # the same files under another number need no other engine
+                await self._begin(Use.of(deployment, version))
                 self.loaded = dataclasses.replace(self.loaded, version=version)
             return
         if version.digest == self._failed_digest and time.monotonic() < self._next_attempt:
             return
         try:
             loaded = await self._loading.load(deployment, version)
+            await self._begin(Use.of(deployment, version))
         except _TRANSIENT as error:
             _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
         except Exception as error:

@@ -5,7 +5,7 @@ import datetime
 import enum
 from typing import Self
 
-from headwater.names import DeploymentName, ModelName
+from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.models.source import ModelVersion, Selector
 
 DEFAULT_MAX_BATCH_ROWS = 64
@@ -36,6 +36,8 @@ class Deployment:
     archive_time: datetime.datetime | None = None
     model_uid: str = ""
     """Empty until the model was found: a deployment may be there before its model."""
+    change: int = dataclasses.field(default=0, compare=False)
+    """The store's number of its last change, which is higher than that of every change of this name before."""
 
     @property
     def source(self) -> ModelName:
@@ -58,6 +60,20 @@ class Deployment:
     def etag(self) -> str:
         """Of this deployment in this state: a later one of the same name has others."""
         return f'"{self.uid}.{self.revision}"'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Use:
+    """That a deployment has begun to serve a version. The last segment of the model's name may be its uid."""
+
+    deployment: Deployment
+    version: ModelVersionName
+
+    @classmethod
+    def of(cls, deployment: Deployment, version: ModelVersion) -> Self:
+        """The use of ``version``, by the uid of its model where it tells one: a rename is not to hide it."""
+        name = version.name
+        return cls(deployment, ModelVersionName(name.project, version.model_uid or name.model, name.version))
 
 
 class State(enum.Enum):

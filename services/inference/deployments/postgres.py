@@ -7,16 +7,17 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Row, Select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
-from headwater.names import DeploymentName, ModelName
+from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
-from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.model import Batching, Deployment, Use
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
 from services.inference.models.source import Selector, SelectorKind
-from services.inference.tables import deployments
+from services.inference.tables import deployment_changes, deployment_uses, deployments
 
 _FORGET_INTERVAL_S = 3600
 
@@ -72,8 +73,8 @@ class _PostgresTx(DeploymentTx):
         return _from_row(row)
 
     async def replace(self, deployment: Deployment) -> None:
-        change = deployments.update().where(deployments.c.uid == deployment.uid).values(_to_row(deployment))
-        await self._connection.execute(change)
+        values = {**_to_row(deployment), "change": deployment_changes.next_value()}
+        await self._connection.execute(deployments.update().where(deployments.c.uid == deployment.uid).values(values))
 
     async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
         served = deployments.select().where(deployments.c.archive_time.is_(None), deployments.c.project == project)
@@ -82,6 +83,35 @@ class _PostgresTx(DeploymentTx):
 
     async def all_served(self) -> Sequence[Deployment]:
         return await self._all(deployments.select().where(deployments.c.archive_time.is_(None)))
+
+    async def unannounced(self, limit: int) -> Sequence[Deployment]:
+        changed = deployments.c.announced_change < deployments.c.change
+        return await self._all(deployments.select().where(changed).order_by(deployments.c.change).limit(limit))
+
+    async def set_announced(self, deployment: Deployment) -> None:
+        known = deployments.c.announced_change < deployment.change
+        change = deployments.update().where(deployments.c.uid == deployment.uid, known)
+        await self._connection.execute(change.values(announced_change=deployment.change))
+
+    async def add_use(self, use: Use) -> None:
+        row = {**_use_key(use), "announced": False}
+        await self._connection.execute(insert(deployment_uses).values(row).on_conflict_do_nothing())
+
+    async def unannounced_uses(self, limit: int) -> Sequence[Use]:
+        used = deployment_uses.c
+        query = (
+            sqlalchemy.select(deployments, used.model.label("used_model"), used.version.label("used_version"))
+            .join(deployment_uses, used.uid == deployments.c.uid)
+            .where(~used.announced)
+            .order_by(used.uid, used.model, used.version)
+            .limit(limit)
+        )
+        rows = await self._connection.execute(query)
+        return [Use(_from_row(row), ModelVersionName(row.project, row.used_model, row.used_version)) for row in rows]
+
+    async def set_use_announced(self, use: Use) -> None:
+        change = deployment_uses.update().where(*(deployment_uses.c[k] == v for k, v in _use_key(use).items()))
+        await self._connection.execute(change.values(announced=True))
 
     async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
         return await self._requests.first_result(self._connection, method, request_id, body_digest)
@@ -125,4 +155,9 @@ def _from_row(row: Row[Any]) -> Deployment:
         row.revision,
         row.archive_time,
         row.model_uid,
+        row.change,
     )
+
+
+def _use_key(use: Use) -> Mapping[str, str]:
+    return {"uid": use.deployment.uid, "model": use.version.model, "version": use.version.version}

@@ -8,7 +8,7 @@ loaded, so that a registry that is away stops nothing.
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -16,7 +16,7 @@ from headwater.errors import HeadwaterError
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
-from services.inference.deployments.model import WAITING, Deployment, Status
+from services.inference.deployments.model import WAITING, Deployment, Status, Use
 from services.inference.deployments.store import DeploymentStore
 from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
 from services.inference.models.source import ModelSource
@@ -27,10 +27,22 @@ _log = structlog.get_logger("inference.deployments")
 
 
 class Serving:
-    """What is loaded in this process. To be used in one event loop, which runs :meth:`run`."""
+    """What is loaded in this process. To be used in one event loop, which runs :meth:`run`.
 
-    def __init__(self, store: DeploymentStore, source: ModelSource, loading: Loading, *, interval_s: float) -> None:
+    ``announce`` is called when there is something to tell the registry.
+    """
+
+    def __init__(
+        self,
+        store: DeploymentStore,
+        source: ModelSource,
+        loading: Loading,
+        *,
+        interval_s: float,
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
+        self._announce = announce
         self._source = source
         self._loading = loading
         self._interval_s = interval_s
@@ -95,7 +107,12 @@ class Serving:
         for uid, deployment in wanted.items():
             if uid not in self._by_uid:
                 self._by_uid[uid] = Follower(
-                    deployment, self._source, self._loading, note=self._note, retire=self._retire
+                    deployment,
+                    self._source,
+                    self._loading,
+                    note=self._note,
+                    begin=self._begin,
+                    retire=self._retire,
                 )
             self._by_uid[uid].step(deployment)
         self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
@@ -120,6 +137,12 @@ class Serving:
             current = await tx.get(found.name, for_update=True)
             if current.uid == found.uid:
                 await tx.replace(dataclasses.replace(current, model=found.model, model_uid=found.model_uid))
+
+    async def _begin(self, use: Use) -> None:
+        """Keep that a deployment serves a version from now on, so that the registry can be told."""
+        async with self._store.transaction() as tx:
+            await tx.add_use(use)
+        self._announce()
 
     def _retire(self, old: Loaded) -> None:
         task = asyncio.create_task(self._close(old), name=f"retire {old.version.name}")

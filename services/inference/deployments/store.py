@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from headwater.names import DeploymentName
-from services.inference.deployments.model import Deployment
+from services.inference.deployments.model import Deployment, Use
 
 
 class DeploymentTx(Protocol):
@@ -31,13 +31,28 @@ class DeploymentTx(Protocol):
         """The deployment with this uid, or raise DeploymentNotFound."""
 
     async def replace(self, deployment: Deployment) -> None:
-        """Put this in the place of the one with the same uid."""
+        """Put this in the place of the one with the same uid; it has changed."""
 
     async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
         """Deployments of a project that are not archived, by name, those after the name ``after``."""
 
     async def all_served(self) -> Sequence[Deployment]:
         """Every deployment that is not archived."""
+
+    async def unannounced(self, limit: int) -> Sequence[Deployment]:
+        """Deployments, archived ones too, that have changed since they were announced, in the order of the changes."""
+
+    async def set_announced(self, deployment: Deployment) -> None:
+        """Note that ``deployment``, as of its change, was announced."""
+
+    async def add_use(self, use: Use) -> None:
+        """Note that a deployment serves a version, unless that is known."""
+
+    async def unannounced_uses(self, limit: int) -> Sequence[Use]:
+        """Uses that were not announced yet."""
+
+    async def set_use_announced(self, use: Use) -> None:
+        """Note that ``use`` was announced."""
 
     async def first_result(self, method: str, request_id: str, body_digest: str) -> str | None:
         """See chassis.db.requests."""

@@ -119,16 +119,15 @@ async def with_copies(tx: Transaction, name: str) -> Collection[str]:
 async def _serving(tx: Transaction, deployments: Sequence[str], affected: Sequence[str]) -> Sequence[str]:
     """Those of the deployments that stand for one of the affected versions now."""
     living = [node for node in await tx.lineage.find_nodes(deployments) if "end_time" not in node.details]
-    models = {str(node.details.get("model", "")) for node in living}
-    names = [ModelVersionName.parse(name) for name in affected if name.partition("/versions/")[0] in models]
-    versions = await tx.versions.find(names)
+    versions = await tx.versions.find([ModelVersionName.parse(name) for name in affected]) if living else []
     return sorted(node.name for node in living if any(stands_for(node, version) for version in versions))
 
 
 def stands_for(deployment: Node, version: ModelVersion) -> bool:
     """Whether the version is the one that the deployment's selector means now."""
-    said = deployment.details
-    if said.get("model") != str(ModelName(version.project, version.model)):
+    said, model = deployment.details, ModelName(version.project, version.model)
+    is_of_model = said["model_uid"] == version.model_id if "model_uid" in said else said.get("model") == str(model)
+    if not is_of_model:
         return False
     return (
         said.get("stage") == f"STAGE_{version.stage.name}"

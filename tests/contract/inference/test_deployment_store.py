@@ -10,10 +10,10 @@ import pytest_asyncio
 from chassis.db.engine import Database
 from chassis.db.requests import RequestIdReused
 from chassis.ids import new_id
-from headwater.names import DeploymentName, ModelName
+from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
 from services.inference.deployments.memory import MemoryDeployments
-from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.model import Batching, Deployment, Use
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import Selector, SelectorKind
@@ -138,3 +138,43 @@ async def test_requests_are_remembered_with_the_change(store: DeploymentStore) -
     with pytest.raises(RequestIdReused):
         async with store.transaction() as tx:
             await tx.first_result("Create", "r1", "b")
+
+
+async def test_every_change_is_to_be_announced_until_it_was(store: DeploymentStore) -> None:
+    """R-25: archived ones, too; what changed while it was announced is to be announced again."""
+    first, other = deployment(), deployment("other")
+    await insert(store, first, other)
+    async with store.transaction() as tx:
+        waiting = await tx.unannounced(10)
+        assert waiting == [first, other]
+        assert 0 < waiting[0].change < waiting[1].change
+        assert await tx.unannounced(1) == [first]
+        archived = dataclasses.replace(first, archive_time=LATER)
+        await tx.replace(archived)
+        await tx.set_announced(waiting[0])
+        await tx.set_announced(waiting[1])
+    async with store.transaction() as tx:
+        [again] = await tx.unannounced(10)
+        assert (again, again.change > waiting[1].change) == (archived, True)
+        await tx.set_announced(again)
+        await tx.set_announced(waiting[0])  # by somebody who is late
+        assert await tx.unannounced(10) == []
+    successor = deployment()
+    await insert(store, successor)
+    async with store.transaction() as tx:
+        [found] = await tx.unannounced(10)
+        assert (found, found.change > again.change) == (successor, True)
+
+
+async def test_a_use_is_announced_once(store: DeploymentStore) -> None:
+    new = deployment()
+    await insert(store, new)
+    uses = [Use(new, ModelVersionName("p", "model", number)) for number in ("1", "2")]
+    async with store.transaction() as tx:
+        for use in (*uses, *uses):
+            await tx.add_use(use)
+        assert await tx.unannounced_uses(10) == uses
+        await tx.set_use_announced(uses[0])
+        await tx.add_use(uses[0])
+    async with store.transaction() as tx:
+        assert await tx.unannounced_uses(10) == uses[1:]

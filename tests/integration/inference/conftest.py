@@ -16,6 +16,7 @@ from chassis.testing.services import Connect, StartService, TokenFor
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import ModelName
 from services.inference.__main__ import Outside, wire
+from services.inference.deployments.lineage import MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.models.source import Selector, SelectorKind
@@ -66,7 +67,7 @@ async def running(start_service: StartService, connect: Connect, token_for: Toke
 
     async def build(settings: Settings) -> Service:
         service = Service("inference", settings, auth=Authenticator.from_settings(settings.auth_key_file))
-        wire(service, settings, Outside(MemoryDeployments(), records, models))
+        wire(service, settings, Outside(MemoryDeployments(), records, models, MemoryLineage()))
         return service
 
     service = await start_service(build, Settings, database_url="", redis_url="", resolve_interval_s=0.05)

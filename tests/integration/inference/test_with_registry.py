@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from headwater import rpc
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
-from headwater.registry.v1 import models_pb2
+from headwater.registry.v1 import lineage_pb2, models_pb2
 from services.inference.__main__ import build
 from services.inference.settings import Settings
 from services.registry.__main__ import build as build_registry
@@ -306,3 +306,61 @@ async def test_a_renamed_model_goes_on_being_served(install: Install) -> None:
     await world.until(State.STATE_READY, "numbers/versions/1")
     assert (await world.get()).model == "projects/default/models/numbers"
     assert await world.factor() == 2
+
+
+async def test_the_registry_knows_what_serves_a_version_and_what_served_it(install: Install) -> None:
+    """R-25: what is to be looked at before a version is taken out of use, though the registry was away meanwhile."""
+    world = await install()
+    lineage = world.models.lineage
+
+    async def impact(name: str) -> lineage_pb2.Impact:
+        return await lineage.GetImpact(lineage_pb2.GetImpactRequest(name=name))
+
+    async def settled(name: str, deployments: Sequence[str], serving: Sequence[str]) -> None:
+        async def known() -> bool:
+            found = await impact(name)
+            told = [each for kind in found.dependents for each in kind.names]
+            return (told, list(found.serving_deployments)) == (list(deployments), list(serving))
+
+        await eventually(known, 20)
+
+    first = await world.promote(3)
+    assert (await impact(first.name)).summary == "nothing depends on it"
+    await world.create()
+    await settled(first.name, [NAME], [NAME])
+    assert (await impact(DIGITS)).summary == "1 deployment depends on it"
+
+    second = await world.promote(5)
+    await settled(second.name, [NAME], [NAME])
+    await settled(first.name, [NAME], [])
+    assert (await impact(DIGITS)).summary == "1 deployment depends on it", "it is counted once"
+
+    await world.models.models.RenameModel(models_pb2.RenameModelRequest(name=DIGITS, model_id="numbers"))
+    renamed = second.name.replace("digits", "numbers")
+    await settled(renamed, [NAME], [NAME])
+    await world.deployments.ArchiveDeployment(deployments_pb2.ArchiveDeploymentRequest(name=NAME))
+    await settled(renamed, [NAME], [])
+    graph = await lineage.GetLineage(lineage_pb2.GetLineageRequest(name=NAME))
+    assert graph.artifacts[0].deployment.HasField("end_time")
+    assert {each.first_name for each in graph.connections} == {renamed, first.name.replace("digits", "numbers")}
+
+
+async def test_what_began_while_the_registry_was_away_is_told_when_it_is_back(install: Install) -> None:
+    """R-25, promise 11."""
+    world = await install()
+    await world.create()
+    version = await world.promote(3)
+    await world.until(State.STATE_READY)
+    await world.registry.stop()
+    await world.deployments.ArchiveDeployment(deployments_pb2.ArchiveDeploymentRequest(name=NAME))
+    await world.inference.stop()
+
+    again = await install()
+
+    async def told() -> bool:
+        found = await again.models.lineage.GetImpact(lineage_pb2.GetImpactRequest(name=version.name))
+        graph = await again.models.lineage.GetLineage(lineage_pb2.GetLineageRequest(name=NAME))
+        ended = any(each.deployment.HasField("end_time") for each in graph.artifacts)
+        return ended and not found.serving_deployments and found.summary == "1 deployment depends on it"
+
+    await eventually(told, 20)

@@ -867,6 +867,7 @@ class DeploymentMetadata(_message.Message):
     ALIAS_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    MODEL_UID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/deployments/{deployment}`."""
     description: _builtins.str
@@ -880,7 +881,11 @@ class DeploymentMetadata(_message.Message):
     model_version: _builtins.str
     """This one."""
     revision: _builtins.int
-    """Grows with every change. What is told of a revision before the one that is known changes nothing."""
+    """Grows with every change, also from one deployment of this name to the next. What is told of a revision before the one
+    that is known changes nothing.
+    """
+    model_uid: _builtins.str
+    """The uid of that model, which a rename does not change; empty until the model was found."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -911,10 +916,11 @@ class DeploymentMetadata(_message.Message):
         alias: _builtins.str = ...,
         model_version: _builtins.str = ...,
         revision: _builtins.int = ...,
+        model_uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "model_version", b"model_version", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "annotations", b"annotations", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "id", b"id", "model", b"model", "model_version", b"model_version", "name", b"name", "revision", b"revision", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "annotations", b"annotations", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "id", b"id", "model", b"model", "model_uid", b"model_uid", "model_version", b"model_version", "name", b"name", "revision", b"revision", "selector", b"selector", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "model_version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
