@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from chassis.paging import Key, Page, encode_token, page_of
+from chassis.paging import Key, Page, page_of
 
 T = TypeVar("T")
 
@@ -15,9 +15,14 @@ def weighed_page(
     rows: Sequence[T], size: int, *, key: Callable[[T], Key], query: str, weight: Callable[[T], int]
 ) -> Page[T]:
     """Like ``page_of``, but the page ends early where its rows together weigh too much. It has one row at least."""
+    return page_of(rows, fitting(rows, size, weight), key=key, query=query)
+
+
+def fitting(rows: Sequence[T], size: int, weight: Callable[[T], int]) -> int:
+    """How many of the rows make a page: ``size`` of them, or fewer where they weigh too much; one at least."""
     total = 0
     for count, row in enumerate(rows[:size]):
         total += weight(row)
         if count and total > MAX_PAGE_WEIGHT:
-            return Page(rows[:count], encode_token(key(rows[count - 1]), query))
-    return page_of(rows, size, key=key, query=query)
+            return count
+    return size

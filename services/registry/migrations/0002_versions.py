@@ -19,6 +19,13 @@ def upgrade() -> None:
         op.add_column("model_versions", sa.Column(name, JSONB, nullable=False, server_default="{}"))
     for name in ("tags", "dangling_links", "problems", "breaking_changes"):
         op.add_column("model_versions", sa.Column(name, JSONB, nullable=False, server_default="[]"))
+    # How many tensors and the like: those of the versions that are there hold nothing but tensors.
+    op.add_column("model_versions", sa.Column("weight", sa.Integer, nullable=False, server_default="0"))
+    op.execute(
+        "UPDATE model_versions SET weight = held.weight"
+        " FROM (SELECT version_id, sum(jsonb_array_length(tensors)) AS weight FROM model_files GROUP BY 1) AS held"
+        " WHERE held.version_id = model_versions.id"
+    )
     op.add_column("model_versions", _time("update_time"))
     op.execute("UPDATE model_versions SET update_time = create_time")
     op.create_index(

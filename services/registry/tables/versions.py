@@ -55,6 +55,7 @@ model_versions = Table(
     text_column("source"),
     text_column("logged_model"),
     time_column("update_time"),
+    Column("weight", Integer, nullable=False),
     UniqueConstraint("model_id", "version"),
 )
 # One holder at most of staging (2) and of production (3), whatever the code does.

@@ -70,3 +70,10 @@ def tensors_to_json(tensors: Sequence[Tensor]) -> list[list[Any]]:
 def tensors_from_json(rows: Sequence[Sequence[Any]]) -> list[Tensor]:
     """The other way of :func:`tensors_to_json`."""
     return [Tensor(name, datatype, tuple(shape), *where) for name, datatype, shape, *where in rows]
+
+
+def weight(facts: FileFacts) -> int:
+    """How many small values a file holds, as pages are weighed."""
+    held = (facts.tensors, facts.layers, facts.operators, facts.globals, facts.code, facts.problems, facts.properties)
+    signatures = sum(len(each.inputs) + len(each.outputs) for each in facts.signatures.values())
+    return sum(map(len, held)) + signatures + sum(5 + weight(member) for member in facts.members.values())

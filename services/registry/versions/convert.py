@@ -14,6 +14,7 @@ from headwater.names import (
     LoggedModelName,
     ModelName,
     ModelVersionName,
+    ProjectName,
     RunName,
 )
 from headwater.registry.v1 import model_versions_pb2, models_pb2
@@ -50,6 +51,16 @@ def version_name(text: str, field: str = "name") -> tuple[ModelName, Which]:
     """Model and version out of a version's resource name, or raise InvalidName."""
     name = ModelVersionName.parse(text, field)
     return ModelName(name.project, name.model), which_version(name.version)
+
+
+def parent_of_versions(text: str) -> ModelName | ProjectName:
+    """A model, or for ``projects/{project}/models/-`` the project with all of its models.
+
+    Raises:
+        InvalidName
+    """
+    project, dash, rest = text.partition("/models/-")
+    return ProjectName.parse(project, "parent") if dash and not rest else ModelName.parse(text, "parent")
 
 
 def view(value: model_versions_pb2.ModelVersionView.ValueType) -> View:

@@ -15,6 +15,7 @@ from services.registry.runs.model import Run
 from services.registry.runs.parameters import merged
 from services.registry.store import Transaction
 from services.registry.values import Json
+from services.registry.versions import contents
 from services.registry.versions.inspection import Facts, model_files
 from services.registry.versions.links import Links, resolve
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which, digest_over
@@ -78,6 +79,7 @@ async def describe(tx: Transaction, model: Model, draft: Draft, now: datetime.da
         inputs=whole.inputs,
         outputs=whole.outputs,
         parameter_count=whole.parameter_count,
+        weight=sum(contents.weight(told) for told in facts.values()),
         run_id=run.id if run else "",
         run=str(run.name) if run else "",
         hyperparameters=merged(run.parameters if run else {}, new.hyperparameters),

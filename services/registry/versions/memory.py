@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from headwater.names import ModelName, ModelVersionName
+from headwater.names import ModelName, ModelVersionName, ProjectName
 from services.registry.ids import is_id
 from services.registry.models.model import Model
+from services.registry.search import memory
+from services.registry.search.pages import Position, Tie
 from services.registry.states import State
 from services.registry.versions.errors import ModelVersionNotFound
 from services.registry.versions.model import ModelVersion, View, Which
+from services.registry.versions.searching import Search, lookup
 from services.registry.versions.store import VersionStore
 
 VersionKey = tuple[str, int]
@@ -38,23 +41,32 @@ class MemoryVersions(VersionStore):
                 return self._seen(version, view)
         raise ModelVersionNotFound(model=name, version=which)
 
-    async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
+    async def find(self, names: Sequence[ModelVersionName], *, view: View = View.BASIC) -> Sequence[ModelVersion]:
         """See VersionStore."""
-        every = (self._seen(version, View.BASIC) for version in self._versions.values())
+        every = (self._seen(version, view) for version in self._versions.values())
         return [version for version in every if version.name in names]
 
-    async def page(
-        self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
-    ) -> Sequence[ModelVersion]:
+    async def search(
+        self, scope: Model | ProjectName, search: Search, *, view: View = View.FULL
+    ) -> Sequence[tuple[ModelVersion, Position]]:
         """See VersionStore."""
+
+        def tie(version: ModelVersion) -> Tie:
+            return version.version if isinstance(scope, Model) else version.id
+
         found = [
             version
-            for (model_id, number), version in sorted(self._versions.items(), reverse=True)
-            if model_id == model.id
-            and (before is None or number < before)
-            and (show_inactive or version.state is State.ACTIVE)
+            for version in self._versions.values()
+            if (version.model_id == scope.id if isinstance(scope, Model) else version.project == scope.project)
+            and (search.show_inactive or version.state is State.ACTIVE)
+            and memory.matches(search.condition, version, lookup)
         ]
-        return [self._seen(version, view) for version in found[:limit]]
+        if search.after is not None:
+            found = memory.after(found, search.after, search.order, lookup, tie)
+        return [
+            (self._seen(version, view), memory.position_of(version, search.order, lookup, tie))
+            for version in memory.in_order(found, search.order, lookup, tie)[: search.limit]
+        ]
 
     async def update(self, version: ModelVersion) -> None:
         """See VersionStore."""

@@ -52,6 +52,7 @@ class ModelVersion:
         problems: what makes its files unsafe to load; with any it is never served.
         model_state, model_replacement: of its model.
         breaking_changes: how its signature breaks those who call the version before it.
+        weight: how many small values its files hold; pages of versions are bounded by it.
     """
 
     id: str
@@ -79,6 +80,7 @@ class ModelVersion:
     create_time: datetime.datetime
     created_by: str
     update_time: datetime.datetime
+    weight: int = 0
     format: Format = Format.UNSPECIFIED
     semantic_version: SemVer | None = None
     task: str = ""

@@ -1,16 +1,21 @@
 """Versions of models in PostgreSQL: one row each, one per file, one per metric."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, func, select, tuple_
+from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, Text, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.names import ModelName, ModelVersionName
+from headwater.names import ModelName, ModelVersionName, ProjectName
 from headwater.semver import SemVer
 from services.registry.models.model import Model
 from services.registry.models.postgres import is_model
+from services.registry.search.fields import Kind
+from services.registry.search.pages import Position
+from services.registry.search.postgres.conditions import where
+from services.registry.search.postgres.places import InColumn, InJson, InRows, Place
+from services.registry.search.postgres.search import find
 from services.registry.states import State
 from services.registry.tables import (
     model_aliases,
@@ -23,6 +28,7 @@ from services.registry.tables import (
 from services.registry.versions.errors import ModelVersionNotFound
 from services.registry.versions.model import ModelVersion, View, Which
 from services.registry.versions.rows import changing_row, file_row, version_of, version_row
+from services.registry.versions.searching import Search
 from services.registry.versions.store import VersionStore
 
 
@@ -48,24 +54,29 @@ class PostgresVersions(VersionStore):
             raise ModelVersionNotFound(model=name, version=which)
         return found[0]
 
-    async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
+    async def find(self, names: Sequence[ModelVersionName], *, view: View = View.BASIC) -> Sequence[ModelVersion]:
         """See VersionStore."""
         wanted = [(name.project, name.model, int(name.version)) for name in names if name.version.isdigit()]
         if not wanted:
             return []
         key = tuple_(projects.c.name, models.c.name, model_versions.c.version)
-        return await self._load(select_versions(View.BASIC).where(key.in_(wanted)), View.BASIC)
+        return await self._load(select_versions(view).where(key.in_(wanted)), view)
 
-    async def page(
-        self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
-    ) -> Sequence[ModelVersion]:
+    async def search(
+        self, scope: Model | ProjectName, search: Search, *, view: View = View.FULL
+    ) -> Sequence[tuple[ModelVersion, Position]]:
         """See VersionStore."""
-        query = select_versions(view).where(model_versions.c.model_id == model.id)
-        if before is not None:
-            query = query.where(model_versions.c.version < before)
-        if not show_inactive:
+        tie: ColumnElement[Any] = model_versions.c.id
+        query = select_versions(view).where(where(search.condition, _PLACES))
+        if isinstance(scope, Model):
+            tie = model_versions.c.version
+            query = query.where(model_versions.c.model_id == scope.id)
+        else:
+            query = query.where(projects.c.name == scope.project)
+        if not search.show_inactive:
             query = query.where(model_versions.c.state == State.ACTIVE)
-        return await self._load(query.order_by(model_versions.c.version.desc()).limit(limit), view)
+        found = await find(self._connection, query, search.order, _PLACES, tie, after=search.after, limit=search.limit)
+        return [(version_of(row, view), position) for row, position in found]
 
     async def update(self, version: ModelVersion) -> None:
         """See VersionStore."""
@@ -75,6 +86,37 @@ class PostgresVersions(VersionStore):
 
     async def _load(self, query: Select[Any], view: View) -> Sequence[ModelVersion]:
         return [version_of(row, view) for row in await self._connection.execute(query)]
+
+
+_VERSION = model_versions.c
+_PLACES: Mapping[str, Place] = {
+    **{
+        name: InColumn(_VERSION[name])
+        for name in (
+            "version",
+            "semantic_version",
+            "description",
+            "architecture",
+            "task",
+            "source",
+            "digest",
+            "created_by",
+            "parameter_count",
+            "create_time",
+            "update_time",
+            "stage",
+            "state",
+            "format",
+        )
+    },
+    "name": InColumn(models.c.name),
+    "framework": InColumn(_VERSION.framework_name),
+    "run": InColumn(_VERSION.run_name),
+    "run_id": InColumn(cast(_VERSION.run_id, Text).collate("C"), optional=True),
+    "annotations": InJson(_VERSION.annotations),
+    "metrics": InRows(model_version_metrics, _VERSION.id, "version_id", {}, {Kind.NUMBER: "value"}, has_nan=True),
+}
+"""Where what versions can be searched by is."""
 
 
 def select_versions(view: View) -> Select[Any]:

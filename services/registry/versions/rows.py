@@ -19,6 +19,7 @@ _AS_THEY_ARE = (
     "digest",
     "primary_digest",
     "parameter_count",
+    "weight",
     "pipeline_versions",
     "dataset_versions",
     "create_time",

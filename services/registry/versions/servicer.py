@@ -41,11 +41,12 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         self, request: models_pb2.ListModelVersionsRequest, _context: Any
     ) -> models_pb2.ListModelVersionsResponse:
         """See the proto."""
-        parent = ModelName.parse(request.parent, "parent")
         page = await self._versions.page(
-            parent,
+            convert.parent_of_versions(request.parent),
             request.page_size,
             request.page_token,
+            where=request.filter,
+            order_by=request.order_by,
             show_inactive=request.show_inactive,
             view=convert.view(request.view),
         )

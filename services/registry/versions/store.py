@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from headwater.names import ModelName, ModelVersionName
+from headwater.names import ModelName, ModelVersionName, ProjectName
 from services.registry.models.model import Model
+from services.registry.search.pages import Position
 from services.registry.versions.model import ModelVersion, View, Which
+from services.registry.versions.searching import Search
 
 
 class VersionStore(Protocol):
@@ -17,13 +19,14 @@ class VersionStore(Protocol):
     async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """The version of the model of this name or, whatever its state, of this id; or raise ModelVersionNotFound."""
 
-    async def find(self, names: Sequence[ModelVersionName]) -> Sequence[ModelVersion]:
-        """Those of the versions that exist, in no particular order, in a BASIC view."""
+    async def find(self, names: Sequence[ModelVersionName], *, view: View = View.BASIC) -> Sequence[ModelVersion]:
+        """Those of the versions that exist, in no particular order."""
 
-    async def page(
-        self, model: Model, *, before: int | None, limit: int, show_inactive: bool = True, view: View = View.FULL
-    ) -> Sequence[ModelVersion]:
-        """Versions with a number below ``before``, newest first; only those in use unless ``show_inactive``."""
+    async def search(
+        self, scope: Model | ProjectName, search: Search, *, view: View = View.FULL
+    ) -> Sequence[tuple[ModelVersion, Position]]:
+        """Versions of a model, or of all models of a project, each with its position. What is equal in the order is by
+        number in a model, by id in a project."""
 
     async def update(self, version: ModelVersion) -> None:
         """Store the states of ``version``, whose model is locked, and what is said of it."""

@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 
 from chassis.clock import Clock
-from chassis.paging import Page, decode_token, page_size, query_digest
-from headwater.names import ArtifactName, ModelName
+from chassis.paging import Page, page_size, query_digest
+from headwater.names import ArtifactName, ModelName, ProjectName
 from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.artifacts.model import Artifact
 from services.registry.events import event
 from services.registry.lineage.model import MAX_EDGES, Direction, Role
 from services.registry.models.models import ensure_model
 from services.registry.origin import Origin, once
-from services.registry.pages import weighed_page
+from services.registry.search.filters import parse_filter
+from services.registry.search.orders import parse_order
 from services.registry.store import Store, Transaction
 from services.registry.versions.describing import Draft, describe
 from services.registry.versions.document import document_of
 from services.registry.versions.inspection import Inspector, check_paths
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which
+from services.registry.versions.paging import page_of_versions, position
+from services.registry.versions.searching import FIELDS, Search
 from services.registry.versions.semantic import semantic_version
 from services.registry.versions.user_metadata import described
 
@@ -67,27 +70,30 @@ class Versions:
             return document_of(version, await training_script(tx, version.run))
 
     async def page(
-        self, name: ModelName, size: int, token: str, *, show_inactive: bool = False, view: View = View.FULL
+        self,
+        scope: ModelName | ProjectName,
+        size: int,
+        token: str,
+        *,
+        where: str = "",
+        order_by: str = "",
+        show_inactive: bool = False,
+        view: View = View.FULL,
     ) -> Page[ModelVersion]:
-        """The versions of a model that are in use, or all, newest first; or raise ModelNotFound."""
-        size, query = page_size(size), query_digest("versions", name, show_inactive)
-        before = decode_token(token, query, (int,))
+        """The versions of a model, or of all models of a project, that meet a filter, in the order asked for.
+
+        Raises:
+            ModelNotFound, ProjectNotFound, InvalidFilter, InvalidOrder, InvalidPageToken
+        """
+        query = query_digest("versions", scope, where, order_by, show_inactive)
+        condition, order = parse_filter(where, FIELDS), parse_order(order_by, FIELDS)
+        after = position(token, query, order, scope)
+        search = Search(page_size(size), condition, order, after, show_inactive)
         async with self._store.transaction() as tx:
-            model = await tx.models.get(name)
-            rows = await tx.versions.page(
-                model,
-                before=int(before[0]) if before else None,
-                limit=size + 1,
-                show_inactive=show_inactive,
-                view=view,
-            )
-        return weighed_page(
-            rows,
-            size,
-            key=lambda row: (row.version,),
-            query=query,
-            weight=lambda row: 10 + len(row.metrics) + sum(1 + len(file.facts.tensors) for file in row.files),
-        )
+            if isinstance(scope, ProjectName):
+                await tx.projects.get(scope.project)
+                return await page_of_versions(tx, scope, search, query, view)
+            return await page_of_versions(tx, await tx.models.get(scope), search, query, view)
 
     async def _add(self, tx: Transaction, parent: ModelName, draft: Draft, origin: Origin) -> ModelVersion:
         model = await ensure_model(tx, parent, self._clock, origin)
