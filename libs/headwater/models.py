@@ -91,21 +91,27 @@ def register(
 
 
 def files_in(paths: Iterable[Path]) -> dict[str, Path]:
-    """The files by their paths within a version: a file under its name, those of a folder under their paths in it.
+    """The files by their paths within a version: a file under its name, those of a folder under their paths in it, but
+    for hidden ones.
 
     Raises:
         InvalidArgument: there is none, or two have one path.
     """
     found: dict[str, Path] = {}
     for path in paths:
-        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        for file in files:
-            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+        for name, file in (_shown_in(path) if path.is_dir() else {path.name: path}).items():
             if found.setdefault(name, file) != file:
                 raise InvalidArgument(f"{found[name]} and {file} would both be {name}.", path=name)
     if not found:
         raise InvalidArgument("Give a file, or a folder with files in it.", field="files")
     return found
+
+
+def _shown_in(folder: Path) -> dict[str, Path]:
+    files = {file.relative_to(folder): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        name.as_posix(): file for name, file in files.items() if not any(part.startswith(".") for part in name.parts)
+    }
 
 
 def deprecate(

@@ -97,9 +97,12 @@ async def test_what_is_not_safe_is_told_where_it_is_shown(headwater: Command, tm
 
 
 async def test_a_command_that_cannot_be_meant_is_refused(headwater: Command, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / ".hidden").touch()
     for arguments in (
         ("register", "digits"),
-        ("register", "digits", tmp_path),
+        ("register", "digits", empty),
         ("register", "digits", tmp_path / "nobody"),
         ("show", "digits"),
         ("update", "digits@1", "--annotation", "novalue"),
