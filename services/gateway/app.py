@@ -11,6 +11,7 @@ from headwater.client import Connection
 from services.gateway.console import Console
 from services.gateway.datasets.console import DatasetPages
 from services.gateway.datasets.rest import DatasetRest
+from services.gateway.models.console import ModelPages
 from services.gateway.rest import Rest
 from services.gateway.session import LOGIN, Session
 
@@ -25,6 +26,7 @@ def application(connection: Connection, authenticator: Authenticator) -> Router:
         Session(authenticator),
         Console(connection),
         DatasetPages(connection),
+        ModelPages(connection),
         Rest(connection),
         DatasetRest(connection),
     )

@@ -6,7 +6,17 @@ from typing import Final
 import jinja2
 from starlette.responses import HTMLResponse
 
+from headwater.artifact.v1 import artifact_pb2
 from headwater.datasets import figures
+
+_Format = artifact_pb2.ModelFile.Format
+
+
+def _format_name(value: artifact_pb2.ModelFile.Format.ValueType) -> str:
+    """``safetensors``; of a registry of a later release, perhaps only its number."""
+    name = _Format.Name(value) if value in _Format.values() else str(value)
+    return name.removeprefix("FORMAT_").lower().replace("_", " ").replace("unspecified", "not recognised")
+
 
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -21,6 +31,8 @@ _TEMPLATES.filters.update(
     size=figures.size,
     when=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M}",
     state=lambda name: name.partition("_")[2].lower(),
+    format_name=_format_name,
+    shape=lambda sizes: " × ".join("any" if size == -1 else str(size) for size in sizes) or "one number",
 )
 _HEADERS: Final = {
     # Nothing of another origin is loaded, and nothing inline runs: a name that looks like a script stays a name.
