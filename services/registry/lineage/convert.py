@@ -19,6 +19,7 @@ from services.registry.lineage.impact import Impact
 from services.registry.lineage.lineage import Lineage
 from services.registry.lineage.model import Connections, Direction, Edge, NewEdge, Node, NodeKind, Role, kind_of
 from services.registry.lineage.nodes import AnyNode
+from services.registry.lineage.uses import Use
 from services.registry.runs import convert as run_convert
 from services.registry.runs.model import Run
 from services.registry.versions import convert as version_convert
@@ -80,6 +81,25 @@ def impact_to_proto(impact: Impact) -> lineage_pb2.Impact:
         summary=impact.summary,
         truncated=impact.truncated,
         serving_deployments=impact.serving_deployments,
+    )
+
+
+def use_to_proto(use: Use) -> lineage_pb2.ModelVersionUse:
+    """A model version that was trained on something, as a message."""
+    return lineage_pb2.ModelVersionUse(
+        model_version=use.model_version,
+        run=use.run,
+        distance=use.distance,
+        tenures=[
+            lineage_pb2.ModelVersionUse.Tenure(
+                pointer=each.pointer,
+                is_stage=each.is_stage,
+                start_time=convert.timestamp(each.start),
+                end_time=convert.timestamp(each.end),
+            )
+            for each in use.tenures
+        ],
+        deployments=use.deployments,
     )
 
 

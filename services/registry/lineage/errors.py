@@ -17,6 +17,13 @@ class ArtifactDigestConflict(FailedPrecondition):
     text = "The artifact is known with another digest."
 
 
+class LineageTooLarge(FailedPrecondition):
+    """So much depends on it that it cannot be told exactly; ask for something nearer."""
+
+    reason = "LINEAGE_TOO_LARGE"
+    text = "Too much depends on it to be told exactly."
+
+
 class InvalidConnection(InvalidArgument):
     """An edge or node that cannot be."""
 

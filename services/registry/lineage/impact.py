@@ -119,7 +119,8 @@ async def with_copies(tx: Transaction, name: str) -> Collection[str]:
 async def _serving(tx: Transaction, deployments: Sequence[str], affected: Sequence[str]) -> Sequence[str]:
     """Those of the deployments that stand for one of the affected versions now."""
     living = [node for node in await tx.lineage.find_nodes(deployments) if "end_time" not in node.details]
-    versions = await tx.versions.find([ModelVersionName.parse(name) for name in affected]) if living else []
+    names = [ModelVersionName.parse(name) for name in affected if kind_of(name) is NodeKind.MODEL_VERSION]
+    versions = await tx.versions.find(names) if living else []
     return sorted(node.name for node in living if any(stands_for(node, version) for version in versions))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
+from chassis.paging import Page
 from headwater.names import ProjectName
 from services.registry.events import event
 from services.registry.lineage.errors import ArtifactDigestConflict, LineageNodeNotFound
@@ -20,6 +21,7 @@ from services.registry.lineage.model import (
     kind_of,
 )
 from services.registry.lineage.nodes import AnyNode, find_nodes
+from services.registry.lineage.uses import Use, uses
 from services.registry.lineage.walk import walk
 from services.registry.origin import Origin
 from services.registry.store import Store, Transaction
@@ -95,6 +97,11 @@ class Lineages:
         """What depends on ``name``; see :func:`services.registry.lineage.impact.impact`."""
         async with self._store.transaction() as tx:
             return await impact(tx, name)
+
+    async def uses(self, name: str, size: int, token: str) -> Page[Use]:
+        """Model versions that were trained on ``name``; see :func:`services.registry.lineage.uses.uses`."""
+        async with self._store.transaction() as tx:
+            return await uses(tx, name, size, token)
 
 
 async def _add_nodes(tx: Transaction, nodes: Sequence[Node]) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node, Reach, Reached, Role, kind_of
+from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached, Role, kind_of
 from services.registry.lineage.store import LineageStore
 
 EdgeKey = tuple[str, str, str, Role]
@@ -46,7 +46,14 @@ class MemoryLineage(LineageStore):
         ][:limit]
 
     async def reach(
-        self, starts: Collection[str], direction: Direction, *, max_depth: int, max_nodes: int, max_arcs: int
+        self,
+        starts: Collection[str],
+        direction: Direction,
+        *,
+        max_depth: int,
+        max_nodes: int,
+        max_arcs: int,
+        kinds: Collection[NodeKind] = (),
     ) -> Reach:
         """See LineageStore."""
         arcs = self._arcs(direction)
@@ -62,7 +69,8 @@ class MemoryLineage(LineageStore):
             if truncated or not fresh:
                 break
         nodes = [Reached(name, kind_of(name), distance, 0) for name, distance in distances.items()]
-        return Reach(sorted(nodes, key=lambda node: (node.distance, node.name)), truncated)
+        told = [node for node in nodes if not kinds or node.kind in kinds]
+        return Reach(sorted(told, key=lambda node: (node.distance, node.name)), truncated)
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """See LineageStore."""

@@ -72,7 +72,14 @@ class PostgresLineage(LineageStore):
         return [_edge(row, row.first, row.second, row.run) for row in rows]
 
     async def reach(
-        self, starts: Collection[str], direction: Direction, *, max_depth: int, max_nodes: int, max_arcs: int
+        self,
+        starts: Collection[str],
+        direction: Direction,
+        *,
+        max_depth: int,
+        max_nodes: int,
+        max_arcs: int,
+        kinds: Collection[NodeKind] = (),
     ) -> Reach:
         """See LineageStore."""
         values = {
@@ -80,12 +87,14 @@ class PostgresLineage(LineageStore):
             "room": max(max_nodes - len(starts), 0),
             "max_depth": max_depth,
             "max_arcs": max_arcs,
+            "kinds": sorted(map(int, kinds or NodeKind)),
         }
         rows = (await self._connection.execute(text(statements.REACH[direction]), values)).all()
-        found = [Reached(name, _KINDS[kind], distance, number) for number, name, kind, distance, _ in rows]
-        known = {node.name for node in found if node.distance == 0}
+        *found, (_, _, _, _, truncated) = rows
+        nodes = [Reached(name, _KINDS[kind], distance, number) for number, name, kind, distance, _ in found]
+        known = {node.name for node in nodes if node.distance == 0}
         alone = [Reached(name, kind_of(name), 0, 0) for name in sorted(set(starts) - known)]
-        return Reach([*alone, *found], any(row.truncated for row in rows[:1]))
+        return Reach([*(node for node in alone if not kinds or node.kind in kinds), *nodes], truncated)
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """See LineageStore."""

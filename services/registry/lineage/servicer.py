@@ -36,3 +36,12 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
     async def GetImpact(self, request: lineage_pb2.GetImpactRequest, _context: Any) -> lineage_pb2.Impact:
         """See the proto."""
         return convert.impact_to_proto(await self._lineages.impact(request.name))
+
+    async def ListModelVersionUses(
+        self, request: lineage_pb2.ListModelVersionUsesRequest, _context: Any
+    ) -> lineage_pb2.ListModelVersionUsesResponse:
+        """See the proto."""
+        page = await self._lineages.uses(request.name, request.page_size, request.page_token)
+        return lineage_pb2.ListModelVersionUsesResponse(
+            uses=map(convert.use_to_proto, page.items), next_page_token=page.next_page_token
+        )

@@ -8,6 +8,7 @@ from services.registry.lineage.model import Direction
 #
 # ``OFFSET 0`` makes the planner look up the arcs of each node instead of reading the table. A level looks for one node
 # more than there is room for: that it found one says that the graph goes on, and after the last level there is no room.
+# The last row says whether it does.
 _REACH = """
 WITH RECURSIVE start (numbers) AS MATERIALIZED (
     SELECT coalesce(array_agg(number), '{{}}') FROM lineage_names WHERE name = ANY(CAST(:starts AS text[]))
@@ -35,9 +36,11 @@ WITH RECURSIVE start (numbers) AS MATERIALIZED (
     ) AS found
     WHERE NOT level.more AND cardinality(level.fresh) > 0 AND level.distance <= CAST(:max_depth AS integer)
 )
-SELECT name.number, name.name, name.kind, level.distance, (SELECT bool_or(more) FROM level) AS truncated
+SELECT name.number, name.name, name.kind, level.distance, false AS truncated
 FROM level CROSS JOIN LATERAL unnest(level.fresh) AS node (number) JOIN lineage_names AS name USING (number)
-ORDER BY level.distance, name.name
+WHERE name.kind = ANY(CAST(:kinds AS smallint[]))
+UNION ALL SELECT 0, NULL, 0, NULL, bool_or(more) FROM level
+ORDER BY distance, name
 """
 REACH = {
     Direction.UPSTREAM: _REACH.format(near="result", far="origin"),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node, Reach, Reached
+from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached
 
 
 class LineageStore(Protocol):
@@ -28,13 +28,20 @@ class LineageStore(Protocol):
         directions those that were made by a run among them."""
 
     async def reach(
-        self, starts: Collection[str], direction: Direction, *, max_depth: int, max_nodes: int, max_arcs: int
+        self,
+        starts: Collection[str],
+        direction: Direction,
+        *,
+        max_depth: int,
+        max_nodes: int,
+        max_arcs: int,
+        kinds: Collection[NodeKind] = (),
     ) -> Reach:
         """What can be reached from ``starts`` over at most ``max_depth`` edges, each node once, the nearest first: at
         most ``max_nodes``, beginning with ``starts``, and of each level what ``max_arcs`` steps lead to.
 
         An edge leads from its first to its second and, where a run made it, from the first to the run and from the run
-        to the second.
+        to the second. With ``kinds`` only nodes of these are told; the walk goes through all.
         """
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:

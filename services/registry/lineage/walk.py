@@ -26,13 +26,20 @@ class Walk:
 
 
 async def reach(
-    store: LineageStore, starts: Collection[str], direction: Direction, max_depth: int, max_nodes: int
+    store: LineageStore,
+    starts: Collection[str],
+    direction: Direction,
+    max_depth: int,
+    max_nodes: int,
+    kinds: Collection[NodeKind] = (),
 ) -> Reach:
-    """The nodes that ``starts`` reach in ``direction`` over at most ``max_depth`` edges."""
+    """The nodes, of ``kinds`` or of all, that ``starts`` reach in ``direction`` over at most ``max_depth`` edges."""
     max_arcs = (
         _ARCS_PER_NODE * max_nodes
     )  # so that a node with a million edges costs no more than what can be told of it
-    return await store.reach(starts, direction, max_depth=max_depth, max_nodes=max_nodes, max_arcs=max_arcs)
+    return await store.reach(
+        starts, direction, max_depth=max_depth, max_nodes=max_nodes, max_arcs=max_arcs, kinds=kinds
+    )
 
 
 async def walk(
@@ -46,12 +53,11 @@ async def walk(
 ) -> Walk:
     """What ``start`` reaches, with the edges. With ``kinds`` only nodes of these are told and counted; the walk goes
     through all, at most ``MAX_NODES`` of them."""
-    reached = await reach(store, [start], direction, max_depth, MAX_NODES if kinds else max_nodes)
-    wanted = [node for node in reached.nodes if not kinds or node.kind in kinds]
-    nodes = wanted[:max_nodes]
+    reached = await reach(store, [start], direction, max_depth, MAX_NODES if kinds else max_nodes, kinds)
+    nodes = reached.nodes[:max_nodes]
     max_edges = _EDGES_PER_NODE * max_nodes
     found = await store.edges_among(nodes, max_edges + 1)
     place = {node.name: index for index, node in enumerate(nodes)}
     edges = sorted(found[:max_edges], key=lambda edge: (place[edge.second], place[edge.first], edge.run, edge.role))
-    truncated = reached.truncated or len(wanted) > len(nodes) or len(found) > max_edges
+    truncated = reached.truncated or len(reached.nodes) > len(nodes) or len(found) > max_edges
     return Walk(nodes, edges, truncated)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from headwater.names import ModelName
 from services.registry.models.model import Model, Stage
-from services.registry.moves.model import AliasChange, Pointer, Transition
+from services.registry.moves.model import AliasChange, History, Pointer, Transition
 from services.registry.moves.store import MoveStore, PointerReader
 from services.registry.versions.model import ModelVersion, View
 
@@ -52,6 +52,16 @@ class MemoryMoves(MoveStore):
             for model_id, change in reversed(self._changes)
             if model_id == model.id and alias in ("", change.alias) and (before is None or change.sequence < before)
         ][:limit]
+
+    async def histories(self, model_ids: Collection[str]) -> Mapping[str, History]:
+        """See MoveStore."""
+        return {
+            model_id: History(
+                [move for owner, move in self._transitions if owner == model_id],
+                [change for owner, change in self._changes if owner == model_id],
+            )
+            for model_id in model_ids
+        }
 
     async def holder_at(self, model: Model, stage: Stage, time: datetime.datetime) -> int | None:
         """See MoveStore."""

@@ -56,6 +56,14 @@ class AliasChange:
     sequence: int = 0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class History:
+    """All moves of one model, the oldest first."""
+
+    transitions: Sequence[Transition] = ()
+    alias_changes: Sequence[AliasChange] = ()
+
+
 def after(last: Sequence[Transition | AliasChange], now: datetime.datetime) -> datetime.datetime:
     """When a move takes place: now, but later than the last one even if the database's clock was set back, so that what
     held at a time stays the answer for that time."""

@@ -1,15 +1,15 @@
 """Moves in PostgreSQL."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Row, Table, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.models.model import Model, Stage
-from services.registry.moves.model import AliasChange, Evidence, Transition, Why
+from services.registry.moves.model import AliasChange, Evidence, History, Transition, Why
 from services.registry.moves.store import MoveStore
 from services.registry.tables import model_alias_changes, model_aliases, stage_transitions
 
@@ -37,18 +37,7 @@ class PostgresMoves(MoveStore):
         if before is not None:
             query = query.where(move.sequence < before)
         rows = await self._connection.execute(query.order_by(move.sequence.desc()).limit(limit))
-        return [
-            Transition(
-                row.version,
-                Stage(row.from_stage),
-                Stage(row.to_stage),
-                row.actor,
-                row.time,
-                _why(row),
-                sequence=row.sequence,
-            )
-            for row in rows
-        ]
+        return [_transition(row) for row in rows]
 
     async def set_alias(self, model: Model, change: AliasChange) -> None:
         """See MoveStore."""
@@ -76,12 +65,26 @@ class PostgresMoves(MoveStore):
         if before is not None:
             query = query.where(change.sequence < before)
         rows = await self._connection.execute(query.order_by(change.sequence.desc()).limit(limit))
-        return [
-            AliasChange(
-                row.alias, row.from_version, row.to_version, row.actor, row.time, _why(row), sequence=row.sequence
+        return [_alias_change(row) for row in rows]
+
+    async def histories(self, model_ids: Collection[str]) -> Mapping[str, History]:
+        """See MoveStore."""
+        transitions = await self._by_model(stage_transitions, model_ids)
+        changes = await self._by_model(model_alias_changes, model_ids)
+        return {
+            model_id: History(
+                [_transition(row) for row in transitions.get(model_id, ())],
+                [_alias_change(row) for row in changes.get(model_id, ())],
             )
-            for row in rows
-        ]
+            for model_id in model_ids
+        }
+
+    async def _by_model(self, table: Table, model_ids: Collection[str]) -> Mapping[str, Sequence[Row[Any]]]:
+        query = select(table).where(table.c.model_id.in_(list(model_ids))).order_by(table.c.sequence)
+        found: dict[str, list[Row[Any]]] = {}
+        for row in await self._connection.execute(query):
+            found.setdefault(row.model_id, []).append(row)
+        return found
 
     async def holder_at(self, model: Model, stage: Stage, time: datetime.datetime) -> int | None:
         """See MoveStore."""
@@ -116,6 +119,16 @@ def _move_row(model: Model, move: Transition | AliasChange) -> Mapping[str, Any]
         "comment": move.why.comment,
         "evidence": [[each.description, each.uri, each.digest] for each in move.why.evidence],
     }
+
+
+def _transition(row: Any) -> Transition:
+    stages = (Stage(row.from_stage), Stage(row.to_stage))
+    return Transition(row.version, *stages, row.actor, row.time, _why(row), sequence=row.sequence)
+
+
+def _alias_change(row: Any) -> AliasChange:
+    versions = (row.from_version, row.to_version)
+    return AliasChange(row.alias, *versions, row.actor, row.time, _why(row), sequence=row.sequence)
 
 
 def _why(row: Any) -> Why:

@@ -1,12 +1,12 @@
 """What must be remembered of moves, and the quick way to what they lead to."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from headwater.names import ModelName
 from services.registry.models.model import Model, Stage
-from services.registry.moves.model import AliasChange, Pointer, Transition
+from services.registry.moves.model import AliasChange, History, Pointer, Transition
 from services.registry.versions.model import ModelVersion, View
 
 
@@ -26,6 +26,9 @@ class MoveStore(Protocol):
         self, model: Model, *, alias: str = "", before: int | None = None, limit: int
     ) -> Sequence[AliasChange]:
         """Moves of one alias, or of all, older than the one with sequence ``before``, newest first."""
+
+    async def histories(self, model_ids: Collection[str]) -> Mapping[str, History]:
+        """All moves of these models, by the model's id; a model without any may be missing."""
 
     async def holder_at(self, model: Model, stage: Stage, time: datetime.datetime) -> int | None:
         """The version that held ``stage`` at ``time``; None where none did."""
