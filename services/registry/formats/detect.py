@@ -14,6 +14,8 @@ from services.registry.formats.content import Content, FileContent
 from services.registry.formats.facts import FileFacts, Format
 from services.registry.formats.hugging_face import bin_index
 from services.registry.formats.hugging_face import config as hugging_face_config
+from services.registry.formats.keras import archive as keras_archive
+from services.registry.formats.keras import h5
 from services.registry.formats.safetensors import index as safetensors_index
 from services.registry.formats.tensorflow import keras_metadata, saved_model, variables
 from services.registry.formats.trees import lightgbm, xgboost, xgboost_binary
@@ -54,7 +56,9 @@ _READERS: tuple[Reader, ...] = (
     hugging_face_config,
     _TARS,
     variables,
+    h5,
     pytorch,
+    keras_archive,
     keras_metadata,
     saved_model,
     onnx,
