@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
 OLDEST = (3, 11)
-NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "peers": 0.4}
+NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "peers": 1.5}
 # Environments apart from the project's, whose packages need not go together with it; what is in them.
 APART = {
     "tools": ("the stub generator", ROOT / "deploy" / "tools.txt"),

@@ -21,6 +21,8 @@ from tests.bench import (
     metric_logging,
     model_files,
     proofs,
+    registering,
+    resolving,
     shuffled_reads,
     tree,
 )
@@ -39,6 +41,8 @@ BENCHES = {
     "inference": inference_calls.run,
     "metrics": metric_logging.run,
     "model-files": model_files.run,
+    "registering": registering.run,
+    "resolving": resolving.run,
 }
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("headwater", "grpcio", "pyarrow", "onnxruntime", "asyncpg", "torch", "onnx", "safetensors")

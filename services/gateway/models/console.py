@@ -88,9 +88,8 @@ class ModelPages:
     async def compare(self, request: Request) -> Response:
         """How versions of a model differ: ``?versions=1,3``, or a box ticked for each; ``&all=1`` for everything."""
         name = ModelName(**request.path_params)
-        chosen = [
-            number.strip() for each in request.query_params.getlist("versions") for number in each.split(",") if number
-        ]
+        given = request.query_params.getlist("versions")  # boxes come newest first, as the page of the model has them
+        chosen = [number.strip() for each in reversed(given) for number in each.split(",") if number]
         names = [str(ModelVersionName(name.project, name.model, version)) for version in chosen]
         found = await asyncio.to_thread(model_comparisons.compare, self._connection, names)
         every = bool(request.query_params.get("all"))
