@@ -73,7 +73,7 @@ def _check_servable(version: ModelVersion, stage: Stage) -> None:
         raise ModelVersionArchived(version=version.name)
     if version.problems:
         raise UnsafeModel(
-            f"{version.name} is not safe to load and cannot enter {stage.name.lower()}: {'; '.join(version.problems)}.",
+            f"{version.name} is not safe to load and cannot enter {stage.name.lower()}: {' '.join(version.problems)}",
             version=version.name,
             stage=stage.name.lower(),
         )

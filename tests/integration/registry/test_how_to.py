@@ -11,13 +11,13 @@ from chassis.testing import TokenFor
 from headwater.client import Connection, Endpoints
 from tests.e2e.pages import run_page
 
-PAGES = ["docs/how-to/package-a-model.md"]
+PAGES = ["docs/how-to/package-a-model.md", "docs/how-to/register-a-model.md"]
 
 
 @pytest.fixture
 def connection(registry: Service, token_for: TokenFor) -> Iterator[Connection]:
-    """A writer's connection to the registry."""
-    with Connection(Endpoints(registry=registry.address), token_for(Role.WRITER)) as connection:
+    """A connection to the registry of somebody who writes and approves."""
+    with Connection(Endpoints(registry=registry.address), token_for(Role.WRITER, Role.APPROVER)) as connection:
         yield connection
 
 
