@@ -13,6 +13,7 @@ from services.registry.formats import Format
 from services.registry.formats.bundles import main_path, together
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.inspection import Facts, Inspector, model_files
+from tests.data.models import tensorflow_files
 from tests.data.models.onnx_files import external_tensor, linear, linear_model
 from tests.data.models.safetensors_files import safetensors
 
@@ -98,3 +99,14 @@ async def test_other_work_goes_on_while_a_file_is_read() -> None:
         turns += 1
     await inspecting
     assert turns > 5
+
+
+async def test_the_files_of_a_saved_model_are_one_model() -> None:
+    """R-14: a version of loose files says what a tar of them would."""
+    folder = {f"variables/{name}": data for name, data in tensorflow_files.variables({"w": (4, 3)}, 2).items()}
+    graph = tensorflow_files.meta_graph(operators=["VarHandleOp"])
+    files = {"saved_model.pb": tensorflow_files.saved_model(graph), **folder}
+    facts, _ = await _inspect(files)
+    assert together(facts).parameter_count == 12
+    with pytest.raises(InvalidFiles, match=r"variables\.data-00000-of-00002"):
+        await _inspect({**files, "variables/variables.data-00000-of-00002": b""})
