@@ -5,70 +5,29 @@ service cannot read another's tables whatever SQL it sends. Queries name tables 
 """
 
 import contextlib
-import re
 from collections.abc import AsyncIterator
 
 import asyncpg
 import sqlalchemy
 from asyncpg import Record
-from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from chassis.db.errors import guarded
-from headwater.errors import InvalidArgument
+from chassis.db.reading import Readers
+from chassis.db.settings import CONNECT_TIMEOUT_S, driver_url, server_settings
 
-_CONNECT_TIMEOUT_S = 5.0
-_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
-
-
-def role_of(schema: str) -> str:
-    """The role that owns ``schema`` and that its service runs as.
-
-    Raises:
-        ValueError: not a name that can stand in SQL as it is.
-    """
-    if not _SCHEMA.fullmatch(schema):
-        raise ValueError(f"{schema!r} is not a schema name")
-    return f"headwater_{schema}"
-
-
-def driver_url(url: str) -> URL:
-    """``postgresql://…`` as SQLAlchemy and asyncpg want it.
-
-    Raises:
-        InvalidArgument: it is not such a URL. The text does not repeat it, because it may hold a password.
-    """
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise InvalidArgument("The database URL must look like postgresql://user:password@host:port/name.") from error
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise InvalidArgument("The database URL must begin with postgresql://.")
-    # libpq's name for it, which people have in their URLs; asyncpg takes the same values under another name.
-    mode = parsed.query.get("sslmode")
-    query = {key: value for key, value in parsed.query.items() if key != "sslmode"}
-    return parsed.set(drivername="postgresql+asyncpg", query={**query, "ssl": mode} if mode else query)
+_READERS = 4
 
 
 def create_engine(url: str, schema: str, pool_size: int, pool_timeout_s: float) -> AsyncEngine:
     """An engine whose every connection is the service's role in the service's schema; it connects when first used."""
-    settings = {
-        "role": role_of(schema),
-        "search_path": schema,
-        "application_name": f"headwater {schema}",
-        "timezone": "UTC",
-        "jit": "off",  # compiling costs more than our short queries take
-        # A process that was stopped in the middle of a transaction must not hold its locks for ever.
-        "idle_in_transaction_session_timeout": "60s",
-        "statement_timeout": "10min",  # a last resort; callers' deadlines end statements long before
-    }
     return create_async_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_s,
         pool_use_lifo=True,
-        connect_args={"server_settings": settings, "timeout": _CONNECT_TIMEOUT_S},
+        connect_args={"server_settings": server_settings(schema), "timeout": CONNECT_TIMEOUT_S},
     )
 
 
@@ -86,6 +45,7 @@ class Database:
         self._engine = create_engine(url, schema, pool_size, pool_timeout_s)
         # A connection of its own, so that readiness tells "busy" from "away".
         self._probe = create_engine(url, schema, 1, pool_timeout_s)
+        self._readers = Readers(url, schema, _READERS, pool_timeout_s)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -110,16 +70,8 @@ class Database:
                     await connection.invalidate()
 
     async def fetch_row(self, statement: str, *arguments: object) -> Record | None:
-        """The first row of one statement that is a transaction by itself: prepared once, then one round trip a call."""
-        async with guarded(), self._engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
-            try:
-                row: Record | None = await driver.fetchrow(statement, *arguments)
-                return row
-            finally:
-                if driver.is_closed():
-                    await connection.invalidate()
+        """The first row of one statement that only reads, on connections of its own (see chassis.db.reading)."""
+        return await self._readers.fetch_row(statement, *arguments)
 
     async def check(self) -> None:
         """Return when the database answers.
@@ -134,3 +86,4 @@ class Database:
         """Close every connection."""
         await self._engine.dispose()
         await self._probe.dispose()
+        await self._readers.close()

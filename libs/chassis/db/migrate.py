@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from chassis.db.engine import driver_url, role_of
 from chassis.db.errors import guarded
+from chassis.db.settings import driver_url, role_of
 from headwater.errors import FailedPrecondition
 
 _LOCK_KEY = int.from_bytes(b"headwate", "big")

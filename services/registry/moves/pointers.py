@@ -2,9 +2,8 @@
 
 import functools
 from types import SimpleNamespace
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal_column
+from sqlalchemy import ScalarSelect, and_, bindparam, literal_column, select
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from chassis.db.engine import Database
@@ -33,16 +32,14 @@ class PostgresPointers(PointerReader):
         row = await self._database.fetch_row(query.text, *(values[each] for each in query.parameters))
         if row is None:
             return None
-        # JSON is read by the driver, as SQLAlchemy told it for all its connections; ids are text here.
-        told = {key: str(value) if isinstance(value, UUID) else value for key, value in row.items()}
-        return version_of(SimpleNamespace(**told), view)
+        return version_of(SimpleNamespace(**row), view)
 
 
 class _Query:
     """A query as the driver takes it."""
 
     def __init__(self, stage: Stage | None, by_id: bool, view: View) -> None:
-        query = select_versions(view).where(projects.c.name == bindparam("project"), _is_model(by_id))
+        query = select_versions(view).where(model_versions.c.model_id == _model_id(by_id))
         if stage is None:
             own = model_aliases.alias("own")  # beside the aliases that are told of the version
             of_version = and_(own.c.model_id == model_versions.c.model_id, own.c.version == model_versions.c.version)
@@ -57,7 +54,14 @@ class _Query:
 _query = functools.cache(_Query)
 
 
-def _is_model(by_id: bool) -> ColumnElement[bool]:
+def _model_id(by_id: bool) -> ScalarSelect[str]:
+    """Looked up first, by itself: then the rest can only go by the indexes that begin with it, however many there are.
+
+    The tables have names of their own here, so that this is no part of the query around it.
+    """
+    of, project = models.alias("of"), projects.alias("in")
+    in_project = select(project.c.id).where(project.c.name == bindparam("project")).scalar_subquery()
+    query = select(of.c.id).where(of.c.project_id == in_project)
     if by_id:
-        return models.c.id == bindparam("model")
-    return and_(models.c.name_key == bindparam("key"), models.c.name == bindparam("model"))
+        return query.where(of.c.id == bindparam("model")).scalar_subquery()
+    return query.where(of.c.name_key == bindparam("key"), of.c.name == bindparam("model")).scalar_subquery()

@@ -12,9 +12,10 @@ import pytest_asyncio
 import sqlalchemy
 from sqlalchemy import text
 
-from chassis.db.engine import Database, driver_url
+from chassis.db.engine import Database
 from chassis.db.errors import DatabaseBusy, DatabaseUnavailable
 from chassis.db.migrate import CannotMigrate, migrate
+from chassis.db.settings import driver_url
 from chassis.deadline import set_remaining_s
 from chassis.embedded import EmbeddedPostgres
 from headwater.errors import DeadlineExceeded, InvalidArgument
@@ -88,6 +89,35 @@ async def test_rows_are_copied_in_through_the_driver_in_one_transaction(database
             await driver.execute("DELETE FROM fruit")
             raise ZeroDivisionError
     assert len(await _fruit(database)) == 10_000
+
+
+async def test_one_row_is_read_at_once_whatever_was_committed_before(database: Database) -> None:
+    statement = "SELECT name, grams, $2::jsonb AS told FROM fruit WHERE name = $1"
+    assert await database.fetch_row(statement, "pear", {}) is None
+    for grams in range(20):  # nothing is remembered from one call to the next
+        async with database.transaction() as connection:
+            await connection.execute(
+                text("INSERT INTO fruit VALUES ('pear', :grams) ON CONFLICT (name) DO UPDATE SET grams = :grams"),
+                {"grams": grams},
+            )
+        row = await database.fetch_row(statement, "pear", {"ripe": [True]})
+        assert row is not None
+        assert dict(row) == {"name": "pear", "grams": grams, "told": {"ripe": [True]}}
+
+
+async def test_who_reads_at_once_cannot_write(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):  # as a server that is read-only for the time being
+        await database.fetch_row("INSERT INTO fruit VALUES ('fig', 1) RETURNING name")
+    async with database.transaction() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM fruit"))).scalar() == 0
+
+
+async def test_many_read_at_once_and_a_deadline_ends_a_read(database: Database) -> None:
+    rows = await asyncio.gather(*(database.fetch_row("SELECT $1::int AS number", number) for number in range(50)))
+    assert [row["number"] for row in rows if row is not None] == list(range(50))
+    set_remaining_s(0.2)
+    with pytest.raises(DeadlineExceeded):
+        await database.fetch_row("SELECT pg_sleep(20)")
 
 
 async def test_a_service_cannot_read_another_services_tables(
