@@ -48,12 +48,13 @@ _REFUSED = {b"3": "a device", b"4": "a device", b"6": "a pipe", b"S": "a sparse 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Header:
-    """What a header says; ``size`` counts the bytes that follow it, ``target`` is where a link points."""
+    """What a header says; ``size`` counts the bytes that follow it, ``target`` is where a link points. Name and target
+    are as they stand there: another header may have said them before, and these be cut in the midst of a character."""
 
     kind: Kind
-    name: str
+    name: bytes
     size: int
-    target: str
+    target: bytes
 
 
 def invalid(what: str) -> InvalidModelFile:
@@ -78,20 +79,17 @@ def parse(block: bytes) -> Header:
     if magic not in (_USTAR, _GNU, _V7):
         raise invalid("a header is of no known kind")
     flag = block[156:157]
-    name = _text(block[0:100])
+    name = _until_nul(block[0:100])
     if magic == _USTAR and block[345]:
-        name = f"{_text(block[345:500])}/{name}"
+        name = _until_nul(block[345:500]) + b"/" + name
     if flag in _REFUSED:
-        raise invalid(f"{name[:255]!r} is {_REFUSED[flag]}")
+        raise invalid(f"{name.decode(errors='replace')!r} is {_REFUSED[flag]}")
     kind = _KINDS.get(flag)
     if kind is None:
-        raise invalid(f"{name[:255]!r} is of an unknown kind")
-    size = _size(block[124:136])
-    if flag == b"\0" and name.endswith("/"):
+        raise invalid(f"{name.decode(errors='replace')!r} is of an unknown kind")
+    if flag == b"\0" and name.endswith(b"/"):
         kind = Kind.FOLDER  # as archives of before 1988 say it
-    if size and kind in (Kind.FOLDER, Kind.HARD_LINK, Kind.SYMBOLIC_LINK):
-        raise invalid(f"{name[:255]!r} is a {kind.value} and has bytes")
-    return Header(kind, name, size, _text(block[157:257]))
+    return Header(kind, name, _size(block[124:136]), _until_nul(block[157:257]))
 
 
 def attributes(raw: bytes) -> Mapping[str, str]:
@@ -113,7 +111,7 @@ def attributes(raw: bytes) -> Mapping[str, str]:
         if key in (b"path", b"linkpath", b"size"):
             if key.decode() in found or b"\0" in value:
                 raise invalid("an extended header is malformed")
-            found[key.decode()] = _text(value)
+            found[key.decode()] = text(value)
         position = end
     if not found.get("size", "0").isascii() or not found.get("size", "0").isdigit() or len(found.get("size", "")) > 19:
         raise invalid("a size is no number")
@@ -136,8 +134,17 @@ def _size(field: bytes) -> int:
     return int(digits[1] or b"0", 8)
 
 
-def _text(field: bytes) -> str:
+def _until_nul(field: bytes) -> bytes:
+    return field.split(b"\0", 1)[0]
+
+
+def text(raw: bytes) -> str:
+    """A name.
+
+    Raises:
+        InvalidModelFile: it is not UTF-8.
+    """
     try:
-        return field.split(b"\0", 1)[0].decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         raise invalid("a name is not UTF-8") from error

@@ -5,7 +5,16 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from services.registry.formats.archives.names import BadName, check_names
-from services.registry.formats.archives.tar_headers import BLOCK, MAX_OCTAL, Header, Kind, attributes, invalid, parse
+from services.registry.formats.archives.tar_headers import (
+    BLOCK,
+    MAX_OCTAL,
+    Header,
+    Kind,
+    attributes,
+    invalid,
+    parse,
+    text,
+)
 from services.registry.formats.content import Content, Truncated
 
 MAX_MEMBERS = 10_000
@@ -101,19 +110,15 @@ def _note(said: _Said, header: Header, raw: bytes) -> None:
         said.name, said.target = found.get("path", ""), found.get("linkpath", "")
         said.size = int(found["size"]) if "size" in found else None
         return
-    try:
-        text = raw.removesuffix(b"\0").decode()
-    except UnicodeDecodeError as error:
-        raise invalid("a name is not UTF-8") from error
     if header.kind is Kind.LONG_NAME:
-        said.name = text
+        said.name = text(raw.removesuffix(b"\0"))
     else:
-        said.target = text
+        said.target = text(raw.removesuffix(b"\0"))
 
 
 def _member(header: Header, said: _Said, begin: int) -> Member | None:
     """The member; None for the folder that is the archive itself."""
-    name, target = said.name or header.name, said.target or header.target
+    name, target = said.name or text(header.name), said.target or text(header.target)
     size = header.size if said.size is None else said.size
     if size != header.size and size <= MAX_OCTAL:
         raise invalid(f"{name[:255]!r} has two sizes")
