@@ -84,7 +84,9 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def _stop(process: psutil.Process) -> None:
     """The server and its workers."""
-    every = [*process.children(recursive=True), process]
+    every = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        every = [*process.children(recursive=True), process]
     for each in every:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.terminate()
@@ -94,7 +96,7 @@ def _stop(process: psutil.Process) -> None:
 
 
 def _driver_url(postgres_url: str, database: str) -> str:
-    url = sqlalchemy.make_url(postgres_url).set(drivername="postgresql", database=database)
+    url = sqlalchemy.make_url(postgres_url).set(drivername="postgresql+psycopg2", database=database)
     return url.render_as_string(hide_password=False)
 
 
