@@ -324,6 +324,24 @@ class ObjectiveName(ResourceName):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ExternalDatasetName(ResourceName):
+    """Data outside of Headwater that lineage tells of; the last segment is derived from what others call it."""
+
+    pattern = "projects/{project}/externalDatasets/{external_dataset}"
+    project: str
+    external_dataset: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExternalJobName(ResourceName):
+    """A job outside of Headwater that lineage tells of; the last segment is derived from what others call it."""
+
+    pattern = "projects/{project}/externalJobs/{external_job}"
+    project: str
+    external_job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class DeploymentName(ResourceName):
     """A served model name."""
 

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import re
-from typing import Any
+from collections.abc import Collection
+from typing import Any, TypedDict
 
 from google.protobuf import json_format
 
@@ -54,9 +55,24 @@ def connections(request: lineage_pb2.CreateConnectionsRequest) -> Connections:
     return Connections(list(nodes.values()), list(dict.fromkeys(map(_edge, request.connections))))
 
 
-def direction(value: lineage_pb2.GetLineageRequest.Direction.ValueType) -> Direction:
-    """Which way to walk; upstream where the request does not say."""
-    return Direction.DOWNSTREAM if value == lineage_pb2.GetLineageRequest.DIRECTION_DOWNSTREAM else Direction.UPSTREAM
+def start(request: lineage_pb2.GetLineageRequest) -> tuple[str, Direction]:
+    """Where to start and which way to walk; upstream where the request does not say."""
+    downstream = request.direction == lineage_pb2.GetLineageRequest.DIRECTION_DOWNSTREAM
+    return request.name, Direction.DOWNSTREAM if downstream else Direction.UPSTREAM
+
+
+class Size(TypedDict):
+    """How much of the graph is asked for."""
+
+    max_depth: int
+    kinds: Collection[NodeKind]
+    max_nodes: int
+
+
+def size(request: lineage_pb2.GetLineageRequest) -> Size:
+    """How much of the graph is asked for; 0 and no kinds where the request does not say."""
+    kinds = frozenset(map(NodeKind, request.kinds))
+    return Size(max_depth=request.max_depth, kinds=kinds, max_nodes=request.max_nodes)
 
 
 def to_proto(lineage: Lineage) -> lineage_pb2.Lineage:

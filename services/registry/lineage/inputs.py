@@ -7,9 +7,8 @@ from services.registry.lineage.model import (
     DEFAULT_NODES,
     MAX_EDGES,
     Direction,
-    NodeKind,
+    is_dataset_version,
     is_pipeline_version,
-    kind_of,
 )
 from services.registry.lineage.store import LineageStore
 from services.registry.lineage.walk import reach
@@ -18,7 +17,7 @@ from services.registry.lineage.walk import reach
 async def dataset_versions(store: LineageStore, run: str) -> Sequence[str]:
     """The dataset versions that went into the run itself, by name; of a checkpoint, the version that it is of."""
     edges = await store.edges([run], Direction.UPSTREAM, MAX_EDGES)
-    return sorted({edge.first.partition("/checkpoints/")[0] for edge in edges if kind_of(edge.first) is NodeKind.DATA})
+    return sorted({edge.first.partition("/checkpoints/")[0] for edge in edges if is_dataset_version(edge.first)})
 
 
 async def pipeline_versions(store: LineageStore, run: str) -> Sequence[str]:

@@ -1,6 +1,9 @@
 """The use cases of lineage."""
 
+import asyncio
 import dataclasses
+import datetime
+import enum
 from collections.abc import Collection, Sequence
 
 from chassis.clock import Clock
@@ -21,6 +24,8 @@ from services.registry.lineage.model import (
     kind_of,
 )
 from services.registry.lineage.nodes import AnyNode, find_nodes
+from services.registry.lineage.openlineage.writing import write as openlineage_events
+from services.registry.lineage.prov import write as prov_document
 from services.registry.lineage.uses import Use, uses
 from services.registry.lineage.walk import walk
 from services.registry.origin import Origin
@@ -33,6 +38,33 @@ class Lineage:
 
     nodes: Sequence[AnyNode]
     edges: Sequence[Edge]
+    truncated: bool
+
+
+class Form(enum.Enum):
+    """What others read. The values are those of ``ExportLineageRequest.Format``."""
+
+    OPENLINEAGE = 1
+    PROV_JSON = 2
+
+    @property
+    def media_type(self) -> str:
+        """OpenLineage has an object a line."""
+        return "application/x-ndjson" if self is Form.OPENLINEAGE else "application/json"
+
+    def write(self, nodes: Sequence[AnyNode], edges: Sequence[Edge], now: datetime.datetime) -> str:
+        """The nodes and edges in this form."""
+        if self is Form.OPENLINEAGE:
+            return openlineage_events(nodes, edges, now)
+        return prov_document(nodes, edges)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """A part of the graph as others read it; whether the graph goes on."""
+
+    text: str
+    media_type: str
     truncated: bool
 
 
@@ -92,6 +124,21 @@ class Lineages:
             found = await find_nodes(tx, walked.names)
         nodes = [found[name] for name in walked.names if name in found]
         return Lineage(nodes, walked.edges, walked.truncated)
+
+    async def export(
+        self,
+        form: Form,
+        name: str,
+        direction: Direction,
+        max_depth: int = 0,
+        *,
+        kinds: Collection[NodeKind] = (),
+        max_nodes: int = 0,
+    ) -> Document:
+        """What :meth:`get` gives, as others read it."""
+        lineage = await self.get(name, direction, max_depth, kinds=kinds, max_nodes=max_nodes)
+        text = await asyncio.to_thread(form.write, lineage.nodes, lineage.edges, self._clock.now())
+        return Document(text, form.media_type, lineage.truncated)
 
     async def impact(self, name: str) -> Impact:
         """What depends on ``name``; see :func:`services.registry.lineage.impact.impact`."""

@@ -9,6 +9,8 @@ from headwater.names import (
     CheckpointName,
     DatasetVersionName,
     DeploymentName,
+    ExternalDatasetName,
+    ExternalJobName,
     InferenceRecordName,
     InvalidName,
     ModelVersionName,
@@ -55,8 +57,8 @@ class Direction(enum.Enum):
 class Node:
     """What has no table of its own: data, something that executes, a deployment, a receipt.
 
-    ``digest`` is empty for a deployment, which is no content and can change: its ``revision`` grows then. ``details``
-    are the other fields of its message, in protobuf's JSON form.
+    ``digest`` is empty for a deployment, which is no content and can change: its ``revision`` grows then; and for what
+    is outside of Headwater. ``details`` are the other fields of its message, in protobuf's JSON form.
     """
 
     name: str
@@ -124,6 +126,8 @@ _KINDS: Mapping[type[ResourceName], NodeKind] = {
     RunName: NodeKind.RUN,
     DeploymentName: NodeKind.DEPLOYMENT,
     InferenceRecordName: NodeKind.RECEIPT,
+    ExternalDatasetName: NodeKind.DATA,
+    ExternalJobName: NodeKind.EXECUTABLE,
 }
 
 
@@ -140,10 +144,16 @@ def kind_of(name: str) -> NodeKind:
             continue
         return kind
     raise InvalidName(
-        "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments and receipts.",
+        "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments, receipts "
+        "and data and jobs outside of Headwater.",
         field="name",
         name=name,
     )
+
+
+def is_dataset_version(name: str) -> bool:
+    """Whether ``name`` names a dataset version, or a copy of one."""
+    return kind_of(name) is NodeKind.DATA and "/datasets/" in name
 
 
 def is_pipeline_version(name: str) -> bool:

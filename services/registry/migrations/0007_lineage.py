@@ -47,6 +47,7 @@ def upgrade() -> None:
 
 _KIND_OF = """
 CREATE FUNCTION lineage_kind_of(name text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    -- The release before knows no other kinds.
     SELECT CASE split_part(name, '/', 3) WHEN 'datasets' THEN 1 WHEN 'models' THEN 3 WHEN 'runs' THEN 4 ELSE 2 END
 $$
 """
