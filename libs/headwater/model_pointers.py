@@ -45,32 +45,26 @@ def resolve(
         InvalidArgument: the time lies ahead, or the reference names a version, which is the same at all times.
     """
     wanted = references.model_revision(reference, project)
-    stub = _stub(connection)
     view = _FULL if full else _BASIC
     if isinstance(wanted, ModelVersionName):
         if at is not None:
             raise InvalidArgument(f"{reference} is a version: it is the same at all times.", field="at")
-        found = stub.GetModelVersion(models_pb2.GetModelVersionRequest(name=str(wanted), view=view))
+        request = models_pb2.GetModelVersionRequest(name=str(wanted), view=view)
+        found = _stub(connection).GetModelVersion(request)
     else:
-        request = models_pb2.ResolveModelVersionRequest(name=str(wanted.model), view=view)
-        if wanted.word.lower() in _STAGES:
-            request.stage = models.stage(wanted.word)
-        else:
-            request.alias = wanted.word
-        if at is not None:
-            request.time.FromDatetime(at.astimezone(datetime.UTC))
-        found = stub.ResolveModelVersion(request)
+        found = _pointed_to(connection, wanted, view, at)
     if found.warning:
         warnings.warn(found.warning, ModelDeprecated, stacklevel=2)
     return found
 
 
 def version_name(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
-    """The resource name of the version that a reference leads to; nothing is asked where it says the version."""
+    """The resource name of the version that a reference leads to; nothing is asked where it says the version.
+
+    Nobody is warned of a deprecated one: to name a version is not to use it.
+    """
     wanted = references.model_revision(reference, project)
-    if isinstance(wanted, ModelVersionName):
-        return str(wanted)
-    return resolve(connection, reference, project=project).name
+    return str(wanted) if isinstance(wanted, ModelVersionName) else _pointed_to(connection, wanted, _BASIC).name
 
 
 def set_alias(
@@ -109,6 +103,22 @@ def history(connection: Connection, model: ModelName) -> Iterator[models_pb2.Sta
         key=lambda move: move.time.ToNanoseconds(),
         reverse=True,
     )
+
+
+def _pointed_to(
+    connection: Connection,
+    wanted: references.StageOrAlias,
+    view: model_versions_pb2.ModelVersionView.ValueType,
+    at: datetime.datetime | None = None,
+) -> artifact_pb2.ModelMetadata:
+    request = models_pb2.ResolveModelVersionRequest(name=str(wanted.model), view=view)
+    if wanted.word.lower() in _STAGES:
+        request.stage = models.stage(wanted.word)
+    else:
+        request.alias = wanted.word
+    if at is not None:
+        request.time.FromDatetime(at.astimezone(datetime.UTC))
+    return _stub(connection).ResolveModelVersion(request)
 
 
 def _transitions(connection: Connection, model: ModelName) -> Iterator[models_pb2.StageTransition]:

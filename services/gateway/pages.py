@@ -34,7 +34,7 @@ _TEMPLATES.filters.update(
     format_name=_format_name,
     shape=lambda sizes: " × ".join("any" if size == -1 else str(size) for size in sizes) or "one number",
 )
-_HEADERS: Final = {
+HEADERS: Final = {
     # Nothing of another origin is loaded, and nothing inline runs: a name that looks like a script stays a name.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -45,4 +45,4 @@ _HEADERS: Final = {
 
 def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
     """The template with these values."""
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, _HEADERS)
+    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, HEADERS)

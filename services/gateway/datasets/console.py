@@ -20,6 +20,7 @@ from headwater.names import DatasetName, DatasetVersionName, ProfileName, Projec
 from services.gateway.datasets.preview import preview, served_schema
 from services.gateway.datasets.shown import page_of_columns
 from services.gateway.explained import explained
+from services.gateway.listing import page_number
 from services.gateway.pages import page
 
 PROJECT: Final = "/projects/{project}/datasets"
@@ -91,7 +92,7 @@ class DatasetPages:
             profile=found,
             split=split,
             words=words,
-            shown=page_of_columns(split, words, _number(request.query_params.get("page", ""))) if split else None,
+            shown=page_of_columns(split, words, page_number(request.query_params.get("page", ""))) if split else None,
         )
 
     def _dataset(self, name: str) -> dict[str, Any]:
@@ -160,7 +161,3 @@ def _schema(
     if not splits:
         return pa.schema([])
     return served_schema(connection, version.name, splits[0].name)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1

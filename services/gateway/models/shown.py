@@ -1,7 +1,8 @@
 """Versions of models as pages show them: their tensors a page at a time, the moves of their model."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -48,8 +49,12 @@ class Move:
     evidence: Sequence[model_versions_pb2.Evidence]
 
 
-def move_of(move: models_pb2.StageTransition | models_pb2.AliasChange) -> Move:
-    """The move as a page shows it."""
+def moves_of(moves: Iterator[models_pb2.StageTransition | models_pb2.AliasChange], limit: int) -> Sequence[Move]:
+    """The first of the moves as a page shows them."""
+    return [_move(move) for move in itertools.islice(moves, limit)]
+
+
+def _move(move: models_pb2.StageTransition | models_pb2.AliasChange) -> Move:
     if isinstance(move, models_pb2.StageTransition):
         what, before, after = f"version {_last(move.model_version)}", _stage(move.from_stage), _stage(move.to_stage)
     else:
