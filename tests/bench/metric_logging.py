@@ -1,24 +1,30 @@
-"""LogMetrics, 1,000 points a call, against a bare asyncpg COPY of the same rows into the same PostgreSQL."""
+"""LogMetrics, 1,000 points a call, against mlflow and bare asyncpg COPY on the same PostgreSQL; the same call again."""
 
 import asyncio
 import datetime
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 import asyncpg
 import grpc.aio
+import httpx
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
+from tests.bench.mlflow_peer import Mlflow, mlflow_server
 from tests.bench.paired import ROUNDS, Result, measure
 from tests.bench.running import Running
 
 POINTS, CALLS, CLIENTS = 1_000, 40, 8
+HISTORY, RETRIES = 200_000, 20
 TABLE = "CREATE TABLE bench_points (run uuid, key text, step bigint, time timestamptz, value double precision)"
 
 
 def run(running: Running) -> Iterator[Result]:
-    """One client, and several. Both commit each call durably."""
+    """One client, and several. Every side commits each call durably."""
+    servers = running.processes("registry", "postgres")
     with asyncio.Runner() as runner:
         logger = runner.run(_Logger.open(running))
         copier = runner.run(_Copier.open(running.database_url))
@@ -30,13 +36,60 @@ def run(running: Running) -> Iterator[Result]:
                 _repeat(runner, copier, clients),
                 unit="points/s",
                 peer="asyncpg COPY, no network service",
-                servers=running.processes("registry", "postgres"),
+                servers=servers,
+                must_be="≥ 0.4" if clients == CLIENTS else "",
             )
+        yield _retries(running, runner, logger)
+        with mlflow_server(running.database_url) as peer:
+            theirs = _MlflowLogger(peer)
+            runner.run(logger.prepare(CLIENTS * (2 * ROUNDS + 1)))
+            runner.run(theirs.prepare(CLIENTS * (2 * ROUNDS + 1)))
+            yield measure(
+                f"LogMetrics, {POINTS:,} points a call, {CLIENTS} clients, against mlflow",
+                _repeat(runner, logger, CLIENTS),
+                _repeat(runner, theirs, CLIENTS),
+                unit="points/s",
+                peer="mlflow server, same PostgreSQL",
+                servers=servers,
+                must_be="≥ 30",
+            )
+            runner.run(theirs.close())
         runner.run(logger.close())
         runner.run(copier.close())
 
 
-def _repeat(runner: asyncio.Runner, writer: "_Logger | _Copier", clients: int) -> Callable[[], float]:
+def _retries(running: Running, runner: asyncio.Runner, logger: "_Logger") -> Result:
+    """The same call again, where the run has many points and where it has few."""
+    runner.run(logger.prepare(2))
+    long, short = logger.clients(2)
+    for batch in range(HISTORY // POINTS):
+        runner.run(_log(long, batch))
+    runner.run(_log(short, 0))
+
+    def again(client: Callable[[int], Awaitable[object]], batch: int) -> Callable[[], float]:
+        def once() -> float:
+            for _ in range(RETRIES):
+                runner.run(_log(client, batch))
+            return float(RETRIES)
+
+        return once
+
+    return measure(
+        f"the same call again, {HISTORY:,} points of history against {POINTS:,}",
+        again(long, HISTORY // POINTS - 1),
+        again(short, 0),
+        unit="calls/s",
+        peer=f"a run with {POINTS:,}",
+        servers=running.processes("registry", "postgres"),
+        must_be="≥ 0.83",
+    )
+
+
+async def _log(client: Callable[[int], Awaitable[object]], batch: int) -> None:
+    await client(batch)
+
+
+def _repeat(runner: asyncio.Runner, writer: "_Logger | _Copier | _MlflowLogger", clients: int) -> Callable[[], float]:
     def once() -> float:
         runner.run(_share(CALLS, writer.clients(clients)))
         return float(POINTS * CALLS)
@@ -90,6 +143,39 @@ class _Logger:
 def _points(batch: int) -> list[runs_pb2.MetricPoint]:
     first = batch * POINTS
     return [runs_pb2.MetricPoint(key="loss", value=step * 0.5, step=step) for step in range(first, first + POINTS)]
+
+
+class _MlflowLogger:
+    """Clients of mlflow's REST API; each logs to a run of its own."""
+
+    def __init__(self, peer: Mlflow) -> None:
+        self._client = httpx.AsyncClient(base_url=f"{peer.url}/api/2.0/mlflow", timeout=120)
+        self._runs: list[str] = []
+
+    async def prepare(self, count: int) -> None:
+        """Make runs that nothing is logged to yet."""
+        made = [await self._post("runs/create", {"experiment_id": "0", "start_time": 0}) for _ in range(count)]
+        self._runs = [answer["run"]["info"]["run_id"] for answer in made]
+
+    def clients(self, count: int) -> list[Callable[[int], Awaitable[object]]]:
+        return [self._log_to(self._runs.pop()) for _ in range(count)]
+
+    def _log_to(self, run: str) -> Callable[[int], Awaitable[object]]:
+        async def call(batch: int) -> None:
+            first, now = batch * POINTS, int(time.time() * 1000)
+            steps = range(first, first + POINTS)
+            metrics = [{"key": "loss", "value": step * 0.5, "timestamp": now, "step": step} for step in steps]
+            await self._post("runs/log-batch", {"run_id": run, "metrics": metrics})
+
+        return call
+
+    async def _post(self, method: str, body: dict[str, Any]) -> Any:
+        answer = await self._client.post(f"/{method}", json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def close(self) -> None:
+        await self._client.aclose()
 
 
 class _Copier:
