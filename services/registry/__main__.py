@@ -13,6 +13,8 @@ from chassis.db.migrate import migrate
 from headwater.registry.v1 import (
     artifacts_pb2,
     artifacts_pb2_grpc,
+    experiments_pb2,
+    experiments_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
     logged_models_pb2,
@@ -29,10 +31,15 @@ from services.registry.artifacts.servicer import ArtifactServicer
 from services.registry.artifacts.sources import Sources
 from services.registry.collector import Collector
 from services.registry.comparisons.comparing import Comparing
+from services.registry.experiments.experiments import Experiments
+from services.registry.experiments.lifecycle import Lifecycle as ExperimentLifecycle
+from services.registry.experiments.servicer import ExperimentServicer
 from services.registry.lineage.lineage import Lineages
+from services.registry.lineage.openlineage.importing import OpenLineage
 from services.registry.lineage.servicer import LineageServicer
 from services.registry.logged_models.logged_models import LoggedModels
 from services.registry.logged_models.servicer import LoggedModelServicer
+from services.registry.metrics.history import MetricHistory
 from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
 from services.registry.models.servicer import ModelServicer
@@ -44,6 +51,7 @@ from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.run_links.run_links import LinksOfRuns
+from services.registry.runs.changes import RunChanges
 from services.registry.runs.runs import Runs
 from services.registry.runs.servicer import RunServicer
 from services.registry.settings import Settings
@@ -65,7 +73,15 @@ async def build(settings: Settings) -> Service:
     blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
 
     projects = ProjectServicer(Projects(store, clock))
-    runs = RunServicer(Runs(store, clock), RunArtifacts(store, clock), LinksOfRuns(store, clock), clock)
+    experiments = ExperimentServicer(Experiments(store, clock), ExperimentLifecycle(store, clock))
+    runs = RunServicer(
+        Runs(store, clock),
+        RunChanges(store, clock),
+        MetricHistory(store),
+        RunArtifacts(store, clock),
+        LinksOfRuns(store, clock),
+        clock,
+    )
     uploads = Uploads(
         store,
         blobs,
@@ -93,11 +109,12 @@ async def build(settings: Settings) -> Service:
         comparing=Comparing(store),
     )
     logged_models = LoggedModelServicer(LoggedModels(store, clock), clock)
-    lineage = LineageServicer(Lineages(store, clock))
+    lineage = LineageServicer(Lineages(store, clock), OpenLineage(store, clock))
 
     service = Service("registry", settings, auth=Authenticator.from_settings(settings.auth_key_file))
     for module, add_to_server, servicer in (
         (projects_pb2, projects_pb2_grpc.add_ProjectServiceServicer_to_server, projects),
+        (experiments_pb2, experiments_pb2_grpc.add_ExperimentServiceServicer_to_server, experiments),
         (runs_pb2, runs_pb2_grpc.add_RunServiceServicer_to_server, runs),
         (artifacts_pb2, artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server, artifacts),
         (models_pb2, models_pb2_grpc.add_ModelServiceServicer_to_server, models),

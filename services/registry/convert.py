@@ -17,6 +17,7 @@ from services.registry.values import Json
 
 MAX_DESCRIPTION = 32_768
 MAX_DISPLAY_NAME = 255
+MAX_TAG = 8192  # MLflow's clients write tags of 8,000 characters
 _MAX_PAIRS = 256
 _MAX_KEY = 255
 _MAX_TEXT = 4096
@@ -71,13 +72,13 @@ def text(value: str, field: str, max_length: int) -> str:
     return value
 
 
-def pairs(values: Mapping[str, str], field: str) -> dict[str, str]:
+def pairs(values: Mapping[str, str], field: str, max_length: int = _MAX_TEXT) -> dict[str, str]:
     """Free key-value pairs, if they are few and short enough, else InvalidField."""
     if len(values) > _MAX_PAIRS:
         raise InvalidField(f"{field} may have at most {_MAX_PAIRS} entries.", field=field)
     for key, value in values.items():
         _check_key(key, field)
-        text(value, f"{field}[{key}]", _MAX_TEXT)
+        text(value, f"{field}[{key}]", max_length)
     return dict(values)
 
 

@@ -13,6 +13,8 @@ from headwater.names import DEFAULT_PROJECT, ArtifactName, ModelName
 from services.registry.artifacts.memory import MemoryArtifacts
 from services.registry.artifacts.model import Artifact
 from services.registry.events import Event, EventStore
+from services.registry.experiments.memory import MemoryExperiments
+from services.registry.experiments.model import Experiment, default_of
 from services.registry.lineage.memory import EdgeKey, MemoryLineage
 from services.registry.lineage.model import Edge, Node
 from services.registry.logged_models.memory import MemoryLoggedModels
@@ -43,6 +45,7 @@ from services.registry.versions.model import ModelVersion, View
 @dataclasses.dataclass(slots=True)
 class _State:
     projects: dict[str, Project] = dataclasses.field(default_factory=dict)
+    experiments: dict[str, Experiment] = dataclasses.field(default_factory=dict)
     runs: dict[str, Run] = dataclasses.field(default_factory=dict)
     points: Points = dataclasses.field(default_factory=dict)
     objects: Objects = dataclasses.field(default_factory=dict)
@@ -75,7 +78,9 @@ class MemoryStore(Store):
         self._one_at_a_time = asyncio.Lock()
         now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
         default = Project(new_id(), DEFAULT_PROJECT, "Default", "", {}, now, sequence=1)
-        self._state.projects[DEFAULT_PROJECT] = default  # as the migration does
+        self._state.projects[DEFAULT_PROJECT] = default  # as the migrations do
+        experiment = dataclasses.replace(default_of(default, "", now), sequence=1)
+        self._state.experiments[experiment.id] = experiment
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
@@ -127,9 +132,14 @@ class MemoryTransaction(StoreTransaction):
         return MemoryProjects(self._state.projects)
 
     @property
+    def experiments(self) -> MemoryExperiments:
+        """See Transaction."""
+        return MemoryExperiments(self._state.experiments)
+
+    @property
     def runs(self) -> MemoryRuns:
         """See Transaction."""
-        return MemoryRuns(self._state.runs, self._state.points, self._state.objects)
+        return MemoryRuns(self._state.runs, self._state.points, self._state.objects, self._state.experiments)
 
     @property
     def artifacts(self) -> MemoryArtifacts:
@@ -154,7 +164,7 @@ class MemoryTransaction(StoreTransaction):
     @property
     def logged_models(self) -> MemoryLoggedModels:
         """See Transaction."""
-        return MemoryLoggedModels(self._state.logged_models, self._state.versions)
+        return MemoryLoggedModels(self._state.logged_models, self._state.versions, self._state.experiments)
 
     @property
     def models(self) -> MemoryModels:

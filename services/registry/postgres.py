@@ -12,9 +12,10 @@ from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
 from services.registry.artifacts.postgres import PostgresArtifacts
 from services.registry.events import Event, EventStore
+from services.registry.experiments.postgres import PostgresExperiments
 from services.registry.lineage.postgres import PostgresLineage
 from services.registry.logged_models.postgres import PostgresLoggedModels
-from services.registry.metrics.postgres import PostgresMetrics
+from services.registry.metrics.postgres.recording import PostgresMetrics
 from services.registry.models.postgres import PostgresModels
 from services.registry.moves.pointers import PostgresPointers
 from services.registry.moves.postgres import PostgresMoves
@@ -65,6 +66,11 @@ class PostgresTransaction(Transaction):
     def projects(self) -> PostgresProjects:
         """See Transaction."""
         return PostgresProjects(self._connection)
+
+    @property
+    def experiments(self) -> PostgresExperiments:
+        """See Transaction."""
+        return PostgresExperiments(self._connection)
 
     @property
     def runs(self) -> PostgresRuns:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from services.registry.artifacts.store import ArtifactStore
 from services.registry.events import EventStore
+from services.registry.experiments.store import ExperimentStore
 from services.registry.lineage.store import LineageStore
 from services.registry.logged_models.store import LoggedModelStore
 from services.registry.metrics.store import MetricSink
@@ -29,6 +30,10 @@ class Transaction(Answers, Protocol):
     @property
     def projects(self) -> ProjectStore:
         """Projects."""
+
+    @property
+    def experiments(self) -> ExperimentStore:
+        """Experiments."""
 
     @property
     def runs(self) -> RunStore:

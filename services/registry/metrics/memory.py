@@ -1,14 +1,13 @@
 """Metric points in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from headwater.names import RunName
 from services.registry.events import Event, EventStore
-from services.registry.metrics.model import MetricBatch
+from services.registry.metrics.model import Log
 from services.registry.metrics.store import MetricSink
 from services.registry.runs.memory import MemoryRuns
-from services.registry.values import Json
 
 
 class MemoryMetrics(MetricSink):
@@ -17,10 +16,10 @@ class MemoryMetrics(MetricSink):
     def __init__(self, transaction: Callable[[], AbstractAsyncContextManager[tuple[MemoryRuns, EventStore]]]) -> None:
         self._transaction = transaction
 
-    async def record(self, run: RunName, batch: MetricBatch, parameters: Mapping[str, Json], event: Event) -> int:
+    async def record(self, run: RunName, log: Log, event: Event) -> int:
         """See MetricSink."""
         async with self._transaction() as (runs, events):
-            recorded, changed = await runs.record(run, batch, parameters)
+            recorded, changed = await runs.record(run, log, event.time)
             if changed:
                 await events.append(event)
             return recorded

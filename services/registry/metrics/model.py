@@ -71,7 +71,36 @@ class MetricBatch:
         return f"sha256:{content.hexdigest()}"
 
 
-def log_digest(batch: MetricBatch, parameters: Mapping[str, Json]) -> str:
-    """The digest of everything that one call logs."""
-    told = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(batch.digest.encode() + told.encode()).hexdigest()}"
+@dataclasses.dataclass(frozen=True, slots=True)
+class Log:
+    """Everything that one call logs."""
+
+    batch: MetricBatch
+    parameters: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The digest of it all."""
+        told = json.dumps([self.parameters, self.tags], sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(self.batch.digest.encode() + told.encode()).hexdigest()}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Span:
+    """Which points of a metric a plot needs: of those between two steps some, evenly, with the first and the last.
+
+    ``max_points`` is 2 at least. Of ``count`` points by step and time those are picked whose numbers, from 0,
+    :meth:`picks` tells.
+    """
+
+    max_points: int
+    first_step: int = -(2**63)
+    last_step: int = 2**63 - 1
+
+    def picks(self, n: int, count: int) -> bool:
+        """Whether the point is picked: the first one of each of ``max_points - 1`` equal parts, and the last."""
+        if count <= self.max_points:
+            return True
+        parts = self.max_points - 1
+        return n == 0 or n * parts // (count - 1) > (n - 1) * parts // (count - 1)

@@ -1,5 +1,9 @@
 """Projects between proto and domain."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from chassis.update_masks import masked
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ProjectName, check_segment
 from headwater.registry.v1 import projects_pb2
@@ -13,12 +17,17 @@ def new_project(request: projects_pb2.CreateProjectRequest) -> NewProject:
     """What the request says of the project to be, checked."""
     project = request.project
     convert.refuse_other_fields(project, _GIVEN, "project")
-    return NewProject(
-        name=check_segment(request.project_id, "project_id"),
-        display_name=convert.text(project.display_name, "project.display_name", convert.MAX_DISPLAY_NAME),
-        description=convert.text(project.description, "project.description", convert.MAX_DESCRIPTION),
-        annotations=convert.pairs(project.annotations, "project.annotations"),
-    )
+    return NewProject(name=check_segment(request.project_id, "project_id"), **_described(project))
+
+
+def changes(request: projects_pb2.UpdateProjectRequest) -> Mapping[str, Any]:
+    """The fields that an update is about, with the values that they are to have.
+
+    Raises:
+        InvalidUpdateMask, InvalidField
+    """
+    said = _described(request.project)
+    return {field: said[field] for field in masked(request.project, request.update_mask.paths, _GIVEN)}
 
 
 def to_proto(project: Project) -> artifact_pb2.Project:
@@ -31,3 +40,11 @@ def to_proto(project: Project) -> artifact_pb2.Project:
         display_name=project.display_name,
         create_time=convert.timestamp(project.create_time),
     )
+
+
+def _described(project: artifact_pb2.Project) -> Mapping[str, Any]:
+    return {
+        "display_name": convert.text(project.display_name, "project.display_name", convert.MAX_DISPLAY_NAME),
+        "description": convert.text(project.description, "project.description", convert.MAX_DESCRIPTION),
+        "annotations": convert.pairs(project.annotations, "project.annotations"),
+    }

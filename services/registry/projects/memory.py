@@ -20,12 +20,16 @@ class MemoryProjects(ProjectStore):
             raise ProjectAlreadyExists(project=project.name)
         self._projects[project.name.lower()] = dataclasses.replace(project, sequence=len(self._projects) + 1)
 
-    async def get(self, name: str) -> Project:
+    async def get(self, name: str, *, lock: bool = False) -> Project:
         """See ProjectStore."""
         project = self._projects.get(name.lower())
         if project is None or project.name != name:
             raise ProjectNotFound(project=name)
         return project
+
+    async def update(self, project: Project) -> None:
+        """See ProjectStore."""
+        self._projects[project.name.lower()] = project
 
     async def page(self, *, after: int, limit: int) -> Sequence[Project]:
         """See ProjectStore."""

@@ -34,15 +34,22 @@ class PostgresProjects(ProjectStore):
         if added.rowcount == 0:
             raise ProjectAlreadyExists(project=project.name)
 
-    async def get(self, name: str) -> Project:
+    async def get(self, name: str, *, lock: bool = False) -> Project:
         """See ProjectStore."""
-        found = await self._connection.execute(
-            select(projects).where(projects.c.name_key == name.lower(), projects.c.name == name)
-        )
-        row = found.one_or_none()
+        query = select(projects).where(projects.c.name_key == name.lower(), projects.c.name == name)
+        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
         if row is None:
             raise ProjectNotFound(project=name)
         return _project(row)
+
+    async def update(self, project: Project) -> None:
+        """See ProjectStore."""
+        said = {
+            "display_name": project.display_name,
+            "description": project.description,
+            "annotations": dict(project.annotations),
+        }
+        await self._connection.execute(projects.update().where(projects.c.id == project.id).values(said))
 
     async def page(self, *, after: int, limit: int) -> Sequence[Project]:
         """See ProjectStore."""

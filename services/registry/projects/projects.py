@@ -1,24 +1,29 @@
 """The use cases of projects."""
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import ProjectName
 from services.registry.events import event
+from services.registry.experiments.model import default_of
 from services.registry.origin import Origin, once
 from services.registry.projects.model import NewProject, Project
 from services.registry.store import Store
 
 
 class Projects:
-    """Creates, finds and lists projects."""
+    """Creates, finds, lists and describes projects."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def create(self, new: NewProject, origin: Origin) -> Project:
-        """Create a project.
+        """Create a project, with its default experiment.
 
         Raises:
             ProjectAlreadyExists: the name is taken, whatever its case.
@@ -30,6 +35,7 @@ class Projects:
                 now = self._clock.now()
                 project = Project(new_id(), new.name, new.display_name, new.description, new.annotations, now)
                 await tx.projects.add(project)
+                await tx.experiments.add(default_of(project, origin.actor, now))
                 await tx.events.append(event(origin.actor, "project.create", ProjectName(new.name), None, project, now))
                 return new.name
 
@@ -39,6 +45,21 @@ class Projects:
         """The project, or raise ProjectNotFound."""
         async with self._store.transaction() as tx:
             return await tx.projects.get(name.project)
+
+    async def describe(self, name: ProjectName, values: Mapping[str, Any], origin: Origin) -> Project:
+        """Change what is said of a project: ``values`` by field of Project. Where all stays the same, nothing changes.
+
+        Raises:
+            ProjectNotFound
+        """
+        async with self._store.transaction() as tx:
+            project = await tx.projects.get(name.project, lock=True)
+            changed = dataclasses.replace(project, **values)
+            if changed != project:
+                await tx.projects.update(changed)
+                record = event(origin.actor, "project.update", name, project, changed, self._clock.now())
+                await tx.events.append(record)
+            return changed
 
     async def page(self, size: int, token: str) -> Page[Project]:
         """The projects, oldest first."""

@@ -25,6 +25,11 @@ class ProjectServicer(projects_pb2_grpc.ProjectServiceServicer):
         """See the proto."""
         return convert.to_proto(await self._projects.get(ProjectName.parse(request.name)))
 
+    async def UpdateProject(self, request: projects_pb2.UpdateProjectRequest, _context: Any) -> artifact_pb2.Project:
+        """See the proto."""
+        name = ProjectName.parse(request.project.name, "project.name")
+        return convert.to_proto(await self._projects.describe(name, convert.changes(request), origin(request)))
+
     async def ListProjects(
         self, request: projects_pb2.ListProjectsRequest, _context: Any
     ) -> projects_pb2.ListProjectsResponse:

@@ -16,8 +16,11 @@ class ProjectStore(Protocol):
             ProjectAlreadyExists: the name is taken, whatever its case.
         """
 
-    async def get(self, name: str) -> Project:
-        """The project of this name, or raise ProjectNotFound."""
+    async def get(self, name: str, *, lock: bool = False) -> Project:
+        """The project of this name, or raise ProjectNotFound. With ``lock`` nobody else changes it until the end."""
+
+    async def update(self, project: Project) -> None:
+        """Store what is said of ``project``, which is locked."""
 
     async def page(self, *, after: int, limit: int) -> Sequence[Project]:
         """Projects younger than the one with sequence ``after``, oldest first."""

@@ -1,45 +1,113 @@
-"""Runs and metrics between proto and domain."""
+"""Runs between proto and domain."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.etags import etag_of
+from chassis.update_masks import masked
 from headwater.artifact.v1 import artifact_pb2
-from headwater.names import InvalidName, PreprocessingJobName, RunName, TrainingJobName
+from headwater.names import ExperimentName, InvalidName, PreprocessingJobName, ProjectName, RunName, TrainingJobName
 from headwater.registry.v1 import runs_pb2
 from services.registry import convert
-from services.registry.metrics.model import MetricBatch, MetricPoint, MetricSummary, ObjectPoint
-from services.registry.runs.model import NewRun, Run
+from services.registry.metrics.convert import summary_to_proto
+from services.registry.run_links.convert import fill
+from services.registry.runs.model import Lifecycle, NewRun, Run, RunState
+from services.registry.runs.wanted import Wanted
 
-_GIVEN = ("display_name", "description", "parameters", "tags", "annotations", "parent_run", "job")
-_MAX_OBJECT_BYTES = 2**20
-_MICROSECOND = datetime.timedelta(microseconds=1)
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# What google.protobuf.Timestamp can say: the years 1 to 9999.
-_FIRST_US = (datetime.datetime.min.replace(tzinfo=datetime.UTC) - _EPOCH) // _MICROSECOND
-_LAST_US = (datetime.datetime.max.replace(tzinfo=datetime.UTC) - _EPOCH) // _MICROSECOND
+_GIVEN = (
+    "display_name",
+    "description",
+    "parameters",
+    "tags",
+    "annotations",
+    "parent_run",
+    "job",
+    "experiment",
+    "references",
+    "start_time",
+    "state",
+)
+_DESCRIBED = ("display_name", "description", "tags", "annotations", "references", "experiment")
+_BEGINNINGS = {
+    artifact_pb2.Run.STATE_UNSPECIFIED: RunState.RUNNING,
+    artifact_pb2.Run.STATE_RUNNING: RunState.RUNNING,
+    artifact_pb2.Run.STATE_SCHEDULED: RunState.SCHEDULED,
+}
+_LIFECYCLES = {
+    runs_pb2.RUN_LIFECYCLE_FILTER_UNSPECIFIED: Lifecycle.ACTIVE,
+    runs_pb2.RUN_LIFECYCLE_FILTER_ACTIVE: Lifecycle.ACTIVE,
+    runs_pb2.RUN_LIFECYCLE_FILTER_ARCHIVED: Lifecycle.ARCHIVED,
+    runs_pb2.RUN_LIFECYCLE_FILTER_ALL: None,
+}
+_MAX_REFERENCES = 1000
+_MAX_REFERENCE = 1024
 
 
-def new_run(run: artifact_pb2.Run) -> NewRun:
+def new_run(run: artifact_pb2.Run, parent: ProjectName) -> NewRun:
     """What the request says of the run to be, checked."""
     convert.refuse_other_fields(run, _GIVEN, "run")
     if run.parent_run:
         RunName.parse(run.parent_run, "run.parent_run")
+    if run.state not in _BEGINNINGS:
+        raise convert.InvalidField("A run begins RUNNING or SCHEDULED.", field="run.state")
+    said = _described(run, parent)
     return NewRun(
-        display_name=convert.text(run.display_name, "run.display_name", convert.MAX_DISPLAY_NAME),
-        description=convert.text(run.description, "run.description", convert.MAX_DESCRIPTION),
+        display_name=said["display_name"],
+        description=said["description"],
         parameters=convert.values_from_proto(run.parameters, "run.parameters"),
-        tags=convert.pairs(run.tags, "run.tags"),
-        annotations=convert.pairs(run.annotations, "run.annotations"),
+        tags=said["tags"],
+        annotations=said["annotations"],
         parent_run=run.parent_run,
         job=_job(run.job),
+        experiment=run.experiment,
+        references=said["references"],
+        start_time=time(run.start_time, "run.start_time") if run.HasField("start_time") else None,
+        state=_BEGINNINGS[run.state],
     )
+
+
+def changes(request: runs_pb2.UpdateRunRequest, name: RunName) -> Mapping[str, Any]:
+    """The fields that an update is about, with the values that they are to have.
+
+    Raises:
+        InvalidUpdateMask, InvalidField
+    """
+    said = _described(request.run, ProjectName(name.project))
+    fields = masked(request.run, request.update_mask.paths, _DESCRIBED)
+    return {field: said[field] for field in fields}
+
+
+def new_tags(request: runs_pb2.SetRunTagsRequest) -> dict[str, str]:
+    """The tags to set, checked: none of them is removed in the same call."""
+    both = set(request.tags) & set(request.removed_keys)
+    if both:
+        raise convert.InvalidField("A tag is set or removed, not both.", field="removed_keys", key=min(both))
+    return convert.pairs(request.tags, "tags", convert.MAX_TAG)
+
+
+def wanted(request: runs_pb2.ListRunsRequest, parent: ProjectName) -> Wanted:
+    """Which runs are asked for."""
+    experiments = [ExperimentName.parse(name, "experiments") for name in request.experiments]
+    parent_run = RunName.parse(request.parent_run, "parent_run") if request.parent_run else None
+    if any(name.project != parent.project for name in experiments):
+        raise convert.InvalidField("The experiments must be those of the parent.", field="experiments")
+    return Wanted(request.filter, request.order_by, tuple(experiments), parent_run, _LIFECYCLES[request.lifecycle])
+
+
+def time(message: Timestamp, field: str) -> datetime.datetime:
+    """The time to the microsecond, or raise InvalidField: it lies outside the years 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError) as error:
+        raise convert.InvalidField(f"{field} must lie in the years 1 to 9999.", field=field) from error
 
 
 def to_proto(run: Run) -> artifact_pb2.Run:
     """The run as a message."""
-    return artifact_pb2.Run(
+    message = artifact_pb2.Run(
         id=convert.uuid(run.id, artifact_pb2.UUID.TYPE_RUN),
         name=str(run.name),
         description=run.description,
@@ -52,86 +120,51 @@ def to_proto(run: Run) -> artifact_pb2.Run:
         parameters=convert.values_to_proto(run.parameters),
         tags=run.tags,
         latest_metrics=run.latest_metrics,
-        metric_summaries={key: _summary(summary) for key, summary in run.metrics.items()},
+        metric_summaries={key: summary_to_proto(summary) for key, summary in run.metrics.items()},
         latest_objects=convert.values_to_proto(run.latest_objects),
         parent_run=run.parent_run,
+        child_runs=run.child_runs,
         created_by=run.created_by,
         failure=run.failure,
         job=run.job,
+        experiment=run.experiment,
+        references=run.references,
+        lifecycle=artifact_pb2.Run.Lifecycle.ValueType(run.lifecycle),
+        update_time=convert.timestamp(run.update_time),
+        etag=etag_of(run.revision),
     )
+    fill(message, run.links)
+    return message
 
 
-def batch(request: runs_pb2.LogMetricsRequest, now: datetime.datetime) -> MetricBatch:
-    """The points of the request by column; a point without a time has ``now``.
-
-    Raises:
-        InvalidField: a time lies outside the years 1 to 9999.
-    """
-    points = request.points
-    return MetricBatch(
-        keys=[point.key for point in points],
-        steps=[point.step for point in points],
-        times_us=_times_us(points, now, "points.time"),
-        values=[point.value for point in points],
-        objects=_objects(request.objects, now),
-    )
+def _described(run: artifact_pb2.Run, parent: ProjectName) -> dict[str, Any]:
+    return {
+        "display_name": convert.text(run.display_name, "run.display_name", convert.MAX_DISPLAY_NAME),
+        "description": convert.text(run.description, "run.description", convert.MAX_DESCRIPTION),
+        "tags": convert.pairs(run.tags, "run.tags", convert.MAX_TAG),
+        "annotations": convert.pairs(run.annotations, "run.annotations"),
+        "references": _references(run),
+        "experiment": _experiment(run.experiment, parent),
+    }
 
 
-def points_to_proto(points: Iterable[MetricPoint | ObjectPoint]) -> runs_pb2.ListMetricPointsResponse:
-    """The points as a message without a page token."""
-    response = runs_pb2.ListMetricPointsResponse()
-    for point in points:
-        told = {"key": point.key, "step": point.step, "time": _timestamp(point.time_us)}
-        if isinstance(point, MetricPoint):
-            response.points.add(value=point.value, **told)
-        else:
-            response.objects.add(value=convert.value_to_proto(point.value), **told)
-    return response
+def _experiment(text: str, parent: ProjectName) -> ExperimentName:
+    """The experiment of a run; the default one where nothing is said."""
+    name = ExperimentName.parse(text or f"{parent}/experiments/default", "run.experiment")
+    if name.project != parent.project:
+        raise convert.InvalidField("run.experiment must be one of the run's project.", field="run.experiment")
+    return name
 
 
-def _summary(summary: MetricSummary) -> artifact_pb2.MetricSummary:
-    return artifact_pb2.MetricSummary(
-        last=summary.last,
-        last_step=summary.last_step,
-        last_time=_timestamp(summary.last_time_us),
-        minimum=summary.minimum,
-        maximum=summary.maximum,
-        point_count=summary.point_count,
-    )
-
-
-def _objects(messages: Iterable[runs_pb2.ObjectPoint], now: datetime.datetime) -> list[ObjectPoint]:
-    points = list(messages)
-    for point in points:
-        if point.value.WhichOneof("kind") not in ("list_value", "struct_value"):
-            raise convert.InvalidField("An object point holds a list or a struct.", field="objects.value")
-        if point.value.ByteSize() > _MAX_OBJECT_BYTES:
-            raise convert.InvalidField(
-                f"An object point may have at most {_MAX_OBJECT_BYTES} bytes.", field="objects.value"
-            )
-    times = _times_us(points, now, "objects.time")
-    return [
-        ObjectPoint(point.key, point.step, time_us, convert.value_from_proto(point.value, "objects.value"))
-        for point, time_us in zip(points, times, strict=True)
-    ]
-
-
-def _times_us(
-    points: Sequence[runs_pb2.MetricPoint] | Sequence[runs_pb2.ObjectPoint], now: datetime.datetime, field: str
-) -> list[int]:
-    now_us = (now - _EPOCH) // _MICROSECOND
-    times = [
-        point.time.seconds * 1_000_000 + point.time.nanos // 1000 if point.HasField("time") else now_us
-        for point in points
-    ]
-    if times and not (min(times) >= _FIRST_US and max(times) <= _LAST_US):
-        raise convert.InvalidField("A point's time must lie in the years 1 to 9999.", field=field)
-    return times
-
-
-def _timestamp(time_us: int) -> Timestamp:
-    seconds, microseconds = divmod(time_us, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000)
+def _references(run: artifact_pb2.Run) -> tuple[str, ...]:
+    if len(run.references) > _MAX_REFERENCES:
+        raise convert.InvalidField(
+            f"run.references may have at most {_MAX_REFERENCES:,} entries.", field="run.references"
+        )
+    for name in run.references:
+        if not name.startswith("projects/") or len(name) > _MAX_REFERENCE:
+            raise convert.InvalidField("run.references are resource names.", field="run.references")
+    return tuple(dict.fromkeys(run.references))
 
 
 def _job(name: str) -> str:

@@ -1,15 +1,24 @@
 """Runs in memory."""
 
 import dataclasses
+import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from headwater.names import RunName
-from services.registry.metrics.model import MetricBatch, MetricPoint, MetricSummary, ObjectPoint
-from services.registry.runs.errors import RunFinished, RunNotFound
-from services.registry.runs.model import Run, RunState
+from services.registry.experiments.model import Experiment
+from services.registry.metrics.model import Log, MetricPoint, MetricSummary, ObjectPoint, Span
+from services.registry.runs.errors import RunAlreadyExists, RunNotFound
+from services.registry.runs.fields import searched
+from services.registry.runs.model import MAX_CHILDREN, Run, RunState
+from services.registry.runs.open import check_open
 from services.registry.runs.parameters import merged
-from services.registry.runs.store import RunStore
+from services.registry.runs.store import RunQuery, RunStore
+from services.registry.runs.tags import merged_tags
+from services.registry.search import memory
+from services.registry.search.fields import Field, Kind
+from services.registry.search.pages import Position, Tie
+from services.registry.search.tree import Value
 from services.registry.values import Json
 
 Points = dict[tuple[str, str, int, int], float]
@@ -21,37 +30,51 @@ Objects = dict[tuple[str, str, int, int], Json]
 class MemoryRuns(RunStore):
     """See RunStore."""
 
-    def __init__(self, runs: dict[str, Run], points: Points, objects: Objects) -> None:
+    def __init__(
+        self, runs: dict[str, Run], points: Points, objects: Objects, experiments: dict[str, Experiment]
+    ) -> None:
         self._runs = runs  # by id, oldest first
         self._points = points
         self._objects = objects
+        self._experiments = experiments
 
     async def add(self, run: Run) -> None:
         """See RunStore."""
+        if run.id in self._runs:
+            raise RunAlreadyExists(run=run.name)
         self._runs[run.id] = dataclasses.replace(run, sequence=len(self._runs) + 1)
 
-    async def get(self, name: RunName, *, lock: bool = False) -> Run:
+    async def get(self, name: RunName, *, lock: bool = False, whole: bool = False) -> Run:
         """See RunStore."""
         run = self._runs.get(name.run)
         if run is None or run.project != name.project:
             raise RunNotFound(run=name)
-        return dataclasses.replace(run, metrics=self._summaries(run.id), latest_objects=self._latest_objects(run.id))
+        run = self._measured(run)
+        if not whole:
+            return run
+        children = [str(each.name) for each in self._runs.values() if each.parent_run == str(name)]
+        objects = self._latest_objects(run.id)
+        return dataclasses.replace(run, child_runs=tuple(children[:MAX_CHILDREN]), latest_objects=objects)
 
     async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
         """See RunStore."""
         runs = [self._runs[name.run] for name in set(names) if name.run in self._runs]
         return [await self.get(run.name) for run in runs if run.name in names]
 
-    async def page(self, project: str, *, before: int | None, limit: int) -> Sequence[Run]:
+    async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
-        older = [
-            run
-            for run in reversed(self._runs.values())
-            if run.project == project and (before is None or run.sequence < before)
-        ]
-        return [await self.get(run.name) for run in older[:limit]]
 
-    async def finish(self, run: Run) -> None:
+        def tie(run: Run) -> Tie:
+            return run.id if query.order.keys else run.sequence
+
+        found = [self._measured(run) for run in self._runs.values() if _is_meant(run, query)]
+        found = [run for run in found if memory.matches(query.condition, run, _lookup)]
+        if after is not None:
+            found = memory.after(found, after, query.order, _lookup, tie)
+        ordered = memory.in_order(found, query.order, _lookup, tie)[:limit]
+        return [(run, memory.position_of(run, query.order, _lookup, tie)) for run in ordered]
+
+    async def update(self, run: Run) -> None:
         """See RunStore."""
         self._runs[run.id] = run
 
@@ -75,21 +98,39 @@ class MemoryRuns(RunStore):
             if after is None or (step, time) > after
         ][:limit]
 
-    async def record(self, name: RunName, batch: MetricBatch, parameters: Mapping[str, Json]) -> tuple[int, bool]:
-        """Add points and parameters; how many points were new, and whether anything changed. See MetricSink."""
+    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+        """See RunStore."""
+        picked: list[tuple[str, MetricPoint]] = []
+        for run in runs:
+            for key in keys:
+                points = await self.points(run, key, after=None, limit=len(self._points))
+                within = [point for point in points if span.first_step <= point.step <= span.last_step]
+                picked += [(run.id, point) for n, point in enumerate(within) if span.picks(n, len(within))]
+        return picked
+
+    async def record(self, name: RunName, log: Log, now: datetime.datetime) -> tuple[int, bool]:
+        """Add what is logged; how many points were new, and whether anything changed. See MetricSink."""
         run = await self.get(name)
-        if run.state is not RunState.RUNNING:
-            raise RunFinished(run=name, state=run.state.name)
-        together = merged(run.parameters, parameters)
-        self._runs[run.id] = dataclasses.replace(run, parameters=together)
-        before = len(self._points)
+        check_open(name, run.state, run.lifecycle)
+        changed = dataclasses.replace(
+            run, parameters=merged(run.parameters, log.parameters), tags=merged_tags(run.tags, log.tags)
+        )
+        if run.state is RunState.SCHEDULED:
+            changed = dataclasses.replace(changed, state=RunState.RUNNING, start_time=now)
+        if changed != run:
+            self._runs[run.id] = dataclasses.replace(changed, update_time=now, revision=run.revision + 1)
+        before = len(self._points) + len(self._objects)
+        batch = log.batch
         for key, step, time, value in zip(batch.keys, batch.steps, batch.times_us, batch.values, strict=True):
             self._points.setdefault((run.id, key, step, time), value)
-        objects_before = len(self._objects)
         for point in batch.objects:
             self._objects.setdefault((run.id, *point[:3]), point.value)
-        recorded = len(self._points) - before + len(self._objects) - objects_before
-        return recorded, bool(recorded) or together.keys() != run.parameters.keys()
+        recorded = len(self._points) + len(self._objects) - before
+        return recorded, bool(recorded) or changed != run
+
+    def _measured(self, run: Run) -> Run:
+        experiment = str(self._experiments[run.experiment_id].name)
+        return dataclasses.replace(run, metrics=self._summaries(run.id), experiment=experiment)
 
     def _summaries(self, run_id: str) -> dict[str, MetricSummary]:
         by_key: dict[str, list[tuple[int, int, float]]] = {}
@@ -108,3 +149,29 @@ def _summary(points: Sequence[tuple[int, int, float]]) -> MetricSummary:
     numbers = [value for _, _, value in points if not math.isnan(value)] or [math.nan]
     step, time_us, last = points[-1]
     return MetricSummary(last, step, time_us, min(numbers), max(numbers), len(points))
+
+
+def _is_meant(run: Run, query: RunQuery) -> bool:
+    return (
+        run.project_id == query.project_id
+        and (query.experiment_ids is None or run.experiment_id in query.experiment_ids)
+        and query.parent_run in ("", run.parent_run)
+        and query.lifecycle in (None, run.lifecycle)
+    )
+
+
+def _lookup(run: Run, field: Field) -> Value | None:
+    match field.name:
+        case "uid":
+            return run.id
+        case "metrics":
+            return run.latest_metrics.get(field.key)
+        case "tags":
+            return run.tags.get(field.key)
+        case "params" if field.key in run.parameters:
+            text, number = searched(run.parameters[field.key])
+            return number if field.kind is Kind.NUMBER else text
+        case "params":
+            return None
+    value: Value | None = getattr(run, field.name)
+    return value

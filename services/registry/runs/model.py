@@ -4,12 +4,19 @@ import dataclasses
 import datetime
 import enum
 from collections.abc import Mapping
+from typing import Self
 
 from headwater.names import RunName
 from services.registry.metrics.model import MetricSummary
+from services.registry.run_links.model import RunLinks
 from services.registry.values import Json
 
 MAX_PARAMETERS = 1000
+MAX_TAGS = 1000
+MAX_CHILDREN = 1000
+"""Children that a run is told with."""
+INHERITED = "inherit."
+"""Tags whose keys begin so are taken over by the children of a run (M-31)."""
 
 
 class RunState(enum.IntEnum):
@@ -19,19 +26,35 @@ class RunState(enum.IntEnum):
     SUCCEEDED = 2
     FAILED = 3
     CANCELLED = 4
+    SCHEDULED = 5
 
 
+_ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 ALLOWED: Mapping[RunState, frozenset[RunState]] = {
-    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
-    RunState.SUCCEEDED: frozenset(),  # a run cannot execute again (M-29)
-    RunState.FAILED: frozenset(),
-    RunState.CANCELLED: frozenset(),
+    RunState.SCHEDULED: _ENDS | {RunState.RUNNING},
+    RunState.RUNNING: _ENDS,
+    # A run cannot execute again (M-29): only logging by hand can go on.
+    RunState.SUCCEEDED: frozenset({RunState.RUNNING}),
+    RunState.FAILED: frozenset({RunState.RUNNING}),
+    RunState.CANCELLED: frozenset({RunState.RUNNING}),
 }
+OPEN = frozenset({RunState.RUNNING, RunState.SCHEDULED})
+"""States in which a run takes metrics and parameters."""
+
+
+class Lifecycle(enum.IntEnum):
+    """Whether a run is in use; the numbers are those of ``headwater.artifact.v1.Run.Lifecycle``."""
+
+    ACTIVE = 1
+    ARCHIVED = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a caller says of a run to be; ``parent_run`` and ``job`` are resource names or empty."""
+    """What a caller says of a run to be; ``parent_run``, ``job`` and ``experiment`` are resource names or empty.
+
+    ``state`` is RUNNING or SCHEDULED; it starts now unless ``start_time`` says when.
+    """
 
     display_name: str
     description: str
@@ -40,11 +63,25 @@ class NewRun:
     annotations: Mapping[str, str]
     parent_run: str
     job: str
+    experiment: str = ""
+    references: tuple[str, ...] = ()
+    start_time: datetime.datetime | None = None
+    state: RunState = RunState.RUNNING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """One execution. ``project`` is the name of its project; ``sequence`` tells which of two is older."""
+    """One execution. ``project`` is the name of its project; ``sequence`` tells which of two is older.
+
+    Attributes:
+        experiment: the resource name of its experiment; ``experiment_id`` is its id.
+        references: resource names of what it refers to (M-30).
+        revision: grows with every change but those of metrics and parameters.
+        child_runs: resource names of the runs that it started, oldest first, at most MAX_CHILDREN; known where one run
+            is asked for.
+        latest_objects: the last array or object of each metric that has them; known where one run is asked for.
+        links: what it read and made; likewise.
+    """
 
     id: str
     project: str
@@ -61,8 +98,16 @@ class Run:
     created_by: str
     failure: str
     job: str
+    experiment: str
+    experiment_id: str
+    update_time: datetime.datetime
+    references: tuple[str, ...] = ()
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    revision: int = 1
     metrics: Mapping[str, MetricSummary] = dataclasses.field(default_factory=dict)
     latest_objects: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    child_runs: tuple[str, ...] = ()
+    links: RunLinks = dataclasses.field(default_factory=RunLinks)
     sequence: int = 0
 
     @property
@@ -74,3 +119,7 @@ class Run:
     def latest_metrics(self) -> Mapping[str, float]:
         """The last value of each metric."""
         return {key: summary.last for key, summary in self.metrics.items()}
+
+    def changed(self, time: datetime.datetime, **changes: object) -> Self:
+        """This run after a change."""
+        return dataclasses.replace(self, **changes, update_time=time, revision=self.revision + 1)  # type: ignore[arg-type]

@@ -1,21 +1,28 @@
-"""Runs in PostgreSQL. Metric points have their own way in: ``metrics/postgres.py``."""
+"""Runs in PostgreSQL."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.names import RunName
+from headwater.names import ExperimentName, RunName
 from services.registry.ids import is_id
-from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint
-from services.registry.runs.errors import RunNotFound
-from services.registry.runs.model import Run, RunState
-from services.registry.runs.store import RunStore
-from services.registry.tables import metric_objects, metric_points, metric_summaries, projects, runs
+from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint, Span
+from services.registry.metrics.postgres import reading
+from services.registry.runs.errors import RunAlreadyExists, RunNotFound
+from services.registry.runs.model import MAX_CHILDREN, Lifecycle, Run, RunState
+from services.registry.runs.store import RunQuery, RunStore
+from services.registry.search.fields import Kind
+from services.registry.search.pages import Position
+from services.registry.search.postgres.conditions import Places, where
+from services.registry.search.postgres.places import InColumn, InRows, InUid
+from services.registry.search.postgres.search import find
+from services.registry.tables import experiments, latest_metrics, projects, run_parameters, run_tags, runs
 from services.registry.values import Json
+
+_TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
 
 
 class PostgresRuns(RunStore):
@@ -29,118 +36,138 @@ class PostgresRuns(RunStore):
         row = {
             "id": run.id,
             "project_id": run.project_id,
-            "display_name": run.display_name,
-            "description": run.description,
-            "state": run.state,
-            "start_time": run.start_time,
-            "end_time": run.end_time,
-            "parameters": dict(run.parameters),
-            "tags": dict(run.tags),
             "annotations": dict(run.annotations),
             "parent_run": run.parent_run,
             "created_by": run.created_by,
-            "failure": run.failure,
             "job": run.job,
+            "parameters": dict(run.parameters),
+            **_changing_row(run),
         }
-        await self._connection.execute(insert(runs).values(row))
+        added = await self._connection.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=["id"]))
+        if not added.rowcount:
+            raise RunAlreadyExists(run=run.name)
 
-    async def get(self, name: RunName, *, lock: bool = False) -> Run:
+    async def get(self, name: RunName, *, lock: bool = False, whole: bool = False) -> Run:
         """See RunStore."""
         if not is_id(name.run):
             raise RunNotFound(run=name)
         query = _runs().where(runs.c.id == name.run, projects.c.name == name.project)
-        found = await self._load(query.with_for_update(of=runs) if lock else query)
-        if not found:
+        row = (await self._connection.execute(query.with_for_update(of=runs) if lock else query)).one_or_none()
+        if row is None:
             raise RunNotFound(run=name)
-        return found[0]
+        metrics = await reading.summaries(self._connection, [row.id])
+        if not whole:
+            return _run(row, metrics.get(row.id, {}))
+        objects = await reading.latest_objects(self._connection, row.id)
+        return _run(row, metrics.get(row.id, {}), objects, await self._children(name))
 
     async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
         """See RunStore."""
         ids = [name.run for name in names if is_id(name.run)]
+        if not ids:
+            return []
+        rows = (await self._connection.execute(_runs().where(reading.same_run(runs.c.id, ids)))).all()
         wanted = set(names)
-        found = await self._load(_runs().where(runs.c.id.in_(ids))) if ids else []
-        return [run for run in found if run.name in wanted]
+        return [run for run in await self._measured(rows) if run.name in wanted]
 
-    async def page(self, project: str, *, before: int | None, limit: int) -> Sequence[Run]:
+    async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
-        query = _runs().where(projects.c.name == project).order_by(runs.c.sequence.desc()).limit(limit)
-        if before is not None:
-            query = query.where(runs.c.sequence < before)
-        return await self._load(query)
+        # What one key and value select says nothing of the next: a plan is made for each search.
+        await self._connection.execute(select(func.set_config("plan_cache_mode", "force_custom_plan", True)))
+        places = _places(query.project_id)
+        selected = select(runs.c.id).where(*_conditions(query), where(query.condition, places))
+        tie = runs.c.id if query.order.keys else runs.c.sequence
+        found = await find(self._connection, selected, query.order, places, tie, after=after, limit=limit)
+        ids = [row.id for row, _position in found]
+        rows = (await self._connection.execute(_runs().where(reading.same_run(runs.c.id, ids)))).all() if ids else []
+        by_id = {run.id: run for run in await self._measured(rows)}
+        return [(by_id[row.id], position) for row, position in found]
 
-    async def finish(self, run: Run) -> None:
+    async def update(self, run: Run) -> None:
         """See RunStore."""
         await self._connection.execute(
-            runs.update().where(runs.c.id == run.id).values(state=run.state, end_time=run.end_time, failure=run.failure)
+            runs.update().where(runs.c.id == run.id).values(annotations=dict(run.annotations), **_changing_row(run))
         )
 
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """See RunStore."""
-        point = metric_points.c
-        query = select(point.key, point.step, point.time_us, point.value).where(
-            point.run_id == run.id, point.key == key
-        )
-        if after is not None:
-            query = query.where(tuple_(point.step, point.time_us) > after)
-        rows = await self._connection.execute(query.order_by(point.step, point.time_us).limit(limit))
-        return [MetricPoint(*row) for row in rows]
+        return await reading.points(self._connection, run.id, key, after, limit)
 
     async def object_points(
         self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int
     ) -> Sequence[ObjectPoint]:
         """See RunStore."""
-        point = metric_objects.c
-        query = select(point.key, point.step, point.time_us, point.value).where(
-            point.run_id == run.id, point.key == key
-        )
-        if after is not None:
-            query = query.where(tuple_(point.step, point.time_us) > after)
-        rows = await self._connection.execute(query.order_by(point.step, point.time_us).limit(limit))
-        return [ObjectPoint(*row) for row in rows]
+        return await reading.object_points(self._connection, run.id, key, after, limit)
 
-    async def _load(self, query: Select[Any]) -> list[Run]:
-        rows = (await self._connection.execute(query)).all()
-        ids = [row.id for row in rows]
-        summaries, objects = await self._summaries(ids), await self._latest_objects(ids)
-        return [_run(row, summaries.get(row.id, {}), objects.get(row.id, {})) for row in rows]
+    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+        """See RunStore."""
+        return await reading.sample(self._connection, [run.id for run in runs], keys, span)
 
-    async def _summaries(self, ids: Sequence[str]) -> dict[str, dict[str, MetricSummary]]:
-        metric = metric_summaries.c
+    async def _measured(self, rows: Sequence[Row[Any]]) -> list[Run]:
+        metrics = await reading.summaries(self._connection, [row.id for row in rows])
+        return [_run(row, metrics.get(row.id, {})) for row in rows]
+
+    async def _children(self, name: RunName) -> tuple[str, ...]:
         rows = await self._connection.execute(
-            select(metric_summaries).where(metric.run_id.in_(ids)).order_by(metric.run_id, metric.key)
+            select(runs.c.id).where(runs.c.parent_run == str(name)).order_by(runs.c.sequence).limit(MAX_CHILDREN)
         )
-        found: dict[str, dict[str, MetricSummary]] = {}
-        for row in rows:
-            summary = MetricSummary(
-                row.last,
-                row.last_step,
-                row.last_time_us,
-                math.nan if row.minimum is None else row.minimum,
-                math.nan if row.maximum is None else row.maximum,
-                row.point_count,
-            )
-            found.setdefault(row.run_id, {})[row.key] = summary
-        return found
+        return tuple(str(RunName(name.project, row.id)) for row in rows)
 
-    async def _latest_objects(self, ids: Sequence[str]) -> dict[str, dict[str, Json]]:
-        point = metric_objects.c
-        rows = await self._connection.execute(
-            select(point.run_id, point.key, point.value)
-            .ext(distinct_on(point.run_id, point.key))
-            .where(point.run_id.in_(ids))
-            .order_by(point.run_id, point.key, point.step.desc(), point.time_us.desc())
-        )
-        found: dict[str, dict[str, Json]] = {}
-        for run_id, key, value in rows:
-            found.setdefault(run_id, {})[key] = value
-        return found
+
+def _places(project_id: str) -> Places:
+    """Where what runs are searched by is, within one project."""
+    scope = {"project_id": project_id}
+    texts = {Kind.TEXT: "text"}
+    return {
+        "uid": InUid(runs.c.id),
+        **{name: InColumn(runs.c[name]) for name in (*_TEXTS, "state", "start_time", "update_time")},
+        "end_time": InColumn(runs.c.end_time, optional=True),
+        "metrics": InRows(latest_metrics, runs.c.id, "run_id", scope, {Kind.NUMBER: "value"}, has_nan=True),
+        "params": InRows(run_parameters, runs.c.id, "run_id", scope, {Kind.NUMBER: "number", **texts}),
+        "tags": InRows(run_tags, runs.c.id, "run_id", scope, texts),
+    }
+
+
+def _conditions(query: RunQuery) -> list[Any]:
+    conditions = [runs.c.project_id == query.project_id]
+    if query.experiment_ids is not None:
+        conditions.append(reading.same_run(runs.c.experiment_id, query.experiment_ids))
+    if query.parent_run:
+        conditions.append(runs.c.parent_run == query.parent_run)
+    if query.lifecycle is not None:
+        conditions.append(runs.c.lifecycle == query.lifecycle)
+    return conditions
 
 
 def _runs() -> Select[Any]:
-    return select(runs, projects.c.name.label("project")).join(projects)
+    names = projects.c.name.label("project"), experiments.c.name.label("experiment")
+    of_run = runs.join(projects, projects.c.id == runs.c.project_id)
+    return select(runs, *names).select_from(of_run.join(experiments, experiments.c.id == runs.c.experiment_id))
 
 
-def _run(row: Row[Any], metrics: dict[str, MetricSummary], objects: dict[str, Json]) -> Run:
+def _changing_row(run: Run) -> Mapping[str, Any]:
+    return {
+        "display_name": run.display_name,
+        "description": run.description,
+        "state": run.state,
+        "start_time": run.start_time,
+        "end_time": run.end_time,
+        "tags": dict(run.tags),
+        "failure": run.failure,
+        "experiment_id": run.experiment_id,
+        "references": list(run.references),
+        "lifecycle": run.lifecycle,
+        "revision": run.revision,
+        "update_time": run.update_time,
+    }
+
+
+def _run(
+    row: Row[Any],
+    metrics: Mapping[str, MetricSummary],
+    latest_objects: Mapping[str, Json] | None = None,
+    child_runs: tuple[str, ...] = (),
+) -> Run:
     return Run(
         id=row.id,
         project=row.project,
@@ -157,7 +184,14 @@ def _run(row: Row[Any], metrics: dict[str, MetricSummary], objects: dict[str, Js
         created_by=row.created_by,
         failure=row.failure,
         job=row.job,
+        experiment=str(ExperimentName(row.project, row.experiment)),
+        experiment_id=row.experiment_id,
+        update_time=row.update_time,
+        references=tuple(row.references),
+        lifecycle=Lifecycle(row.lifecycle),
+        revision=row.revision,
         metrics=metrics,
-        latest_objects=objects,
+        latest_objects=latest_objects or {},
+        child_runs=child_runs,
         sequence=row.sequence,
     )

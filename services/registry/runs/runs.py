@@ -1,19 +1,25 @@
-"""The use cases of runs."""
+"""The use cases of runs: starting, finding and ending them, and recording what they measure."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import datetime
+from collections.abc import Mapping
 
 from chassis.clock import Clock
-from chassis.ids import new_id
-from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from chassis.paging import Page, page_size, query_digest
 from headwater.names import ProjectName, RunName
 from services.registry.events import Event, event
-from services.registry.metrics.model import MetricBatch, MetricPoint, ObjectPoint, log_digest
+from services.registry.metrics.model import Log, MetricBatch
 from services.registry.origin import Origin, once
-from services.registry.pages import weighed_page
+from services.registry.pages import fitting
 from services.registry.runs.errors import RunFinished
-from services.registry.runs.model import ALLOWED, NewRun, Run, RunState
-from services.registry.runs.parameters import merged
+from services.registry.runs.fields import FIELDS
+from services.registry.runs.model import ALLOWED, OPEN, NewRun, Run, RunState
+from services.registry.runs.starting import new_run
+from services.registry.runs.store import RunQuery
+from services.registry.runs.wanted import Wanted
+from services.registry.search import pages
+from services.registry.search.filters import parse_filter
+from services.registry.search.orders import parse_order
 from services.registry.store import Store
 from services.registry.values import Json
 
@@ -26,65 +32,64 @@ class Runs:
         self._clock = clock
 
     async def create(self, parent: ProjectName, new: NewRun, origin: Origin) -> Run:
-        """Start a run.
+        """Start a run, or say that it will be.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ExperimentNotFound, ExperimentArchived
             RunNotFound: the parent run does not exist.
-            TooManyParameters
+            TooManyParameters, TooManyTags
             RequestIdReused: the request id came before with another body.
         """
         async with self._store.transaction() as tx:
 
             async def add() -> str:
                 project = await tx.projects.get(parent.project)
-                if new.parent_run:
-                    await tx.runs.get(RunName.parse(new.parent_run))
-                run = Run(
-                    id=new_id(),
-                    project=project.name,
-                    project_id=project.id,
-                    display_name=new.display_name,
-                    description=new.description,
-                    state=RunState.RUNNING,
-                    start_time=self._clock.now(),
-                    end_time=None,
-                    parameters=merged({}, new.parameters),
-                    tags=new.tags,
-                    annotations=new.annotations,
-                    parent_run=new.parent_run,
-                    created_by=origin.actor,
-                    failure="",
-                    job=new.job,
-                )
+                run = await new_run(tx, project, new, origin.actor, self._clock.now())
                 await tx.runs.add(run)
-                await tx.events.append(event(origin.actor, "run.create", run.name, None, run, run.start_time))
+                await tx.events.append(event(origin.actor, "run.create", run.name, None, run, run.update_time))
                 return str(run.name)
 
-            return await tx.runs.get(RunName.parse(await once(tx, origin, add)))
+            return await tx.runs.get(RunName.parse(await once(tx, origin, add)), whole=True)
 
     async def get(self, name: RunName) -> Run:
-        """The run with the last value of each of its metrics, or raise RunNotFound."""
+        """The run with all that is known of it but its history, or raise RunNotFound."""
         async with self._store.transaction() as tx:
-            return await tx.runs.get(name)
+            run = await tx.runs.get(name, whole=True)
+            links = await tx.run_links.of([run.id])
+            return dataclasses.replace(run, links=links.get(run.id, run.links))
 
-    async def page(self, parent: ProjectName, size: int, token: str) -> Page[Run]:
-        """The runs of a project, newest first, or raise ProjectNotFound."""
-        size, query = page_size(size), query_digest("runs", parent)
-        before = decode_token(token, query, (int,))
+    async def page(self, parent: ProjectName, wanted: Wanted, size: int, token: str) -> Page[Run]:
+        """The runs of a project that are wanted.
+
+        Raises:
+            ProjectNotFound, ExperimentNotFound
+            InvalidFilter, InvalidOrder, InvalidPageToken
+        """
+        condition, order = parse_filter(wanted.filter, FIELDS), parse_order(wanted.order_by, FIELDS)
+        size, query = page_size(size), query_digest("runs", parent, wanted)
+        after = pages.decode(token, query, order, str if order.keys else int)
         async with self._store.transaction() as tx:
-            await tx.projects.get(parent.project)
-            rows = await tx.runs.page(parent.project, before=int(before[0]) if before else None, limit=size + 1)
-        return weighed_page(
-            rows,
-            size,
-            key=lambda run: (run.sequence,),
-            query=query,
-            weight=lambda run: len(run.parameters) + len(run.latest_metrics),
-        )
+            project = await tx.projects.get(parent.project)
+            experiments = [(await tx.experiments.get(name)).id for name in wanted.experiments]
+            rows = await tx.runs.search(
+                RunQuery(
+                    project.id,
+                    condition,
+                    order,
+                    experiments if wanted.experiments else None,
+                    str(wanted.parent_run or ""),
+                    wanted.lifecycle,
+                ),
+                after=after,
+                limit=size + 1,
+            )
+        weights = [len(run.parameters) + 2 * len(run.metrics) for run, _position in rows]
+        return pages.page_of_found(rows, fitting(weights, size, int), query)
 
-    async def finish(self, name: RunName, state: RunState, failure: str, origin: Origin) -> Run:
-        """End a run; ending it again in the same state changes nothing.
+    async def finish(
+        self, name: RunName, state: RunState, failure: str, origin: Origin, *, time: datetime.datetime | None = None
+    ) -> Run:
+        """End a run, now or when ``time`` says; ending it again in the same state changes nothing.
 
         Raises:
             RunNotFound
@@ -94,37 +99,29 @@ class Runs:
             run = await tx.runs.get(name, lock=True)
             if run.state is state:
                 return run
-            if state not in ALLOWED[run.state]:
+            if run.state not in OPEN or state not in ALLOWED[run.state]:
                 raise RunFinished(run=name, state=run.state.name)
             now = self._clock.now()
-            ended = dataclasses.replace(run, state=state, failure=failure, end_time=now)
-            await tx.runs.finish(ended)
+            ended = run.changed(now, state=state, failure=failure, end_time=time or now)
+            await tx.runs.update(ended)
             await tx.events.append(event(origin.actor, "run.finish", name, run, ended, now))
             return ended
 
-    async def log(self, name: RunName, batch: MetricBatch, parameters: Mapping[str, Json], origin: Origin) -> int:
-        """Record points and parameters; returns how many points were new.
+    async def log(
+        self,
+        name: RunName,
+        batch: MetricBatch,
+        parameters: Mapping[str, Json],
+        origin: Origin,
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> int:
+        """Record points, parameters and tags; returns how many points were new.
 
         Raises:
-            RunNotFound, RunFinished, ParameterConflict, TooManyParameters: nothing is recorded.
+            RunNotFound, RunFinished, RunArchived
+            ParameterConflict, TooManyParameters, TooManyTags: nothing is recorded.
         """
-        record = Event(origin.actor, "run.log", str(name), "", log_digest(batch, parameters), self._clock.now())
-        return await self._store.metrics.record(name, batch, parameters, record)
-
-    async def points(self, name: RunName, key: str, size: int, token: str) -> Page[MetricPoint | ObjectPoint]:
-        """The points of one metric by step, then time: numbers or, where there is none, arrays and objects.
-
-        Raises:
-            RunNotFound
-        """
-        size, query = page_size(size), query_digest("points", name, key)
-        after = decode_token(token, query, (int, int))
-        position = (int(after[0]), int(after[1])) if after else None
-        async with self._store.transaction() as tx:
-            run = await tx.runs.get(name)
-            rows: Sequence[MetricPoint | ObjectPoint] = []
-            if key in run.metrics:
-                rows = await tx.runs.points(run, key, after=position, limit=size + 1)
-            else:
-                rows = await tx.runs.object_points(run, key, after=position, limit=size + 1)
-        return page_of(rows, size, key=lambda point: (point.step, point.time_us), query=query)
+        log = Log(batch, parameters, tags or {})
+        record = Event(origin.actor, "run.log", str(name), "", log.digest, self._clock.now())
+        return await self._store.metrics.record(name, log, record)

@@ -1,33 +1,61 @@
 """What must be remembered of runs and their metrics."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
 from headwater.names import RunName
-from services.registry.metrics.model import MetricPoint, ObjectPoint
-from services.registry.runs.model import Run
+from services.registry.metrics.model import MetricPoint, ObjectPoint, Span
+from services.registry.runs.model import Lifecycle, Run
+from services.registry.search.orders import Order
+from services.registry.search.pages import Position
+from services.registry.search.tree import Condition
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs are looked for, and in which order.
+
+    Attributes:
+        project_id: those of this project.
+        experiment_ids: only those of these experiments; None means of all.
+        parent_run: only the children of this run, by resource name; empty means all.
+        lifecycle: only those in use, or only those archived; None means all.
+    """
+
+    project_id: str
+    condition: Condition
+    order: Order
+    experiment_ids: Sequence[str] | None = None
+    parent_run: str = ""
+    lifecycle: Lifecycle | None = Lifecycle.ACTIVE
 
 
 class RunStore(Protocol):
     """Runs, as one transaction sees them."""
 
     async def add(self, run: Run) -> None:
-        """Add a run; its ``sequence`` is given by the store."""
+        """Add a run; its ``sequence`` is given by the store.
 
-    async def get(self, name: RunName, *, lock: bool = False) -> Run:
-        """The run with the last value of each of its metrics, or raise RunNotFound.
+        Raises:
+            RunAlreadyExists: its id is that of another, in whatever project.
+        """
 
-        With ``lock`` nobody else changes it or its metrics until the transaction ends.
+    async def get(self, name: RunName, *, lock: bool = False, whole: bool = False) -> Run:
+        """The run with the summaries of its metrics, or raise RunNotFound.
+
+        With ``lock`` nobody else changes it or its metrics until the transaction ends; with ``whole`` it comes with its
+        children and objects.
         """
 
     async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
         """Those of the runs that exist, in no particular order."""
 
-    async def page(self, project: str, *, before: int | None, limit: int) -> Sequence[Run]:
-        """Runs older than the one with sequence ``before``, newest first."""
+    async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
+        """Runs in the order of the query after a position, each with its own."""
 
-    async def finish(self, run: Run) -> None:
-        """Store state, end time and failure of ``run``, which is locked."""
+    async def update(self, run: Run) -> None:
+        """Store what may change of ``run``, which is locked: not its metrics."""
 
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """Points of one metric after ``(step, time_us)``, by step, then time."""
@@ -35,4 +63,7 @@ class RunStore(Protocol):
     async def object_points(
         self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int
     ) -> Sequence[ObjectPoint]:
-        """As ``points``, of a metric whose values are arrays or objects."""
+        """As ``points``, of a metric whose values are arrays or objects; fewer, but one, where they are large."""
+
+    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+        """The points of these metrics that ``span`` picks, with the ids of their runs; of each by step, then time."""

@@ -12,9 +12,12 @@ from chassis.testing import ManualClock
 from headwater.names import ProjectName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.sources import Sources
+from services.registry.experiments.experiments import Experiments
+from services.registry.experiments.lifecycle import Lifecycle as ExperimentLifecycle
 from services.registry.lineage.lineage import Lineages
 from services.registry.logged_models.logged_models import LoggedModels
 from services.registry.memory import MemoryStore
+from services.registry.metrics.history import MetricHistory
 from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
 from services.registry.moves.aliases import Aliases
@@ -25,6 +28,7 @@ from services.registry.postgres import PostgresStore
 from services.registry.projects.projects import Projects
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.run_links.run_links import LinksOfRuns
+from services.registry.runs.changes import RunChanges
 from services.registry.runs.runs import Runs
 from services.registry.store import Store
 from services.registry.uploads.uploads import Uploads
@@ -61,6 +65,30 @@ def projects(store: Store, clock: ManualClock) -> Projects:
 def runs(store: Store, clock: ManualClock) -> Runs:
     """The use cases of runs."""
     return Runs(store, clock)
+
+
+@pytest.fixture
+def run_changes(store: Store, clock: ManualClock) -> RunChanges:
+    """The use cases of what changes of runs."""
+    return RunChanges(store, clock)
+
+
+@pytest.fixture
+def history(store: Store) -> MetricHistory:
+    """The use cases of what runs measured."""
+    return MetricHistory(store)
+
+
+@pytest.fixture
+def experiments(store: Store, clock: ManualClock) -> Experiments:
+    """The use cases of experiments."""
+    return Experiments(store, clock)
+
+
+@pytest.fixture
+def experiment_lifecycle(store: Store, clock: ManualClock) -> ExperimentLifecycle:
+    """The use cases of an experiment's life."""
+    return ExperimentLifecycle(store, clock)
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from chassis.ids import new_id
 from chassis.paging import InvalidPageToken
 from headwater.names import ProjectName, RunName
+from services.registry.metrics.history import MetricHistory
 from services.registry.metrics.model import MetricBatch, ObjectPoint
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
 from services.registry.runs.errors import ParameterConflict, RunFinished, RunNotFound, TooManyParameters
 from services.registry.runs.model import NewRun, RunState
 from services.registry.runs.runs import Runs
+from services.registry.runs.wanted import Wanted
+from services.registry.values import Json
 
 DEFAULT = ProjectName("default")
 
@@ -42,7 +45,7 @@ async def test_a_run_needs_its_project(runs: Runs, me: Origin) -> None:
     with pytest.raises(ProjectNotFound):
         await runs.create(ProjectName("nowhere"), _new(), me)
     with pytest.raises(ProjectNotFound):
-        await runs.page(ProjectName("nowhere"), 10, "")
+        await runs.page(ProjectName("nowhere"), Wanted(), 10, "")
 
 
 async def test_a_parent_run_must_exist(runs: Runs, me: Origin) -> None:
@@ -59,7 +62,7 @@ async def test_a_retry_returns_the_first_run(runs: Runs) -> None:
     origin = Origin("tester", "CreateRun", "request-1", "digest-1")
     first = await runs.create(DEFAULT, _new(), origin)
     assert (await runs.create(DEFAULT, _new(), origin)).id == first.id
-    assert len((await runs.page(DEFAULT, 10, "")).items) == 1
+    assert len((await runs.page(DEFAULT, Wanted(), 10, "")).items) == 1
 
 
 @pytest.mark.parametrize("segment", ["digits", "0" * 32, "00000000-0000-7000-8000-00000000000G"])
@@ -84,7 +87,7 @@ async def test_runs_are_listed_newest_first_page_by_page(runs: Runs, me: Origin)
     made = [await runs.create(DEFAULT, _new(str(number)), me) for number in range(5)]
     names, token = [], ""
     while True:
-        page = await runs.page(DEFAULT, 2, token)
+        page = await runs.page(DEFAULT, Wanted(), 2, token)
         assert len(page.items) <= 2
         names += [run.display_name for run in page.items]
         token = page.next_page_token
@@ -93,13 +96,13 @@ async def test_runs_are_listed_newest_first_page_by_page(runs: Runs, me: Origin)
     assert names == [run.display_name for run in reversed(made)]
 
 
-async def test_a_token_of_another_list_is_refused(runs: Runs, me: Origin) -> None:
+async def test_a_token_of_another_list_is_refused(runs: Runs, history: MetricHistory, me: Origin) -> None:
     for _ in range(2):
         await runs.create(DEFAULT, _new(), me)
-    token = (await runs.page(DEFAULT, 1, "")).next_page_token
-    run = (await runs.page(DEFAULT, 1, "")).items[0]
+    token = (await runs.page(DEFAULT, Wanted(), 1, "")).next_page_token
+    run = (await runs.page(DEFAULT, Wanted(), 1, "")).items[0]
     with pytest.raises(InvalidPageToken):
-        await runs.points(run.name, "loss", 1, token)
+        await history.points(run.name, "loss", 1, token)
 
 
 async def test_a_run_ends_once(runs: Runs, me: Origin) -> None:
@@ -114,7 +117,7 @@ async def test_a_run_ends_once(runs: Runs, me: Origin) -> None:
     assert await runs.get(run.name) == ended
 
 
-async def test_a_finished_run_takes_no_metrics(runs: Runs, me: Origin) -> None:
+async def test_a_finished_run_takes_no_metrics(runs: Runs, history: MetricHistory, me: Origin) -> None:
     """M-29."""
     run = await runs.create(DEFAULT, _new(), me)
     await runs.finish(run.name, RunState.SUCCEEDED, "", me)
@@ -122,15 +125,15 @@ async def test_a_finished_run_takes_no_metrics(runs: Runs, me: Origin) -> None:
         await runs.log(run.name, _batch(("loss", 1, 1, 0.5)), {}, me)
     with pytest.raises(RunFinished):
         await runs.log(run.name, _batch(), {"lr": 0.1}, me)
-    assert (await runs.points(run.name, "loss", 10, "")).items == []
+    assert (await history.points(run.name, "loss", 10, "")).items == []
 
 
-async def test_points_come_back_by_step_then_time(runs: Runs, me: Origin) -> None:
+async def test_points_come_back_by_step_then_time(runs: Runs, history: MetricHistory, me: Origin) -> None:
     run = await runs.create(DEFAULT, _new(), me)
     points = [("loss", 2, 50, 0.2), ("loss", 1, 90, 0.4), ("other", 1, 1, 7.0), ("loss", 1, 10, 0.5)]
     assert await runs.log(run.name, _batch(*points), {}, me) == 4
-    first = await runs.points(run.name, "loss", 2, "")
-    second = await runs.points(run.name, "loss", 2, first.next_page_token)
+    first = await history.points(run.name, "loss", 2, "")
+    second = await history.points(run.name, "loss", 2, first.next_page_token)
     assert [tuple(point) for point in (*first.items, *second.items)] == [
         ("loss", 1, 10, 0.5),
         ("loss", 1, 90, 0.4),
@@ -147,11 +150,11 @@ async def test_a_point_is_recorded_once(runs: Runs, me: Origin) -> None:
     assert (await runs.get(run.name)).latest_metrics == {"loss": 0.3}
 
 
-async def test_values_that_are_no_numbers_are_kept(runs: Runs, me: Origin) -> None:
+async def test_values_that_are_no_numbers_are_kept(runs: Runs, history: MetricHistory, me: Origin) -> None:
     run = await runs.create(DEFAULT, _new(), me)
     values = (math.nan, math.inf, -math.inf, -0.0, 5e-324)
     await runs.log(run.name, _batch(*(("x", step, 0, value) for step, value in enumerate(values))), {}, me)
-    kept = [point.value for point in (await runs.points(run.name, "x", 10, "")).items]
+    kept = [point.value for point in (await history.points(run.name, "x", 10, "")).items]
     assert [repr(value) for value in kept] == [repr(value) for value in values]
 
 
@@ -184,10 +187,10 @@ async def test_a_summary_says_what_the_history_says(
         assert dataclasses.astuple(summary) == pytest.approx(told, rel=0, abs=0, nan_ok=True)
 
 
-async def test_arrays_and_objects_are_kept_beside_numbers(runs: Runs, me: Origin) -> None:
+async def test_arrays_and_objects_are_kept_beside_numbers(runs: Runs, history: MetricHistory, me: Origin) -> None:
     """M-33."""
     run = await runs.create(DEFAULT, _new(), me)
-    confusion = {"labels": ["a", "b"], "counts": [[5.0, 1.0], [0.0, 9.0]]}
+    confusion: Json = {"labels": ["a", "b"], "counts": [[5.0, 1.0], [0.0, 9.0]]}
     objects = [ObjectPoint("confusion", 2, 0, confusion), ObjectPoint("per_class", 1, 0, [0.92, 0.88])]
     batch = dataclasses.replace(_batch(("accuracy", 1, 0, 0.87)), objects=objects)
     assert await runs.log(run.name, batch, {}, me) == 3
@@ -197,8 +200,8 @@ async def test_arrays_and_objects_are_kept_beside_numbers(runs: Runs, me: Origin
     found = await runs.get(run.name)
     assert found.latest_objects == {"confusion": confusion, "per_class": [0.92, 0.88]}
     assert found.latest_metrics == {"accuracy": 0.87}
-    first = await runs.points(run.name, "confusion", 1, "")
-    second = await runs.points(run.name, "confusion", 1, first.next_page_token)
+    first = await history.points(run.name, "confusion", 1, "")
+    second = await history.points(run.name, "confusion", 1, first.next_page_token)
     assert [*first.items, *second.items] == [ObjectPoint("confusion", 1, 0, []), objects[0]]
 
 
@@ -211,7 +214,7 @@ async def test_two_calls_with_the_same_points_record_them_once_between_them(runs
     assert sum(recorded) == 500
 
 
-async def test_nothing_is_recorded_after_the_end_however_close(runs: Runs, me: Origin) -> None:
+async def test_nothing_is_recorded_after_the_end_however_close(runs: Runs, history: MetricHistory, me: Origin) -> None:
     """Logging races with finishing: what a call acknowledged is there, what it refused is not."""
     run = await runs.create(DEFAULT, _new(), me)
 
@@ -223,7 +226,7 @@ async def test_nothing_is_recorded_after_the_end_however_close(runs: Runs, me: O
 
     logged = [log(step) for step in range(20)]
     *recorded, _ = await asyncio.gather(*logged[:10], *logged[10:], runs.finish(run.name, RunState.SUCCEEDED, "", me))
-    stored = (await runs.points(run.name, "loss", 100, "")).items
+    stored = (await history.points(run.name, "loss", 100, "")).items
     assert {point.step for point in stored} == {step for step, count in enumerate(recorded) if count}
 
 

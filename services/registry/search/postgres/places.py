@@ -1,7 +1,7 @@
 """Where the values of a field are."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -20,10 +20,11 @@ from sqlalchemy import (
     not_,
 )
 
+from services.registry.ids import is_id
 from services.registry.search.fields import Field, Kind
 from services.registry.search.orders import ORDERED_CHARACTERS
 from services.registry.search.postgres.leaves import Leaf, test
-from services.registry.search.tree import Comparison, OneOf, Operator
+from services.registry.search.tree import Comparison, OneOf, Operator, Value
 
 
 class Place(Protocol):
@@ -67,6 +68,35 @@ class InColumn(Place):
     def _value(self, field: Field) -> ColumnElement[Any]:
         whole = field.kind is Kind.NUMBER and not isinstance(self.column.type, Double)
         return cast(self.column, Double) if whole else self.column
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InUid(Place):
+    """In a column of uids of the row itself, compared as texts."""
+
+    column: ColumnElement[Any]
+    optional: bool = False
+    has_nan: bool = False
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        match leaf:  # as uids, which have an index
+            case Comparison(_field, Operator.EQUAL, wanted):
+                return self.column.in_(_uids([wanted]))
+            case OneOf(_field, values):
+                return self.column.in_(_uids(values))
+        return test(leaf, self._text())
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(self.holds(leaf))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        return query, self._text()
+
+    def _text(self) -> ColumnElement[str]:
+        return cast(self.column, Text).collate("C")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,6 +167,11 @@ class InRows(Place):
 def prefix(column: ColumnElement[Any]) -> ColumnElement[str]:
     """The characters of a text that orders go by and indexes have: ``left(column, 100)``."""
     return func.left(column, literal_column(str(ORDERED_CHARACTERS)), type_=Text)
+
+
+def _uids(values: Sequence[Value]) -> list[str]:
+    """Those of the texts that are uids: no row has any other."""
+    return [str(value) for value in values if is_id(str(value))]
 
 
 def _by_prefix(leaf: Leaf, value: ColumnElement[Any]) -> list[ColumnElement[bool]]:

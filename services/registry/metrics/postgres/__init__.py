@@ -1,0 +1,1 @@
+"""What runs measure, in PostgreSQL: recording it is the hot path, reading it is not."""
