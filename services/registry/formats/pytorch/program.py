@@ -7,6 +7,7 @@ from typing import Any
 
 from services.registry.formats.facts import Layer, Tensor
 from services.registry.formats.pickles.findings import MAX_PROBLEMS, printable
+from services.registry.formats.pytorch import reaching
 from services.registry.formats.pytorch.payloads import datatype_of, of
 from services.registry.formats.pytorch.tensors import invalid
 
@@ -15,8 +16,6 @@ _OPERATOR = re.compile(r"torch\.ops\.[A-Za-z]\w*\.[A-Za-z_]\w*(\.\w+)?")
 _HIGHER = re.compile(r"torch\.ops\.higher_order\.\w+")
 # Arithmetic on sizes, which graphs call besides operators.
 _PLAIN = re.compile(r"(_operator|math)\.[a-z]+|torch\.(sym_[a-z]+|_sym_[a-z]+)")
-REACHING_FILES = frozenset({"save", "from_file"})
-"""Operators that read or write a file."""
 _NOT_PLAIN = frozenset({"_operator.attrgetter", "_operator.methodcaller", "_operator.itemgetter", "_operator.call"})
 _TOKEN = re.compile(r"\s+|\d+(\.\d+)?(e[+-]?\d+)?|[A-Za-z_]\w*|[-+*/%<>=!&|~^(),.:\[\]]|'[\w ]*'|\"[\w ]*\"")
 _WORDS = re.compile(
@@ -75,7 +74,8 @@ def read(program: Any, where: str) -> Program:
         expression = value.get("expr_str")
         if isinstance(expression, str) and not is_arithmetic(expression):
             problems[f"Loading it evaluates {printable(expression)!r} as Python."] = None
-    guards = [each for each in root.get("guards_code") or () if isinstance(each, str)]
+    said = root.get("guards_code")
+    guards = [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
     for guard in guards:
         if not is_arithmetic(guard):
             problems[f"Loading it runs the guard {printable(guard)!r} as Python."] = None
@@ -110,7 +110,7 @@ def _is_operator(target: str) -> bool:
     if _PLAIN.fullmatch(target):
         return target not in _NOT_PLAIN
     parts = target.split(".")
-    harmless = "__" not in target and REACHING_FILES.isdisjoint(parts)
+    harmless = "__" not in target and reaching.OPERATORS.isdisjoint(parts)
     return harmless and bool(_OPERATOR.fullmatch(target) or _HIGHER.fullmatch(target))
 
 

@@ -23,7 +23,7 @@ def read(content: Content, budget: Budget) -> FileFacts:
     archive = Archive(content, findings, budget)
     value = archive.unpickle("data.pkl")
     for name in archive.names():
-        if name.endswith(".pkl") and name != "data.pkl":
+        if name.lower().endswith(".pkl") and name != "data.pkl":
             archive.unpickle(name)
     return facts(Format.PYTORCH, value, archive.storages("data"), findings, archive.notes())
 

@@ -12,10 +12,10 @@ from services.registry.formats.pickles import allowed
 from services.registry.formats.pickles.cursor import Budget
 from services.registry.formats.pickles.findings import Findings
 from services.registry.formats.pickles.values import Call, Value
+from services.registry.formats.pytorch import reaching
 from services.registry.formats.pytorch.archive import Archive
 from services.registry.formats.pytorch.forward import forward, traced_inputs
 from services.registry.formats.pytorch.names import Named
-from services.registry.formats.pytorch.program import REACHING_FILES
 from services.registry.formats.pytorch.saved import FRAMEWORK, by_name
 
 _MAX_CODE = 4 * 2**20
@@ -36,14 +36,12 @@ def read(content: Content, budget: Budget) -> FileFacts:
     """
     findings = Findings(is_own)
     archive = Archive(content, findings, budget)
-    values = {name: archive.unpickle(name) for name in archive.names() if name.endswith((".pkl", ".debug_pkl"))}
+    values = {name: archive.unpickle(name) for name in archive.names() if name.lower().endswith((".pkl", ".debug_pkl"))}
     root = values["data.pkl"]
     named = Named(root, archive.storages("data"))
     code = _code(archive)
     operators = _operators(code.values())
-    problems = [
-        f"Its code calls torch.{name}, which reaches files." for name in sorted(REACHING_FILES & set(operators))
-    ]
+    problems = [f"Its code names torch.{name}, which reaches files." for name in reaching.named_in(code.values())]
     signature = forward(*_class_of(root), code, traced_inputs(values.get("traced_inputs.pkl")))
     return FileFacts(
         Format.TORCHSCRIPT,
@@ -66,7 +64,8 @@ def _code(archive: Archive) -> dict[str, str]:
     code: dict[str, str] = {}
     left = _MAX_ALL_CODE
     for name in archive.names():
-        if name.startswith("code/") and name.endswith(".py"):
+        # PyTorch finds members by their name in any case.
+        if name.lower().startswith("code/") and name.lower().endswith(".py"):
             text = archive.read(name, min(_MAX_CODE, left))
             left -= len(text)
             code[name] = text.decode("utf-8", "replace")

@@ -1,6 +1,10 @@
 """TorchScript archives and exported programs tell what they take, give and are made of (R-12, R-13)."""
 
 import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +34,11 @@ class _Net(nn.Module):
 class _ReadsFiles(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + torch.from_file("/etc/passwd", size=1)
+
+
+class _Adds(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
 
 
 def _scripted(module: Any) -> bytes:
@@ -68,7 +77,53 @@ def test_a_traced_model_tells_what_it_was_traced_with() -> None:
 
 def test_a_script_that_reaches_files_is_marked() -> None:
     facts = read(MemoryContent(_scripted(torch.jit.script(_ReadsFiles()))))
-    assert facts.problems == ["Its code calls torch.from_file, which reaches files."]
+    assert facts.problems == ["Its code names torch.from_file, which reaches files."]
+
+
+_WAYS_TO_SAVE = (
+    "torch . save(x, {path})",
+    "(torch.save)(x, {path})",
+    "module = torch\n    module.save(x, {path})",
+    "operator = torch.save\n    operator(x, {path})",
+    "ops.aten.save\\\n(x, {path})",
+    "(torch. # here\n  save)(x, {path})",
+    'getattr(torch, "save")(x, {path})',
+    'getattr(torch, "sa" "ve")(x, {path})',
+    'getattr(torch, "sa\\166e")(x, {path})',
+)
+
+
+@pytest.mark.parametrize("spelled", [str, str.upper])
+@pytest.mark.parametrize("way", _WAYS_TO_SAVE)
+def test_however_a_script_says_that_it_writes_a_file_it_is_marked(
+    way: str, spelled: Callable[[str], str], tmp_path: Path
+) -> None:
+    """R-13: PyTorch runs each of them, and finds code under a name in any case."""
+    path = tmp_path / "canary"
+    content = _rewritten(_scripted(torch.jit.script(_Adds())), way.format(path=json.dumps(str(path))), spelled)
+    assert read(MemoryContent(content)).problems == ["Its code names torch.save, which reaches files."]
+    assert not path.exists()
+    torch.jit.load(io.BytesIO(content))(torch.zeros(1))  # type: ignore[no-untyped-call]
+    assert path.exists()
+
+
+def test_a_script_that_only_tells_people_of_files_is_not_marked() -> None:
+    content = _rewritten(_scripted(torch.jit.script(_Adds())), 'print("save", "from_file", x)')
+    assert read(MemoryContent(content)).problems == []
+
+
+def _rewritten(content: bytes, line: str, spelled: Callable[[str], str] = str) -> bytes:
+    """The archive with ``line`` before its code returns, and the name of the code's member spelled otherwise."""
+    members = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as written:
+        for name in written.namelist():
+            root, _, inner = name.partition("/")
+            if inner.endswith(".py"):
+                code = written.read(name).decode().replace("    return", f"    {line}\n    return")
+                members[f"{root}/{spelled(inner)}"] = code.encode()
+            elif not inner.endswith(".debug_pkl"):
+                members[name] = written.read(name)
+    return by_name(members)
 
 
 def test_an_exported_program_tells_its_weights_graph_and_signature() -> None:
