@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import html
+import json
 import pickle
 import re
 import secrets
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from chassis.testing.databases import Databases
 from headwater import model_collections, model_pointers, models
 from headwater.client import Connection
 from headwater.names import ModelName, ModelVersionName
+from headwater.registry.v1 import projects_pb2, projects_pb2_grpc
 from tests import platform
 from tests.data.models.onnx_files import linear_model
 from tests.platform import Platform
@@ -72,6 +75,21 @@ async def reader(site: Platform) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def many(site: Platform) -> str:
+    """The path of a project with 102 models."""
+
+    def fill() -> None:
+        with contextlib.closing(site.connect()) as connection:
+            projects = projects_pb2_grpc.ProjectServiceStub(connection.channel("registry"))
+            projects.CreateProject(projects_pb2.CreateProjectRequest(project_id="many"))
+            for number in range(102):
+                model_collections.create(connection, ModelName("many", f"m{number:03d}"))
+
+    await asyncio.to_thread(fill)
+    return "/projects/many/models"
+
+
 def _client(site: Platform, token: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=site.endpoints.gateway, headers={**HTML, "authorization": f"Bearer {token}"}, follow_redirects=True
@@ -121,13 +139,21 @@ def _awkward(connection: Connection, directory: Path) -> None:
         source=SCRIPT,
     )
     (directory / "model.pkl").write_bytes(pickle.dumps(print))
-    models.register(connection, ModelName("default", "unsafe"), {"model.pkl": directory / "model.pkl"})
+    _tar(directory / "both.tar", directory, ["model.onnx", "w.safetensors"])
+    unsafe = {"model.pkl": directory / "model.pkl", "both.tar": directory / "both.tar"}
+    models.register(connection, ModelName("default", "unsafe"), unsafe)
     model_collections.create(connection, ModelName("default", "empty"))
     old = model_collections.create(connection, ModelName("default", "old"))
     models.deprecate(connection, ModelName("default", "old"), ModelName("default", "digits"))
     archived = model_collections.create(connection, ModelName("default", "gone"))
     models.archive(connection, ModelName("default", "gone"))
     assert old.uid != archived.uid
+
+
+def _tar(archive: Path, directory: Path, names: list[str]) -> None:
+    with tarfile.open(archive, "w") as members:
+        for name in names:
+            members.add(directory / name, name)
 
 
 def text_of(page: httpx.Response) -> str:
@@ -164,10 +190,36 @@ async def test_models_are_searched_in_the_language_of_the_registry(reader: httpx
     assert "Digits" in found
     assert "large" not in found
     assert "No model is so." in text_of(await reader.get(MODELS, params={"filter": "name = 'nobody'"}))
-    refused = text_of(await reader.get(MODELS, params={"filter": f"nome = '{SCRIPT}'"}))
-    assert "is name meant?" in refused
     ordered = (await reader.get(MODELS, params={"order_by": "name desc"})).text
     assert ordered.index("/models/unsafe") < ordered.index("/models/digits")
+
+
+@pytest.mark.parametrize("path", [MODELS, DIGITS])
+async def test_a_filter_that_cannot_be_read_is_shown_with_what_is_wrong(reader: httpx.AsyncClient, path: str) -> None:
+    page = await reader.get(path, params={"filter": f"nome = '{SCRIPT}'"})
+    assert page.status_code == 400
+    assert "is name meant?" in html.unescape(page.text)
+    assert f'value="nome = &#39;{html.escape(SCRIPT)}&#39;"' in page.text
+    assert "No model is there yet" not in page.text
+    assert (await reader.get(path, params={"page": "nonsense"})).status_code == 400
+
+
+async def test_many_models_come_in_pages(reader: httpx.AsyncClient, many: str) -> None:
+    first = await reader.get(many)
+    (more,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    second = await reader.get(html.unescape(str(httpx.URL(many).join(html.unescape(more)))))
+    named = [re.findall(r'href="/projects/many/models/(m\d+)"', page.text) for page in (first, second)]
+    assert [len(names) for names in named] == [100, 2]
+    assert sorted(named[0] + named[1]) == [f"m{number:03d}" for number in range(102)]
+    assert 'rel="next"' not in second.text
+    assert 'rel="first"' in second.text
+
+
+async def test_versions_are_searched_in_the_language_of_the_registry(reader: httpx.AsyncClient) -> None:
+    found = text_of(await reader.get(DIGITS, params={"filter": "stage = 'production'"}))
+    assert "v4.0.0 production" in found
+    assert "With 5 inputs" not in found
+    assert "No version is so." in text_of(await reader.get(DIGITS, params={"filter": "version > 2"}))
 
 
 async def test_a_model_shows_its_versions_and_who_moved_them(reader: httpx.AsyncClient) -> None:
@@ -194,11 +246,35 @@ async def test_a_version_shows_what_its_files_hold_and_what_is_missing(reader: h
         "author Ada",
         "Not said of it: dataset_version",
         "model.onnx onnx",
-        '"model_id": "digits"',
+        "What is in model.onnx",
+        "Operators (1) MatMul × 1",
+        "Operator sets ai.onnx 17",
     ):
         assert part in said, part
     assert text_of(await reader.get(f"{DIGITS}/versions/v5.0.0")).count("v5.0.0") > 1
-    assert "Never served" in text_of(await reader.get(f"{MODELS}/unsafe/versions/1"))
+
+
+async def test_a_version_that_is_unsafe_says_why_and_what_it_would_import(reader: httpx.AsyncClient) -> None:
+    page = await reader.get(f"{MODELS}/unsafe/versions/1")
+    said = text_of(page)
+    assert "Not safe to load, and never served: model.pkl" in said
+    assert page.text.index('class="notice failure" role="alert"') < page.text.index('id="files"')
+    assert re.search(r"What is in model\.pkl .*Loading it would import builtins\.print", said)
+    assert "both.tar/w.safetensors safetensors" in said
+    assert "What is in both.tar/model.onnx" in said
+    assert "unsafe" in text_of(await reader.get(f"{MODELS}/unsafe"))
+
+
+async def test_the_document_of_a_version_is_json_as_people_exchange_it(reader: httpx.AsyncClient) -> None:
+    """R-18."""
+    assert f'href="{DIGITS}/versions/2/document"' in (await reader.get(f"{DIGITS}/versions/2")).text
+    answer = await reader.get(f"{DIGITS}/versions/2/document")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (answer.json()["model_id"], answer.json()["version"]) == ("digits", "v5.0.0")
+    assert SCRIPT in json.dumps(
+        (await reader.get(f"{LARGE}/document")).json()
+    )  # a program reads it, no browser runs it
 
 
 async def test_tensors_come_in_pages_and_can_be_searched(reader: httpx.AsyncClient) -> None:
@@ -234,7 +310,19 @@ async def test_versions_are_compared_side_by_side(reader: httpx.AsyncClient) -> 
     assert "The versions do not differ." in text_of(await reader.get(f"{DIGITS}/compare?versions=1,1"))
 
 
-@pytest.mark.parametrize("versions", ["", "1", "1,9", "1,x", "1,..", ",".join(["1"] * 11), SCRIPT])
+async def test_versions_of_several_models_are_compared_by_whatever_leads_to_them(reader: httpx.AsyncClient) -> None:
+    pointed = text_of(await reader.get(f"{DIGITS}/compare", params={"versions": "production, v5.0.0, @champion"}))
+    assert "1 v4.0.0 production 2 v5.0.0 staging 1 v4.0.0 production" in pointed
+    page = await reader.get(f"{DIGITS}/compare", params={"versions": "@champion,large@1"})
+    said = text_of(page)
+    assert "digits 1 v4.0.0 production large 1" in said
+    assert re.search(r"parameters 12 500 \(\+488\)", said)
+    assert f'href="{LARGE}"' in page.text
+    full = await reader.get(f"{DIGITS}/compare", params={"versions": f"1,{LARGE[1:]}"})
+    assert "digits 1 v4.0.0 production large 1" in text_of(full)
+
+
+@pytest.mark.parametrize("versions", ["", "1", "1,9", "1,x", "1,..", "1,@", "1,old@1", ",".join(["1"] * 11), SCRIPT])
 async def test_what_cannot_be_compared_is_explained(reader: httpx.AsyncClient, versions: str) -> None:
     page = await reader.get(f"{DIGITS}/compare", params={"versions": versions})
     assert page.status_code in (400, 404)
@@ -242,8 +330,47 @@ async def test_what_cannot_be_compared_is_explained(reader: httpx.AsyncClient, v
 
 
 @pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        (f"{MODELS}/nothing", 404, "MODEL_NOT_FOUND"),
+        (f"{DIGITS}/versions/9", 404, "MODEL_VERSION_NOT_FOUND"),
+        (f"{DIGITS}/versions/9/document", 404, "MODEL_VERSION_NOT_FOUND"),
+        (f"{DIGITS}/versions/first", 400, "INVALID_NAME"),
+        (f"{MODELS}/{'a' * 300}", 400, "INVALID_NAME"),
+        (f"{MODELS}/a%00b", 400, "INVALID_NAME"),
+        (f"{MODELS}/%3Cscript%3Ealert(1)", 400, "INVALID_NAME"),
+    ],
+)
+async def test_what_there_is_not_is_a_page_for_browsers_and_json_for_programs(
+    reader: httpx.AsyncClient, path: str, status: int, reason: str
+) -> None:
+    """Promise 16."""
+    page = await reader.get(path)
+    assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert reason in page.text
+    assert "<script" not in page.text
+    answer = await reader.get(path, headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (status, reason)
+
+
+async def test_short_addresses_lead_to_the_default_project(reader: httpx.AsyncClient) -> None:
+    page = await reader.get("/models/digits/compare?versions=1,2")
+    assert str(page.url).endswith(f"{DIGITS}/compare?versions=1,2")
+    away = await reader.get("/models//example.com", follow_redirects=False)
+    assert away.headers["location"].startswith("/projects/default/models/")
+
+
+@pytest.mark.parametrize(
     "path",
-    [MODELS, DIGITS, LARGE, f"{DIGITS}/versions/1", f"{MODELS}?filter={SCRIPT}", f"{LARGE}?tensors={SCRIPT}"],
+    [
+        MODELS,
+        DIGITS,
+        LARGE,
+        f"{DIGITS}/versions/1",
+        f"{MODELS}?filter={SCRIPT}",
+        f"{LARGE}?tensors={SCRIPT}",
+        f"{DIGITS}/compare?versions={SCRIPT}",
+    ],
 )
 async def test_what_people_wrote_is_never_markup(reader: httpx.AsyncClient, path: str) -> None:
     """Promise 13."""
@@ -254,7 +381,9 @@ async def test_what_people_wrote_is_never_markup(reader: httpx.AsyncClient, path
         assert SCRIPT in html.unescape(page.text)
 
 
-@pytest.mark.parametrize("path", ["/models", MODELS, DIGITS, LARGE, f"{DIGITS}/compare?versions=1,2"])
+@pytest.mark.parametrize(
+    "path", ["/models", MODELS, DIGITS, LARGE, f"{LARGE}/document", f"{DIGITS}/compare?versions=1,2"]
+)
 async def test_without_a_session_nothing_is_shown(site: Platform, path: str) -> None:
     """Promise 14."""
     async with httpx.AsyncClient(base_url=site.endpoints.gateway) as nobody:
