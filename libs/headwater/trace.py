@@ -8,7 +8,7 @@ module puts them together as one tree. Every node carries the digest of what it 
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
@@ -23,7 +23,7 @@ class Node:
     """One thing on the way back, and what went into it."""
 
     kind: str
-    """``request``, ``model``, ``run``, ``data``, ``executable`` or ``file``."""
+    """``request``, ``model``, ``run``, ``data``, ``executable``, ``deployment``, ``answers`` or ``file``."""
     name: str
     """Its resource name; for a file its path."""
     digest: str
@@ -31,7 +31,7 @@ class Node:
     details: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """What else to show, in order."""
     origins: tuple["Node", ...] = ()
-    """What went into it. A thing that went into several is expanded once, where it is met first."""
+    """What went into it; looking downstream, what came of it. A thing that is met again is expanded only once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,27 +66,50 @@ def assemble(
     record: deployments_pb2.InferenceRecord, lineage: lineage_pb2.Lineage, sources: Mapping[str, Sources]
 ) -> Node:
     """The tree, from the parts that the services answered. ``sources`` is by dataset version."""
-    artifacts = {artifact_name(artifact): artifact for artifact in lineage.artifacts}
-    origins: dict[str, list[str]] = defaultdict(list)
-    for connection in lineage.connections:
-        origins[connection.second_name].append(connection.first_name)
-    seen: set[str] = set()
-
-    def expand(name: str) -> Node:
-        node = _describe(name, artifacts.get(name))
-        if name in seen:
-            return dataclasses.replace(node, details={**node.details, "shown": "above"})
-        seen.add(name)
-        below = [expand(origin) for origin in sorted(origins[name])]
-        return dataclasses.replace(node, origins=(*below, *_files(sources.get(name))))
-
     details = {
         "time": record.request_time.ToJsonString(),
         "latency": f"{record.latency_ms:.1f} ms",
         "response": record.response_digest,
         "deployment": record.deployment,
     }
-    return Node("request", record.name, record.request_digest, details, (expand(record.model_version),))
+    return Node("request", record.name, record.request_digest, details, (tree(lineage, record.model_version, sources),))
+
+
+def tree(
+    lineage: lineage_pb2.Lineage,
+    start: str,
+    sources: Mapping[str, Sources] | None = None,
+    *,
+    downstream: bool = False,
+) -> Node:
+    """The graph as a tree that begins at ``start`` and goes to what went in or, downstream, to what came of it."""
+    artifacts = {artifact_name(artifact): artifact for artifact in lineage.artifacts}
+    beyond: dict[str, set[str]] = defaultdict(set)
+    for connection in lineage.connections:
+        for first, second in _arcs(connection):
+            near, far = (first, second) if downstream else (second, first)
+            beyond[near].add(far)
+    seen: set[str] = set()
+
+    def expand(name: str) -> Node:
+        node = describe(name, artifacts.get(name))
+        if name in seen:
+            return dataclasses.replace(node, details={**node.details, "shown": "above"})
+        seen.add(name)
+        below = [expand(each) for each in sorted(beyond[name])]
+        return dataclasses.replace(node, origins=(*below, *_files((sources or {}).get(name))))
+
+    return expand(start)
+
+
+def _arcs(connection: artifact_pb2.ArtifactConnection) -> Iterator[tuple[str, str]]:
+    """An edge with a run beside it is shown as two: into the run, and out of it."""
+    first, second, run = connection.first_name, connection.second_name, connection.run_name
+    if run and run not in (first, second):
+        yield first, run
+        yield run, second
+    else:
+        yield first, second
 
 
 def artifact_name(artifact: artifact_pb2.ArtifactMetadata) -> str:
@@ -95,7 +118,8 @@ def artifact_name(artifact: artifact_pb2.ArtifactMetadata) -> str:
     return str(getattr(artifact, kind).name) if kind else ""
 
 
-def _describe(name: str, artifact: artifact_pb2.ArtifactMetadata | None) -> Node:
+def describe(name: str, artifact: artifact_pb2.ArtifactMetadata | None) -> Node:
+    """The node of a graph with what is known of it, and nothing beyond it."""
     match artifact.WhichOneof("metadata") if artifact else None, artifact:
         case "model_metadata", artifact_pb2.ArtifactMetadata(model_metadata=model):
             return Node("model", name, model.digest, {"parameters": f"{model.parameter_count:,}"})
@@ -103,6 +127,11 @@ def _describe(name: str, artifact: artifact_pb2.ArtifactMetadata | None) -> Node
             return Node("data", name, data.digest, {"rows": f"{data.row_count:,}"} if data.row_count else {})
         case "executable_metadata", artifact_pb2.ArtifactMetadata(executable_metadata=executable):
             return Node("executable", name, executable.digest)
+        case "deployment", artifact_pb2.ArtifactMetadata(deployment=deployment):
+            ended = {"ended": deployment.end_time.ToJsonString()} if deployment.HasField("end_time") else {}
+            return Node("deployment", name, "", {"of": deployment.model.rpartition("/")[2], **ended})
+        case "receipt", artifact_pb2.ArtifactMetadata(receipt=receipt):
+            return Node("answers", name, receipt.digest, {"answers": f"{receipt.answer_count:,}"})
         case "run", artifact_pb2.ArtifactMetadata(run=run):
             state = artifact_pb2.Run.State.Name(run.state).removeprefix("STATE_").lower()
             return Node("run", name, "", {"state": state, "name": run.display_name})
@@ -118,6 +147,8 @@ def _sources(connection: Connection, lineage: lineage_pb2.Lineage, max_files: in
         if artifact.WhichOneof("metadata") != "data_metadata":
             continue
         name = artifact.data_metadata.name
+        if "/datasets/" not in name:  # of data outside of Headwater no files are known
+            continue
         # A copy of a place outside is a node of its own.
         parent = name.partition("/checkpoints/")[0]
         version = datasets.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=parent))

@@ -16,6 +16,8 @@ _COLOURS = {
     "run": "yellow",
     "data": "cyan",
     "executable": "blue",
+    "deployment": "magenta",
+    "answers": "magenta",
     "file": "white",
 }
 
