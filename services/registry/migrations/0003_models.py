@@ -17,6 +17,12 @@ def upgrade() -> None:
     op.add_column("models", _text("archived_name", server_default=""))
     op.add_column("models", sa.Column("tags", JSONB, nullable=False, server_default="{}"))
     op.create_index("models_replacement", "models", ["replacement"], postgresql_where=sa.text("replacement <> ''"))
+    op.create_index(
+        "model_versions_replacement",
+        "model_versions",
+        ["replacement"],
+        postgresql_where=sa.text("replacement <> ''"),
+    )
     op.add_column("stage_transitions", sa.Column("evidence", JSONB, nullable=False, server_default="[]"))
     op.create_index("stage_transitions_time", "stage_transitions", ["model_id", "time"])
     op.create_table(

@@ -108,7 +108,7 @@ class PostgresModels(ModelStore):
         old, replacement = f"{before}/versions/", model_versions.c.replacement
         await self._connection.execute(
             model_versions.update()
-            .where(replacement.startswith(old, autoescape=True))
+            .where(replacement != "", replacement.startswith(old, autoescape=True))
             .values(replacement=func.concat(f"{model.name}/versions/", func.substr(replacement, len(old) + 1)))
         )
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from headwater.names import ModelName
 from services.registry.run_links.model import DataInput, ModelLink, Role, RunLinks
 from services.registry.run_links.store import RunLinkStore
 
@@ -32,3 +33,18 @@ class MemoryRunLinks(RunLinkStore):
         for each in models:
             known.setdefault(each.model, each)
         self._links[run_id] = dataclasses.replace(links, **{field: tuple(known.values())})
+
+    async def rename_model(self, before: ModelName, after: ModelName) -> None:
+        """See RunLinkStore."""
+        old, new = f"{before}/versions/", f"{after}/versions/"
+
+        def renamed(link: ModelLink) -> ModelLink:
+            follows = new + link.model.removeprefix(old) if link.model.startswith(old) else link.model
+            return dataclasses.replace(link, model=follows)
+
+        for run_id, links in self._links.items():
+            self._links[run_id] = dataclasses.replace(
+                links,
+                model_inputs=tuple(map(renamed, links.model_inputs)),
+                model_outputs=tuple(map(renamed, links.model_outputs)),
+            )

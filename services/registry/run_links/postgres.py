@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.names import ModelName
 from services.registry.run_links.model import DataInput, ModelLink, Role, RunLinks
 from services.registry.run_links.store import RunLinkStore
 from services.registry.tables.logged_models import run_data_inputs, run_models
@@ -57,3 +58,12 @@ class PostgresRunLinks(RunLinkStore):
         rows = [{"run_id": run_id, "role": role, "model": each.model, "step": each.step} for each in models]
         if rows:
             await self._connection.execute(insert(run_models).values(rows).on_conflict_do_nothing())
+
+    async def rename_model(self, before: ModelName, after: ModelName) -> None:
+        """See RunLinkStore."""
+        old, model = f"{before}/versions/", run_models.c.model
+        await self._connection.execute(
+            run_models.update()
+            .where(model.startswith(old, autoescape=True))
+            .values(model=func.concat(f"{after}/versions/", func.substr(model, len(old) + 1)))
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from headwater.names import ModelName
 from services.registry.run_links.model import DataInput, ModelLink, Role, RunLinks
 
 
@@ -17,3 +18,6 @@ class RunLinkStore(Protocol):
 
     async def put_models(self, run_id: str, role: Role, models: Sequence[ModelLink]) -> None:
         """Add models; one that is there in this role keeps its step."""
+
+    async def rename_model(self, before: ModelName, after: ModelName) -> None:
+        """Let every link to a version of the model ``before`` be one to that of ``after``."""

@@ -67,6 +67,8 @@ Index(
     postgresql_where=model_versions.c.stage.in_((2, 3)),
 )
 
+Index("model_versions_replacement", model_versions.c.replacement, postgresql_where=model_versions.c.replacement != "")
+
 # A semantic version is given once, whatever the code does.
 Index(
     "model_versions_semantic_version",

@@ -18,6 +18,7 @@ from services.registry.moves.model import Why
 from services.registry.moves.resolving import Resolver
 from services.registry.moves.stages import Stages
 from services.registry.origin import Origin
+from services.registry.run_links.model import ModelLink, Role
 from services.registry.runs.runs import Runs
 from services.registry.states import State, TransitionNotAllowed
 from services.registry.store import Store
@@ -236,3 +237,18 @@ async def test_replacements_of_versions_follow_a_rename(
         await tx.versions.update(version.changed(version.update_time, replacement=f"{DIGITS}/versions/2"))
     await lifecycle.rename(DIGITS, "numbers", "", me)
     assert (await versions.get(NUMBERS, 1)).replacement == f"{NUMBERS}/versions/2"
+
+
+async def test_what_runs_read_and_made_follows_a_rename(
+    store: Store, runs: Runs, lifecycle: Lifecycle, versions: Versions, artifacts: Artifacts, me: Origin
+) -> None:
+    await _version(versions, artifacts, me)
+    run = await runs.create(DEFAULT, a_run(), me)
+    others = "projects/default/models/digits-2/versions/1"
+    async with store.transaction() as tx:
+        links = [ModelLink(f"{DIGITS}/versions/1", 3), ModelLink(others, 4)]
+        await tx.run_links.put_models(run.id, Role.OUTPUT, links)
+    await lifecycle.rename(DIGITS, "numbers", "", me)
+    async with store.transaction() as tx:
+        found = (await tx.run_links.of([run.id]))[run.id]
+    assert [(link.model, link.step) for link in found.model_outputs] == [(f"{NUMBERS}/versions/1", 3), (others, 4)]

@@ -12,7 +12,7 @@ from chassis.testing import TokenFor
 from chassis.testing.bad_inputs import BAD_DIGESTS, BAD_NAMES, BAD_PAGE_TOKENS, GARBAGE_BODIES, bad_tokens, nested_body
 from chassis.testing.edge import call_raw, clean_error
 from headwater.errors import InvalidArgument
-from headwater.registry.v1 import artifacts_pb2, lineage_pb2, models_pb2, projects_pb2, runs_pb2
+from headwater.registry.v1 import artifacts_pb2, lineage_pb2, model_versions_pb2, models_pb2, projects_pb2, runs_pb2
 from tests.integration.registry.client import DEFAULT, DIGITS, Client
 
 RUN = f"{DEFAULT}/runs/01900000-0000-7000-8000-000000000000"
@@ -38,6 +38,16 @@ def _named(name: str) -> Iterator[tuple[str, Message]]:
     yield "ModelService/CreateModel", models_pb2.CreateModelRequest(parent=DEFAULT, model_id=name)
     yield "ModelService/GetModel", models_pb2.GetModelRequest(name=f"{DEFAULT}/models/{name}")
     yield "ModelService/GetModelVersion", models_pb2.GetModelVersionRequest(name=f"{DIGITS}/versions/{name}.")
+    yield "ModelService/UpdateModel", models_pb2.UpdateModelRequest(model={"name": f"{DEFAULT}/models/{name}"})
+    yield "ModelService/RenameModel", models_pb2.RenameModelRequest(name=DIGITS, model_id=name)
+    replaced = models_pb2.DeprecateModelRequest(name=DIGITS, replacement=f"{DEFAULT}/models/{name}")
+    yield "ModelService/DeprecateModel", replaced
+    yield "ModelService/ArchiveModel", models_pb2.ArchiveModelRequest(name=f"{DEFAULT}/models/{name}")
+    yield "ModelService/ReactivateModel", models_pb2.ReactivateModelRequest(name=f"{DEFAULT}/models/{name}")
+    yield "ModelService/ResolveModelVersion", models_pb2.ResolveModelVersionRequest(name=DIGITS, alias=name)
+    yield "ModelService/ListAliasChanges", models_pb2.ListAliasChangesRequest(parent=f"{DEFAULT}/models/{name}")
+    compared = model_versions_pb2.CompareModelVersionsRequest(names=[f"{DIGITS}/versions/{name}."] * 2)
+    yield "ModelService/CompareModelVersions", compared
     yield "ModelService/SetModelAlias", models_pb2.SetModelAliasRequest(name=DIGITS, alias=name)
     yield "ModelService/ListObjectives", models_pb2.ListObjectivesRequest(parent=f"{DEFAULT}/models/{name}")
     file = models_pb2.ModelFileReference(path=f"{name}/../x", artifact=f"{DEFAULT}/artifacts/{'0' * 64}")
@@ -101,7 +111,7 @@ async def test_nobody_without_good_credentials_is_let_in(registry: Service, auth
 
 async def test_a_reader_changes_nothing(registry: Service, token_for: TokenFor) -> None:
     token = token_for(Role.READER)
-    reading = ("Get", "List", "Resolve", "Download")
+    reading = ("Get", "List", "Resolve", "Download", "Compare", "Read", "Sample", "Export")
     for method in METHODS:
         if method.rpartition("/")[2].startswith(reading):
             continue
