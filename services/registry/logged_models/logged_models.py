@@ -9,6 +9,7 @@ from chassis.paging import Page, page_size, query_digest
 from headwater.names import ArtifactName, ExperimentName, LoggedModelName, ProjectName, RunName
 from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.events import event
+from services.registry.experiments.model import DEFAULT, Experiment
 from services.registry.logged_models.errors import (
     LoggedModelArchived,
     LoggedModelFinished,
@@ -50,13 +51,14 @@ class LoggedModels:
 
             async def add() -> str:
                 project = await tx.projects.get(parent.project)
-                now = self._clock.now()
+                experiment, now = await _experiment(tx, parent, new), self._clock.now()
                 logged = LoggedModel(
                     id=new_id(),
                     project=project.name,
                     project_id=project.id,
                     display_name=new.display_name,
-                    experiment=await _experiment(tx, parent, new),
+                    experiment=str(experiment.name),
+                    experiment_id=experiment.id,
                     run=new.run,
                     model_type=new.model_type,
                     parameters=_bounded(new.parameters),
@@ -80,19 +82,20 @@ class LoggedModels:
         """Logged models of a project, newest first or in the order asked for.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ExperimentNotFound
             InvalidFilter, InvalidOrder
         """
         condition, order = parse_filter(wanted.filter, FIELDS), parse_order(wanted.order_by, FIELDS)
         size, query = page_size(size), query_digest("logged_models", parent, wanted)
         async with self._store.transaction() as tx:
             await tx.projects.get(parent.project)
+            experiments = [await tx.experiments.get(ExperimentName.parse(name)) for name in wanted.experiments]
             search = Search(
                 limit=size + 1,
                 condition=condition,
                 order=order,
                 after=decode(token, query, order, int),
-                experiments=wanted.experiments,
+                experiments=frozenset(experiment.id for experiment in experiments),
                 data=wanted.data,
                 show_archived=wanted.show_archived,
             )
@@ -170,13 +173,11 @@ async def _in_use(tx: Transaction, name: LoggedModelName) -> LoggedModel:
     return logged
 
 
-async def _experiment(tx: Transaction, parent: ProjectName, new: NewLoggedModel) -> str:
-    """The resource name of its experiment."""
+async def _experiment(tx: Transaction, parent: ProjectName, new: NewLoggedModel) -> Experiment:
+    """The experiment that is named, or that of the run, or the default one."""
     run = await tx.runs.get(RunName.parse(new.run)) if new.run else None
-    if new.experiment:
-        experiment = await tx.experiments.get(ExperimentName.parse(new.experiment))
-        return str(experiment.name)
-    return run.experiment if run else str(ExperimentName(parent.project, "default"))
+    name = new.experiment or (run.experiment if run else str(ExperimentName(parent.project, DEFAULT)))
+    return await tx.experiments.get(ExperimentName.parse(name))
 
 
 async def _check_artifacts(tx: Transaction, files: Mapping[str, ArtifactName]) -> None:

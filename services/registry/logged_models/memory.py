@@ -1,9 +1,10 @@
 """Logged models in memory."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headwater.names import LoggedModelName
+from services.registry.experiments.model import Experiment
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.logged_models.model import DataMetric, LoggedModel
 from services.registry.logged_models.searching import Search, lookup_in
@@ -17,9 +18,15 @@ from services.registry.versions.model import ModelVersion
 class MemoryLoggedModels(LoggedModelStore):
     """See LoggedModelStore."""
 
-    def __init__(self, logged: dict[str, LoggedModel], versions: dict[VersionKey, ModelVersion]) -> None:
+    def __init__(
+        self,
+        logged: dict[str, LoggedModel],
+        versions: dict[VersionKey, ModelVersion],
+        experiments: Mapping[str, Experiment],
+    ) -> None:
         self._logged = logged  # by id, oldest first
         self._versions = versions
+        self._experiments = experiments
 
     async def add(self, logged: LoggedModel) -> None:
         """See LoggedModelStore."""
@@ -35,7 +42,11 @@ class MemoryLoggedModels(LoggedModelStore):
             for version in self._versions.values()
             if version.logged_model == str(name)
         )
-        return dataclasses.replace(logged, model_versions=[version for _, _, version in made])
+        return dataclasses.replace(
+            logged,
+            model_versions=[version for _, _, version in made],
+            experiment=str(self._experiments[logged.experiment_id].name),
+        )
 
     async def search(self, project: str, search: Search) -> Sequence[tuple[LoggedModel, Position]]:
         """See LoggedModelStore."""
@@ -49,7 +60,7 @@ class MemoryLoggedModels(LoggedModelStore):
             for logged in self._logged.values()
             if logged.project == project
             and (search.show_archived or not logged.archived)
-            and (not search.experiments or logged.experiment in search.experiments)
+            and (not search.experiments or logged.experiment_id in search.experiments)
             and memory.matches(search.condition, logged, lookup)
         ]
         if search.after is not None:

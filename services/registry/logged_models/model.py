@@ -63,13 +63,20 @@ class Additions:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoggedModel:
-    """A model that a run made. ``sequence`` tells which of two is older; ``files`` are digests by path."""
+    """A model that a run made.
+
+    Attributes:
+        experiment: the resource name of its experiment; ``experiment_id`` is its id.
+        files: digests by path.
+        sequence: tells which of two is older.
+    """
 
     id: str
     project: str
     project_id: str
     display_name: str
     experiment: str
+    experiment_id: str
     run: str
     model_type: str
     parameters: Mapping[str, str]

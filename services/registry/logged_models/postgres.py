@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, false, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.names import LoggedModelName, ModelVersionName
+from headwater.names import ExperimentName, LoggedModelName, ModelVersionName
 from services.registry.ids import is_id
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.logged_models.model import DataMetric, LoggedModel, LoggedModelState
@@ -20,7 +20,7 @@ from services.registry.search.postgres.conditions import where
 from services.registry.search.postgres.leaves import Leaf, test
 from services.registry.search.postgres.places import InColumn, InJson, Place
 from services.registry.search.postgres.search import find
-from services.registry.tables import model_versions, models, projects
+from services.registry.tables import experiments, model_versions, models, projects
 from services.registry.tables.logged_models import logged_model_metrics, logged_models
 
 _LOGGED = logged_models.c
@@ -40,7 +40,7 @@ class PostgresLoggedModels(LoggedModelStore):
             "id": logged.id,
             "project_id": logged.project_id,
             "display_name": logged.display_name,
-            "experiment": logged.experiment,
+            "experiment_id": logged.experiment_id,
             "run_name": logged.run,
             "model_type": logged.model_type,
             "create_time": logged.create_time,
@@ -64,7 +64,7 @@ class PostgresLoggedModels(LoggedModelStore):
         if not search.show_archived:
             query = query.where(_LOGGED.archived.is_(False))
         if search.experiments:
-            query = query.where(_LOGGED.experiment.in_(search.experiments))
+            query = query.where(_LOGGED.experiment_id.in_(search.experiments))
         found = await find(
             self._connection, query, search.order, places, _LOGGED.sequence, after=search.after, limit=search.limit
         )
@@ -138,7 +138,12 @@ class PostgresLoggedModels(LoggedModelStore):
 
 
 def _all() -> Select[Any]:
-    return select(logged_models, projects.c.name.label("project")).join(projects)
+    named = projects.c.name.label("project"), experiments.c.name.label("experiment")
+    return (
+        select(logged_models, *named)
+        .join(projects, projects.c.id == _LOGGED.project_id)
+        .join(experiments, experiments.c.id == _LOGGED.experiment_id)
+    )
 
 
 def _changing(logged: LoggedModel) -> dict[str, Any]:
@@ -159,7 +164,8 @@ def _logged_model(row: Row[Any], metrics: Sequence[DataMetric], model_versions: 
         project=row.project,
         project_id=row.project_id,
         display_name=row.display_name,
-        experiment=row.experiment,
+        experiment=str(ExperimentName(row.project, row.experiment)),
+        experiment_id=row.experiment_id,
         run=row.run_name,
         model_type=row.model_type,
         parameters=row.parameters,
@@ -215,7 +221,7 @@ class _LastMetric(Place):
 
 def _places(data: Sequence[Data]) -> Mapping[str, Place]:
     """Where what logged models can be searched by is."""
-    plain = ("display_name", "experiment", "model_type", "state", "create_time", "update_time", "created_by")
+    plain = ("display_name", "model_type", "state", "create_time", "update_time", "created_by")
     return {
         **{name: InColumn(_LOGGED[name]) for name in plain},
         "uid": InColumn(cast(_LOGGED.id, Text).collate("C")),

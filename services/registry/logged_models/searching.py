@@ -13,7 +13,6 @@ FIELDS = Fields(
     plain={
         "uid": TEXT,
         "display_name": TEXT,
-        "experiment": TEXT,
         "run": TEXT,
         "model_type": TEXT,
         "state": word_type(LoggedModelState),
@@ -70,7 +69,7 @@ class Search:
     """Logged models that meet a condition, in an order, after a position.
 
     Attributes:
-        experiments: only those of these experiments, by resource name; of all where empty.
+        experiments: only those of these experiments, by id; of all where empty.
         data: metrics that the condition and the order mean are those on one of these; on any where empty.
     """
 

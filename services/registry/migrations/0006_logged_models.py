@@ -12,9 +12,9 @@ def upgrade() -> None:
     """See the module."""
     op.create_table(
         "logged_models",
-        *map(_id, ("id", "project_id")),
+        *map(_id, ("id", "project_id", "experiment_id")),
         _sequence(),
-        *map(_text, ("display_name", "experiment", "run_name", "model_type", "state_message", "created_by")),
+        *map(_text, ("display_name", "run_name", "model_type", "state_message", "created_by")),
         sa.Column("state", sa.SmallInteger, nullable=False),
         *map(_json, ("parameters", "tags", "files")),
         sa.Column("archived", sa.Boolean, nullable=False),
@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("project_id", "sequence"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"]),
+        sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"]),
     )
     op.create_table(
         "logged_model_metrics",

@@ -25,7 +25,7 @@ logged_models = Table(
     Column("sequence", BigInteger, Identity(always=True), nullable=False),
     Column("project_id", Uuid(as_uuid=False), ForeignKey("projects.id"), nullable=False),
     text_column("display_name"),
-    text_column("experiment"),
+    Column("experiment_id", Uuid(as_uuid=False), ForeignKey("experiments.id"), nullable=False),
     text_column("run_name"),
     text_column("model_type"),
     Column("state", SmallInteger, nullable=False),
