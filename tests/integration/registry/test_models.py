@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis import Service
@@ -37,14 +38,16 @@ async def test_a_model_is_described_by_mask_and_etag(client: Client) -> None:
     )
     assert (made.state, dict(made.tags), made.model_id) == (models_pb2.Model.STATE_ACTIVE, {"team": "vision"}, "digits")
     changed = models_pb2.Model(name=DIGITS, etag=made.etag, display_name="Numerals", description="not asked for")
-    request = models_pb2.UpdateModelRequest(model=changed, update_mask={"paths": ["display_name", "tags"]})
+    request = models_pb2.UpdateModelRequest(model=changed, update_mask=FieldMask(paths=["display_name", "tags"]))
     updated = await client.models.UpdateModel(request)
     assert (updated.display_name, updated.description, dict(updated.tags)) == ("Numerals", "Reads digits", {})
     assert updated.update_time.ToNanoseconds() > made.update_time.ToNanoseconds()
     with pytest.raises(Aborted):
         await client.models.UpdateModel(request)
     for path in ("uid", "stages", "no_such_field"):
-        request = models_pb2.UpdateModelRequest(model=models_pb2.Model(name=DIGITS), update_mask={"paths": [path]})
+        request = models_pb2.UpdateModelRequest(
+            model=models_pb2.Model(name=DIGITS), update_mask=FieldMask(paths=[path])
+        )
         with pytest.raises(InvalidArgument):
             await client.models.UpdateModel(request)
 
@@ -142,6 +145,12 @@ async def test_a_view_says_how_much_is_resolved(client: Client) -> None:
         assert found == await client.models.GetModelVersion(by_number)
 
 
+def _at(request: models_pb2.ResolveModelVersionRequest, time: Timestamp) -> models_pb2.ResolveModelVersionRequest:
+    copy = models_pb2.ResolveModelVersionRequest(time=time)
+    copy.MergeFrom(request)
+    return copy
+
+
 def _times() -> Sequence[Timestamp]:
     ahead = Timestamp()
     ahead.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5))
@@ -151,15 +160,15 @@ def _times() -> Sequence[Timestamp]:
 async def test_what_cannot_be_resolved_is_explained(client: Client) -> None:
     await client.register(b"weights")
     await client.models.SetModelVersionStage(move(1, Stage.STAGE_PRODUCTION))
-    production = {"name": DIGITS, "stage": Stage.STAGE_PRODUCTION}
+    production = models_pb2.ResolveModelVersionRequest(name=DIGITS, stage=Stage.STAGE_PRODUCTION)
     for request, expected in (
-        *((models_pb2.ResolveModelVersionRequest(time=time, **production), InvalidArgument) for time in _times()),
+        *((_at(production, time), InvalidArgument) for time in _times()),
         (models_pb2.ResolveModelVersionRequest(name=DIGITS), InvalidArgument),
         (models_pb2.ResolveModelVersionRequest(name=DIGITS, stage=Stage.STAGE_DEVELOPMENT), InvalidArgument),
         (models_pb2.ResolveModelVersionRequest(name=DIGITS, alias="../x"), InvalidArgument),
         (models_pb2.ResolveModelVersionRequest(name=DIGITS, alias="champion"), NotFound),
         (models_pb2.ResolveModelVersionRequest(name=DIGITS, stage=Stage.STAGE_STAGING), NotFound),
-        (models_pb2.ResolveModelVersionRequest(time=Timestamp(seconds=1), **production), NotFound),
+        (_at(production, Timestamp(seconds=1)), NotFound),
         (models_pb2.ResolveModelVersionRequest(name=f"{DEFAULT}/models/nobody", alias="champion"), NotFound),
     ):
         with pytest.raises(expected):
