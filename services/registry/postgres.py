@@ -17,8 +17,8 @@ from services.registry.lineage.postgres import PostgresLineage
 from services.registry.logged_models.postgres import PostgresLoggedModels
 from services.registry.metrics.postgres.recording import PostgresMetrics
 from services.registry.models.postgres import PostgresModels
-from services.registry.moves.pointers import PostgresPointers
-from services.registry.moves.postgres import PostgresMoves
+from services.registry.moves.postgres.histories import PostgresMoves
+from services.registry.moves.postgres.pointers import PostgresPointers
 from services.registry.origin import Origin
 from services.registry.projects.postgres import PostgresProjects
 from services.registry.run_artifacts.postgres import PostgresRunArtifacts

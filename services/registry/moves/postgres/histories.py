@@ -1,4 +1,4 @@
-"""Moves in PostgreSQL."""
+"""Histories of stages and aliases in PostgreSQL."""
 
 import datetime
 from collections.abc import Collection, Mapping, Sequence

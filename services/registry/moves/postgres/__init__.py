@@ -1,0 +1,1 @@
+"""Stages and aliases in PostgreSQL: their histories, and the quick way to what they point to."""
