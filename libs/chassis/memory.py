@@ -14,6 +14,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 256 << 20
 _LARGEST_BYTES = 32 << 20
 """The most that glibc takes for a threshold."""
+_USUAL_BYTES = 4 << 20
+"""More than the messages and parts of files that pass through a service have."""
 
 _LIBC = ctypes.CDLL(None)
 _lock = threading.Lock()
@@ -25,6 +27,16 @@ def keep_freed() -> None:
     with contextlib.suppress(AttributeError):
         _LIBC.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
         _LIBC.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def return_freed() -> None:
+    """Let large blocks go back to the system as soon as they are freed. Does nothing where the C library is not glibc.
+
+    Left to itself, glibc raises the size of what it returns to that of the largest block that was ever freed: whoever
+    makes a process allocate much for a moment, in several threads, makes it keep that for good.
+    """
+    with contextlib.suppress(AttributeError):
+        _LIBC.mallopt(_MMAP_THRESHOLD, _USUAL_BYTES)
 
 
 @contextlib.contextmanager

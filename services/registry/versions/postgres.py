@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, Text, cast, func, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName, ModelVersionName, ProjectName
@@ -25,9 +25,10 @@ from services.registry.tables import (
     models,
     projects,
 )
+from services.registry.versions.adding import adding
 from services.registry.versions.errors import ModelVersionNotFound
 from services.registry.versions.model import ModelVersion, View, Which
-from services.registry.versions.rows import changing_row, file_row, version_of, version_row
+from services.registry.versions.rows import changing_row, version_of
 from services.registry.versions.searching import Search
 from services.registry.versions.store import VersionStore
 
@@ -40,11 +41,7 @@ class PostgresVersions(VersionStore):
 
     async def add(self, version: ModelVersion) -> None:
         """See VersionStore."""
-        await self._connection.execute(insert(model_versions).values(version_row(version)))
-        await self._connection.execute(insert(model_files), [file_row(version, file) for file in version.files])
-        if version.metrics:
-            metrics = [{"version_id": version.id, "key": key, "value": value} for key, value in version.metrics.items()]
-            await self._connection.execute(insert(model_version_metrics), metrics)
+        await self._connection.execute(*adding(version))
 
     async def get(self, name: ModelName, which: Which, *, view: View = View.FULL) -> ModelVersion:
         """See VersionStore."""

@@ -57,11 +57,10 @@ def changing_row(version: ModelVersion) -> dict[str, Any]:
     return {**changing, "stage": version.stage, "state": version.state}
 
 
-def file_row(version: ModelVersion, file: ModelFile) -> dict[str, Any]:
-    """The row of one of its files."""
+def file_row(file: ModelFile) -> dict[str, Any]:
+    """The row of one of its files, but for which version it is of."""
     facts = contents.to_json(file.facts)
     return {
-        "version_id": version.id,
         "path": file.path,
         "digest": file.digest,
         "size_bytes": file.size_bytes,

@@ -108,13 +108,13 @@ class Versions:
 
 
 async def _artifacts(tx: Transaction, parent: ModelName, new: NewVersion) -> Mapping[str, Artifact]:
-    """The artifacts of the files, by path; run and project are looked up early, before anything large is read."""
-    await tx.projects.get(parent.project)
+    """The artifacts of the files, by path; the run is looked up early, before anything large is read."""
     if new.run:
         await tx.runs.get(new.run)
     found = {artifact.name: artifact for artifact in await tx.artifacts.find(list(new.files.values()))}
     for path, name in new.files.items():
         if name not in found:
+            await tx.projects.get(parent.project)  # a project that is not there has no artifacts
             raise ArtifactNotFound(artifact=name, path=path)
     return {path: found[name] for path, name in new.files.items()}
 

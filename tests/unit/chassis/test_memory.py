@@ -31,3 +31,33 @@ def test_what_streams_have_freed_is_kept_until_the_last_of_them_ends() -> None:
     kept, afterwards = (int(word) for word in out.split())
     assert kept > 100  # MiB
     assert afterwards < 32
+
+
+_MOMENTS = """
+import psutil, sys
+from concurrent.futures import ThreadPoolExecutor
+from chassis import memory
+
+def resident():
+    return psutil.Process().memory_info().rss >> 20
+
+def moment(size):
+    large = bytearray(size << 20)
+    small = bytes(100)  # beside it, and kept
+    del large
+    return small
+
+if sys.argv[1] == "returned":
+    memory.return_freed()
+with ThreadPoolExecutor(1) as thread:
+    before = resident()
+    kept = [thread.submit(moment, size).result() for size in (8, 16, 24, 31) for _ in range(4)]
+    print(resident() - before)
+"""
+
+
+def test_what_was_large_for_a_moment_goes_back_to_the_system() -> None:
+    """Promise 8."""
+    command = [sys.executable, "-c", _MOMENTS, "returned"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(out) < 8  # MiB
