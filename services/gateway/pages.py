@@ -27,6 +27,7 @@ _TEMPLATES.filters.update(
     last=lambda name: name.rpartition("/")[2],
     digits=lambda commit: commit.rpartition("/")[2][:12],
     number=figures.number,
+    signed=lambda value: f"{'+' if value > 0 else ''}{figures.number(value)}",
     share=figures.share,
     size=figures.size,
     when=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M}",

@@ -67,6 +67,18 @@ def _file(path: str, file: artifact_pb2.ModelFile) -> File:
 
 
 def _holds(file: artifact_pb2.ModelFile) -> Iterator[Some]:
+    if not any(_is_told_of(member) for member in file.members):  # else that is told of them, not twice
+        yield from _parts(file)
+    properties = sorted((key, value) for key, value in file.properties.items() if key != "note")
+    if properties:
+        yield _some("It says of itself", properties)
+
+
+def _is_told_of(file: artifact_pb2.ModelFile) -> bool:
+    return bool(file.layers or file.operators or any(_is_told_of(member) for member in file.members))
+
+
+def _parts(file: artifact_pb2.ModelFile) -> Iterator[Some]:
     kinds = Counter(layer.kind for layer in file.layers if layer.kind)
     if kinds:
         yield _counted(f"Layers ({len(file.layers):,})", kinds)
@@ -76,9 +88,6 @@ def _holds(file: artifact_pb2.ModelFile) -> Iterator[Some]:
         yield _counted(f"Operators ({sum(file.operators.values()):,})", file.operators)
     if file.opsets:
         yield _some("Operator sets", [(name or "ai.onnx", str(number)) for name, number in sorted(file.opsets.items())])
-    properties = sorted((key, value) for key, value in file.properties.items() if key != "note")
-    if properties:
-        yield _some("It says of itself", properties)
 
 
 def _counted(title: str, counts: Mapping[str, int]) -> Some:
