@@ -23,6 +23,7 @@ from tests.bench import (
     proofs,
     registering,
     resolving,
+    run_search,
     shuffled_reads,
     tree,
 )
@@ -40,6 +41,7 @@ BENCHES = {
     "tree": tree.run,
     "inference": inference_calls.run,
     "metrics": metric_logging.run,
+    "search": run_search.run,
     "model-files": model_files.run,
     "registering": registering.run,
     "resolving": resolving.run,
