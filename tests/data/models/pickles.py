@@ -167,6 +167,7 @@ MALFORMED: Mapping[str, bytes] = {
     "bytes that claim 2^63": b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",
     "number of 4 GB": b"\x80\x02\x8b\xff\xff\xff\x7f.",
     "number of 100,000 digits": b"L" + b"9" * 100_000 + b"L\n.",
+    "number of 10,000 hexadecimal digits": b"(I0x" + b"f" * 10_000 + b"\nl.",
     "line that does not end": b"\x80\x02cos",
     "text that is no UTF-8": b"\x80\x02X\x02\x00\x00\x00\xff\xfe.",
     "odd number of items": b"\x80\x02}(Nu.",

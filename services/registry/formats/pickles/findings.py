@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from services.registry.formats.facts import Global
-from services.registry.formats.pickles import allowed
+from services.registry.formats.pickles import allowed, numpy_arrays
 from services.registry.formats.pickles.values import Call, Reference, Value
 
 MAX_GLOBALS = 10_000
@@ -37,9 +37,21 @@ class Findings:
             self.does(f"calls {what}")
         elif function.key in self._called:
             self._called[function.key] = True
-            # Any other encoding than the one that old NumPy arrays need imports a module by its name.
-            if function.key == ("_codecs", "encode") and arguments[1:] and arguments[1] not in _ENCODINGS:
-                self.does("calls _codecs.encode with another encoding than latin1")
+            self._look_into(function.key, arguments)
+
+    def _look_into(self, function: tuple[str, str], arguments: tuple[Value, ...]) -> None:
+        """Some of what is safe is so only with what it is usually given."""
+        # Any other encoding than the one that old NumPy arrays need imports a module by its name.
+        if function == ("_codecs", "encode") and arguments[1:] and arguments[1] not in _ENCODINGS:
+            self.does("calls _codecs.encode with another encoding than latin1")
+        elif function == _OF_SUBCLASS and len(arguments) >= 3:  # it calls the first with the third
+            inner, given = arguments[0], arguments[2]
+            if isinstance(given, tuple) and not (isinstance(inner, Reference) and inner.key == _OF_SUBCLASS):
+                self.calls(inner, given)
+            else:
+                self.does("computes what it calls something with")
+        elif numpy_arrays.is_unusual_call(function, arguments):
+            self.does("makes a NumPy array in a way that NumPy does not write")
 
     def does(self, what: str) -> None:
         """The pickle would do this, a few words for people, which is not safe."""
@@ -74,6 +86,7 @@ class Findings:
 
 
 _ENCODINGS = ("latin1", "latin-1")
+_OF_SUBCLASS = ("torch._tensor", "_rebuild_from_type_v2")
 
 
 def printable(text: str, longest: int = _MAX_NAME) -> str:

@@ -8,6 +8,7 @@ hide after a place at which only this one goes on; an opcode that is not known i
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.registry.formats.pickles import numpy_arrays
 from services.registry.formats.pickles.cursor import Cursor, Malformed
 from services.registry.formats.pickles.findings import Findings
 from services.registry.formats.pickles.opcodes import OPCODES
@@ -273,6 +274,8 @@ class Machine:
     def set_state(self) -> None:
         state, target = self.pop(), self.top()
         if isinstance(target, Call):
+            if numpy_arrays.is_unusual_state(target, state):
+                self._findings.does("gives a NumPy array or type a state that NumPy does not write")
             target.state = state
         else:
             self._findings.does("changes something that it did not make")

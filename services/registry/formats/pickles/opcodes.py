@@ -108,6 +108,8 @@ def _number_line(cursor: Cursor) -> int | bool:
     line = cursor.line()
     if line in (b"00", b"01"):
         return line == b"01"
+    if len(line) > 2 * _MAX_NUMBER_BYTES:  # as hexadecimal digits; Python limits none but decimal ones
+        raise Malformed("a number is too long")
     return int(line.rstrip(b"L"), 0) if line.strip(b"0L") else 0
 
 

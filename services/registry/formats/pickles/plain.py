@@ -6,7 +6,7 @@ from services.registry.formats.pickles.cursor import Budget
 from services.registry.formats.pickles.findings import Findings, printable
 from services.registry.formats.pickles.opcodes import OPCODES
 from services.registry.formats.pickles.scan import Scanned, run_all
-from services.registry.formats.pickles.values import Call, Table, Value, members
+from services.registry.formats.pickles.values import Call, Reference, Table, Value, members
 
 _HIGHEST_PROTOCOL = 5
 _FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "keras", "statsmodels")
@@ -24,7 +24,7 @@ def fits(content: Content, budget: Budget | None = None) -> bool:
         return False
     findings = Findings()
     scanned = run_all(content, findings, budget or Budget())
-    builds = any(isinstance(value, Table | Call | list | tuple) for value in scanned.values)
+    builds = any(isinstance(value, Table | Call | Reference | list | tuple) for value in scanned.values)
     return any(each.called for each in findings.globals()) or (builds and scanned.end == content.size)
 
 
