@@ -175,3 +175,10 @@ def test_compiled_code_in_an_exported_program_is_marked() -> None:
     facts = read(MemoryContent(content))
     assert facts.code == ["data/aotinductor/model/model.so"]
     assert facts.problems == ["Loading it runs compiled code, for example data/aotinductor/model/model.so."]
+
+
+@pytest.mark.parametrize("said", [5, "L['x'] == 1", {"a": 1}, None])
+def test_guards_that_are_no_list_are_none(said: object) -> None:
+    facts = read(MemoryContent(exported(lambda root: root.update(guards_code=said))))
+    assert facts.format is Format.TORCH_EXPORT
+    assert facts.problems == []
