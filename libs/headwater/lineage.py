@@ -1,17 +1,15 @@
-"""Lineage: what came from what, what depends on it, and which models saw a row.
+"""Lineage: what came from what, and what depends on it.
 
 graph = get(connection, named(connection, "models/digits@production"))
 impact(connection, "projects/default/datasets/digits/versions/v1.0.0").summary
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 from headwater import datasets, model_pointers, pipelines, references
+from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
-from headwater.dataset.v1 import proofs_pb2
-from headwater.datasets import proofs
-from headwater.errors import InvalidArgument, NotFound
+from headwater.errors import InvalidArgument, NotFound, Unavailable
 from headwater.names import DEFAULT_PROJECT
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
 
@@ -33,14 +31,6 @@ FORMATS = {"openlineage": Format.FORMAT_OPENLINEAGE, "prov": Format.FORMAT_PROV_
 _PAGE = 1000
 _EVENTS_AT_ONCE = 500
 _BYTES_AT_ONCE = 2**20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RowUser:
-    """A model version that was trained on a row: the dataset version nearest to it that holds the row, and the use."""
-
-    dataset_version: str
-    use: lineage_pb2.ModelVersionUse
 
 
 def named(connection: Connection, text: str, *, project: str = DEFAULT_PROJECT) -> str:
@@ -89,6 +79,30 @@ def get(
     return _stub(connection).GetLineage(_request(name, downstream, depth, kinds, max_nodes))
 
 
+def know(connection: Connection, dataset_versions: Sequence[str]) -> None:
+    """Let the graph know dataset versions, with their digests, before something is connected with them.
+
+    One that the dataset service does not know, or that cannot be asked for now, is left out.
+    """
+    nodes = []
+    for name in dataset_versions:
+        try:
+            version = datasets.get_version(connection, name)
+        except (NotFound, Unavailable, InvalidArgument):
+            continue
+        data = artifact_pb2.DataMetadata(
+            name=version.name,
+            version=version.name.rpartition("/")[2],
+            digest=version.digest,
+            row_count=version.row_count,
+            ingest_time=version.create_time,
+        )
+        nodes.append((version.name.split("/")[1], artifact_pb2.ArtifactMetadata(data_metadata=data)))
+    for project, node in nodes:
+        request = lineage_pb2.CreateConnectionsRequest(parent=f"projects/{project}", artifacts=[node])
+        _stub(connection).CreateConnections(request)
+
+
 def impact(connection: Connection, name: str) -> lineage_pb2.Impact:
     """What depends on ``name``; of a model, on any of its versions."""
     return _stub(connection).GetImpact(lineage_pb2.GetImpactRequest(name=name))
@@ -103,18 +117,6 @@ def uses(connection: Connection, name: str) -> Iterator[lineage_pb2.ModelVersion
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
-
-
-def row_users(connection: Connection, parent: str, row_digest: bytes) -> list[RowUser]:
-    """Every model version that was trained on a row, nearest first: on a dataset version that holds it, or on what was
-    made of one. ``parent`` is the resource name of a dataset, or of a project for all of its datasets (N-02)."""
-    found: dict[str, RowUser] = {}
-    for held in proofs.uses(connection, parent, row_digest):
-        for use in _uses_if_any(connection, held):
-            known = found.get(use.model_version)
-            if known is None or use.distance < known.use.distance:
-                found[use.model_version] = RowUser(held.version, use)
-    return sorted(found.values(), key=lambda user: (user.use.distance, user.use.model_version))
 
 
 def import_openlineage(
@@ -150,14 +152,6 @@ def export(
         lineage=_request(name, downstream, depth, (), max_nodes), format=FORMATS[form]
     )
     return _stub(connection).ExportLineage(request)
-
-
-def _uses_if_any(connection: Connection, held: proofs_pb2.RowUse) -> Iterator[lineage_pb2.ModelVersionUse]:
-    try:
-        yield from uses(connection, held.version)
-    except NotFound as error:
-        if error.reason != "LINEAGE_NODE_NOT_FOUND":
-            raise  # a version that nothing was ever made of is not in the graph
 
 
 def _parts(events: Sequence[str]) -> Iterator[Sequence[str]]:

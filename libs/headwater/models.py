@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from google.protobuf import struct_pb2
 
-from headwater import artifacts
+from headwater import artifacts, lineage
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
@@ -64,6 +64,7 @@ def register(
         InvalidArgument: what the files hold, or what is said of them, is wrong; the text names it.
         FailedPrecondition: reason BREAKING_CHANGE or VERSION_NOT_GREATER, of the semantic version.
     """
+    lineage.know(connection, dataset_versions)
     references = [
         models_pb2.ModelFileReference(path=path, artifact=stored.name)
         for path, file in files.items()

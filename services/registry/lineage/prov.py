@@ -17,6 +17,7 @@ from services.registry.versions.model import ModelVersion
 _NAMES = "urn:headwater:name:"
 _TERMS = "urn:headwater:term:"
 _PEOPLE = "urn:headwater:actor:"
+_RELATIONS = ("used", "wasGeneratedBy", "wasDerivedFrom", "wasInformedBy")
 
 Records = dict[str, dict[str, Any]]
 
@@ -42,7 +43,7 @@ def write(nodes: Sequence[AnyNode], edges: Sequence[Edge]) -> str:
 
 
 def _relations(edges: Sequence[Edge], activities: Any, entities: Any) -> dict[str, Records]:
-    found: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    found: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {kind: {} for kind in _RELATIONS}
 
     def add(kind: str, subject: tuple[str, str], object_: tuple[str, str]) -> None:
         found.setdefault(kind, {})[subject[1], object_[1]] = {

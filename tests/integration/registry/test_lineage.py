@@ -1,5 +1,6 @@
 """What the lineage service refuses, over gRPC."""
 
+import json
 from typing import Any
 
 import pytest
@@ -90,3 +91,102 @@ async def test_a_name_stands_for_one_digest(client: Client) -> None:
         with pytest.raises(FailedPrecondition) as refused:
             await client.lineage.CreateConnections(request)
         assert refused.value.reason == "ARTIFACT_DIGEST_CONFLICT"
+
+
+def _event(run: str, **fields: Any) -> str:
+    event = {
+        "eventType": "COMPLETE",
+        "eventTime": "2026-01-31T12:00:00Z",
+        "run": {"runId": run},
+        "job": {"namespace": "airflow", "name": "daily"},
+        "outputs": [{"namespace": "headwater://default", "name": "datasets/digits/versions/v1.0.0"}],
+        "producer": "https://example.com",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+    }
+    return json.dumps({**event, **fields})
+
+
+async def test_others_events_come_in_and_ours_go_out(client: Client) -> None:
+    """R-24, R-25: OpenLineage and PROV-JSON over gRPC, and what depends on what was told."""
+    run = "01900000-0000-7000-8000-0000000000aa"
+    await client.lineage.CreateConnections(_request(_data()))
+    request = lineage_pb2.ImportOpenLineageRequest(parent=DEFAULT, events_json=[_event(run)])
+    imported = await client.lineage.ImportOpenLineage(request)
+    assert (imported.created_count, list(imported.runs)) == (2, [f"{DEFAULT}/runs/{run}"])
+    assert (await client.lineage.ImportOpenLineage(request)).created_count == 0
+    impact = await client.lineage.GetImpact(lineage_pb2.GetImpactRequest(name=f"{DEFAULT}/runs/{run}"))
+    assert impact.summary == "1 dataset version depends on it"
+    assert [(each.kind, each.count) for each in impact.dependents] == [(lineage_pb2.LINEAGE_NODE_KIND_DATA, 1)]
+
+    formats = lineage_pb2.ExportLineageRequest
+    for form, media_type, word in (
+        (formats.FORMAT_OPENLINEAGE, "application/x-ndjson", '"eventType":"COMPLETE"'),
+        (formats.FORMAT_PROV_JSON, "application/json", '"wasGeneratedBy"'),
+    ):
+        asked = formats(lineage=lineage_pb2.GetLineageRequest(name=DATASET), format=form)
+        exported = await client.lineage.ExportLineage(asked)
+        assert (exported.media_type, exported.truncated) == (media_type, False)
+        assert word in exported.document
+    cut = formats(lineage=lineage_pb2.GetLineageRequest(name=DATASET, max_nodes=1), format=formats.FORMAT_PROV_JSON)
+    assert (await client.lineage.ExportLineage(cut)).truncated
+
+
+async def test_what_is_wrong_with_an_exchange_is_told(client: Client) -> None:
+    run = "01900000-0000-7000-8000-0000000000ab"
+    with pytest.raises(InvalidArgument, match=r"event 1, run\.runId must be a UUID") as refused:
+        await client.lineage.ImportOpenLineage(
+            lineage_pb2.ImportOpenLineageRequest(parent=DEFAULT, events_json=[_event(run), _event("x")])
+        )
+    assert refused.value.reason == "INVALID_OPENLINEAGE"
+    with pytest.raises(HeadwaterError) as unknown:
+        await client.lineage.GetLineage(lineage_pb2.GetLineageRequest(name=f"{DEFAULT}/runs/{run}"))
+    assert unknown.value.reason == "LINEAGE_NODE_NOT_FOUND", "nothing of the call is kept"
+    for request in (
+        lineage_pb2.ImportOpenLineageRequest(parent=DEFAULT),
+        lineage_pb2.ImportOpenLineageRequest(parent="default", events_json=[_event(run)]),
+        lineage_pb2.ImportOpenLineageRequest(parent=DEFAULT, events_json=["[" * 1_000_000]),
+    ):
+        with pytest.raises(InvalidArgument):
+            await client.lineage.ImportOpenLineage(request)
+    start = lineage_pb2.GetLineageRequest(name=DATASET)
+    for export in (
+        lineage_pb2.ExportLineageRequest(lineage=start),
+        lineage_pb2.ExportLineageRequest(format=lineage_pb2.ExportLineageRequest.FORMAT_PROV_JSON),
+    ):
+        with pytest.raises(InvalidArgument):
+            await client.lineage.ExportLineage(export)
+    with pytest.raises(InvalidArgument):
+        await client.lineage.GetLineage(
+            lineage_pb2.GetLineageRequest(name=DATASET, kinds=[lineage_pb2.LINEAGE_NODE_KIND_UNSPECIFIED])
+        )
+
+
+async def test_a_deployment_comes_back_with_everything_that_was_said_of_it(client: Client) -> None:
+    version = await client.register(b"weights")
+    deployment = artifact_pb2.DeploymentMetadata(
+        id=artifact_pb2.UUID(value="01900000-0000-7000-8000-000000000003", type=artifact_pb2.UUID.TYPE_DEPLOYMENT),
+        name=f"{DEFAULT}/deployments/digits",
+        description="the shop",
+        model=f"{DEFAULT}/models/digits",
+        alias="champion",
+        revision=3,
+        annotations={"team": "vision"},
+    )
+    deployment.create_time.FromJsonString("2026-01-01T00:00:00Z")
+    node = artifact_pb2.ArtifactMetadata(deployment=deployment)
+    edge = _edge(first_name=version.name, second_name=deployment.name)
+    await client.lineage.CreateConnections(_request(node, edges=[edge]))
+    graph = await client.lineage.GetLineage(
+        lineage_pb2.GetLineageRequest(
+            name=version.name,
+            direction=lineage_pb2.GetLineageRequest.DIRECTION_DOWNSTREAM,
+            kinds=[lineage_pb2.LINEAGE_NODE_KIND_DEPLOYMENT],
+        )
+    )
+    assert list(graph.artifacts) == [node]
+    for field in ("revision", "id", "name"):
+        changed = artifact_pb2.DeploymentMetadata()
+        changed.CopyFrom(deployment)
+        changed.ClearField(field)
+        with pytest.raises(InvalidArgument):
+            await client.lineage.CreateConnections(_request(artifact_pb2.ArtifactMetadata(deployment=changed)))

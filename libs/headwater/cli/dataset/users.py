@@ -1,11 +1,12 @@
 """``headwater dataset who-used``: which models were trained on this row?"""
 
-from headwater import lineage, references
+from headwater import references
 from headwater.cli.dataset.app import app
 from headwater.cli.lineage import USE_COLUMNS, use_row
 from headwater.cli.render import facts, table
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT
+from headwater.row_users import row_users
 from headwater.tree import parse_digest
 
 
@@ -24,7 +25,7 @@ def who_used(name: str = "", *, row: str, project: str = DEFAULT_PROJECT) -> Non
     """
     parent = str(references.dataset(name, project) if name else references.project(project))
     with Connection.discover() as connection:
-        found = lineage.row_users(connection, parent, parse_digest(row, "row"))
+        found = row_users(connection, parent, parse_digest(row, "row"))
     if not found:
         facts(result="no model was trained on this row")
         return
