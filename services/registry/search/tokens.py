@@ -43,7 +43,8 @@ class Unreadable(Exception):
 
     def sentence(self, what: str) -> str:
         """The message for people; they count from 1."""
-        return f"{what} cannot be read at character {self.position + 1}: {self}."
+        said = str(self)
+        return f"{what} cannot be read at character {self.position + 1}: {said}{'' if said.endswith('?') else '.'}"
 
 
 def tokens(text: str, max_length: int) -> Sequence[Token]:

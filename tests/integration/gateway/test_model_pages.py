@@ -198,7 +198,7 @@ async def test_models_are_searched_in_the_language_of_the_registry(reader: httpx
 async def test_a_filter_that_cannot_be_read_is_shown_with_what_is_wrong(reader: httpx.AsyncClient, path: str) -> None:
     page = await reader.get(path, params={"filter": f"nome = '{SCRIPT}'"})
     assert page.status_code == 400
-    assert "is name meant?" in html.unescape(page.text)
+    assert "The filter cannot be read at character 1: there is no nome; is name meant?<" in html.unescape(page.text)
     assert f'value="nome = &#39;{html.escape(SCRIPT)}&#39;"' in page.text
     assert "No model is there yet" not in page.text
     assert (await reader.get(path, params={"page": "nonsense"})).status_code == 400
