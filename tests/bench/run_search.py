@@ -25,23 +25,24 @@ ORDER = "metrics.accuracy DESC"
 # Row n of both sides: accuracy spread over 0 to 1, every second with adam.
 _OURS = """
 WITH made AS (
-    INSERT INTO registry.runs (id, project_id, experiment_id, display_name, description, state, start_time, parameters,
+    INSERT INTO runs (id, project_id, experiment_id, display_name, description, state, start_time, parameters,
         tags, annotations, parent_run, created_by, failure, job, "references", lifecycle, revision, update_time)
     SELECT gen_random_uuid(), project.id, experiment.id, 'run ' || n, '', 2, now(),
         jsonb_build_object('optimizer', CASE n % 2 WHEN 0 THEN 'adam' ELSE 'sgd' END, 'lr', (n % 100) / 1000.0),
-        jsonb_build_object('team', 'team ' || n % 10), '{}', '', 'bench', '', '', '[]', 1, 1, now()
-    FROM registry.projects AS project
-    JOIN registry.experiments AS experiment ON experiment.project_id = project.id AND experiment.name = 'default',
-        generate_series(1, $1::int) AS n
+        jsonb_build_object('team', 'team ' || n % 10), '{{}}', '', 'bench', '', '', '[]', 1, 1, now()
+    FROM projects AS project
+    JOIN experiments AS experiment ON experiment.project_id = project.id AND experiment.name = 'default',
+        generate_series(1, {runs}) AS n
     WHERE project.name = 'default'
     RETURNING id, project_id, sequence
 )
-INSERT INTO registry.latest_metrics (run_id, project_id, key, step, time_us, value, minimum, maximum, point_count)
+INSERT INTO latest_metrics (run_id, project_id, key, step, time_us, value, minimum, maximum, point_count)
 SELECT id, project_id, 'accuracy', 0, 0, value, value, value, 1
 FROM made, LATERAL (SELECT (sequence * 7919 % 100003) / 100003.0 AS value) AS spread
 """
 _THEIRS = """
-INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, artifact_uri, experiment_id, user_id)
+INSERT INTO runs
+    (run_uuid, name, source_type, status, start_time, lifecycle_stage, artifact_uri, experiment_id, user_id)
 SELECT lpad(to_hex(n), 32, '0'), 'run ' || n, 'LOCAL', 'FINISHED', 1700000000000 + n, 'active', '/tmp', 0, 'bench'
 FROM generate_series(1, {runs}) AS n;
 INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)
@@ -60,7 +61,7 @@ SELECT 'team', 'team ' || n % 10, lpad(to_hex(n), 32, '0') FROM generate_series(
 def run(running: Running) -> Iterator[Result]:
     """The first page against mlflow's, then pages far apart against each other."""
     servers = running.processes("registry", "postgres")
-    asyncio.run(_fill(running.database_url, _OURS, RUNS))
+    asyncio.run(_fill(running.database_url, _OURS.format(runs=RUNS), schema="registry"))
     ours = _Search(running)
     with mlflow_server(running.database_url) as peer:
         asyncio.run(_fill(_plain(peer.database_url), _THEIRS.format(runs=RUNS)))
@@ -136,10 +137,10 @@ class _MlflowSearch:
             raise RuntimeError(f"mlflow answered {answer.status}: {text[:500]!r}")
 
 
-async def _fill(url: str, statement: str, *values: int) -> None:
-    connection = await asyncpg.connect(url)
+async def _fill(url: str, statements: str, *, schema: str = "public") -> None:
+    connection = await asyncpg.connect(url, server_settings={"search_path": schema})
     try:
-        await connection.execute(statement, *values)
+        await connection.execute(statements)
         await connection.execute("ANALYZE")
     finally:
         await connection.close()
