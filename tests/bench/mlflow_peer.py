@@ -61,7 +61,8 @@ def _running(database_url: str, folder: Path, workers: int) -> Iterator[Mlflow]:
         *("--artifacts-destination", str(folder / "artifacts")),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
     ]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    # Its workers for jobs would only take the processor from what is measured.
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | quiet, cwd=folder)
         server = Mlflow(f"http://127.0.0.1:{port}", database_url, psutil.Process(process.pid))

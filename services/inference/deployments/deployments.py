@@ -7,12 +7,15 @@ from chassis import etags
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
-from headwater.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from headwater.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 from headwater.names import DeploymentName, ModelName
 from services.inference.deployments.errors import DeploymentArchived, InvalidDeployment
 from services.inference.deployments.model import Batching, Deployment
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
+
+_NOT_TOLD = (NoSuchVersion, Unavailable, DeadlineExceeded, ResourceExhausted, Unauthenticated, PermissionDenied)
+"""What comes instead of a version; why nothing is served is told by the deployment's state, also when that passes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,5 +127,5 @@ class Deployments:
         """The version that would be served now; None where there is none yet, or nobody can say."""
         try:
             return await self._source.resolve(model, selector)
-        except (NoSuchVersion, Unavailable, DeadlineExceeded, ResourceExhausted):
+        except _NOT_TOLD:
             return None
