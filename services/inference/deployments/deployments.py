@@ -86,7 +86,7 @@ class Deployments:
             DeploymentArchived, DeploymentNotFound
             UnsafeModel, VersionArchived: the version that it would serve now may not be served.
         """
-        version = await self._version((await self.get(name)).model, selector) if selector else None
+        version = await self._version((await self.get(name)).source, selector) if selector else None
         async with self._store.transaction() as tx:
             current = await tx.get(name, for_update=True)
             etags.check(etag, current.etag)
