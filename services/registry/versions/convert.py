@@ -21,8 +21,8 @@ from headwater.registry.v1 import model_versions_pb2, models_pb2
 from headwater.semver import SemVer
 from services.registry import convert
 from services.registry.artifacts.model import digest_in
-from services.registry.versions import files_convert
 from services.registry.versions.completeness import missing_metadata
+from services.registry.versions.contents import convert as contents_convert
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which
 
@@ -128,10 +128,10 @@ def version_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
         create_ts=convert.timestamp(version.create_time),
         tags=version.tags,
         digest=version.digest,
-        files=[files_convert.file_to_proto(file) for file in version.files],
+        files=[contents_convert.file_to_proto(file) for file in version.files],
         stage=_Stage.ValueType(version.stage),
-        inputs=files_convert.tensors_to_proto(version.inputs),
-        outputs=files_convert.tensors_to_proto(version.outputs),
+        inputs=contents_convert.tensors_to_proto(version.inputs),
+        outputs=contents_convert.tensors_to_proto(version.outputs),
         parameter_count=version.parameter_count,
         run_name=version.run,
         dataset_versions=version.dataset_versions,

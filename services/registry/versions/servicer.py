@@ -8,8 +8,9 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ModelName
 from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
 from services.registry.convert import origin
-from services.registry.versions import convert, files_convert
+from services.registry.versions import convert
 from services.registry.versions.changes import VersionChanges
+from services.registry.versions.contents import convert as contents_convert
 from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
@@ -102,7 +103,7 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         """See the proto."""
         name, which = convert.version_name(request.name)
         file, tensor = await self._tensors.find(name, which, request.tensor, request.path)
-        [described] = files_convert.tensors_to_proto([tensor])
+        [described] = contents_convert.tensors_to_proto([tensor])
         yield model_versions_pb2.ReadTensorResponse(tensor=described)
         async with contextlib.aclosing(self._tensors.read(file, tensor, request.offset, request.length)) as chunks:
             async for chunk in chunks:

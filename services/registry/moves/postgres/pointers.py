@@ -14,8 +14,7 @@ from services.registry.moves.model import Pointer
 from services.registry.moves.store import PointerReader
 from services.registry.tables import model_aliases, model_versions, models, projects
 from services.registry.versions.model import ModelVersion, View
-from services.registry.versions.postgres import select_versions
-from services.registry.versions.rows import version_of
+from services.registry.versions.postgres import select_versions, version_of
 
 
 class PostgresPointers(PointerReader):

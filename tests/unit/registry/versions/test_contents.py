@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.registry.formats import ExternalData, FileFacts, Format, Global, Layer, Signature, Tensor
 from services.registry.versions import contents
-from services.registry.versions.files_convert import file_to_proto
+from services.registry.versions.contents.convert import file_to_proto
 from services.registry.versions.model import ModelFile
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)

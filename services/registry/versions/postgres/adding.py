@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from services.registry.tables import model_files, model_version_metrics, model_versions
 from services.registry.versions.model import ModelVersion
-from services.registry.versions.rows import file_row, version_row
+from services.registry.versions.postgres.rows import file_row, version_row
 
 _OF_FILE = [each for each in model_files.c if each.name != "version_id"]
 _FILE = (

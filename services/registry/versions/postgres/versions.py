@@ -25,10 +25,10 @@ from services.registry.tables import (
     models,
     projects,
 )
-from services.registry.versions.adding import adding
 from services.registry.versions.errors import ModelVersionNotFound
 from services.registry.versions.model import ModelVersion, View, Which
-from services.registry.versions.rows import changing_row, version_of
+from services.registry.versions.postgres.adding import adding
+from services.registry.versions.postgres.rows import changing_row, version_of
 from services.registry.versions.searching import Search
 from services.registry.versions.store import VersionStore
 
