@@ -192,6 +192,9 @@ REFUSED: Mapping[str, Callable[[], bytes]] = {
     "a large form that is elsewhere": lambda: large(at=0),
     "a large form that says otherwise": lambda: large(short=1),
     "a large size that is not there": lambda: Builder().member(size=0xFFFFFFFF, packed_size=0xFFFFFFFF).end(),
+    "blocks of nothing": lambda: (
+        Builder().member(content=b"a", packed=b"\0\0\0\xff\xff" * 2000 + _deflated(b"a"), method=8).end()
+    ),
     "a folder that has bytes": lambda: Builder().member(b"a/", b"x").end(),
 }
 """Archives that are refused as such."""
@@ -200,7 +203,7 @@ UNREADABLE: Mapping[str, Callable[[], bytes]] = {
     "a wrong CRC": lambda: Builder().member(crc=1, local_crc=1).end(),
     "a bomb": lambda: Builder().member(content=bytes(10**8), packed=_deflated(bytes(10**8)), method=8).end(),
     "a bomb that denies it": lambda: (
-        Builder().member(content=bytes(1000), packed=_deflated(bytes(10**8)), method=8).end()
+        Builder().member(content=bytes(10**5), packed=_deflated(bytes(10**8)), method=8).end()
     ),
     "fewer bytes than it says": lambda: Builder().member(content=bytes(1000), packed=_deflated(b"abc"), method=8).end(),
     "bytes after its end": lambda: Builder().member(packed=_deflated(b"x") + b"more", method=8).end(),

@@ -5,6 +5,7 @@ directory its architecture (features.md, R-12, R-27). A tar that is gzipped is r
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from services.registry.formats.archives import gzips
@@ -15,6 +16,7 @@ from services.registry.formats.content import Content, MemoryContent, PartOf
 from services.registry.formats.facts import MAX_TENSORS, FileFacts, Format, InvalidModelFile, Tensor
 
 MAX_UNPACKED_BYTES = 64 * 2**20
+_MAX_CPU_S = 20.0
 _LINKS = (Kind.HARD_LINK, Kind.SYMBOLIC_LINK)
 _ITSELF = (Format.TENSORFLOW_SAVED_MODEL, Format.HUGGING_FACE)
 
@@ -24,10 +26,13 @@ class Tars:
 
     Args:
         inside: reads a file within an archive.
+        max_cpu_s: how long the files of one archive may keep a processor busy. What one file costs is bounded by its
+            reader; but 50 KB of gzip can be a hundred of the most costly files.
     """
 
-    def __init__(self, inside: Callable[[Content], FileFacts]) -> None:
+    def __init__(self, inside: Callable[[Content], FileFacts], max_cpu_s: float = _MAX_CPU_S) -> None:
         self._inside = inside
+        self._max_cpu_s = max_cpu_s
 
     def fits(self, content: Content) -> bool:
         """Whether the content begins with a tar's header."""
@@ -60,8 +65,10 @@ class Tars:
     def _files(self, content: Content, members: Sequence[Member], *, in_place: bool) -> Mapping[str, FileFacts]:
         """By path; places of tensors are told where the bytes lie in the archive as they are."""
         facts: dict[str, FileFacts] = {}
-        tensors_left = MAX_TENSORS
+        tensors_left, begun = MAX_TENSORS, time.thread_time()
         for member in members:
+            if time.thread_time() - begun > self._max_cpu_s:
+                raise invalid(f"its files take longer to be read than the {self._max_cpu_s:g} s that are spent on them")
             if member.kind is Kind.FILE:
                 facts[member.name] = self._file(content, member, in_place=in_place)
                 tensors_left -= len(facts[member.name].tensors)

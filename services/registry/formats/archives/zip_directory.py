@@ -23,6 +23,7 @@ _ZIP64, _UNICODE_PATH = 1, 0x7075
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _NOTHING_DEFLATED = 2  # how many bytes that takes: Python deflates folders too
 _MAX_RATIO = 1032  # the most that deflate can reach
+_MAX_GROWTH, _MAX_GROWN_BYTES = 1.125, 1024  # deflate adds five bytes to a block, and writers end blocks now and then
 
 
 class Entry(NamedTuple):
@@ -176,7 +177,9 @@ def _entry(raw: bytes, position: int) -> tuple[Entry, int]:
     entry = Entry(name, raw_name, flags, method, header, packed, size, crc)
     if entry.is_folder and (size or packed > _NOTHING_DEFLATED):
         raise invalid(f"the folder {name[:255]!r} has bytes")
-    if (method == _STORED and size != packed) or size > packed * _MAX_RATIO:
+    is_stored = method == _STORED and size == packed
+    is_packed = method == _DEFLATED and size <= packed * _MAX_RATIO and packed <= size * _MAX_GROWTH + _MAX_GROWN_BYTES
+    if not (is_stored or is_packed):
         raise invalid(f"{name[:255]!r} would be {size} bytes out of {packed}, which cannot be")
     return entry, end
 

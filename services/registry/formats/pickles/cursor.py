@@ -17,16 +17,18 @@ class Malformed(ValueError):
 
 @dataclasses.dataclass(slots=True)
 class Budget:
-    """What may still be spent on the pickles of one file: it bounds time, memory and what is fetched."""
+    """What may still be spent on the pickles of one file: it bounds time, memory, what is fetched, and what members of
+    an archive are unpacked to."""
 
     steps: int = 3_000_000
     values: int = 1_500_000
     fetched: int = 64 * 2**20
+    unpacked: int = 256 * 2**20
 
     @property
     def is_spent(self) -> bool:
         """Whether something was asked for that was not there any more."""
-        return min(self.steps, self.values, self.fetched) < 0
+        return min(self.steps, self.values, self.fetched, self.unpacked) < 0
 
 
 class Cursor:

@@ -62,7 +62,12 @@ class Archive:
         return (name.removeprefix(self.root) for name in self.zip.members)
 
     def read(self, name: str, limit: int) -> bytes:
-        """See Zip.read."""
+        """See Zip.read; what it unpacks is taken from the budget."""
+        member = self.zip.members[self.root + name]
+        if member.compressed and member.size <= limit:
+            self.budget.unpacked -= member.size
+            if self.budget.is_spent:
+                raise invalid("its members are unpacked to more than is looked at")
         return self.zip.read(self.root + name, limit)
 
     def part(self, name: str) -> Content:

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.registry.formats import FileFacts, Format, InvalidModelFile
-from services.registry.formats.archives.tars import MAX_UNPACKED_BYTES
-from services.registry.formats.content import MemoryContent, RangedContent
+from services.registry.formats.archives.tars import MAX_UNPACKED_BYTES, Tars
+from services.registry.formats.content import Content, MemoryContent, RangedContent
 from services.registry.formats.detect import read
 from tests.data.models.onnx_files import external_tensor, linear, linear_model
 from tests.data.models.safetensors_files import safetensors
@@ -182,3 +182,18 @@ def test_what_is_fetched_does_not_grow_with_the_files() -> None:
         assert read(RangedContent(total, fetch)).parameter_count == 3
         fetched[size] = sum(asked)
     assert fetched[2**26] <= 1.2 * fetched[2**22]
+
+
+def test_many_files_that_each_take_long_are_not_all_read() -> None:
+    """Promise 8: 5 KB of gzip that would keep a processor busy for as long as its files together."""
+    costly = b"\x80\x02]" + b"N0" * 100_000 + b"."
+    content = gzip.compress(tar(**{f"{number}.pkl": costly for number in range(100)}))
+    looked_at: list[int] = []
+
+    def inside(part: Content) -> FileFacts:
+        looked_at.append(part.size)
+        return read(part)
+
+    with pytest.raises(InvalidModelFile, match="take longer to be read"):
+        Tars(inside, max_cpu_s=0.1).read(MemoryContent(content))
+    assert 0 < len(looked_at) < 100

@@ -80,7 +80,7 @@ def test_a_member_that_is_not_what_it_says_is_not_given(build: Callable[[], byte
     assert peak < 2**20
 
 
-@pytest.mark.parametrize("name", ["two ends", "the same bytes twice", "bytes before the first"])
+@pytest.mark.parametrize("name", ["two ends", "the same bytes twice", "bytes before the first", "blocks of nothing"])
 def test_pythons_own_reader_takes_what_we_refuse(name: str) -> None:
     """Why the reader is our own: some of these open without a word."""
     assert zipfile.ZipFile(io.BytesIO(REFUSED[name]())).namelist()

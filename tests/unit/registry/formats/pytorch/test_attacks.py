@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from tests.data.models.pytorch_files import (
     sparse,
     tensor_pickle,
 )
+from tests.data.models.zips import by_name
 
 # What cannot be read to its end is refused in PyTorch's own files, where a plain pickle is only marked.
 _UNREADABLE = {name for name in ATTACKS if "before" in name or "second pickle" in name}
@@ -156,3 +159,13 @@ def test_what_is_fetched_does_not_grow_with_the_file() -> None:
         fetched[tensor_bytes] = sum(lengths)
     assert max(fetched.values()) < 10 * 2**20
     assert fetched[3 * 10**9] == pytest.approx(fetched[512 * 10**6], rel=0.1)
+
+
+@pytest.mark.parametrize("others", [{}, {"archive_format": b"pt2", "archive_version": b"0"}], ids=["saved", "exported"])
+def test_members_that_unpack_to_much_are_not_all_unpacked(others: Mapping[str, bytes]) -> None:
+    """Promise 8: 300 KB that would be unpacked to a gigabyte, one member after the other."""
+    blob = b"\x80\x02B" + struct.pack("<I", 30 * 2**20) + bytes(30 * 2**20) + b"."
+    many = {f"archive/{number}.pkl": blob for number in range(10)}
+    own = {f"archive/{name}": each for name, each in {"data.pkl": b"\x80\x02}.", "version": b"3\n", **others}.items()}
+    with pytest.raises(InvalidModelFile, match="unpacked to more than is looked at"):
+        read(MemoryContent(by_name({**own, **many}, zipfile.ZIP_DEFLATED)))
