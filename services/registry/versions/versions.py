@@ -1,10 +1,11 @@
 """The use cases of versions: registering and finding."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from chassis.clock import Clock
 from chassis.paging import Page, page_size, query_digest
-from headwater.names import ArtifactName, ModelName, ProjectName
+from headwater.names import ArtifactName, ModelName, ProjectName, RunName
 from services.registry.artifacts.errors import ArtifactNotFound
 from services.registry.artifacts.model import Artifact
 from services.registry.events import event
@@ -16,6 +17,7 @@ from services.registry.search.orders import parse_order
 from services.registry.store import Store, Transaction
 from services.registry.versions.describing import Draft, describe
 from services.registry.versions.document import document_of
+from services.registry.versions.errors import MetadataConflict
 from services.registry.versions.inspection import Inspector, check_paths
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which
 from services.registry.versions.paging import page_of_versions, position
@@ -36,7 +38,7 @@ class Versions:
         """Register the next version of a model, which is created when it is new.
 
         Raises:
-            ProjectNotFound, ArtifactNotFound, RunNotFound
+            ProjectNotFound, ArtifactNotFound, RunNotFound, LoggedModelNotFound
             InvalidFiles, InvalidModelFile: what the files hold or name.
             InvalidUserMetadata, MetadataConflict, ParameterConflict: what is said of it, and what contradicts it.
             InvalidSemanticVersion, VersionNotGreater, BreakingChange: of the semantic version.
@@ -46,6 +48,7 @@ class Versions:
         semantic_version(new.semantic_version)  # refused before anything large is read
         new, user_metadata = described(new)
         async with self._store.transaction() as tx:
+            new = await _with_run(tx, new)
             artifacts = await _artifacts(tx, parent, new)
         draft = Draft(new, user_metadata, artifacts, await self._inspector.inspect(artifacts))
         async with self._store.transaction() as tx:
@@ -105,6 +108,14 @@ class Versions:
         told = event(origin.actor, "version.create", version.name, None, version.basic(), version.create_time)
         await tx.events.append(told)
         return version
+
+
+async def _with_run(tx: Transaction, new: NewVersion) -> NewVersion:
+    """A version that is a logged model comes from that one's run."""
+    run = (await tx.logged_models.get(new.logged_model)).run if new.logged_model else ""
+    if run and new.run and run != str(new.run):
+        raise MetadataConflict(f"The run is {new.run}, and that of the logged model {run}.", key="run")
+    return dataclasses.replace(new, run=RunName.parse(run)) if run else new
 
 
 async def _artifacts(tx: Transaction, parent: ModelName, new: NewVersion) -> Mapping[str, Artifact]:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from headwater.names import ArtifactName
+from headwater.names import ArtifactName, LoggedModelName
 from headwater.semver import SemVer
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.formats import Format
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.model import Connections, Direction, NewEdge, Role
+from services.registry.logged_models.errors import LoggedModelNotFound
+from services.registry.logged_models.logged_models import LoggedModels
+from services.registry.logged_models.model import NewLoggedModel
 from services.registry.models.models import Models
 from services.registry.origin import Origin
 from services.registry.runs.runs import Runs
@@ -311,3 +314,16 @@ async def test_the_document_says_null_where_nobody_knows_and_finds_the_code_of_t
     assert document["tensor_info"] == {"input_shape": None, "output_shape": None, "dtypes": []}
     assert document["provenance"] == {"training_dataset": None, "training_script": None, "hyperparameters": {}}
     assert document["headwater"]["metrics"] == {"loss": "NaN"}
+
+
+async def test_a_version_that_is_a_logged_model_comes_from_its_run(
+    registrar: Registrar, logged_models: LoggedModels, runs: Runs, me: Origin
+) -> None:
+    run, other = await runs.create(DEFAULT, a_run(), me), await runs.create(DEFAULT, a_run(), me)
+    logged = await logged_models.create(DEFAULT, NewLoggedModel("cnn", "", str(run.name), "", {}, {}), me)
+    made = await registrar.add(logged_model=logged.name)
+    assert (made.run, made.logged_model) == (str(run.name), str(logged.name))
+    with pytest.raises(MetadataConflict, match="run"):
+        await registrar.add(run=other.name, logged_model=logged.name)
+    with pytest.raises(LoggedModelNotFound):
+        await registrar.add(logged_model=LoggedModelName("default", other.id))
