@@ -10,7 +10,7 @@ from typing import Final
 
 from headwater import digests
 from headwater.client import Connection
-from headwater.errors import Aborted, DataLoss, DeadlineExceeded, HeadwaterError, Unavailable
+from headwater.errors import Aborted, DataLoss, DeadlineExceeded, FailedPrecondition, HeadwaterError, Unavailable
 from headwater.names import DEFAULT_PROJECT, ArtifactName, ProjectName
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
 
@@ -19,6 +19,8 @@ _ONE_CALL_BYTES: Final = 16 * 2**20
 _TRIES_WITHOUT_PROGRESS: Final = 6
 _FIRST_PAUSE_S: Final = 0.2
 _UPLOADS: Final = uuid.UUID("6f1d0c56-6d0e-5a0e-9f0e-0f6f2a1c7b11")
+_ENDED: Final = "ARTIFACT_UPLOAD_ENDED"
+"""Another process, which sends the same file, was quicker; or the upload was given up, which finishing it will tell."""
 _Upload = artifacts_pb2.ArtifactUpload
 
 
@@ -131,6 +133,9 @@ def _send(connection: Connection, begun: _Upload, path: Path) -> None:
             stub.WriteArtifactUpload(messages())
         except (Aborted, DeadlineExceeded, Unavailable) as error:
             _pause(tries, error)
+        except FailedPrecondition as error:
+            if error.reason != _ENDED:
+                raise
         found = stub.GetArtifactUpload(artifacts_pb2.GetArtifactUploadRequest(name=begun.name))
         tries = 0 if found.stored_bytes > stored else tries + 1
         if found.state != _Upload.STATE_OPEN:

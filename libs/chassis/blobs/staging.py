@@ -41,6 +41,7 @@ class Staging(Protocol):
 
         Raises:
             BlobStoreFull: there is no room; nothing is stored.
+            PartLost: the folder was removed meanwhile.
         """
 
     def open(self, folder: str, name: str) -> AsyncIterator[bytes]:
@@ -67,7 +68,7 @@ class LocalStaging(Staging):
         """See Staging."""
         directory = self._root / _checked(folder)
         temporary = directory / f"{uuid.uuid4().hex}.new"
-        with full_disk_named():
+        with full_disk_named(), _removal_named():
             await asyncio.to_thread(_make, directory)
             file = await asyncio.to_thread(temporary.open, "xb")
         try:
@@ -75,7 +76,8 @@ class LocalStaging(Staging):
                 async for chunk in chunks:
                     await asyncio.to_thread(file.write, chunk)
                 size_bytes = file.tell()
-                await asyncio.to_thread(_publish, file, temporary, directory / _checked(name))
+                with _removal_named():
+                    await asyncio.to_thread(_publish, file, temporary, directory / _checked(name))
         finally:
             temporary.unlink(missing_ok=True)
         return size_bytes
@@ -172,6 +174,14 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _removal_named() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PartLost from error
 
 
 @contextlib.contextmanager

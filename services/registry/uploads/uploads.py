@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import AsyncIterator, Sequence
 
-from chassis.blobs import Blobs, DigestMismatch, Staging
+from chassis.blobs import Blobs, DigestMismatch, PartLost, Staging
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.names import ArtifactName, ArtifactUploadName, ProjectName
@@ -100,7 +100,11 @@ class Uploads:
         segments = _Segments(chunks, self._part_bytes)
         while await segments.begin():
             part_name = f"{upload.stored_bytes:020d}-{new_id()}"
-            size_bytes = await self._staging.put(upload.id, part_name, segments.segment())
+            try:
+                size_bytes = await self._staging.put(upload.id, part_name, segments.segment())
+            except PartLost:
+                _check_open(await self.get(name), upload.stored_bytes)  # more likely it was ended meanwhile
+                raise
             if upload.stored_bytes + size_bytes > limit:
                 raise UploadTooLong(size_bytes=limit) if upload.size_bytes else ArtifactTooLarge(max_bytes=limit)
             upload = await self._append(name, Part(upload.stored_bytes, size_bytes, part_name))
@@ -118,18 +122,7 @@ class Uploads:
             upload = await tx.uploads.get(name)
             parts = await tx.uploads.parts(upload)
         if upload.state is not UploadState.FINISHED:
-            _check_open(upload, upload.stored_bytes)
-            if upload.stored_bytes < upload.size_bytes:
-                told = f"{upload.stored_bytes} of {upload.size_bytes} bytes are there."
-                raise UploadIncomplete(told, stored_bytes=upload.stored_bytes, size_bytes=upload.size_bytes)
-            expected = _one_digest(upload.digest, digest)
-            try:
-                blob = await self._blobs.put(self._joined(upload, parts), expected_digest=expected)
-            except DigestMismatch:
-                await self.abort(name, origin)
-                raise
-            upload = await self._finish(name, blob.digest, blob.size_bytes, origin)
-            await self._staging.remove(upload.id)
+            upload = await self._join(upload, parts, digest, origin)
         _one_digest(upload.artifact, digest)
         async with self._store.transaction() as tx:
             [artifact] = await tx.artifacts.find(
@@ -177,6 +170,28 @@ class Uploads:
             )
             await tx.uploads.update(longer)
             return longer
+
+    async def _join(self, upload: Upload, parts: Sequence[Part], digest: str, origin: Origin) -> Upload:
+        """Make a blob of the parts, and finish the upload; it may have been finished by somebody else meanwhile."""
+        _check_open(upload, upload.stored_bytes)
+        if upload.stored_bytes < upload.size_bytes:
+            told = f"{upload.stored_bytes} of {upload.size_bytes} bytes are there."
+            raise UploadIncomplete(told, stored_bytes=upload.stored_bytes, size_bytes=upload.size_bytes)
+        expected = _one_digest(upload.digest, digest)
+        try:
+            blob = await self._blobs.put(self._joined(upload, parts), expected_digest=expected)
+        except DigestMismatch:
+            await self.abort(upload.name, origin)
+            raise
+        except PartLost:  # whoever ends an upload removes its parts
+            ended = await self.get(upload.name)
+            if ended.state is UploadState.FINISHED:
+                return ended
+            _check_open(ended, upload.stored_bytes)
+            raise
+        finished = await self._finish(upload.name, blob.digest, blob.size_bytes, origin)
+        await self._staging.remove(upload.id)
+        return finished
 
     async def _finish(self, name: ArtifactUploadName, digest: str, size_bytes: int, origin: Origin) -> Upload:
         now = self._clock.now()

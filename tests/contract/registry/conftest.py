@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -103,10 +104,10 @@ def artifacts(store: Store, blobs: MemoryBlobs, clock: ManualClock) -> Artifacts
     return Artifacts(store, blobs, Sources([]), clock, max_bytes=2**20)
 
 
-@pytest.fixture
-def staging() -> Staging:
+@pytest.fixture(params=["memory", "file"])
+def staging(request: pytest.FixtureRequest, tmp_path: Path) -> Staging:
     """Where parts of uploads are kept."""
-    return staging_from_url("memory://", "registry")
+    return staging_from_url("memory://" if request.param == "memory" else tmp_path.as_uri(), "registry")
 
 
 @pytest.fixture

@@ -1,18 +1,21 @@
 """Uploads that come in several calls, over every store."""
 
 import asyncio
+import datetime
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from chassis.blobs import DigestMismatch, Staging
+from chassis.blobs import DigestMismatch, LocalStaging, MemoryBlobs, Staging
 from chassis.testing import ManualClock
 from headwater.names import ArtifactUploadName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.artifacts.errors import ArtifactTooLarge
 from services.registry.origin import Origin
+from services.registry.store import Store
 from services.registry.uploads.errors import (
     UploadEnded,
     UploadIncomplete,
@@ -140,6 +143,55 @@ async def test_an_upload_that_is_given_up_takes_nothing_more(uploads: Uploads, s
             await refused
     with pytest.raises(UploadNotFound):
         await uploads.get(NOBODY)
+
+
+async def test_an_upload_may_be_given_up_while_bytes_come(uploads: Uploads, staging: Staging, me: Origin) -> None:
+    """The writer is told; nothing of what it has sent stays."""
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(1500)
+        yield bytes(300)
+        await uploads.abort(begun.name, me)
+        yield bytes(1000)
+
+    with pytest.raises(UploadEnded):
+        await uploads.write(begun.name, 0, chunks())
+    await uploads.collect()
+    assert await staging.folders() == []
+
+
+@pytest.mark.parametrize("ended_by", ["finish", "abort"])
+async def test_an_upload_may_be_ended_while_its_parts_are_joined(
+    ended_by: str, store: Store, blobs: MemoryBlobs, staging: Staging, clock: ManualClock, me: Origin
+) -> None:
+    """Promise 4: a retry of what is still at work gets the same artifact; and not that parts are lost."""
+    waiting, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(LocalStaging):
+        async def open(self, folder: str, name: str) -> AsyncIterator[bytes]:
+            waiting.set()
+            await goes_on.wait()
+            async for chunk in staging.open(folder, name):
+                yield chunk
+
+    def over(parts: Staging) -> Uploads:
+        return Uploads(store, blobs, parts, clock, lifetime=datetime.timedelta(hours=1), max_bytes=2**20)
+
+    quick, slow = over(staging), over(Slow(Path("/")))
+    begun = await quick.create(DEFAULT, UNKNOWN, me)
+    await quick.write(begun.name, 0, _chunks(CONTENT))
+    late = asyncio.create_task(slow.finish(begun.name, "", me))
+    await waiting.wait()
+    if ended_by == "finish":
+        artifact = await quick.finish(begun.name, "", me)
+        goes_on.set()
+        assert await late == artifact
+    else:
+        await quick.abort(begun.name, me)
+        goes_on.set()
+        with pytest.raises(UploadEnded):
+            await late
 
 
 async def test_what_is_left_alone_is_collected(

@@ -118,6 +118,20 @@ async def test_another_process_goes_on_where_the_first_was_cut(
     assert ended.state == artifacts_pb2.ArtifactUpload.STATE_FINISHED
 
 
+async def test_two_processes_that_send_one_file_get_one_artifact(
+    client: Client, connection: Connection, tmp_path: Path
+) -> None:
+    """They share the upload; whoever is slower finds it finished while it still sends."""
+    file = tmp_path / "model.bin"
+    file.write_bytes(LARGE)
+    digest = f"sha256:{hashlib.sha256(LARGE).hexdigest()}"
+    begun = await asyncio.to_thread(artifacts._begin, connection, file, digest, len(LARGE), "default")
+    stored = await asyncio.to_thread(artifacts.upload, connection, file)
+    await asyncio.to_thread(artifacts._send, connection, begun, file)  # as it stood before the other was done
+    finish = artifacts_pb2.FinishArtifactUploadRequest(name=begun.name)
+    assert await client.artifacts.FinishArtifactUpload(finish) == stored
+
+
 async def test_bytes_at_another_place_are_refused_and_say_where_to_go_on(client: Client) -> None:
     begun = await _begin(client)
     await client.artifacts.WriteArtifactUpload(_messages(begun.name, 0, b"abc"))
