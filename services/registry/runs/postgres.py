@@ -16,12 +16,19 @@ from services.registry.runs.model import MAX_CHILDREN, Lifecycle, Run, RunState
 from services.registry.runs.store import RunQuery, RunStore
 from services.registry.search.fields import Kind
 from services.registry.search.pages import Position
-from services.registry.search.postgres.conditions import Places, where
+from services.registry.search.postgres.conditions import Places
 from services.registry.search.postgres.places import InColumn, InRows, InUid
+from services.registry.search.postgres.rare import where_rare_first
 from services.registry.search.postgres.search import find
 from services.registry.tables import experiments, latest_metrics, projects, run_parameters, run_tags, runs
 from services.registry.values import Json
 
+# What one key and value select says nothing of the next: a plan is made for each search. It reads little, for which
+# starting other processes costs more than they save.
+_PLANNING = select(
+    func.set_config("plan_cache_mode", "force_custom_plan", True),
+    func.set_config("max_parallel_workers_per_gather", "0", True),
+)
 _TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
 
 
@@ -72,10 +79,10 @@ class PostgresRuns(RunStore):
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
-        # What one key and value select says nothing of the next: a plan is made for each search.
-        await self._connection.execute(select(func.set_config("plan_cache_mode", "force_custom_plan", True)))
+        await self._connection.execute(_PLANNING)
         places = _places(query.project_id)
-        selected = select(runs.c.id).where(*_conditions(query), where(query.condition, places))
+        condition = await where_rare_first(self._connection, query.condition, places)
+        selected = select(runs.c.id).where(*_conditions(query), condition)
         tie = runs.c.id if query.order.keys else runs.c.sequence
         found = await find(self._connection, selected, query.order, places, tie, after=after, limit=limit)
         ids = [row.id for row, _position in found]

@@ -12,12 +12,15 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     cast,
     exists,
     false,
     func,
     literal_column,
     not_,
+    or_,
+    select,
 )
 
 from services.registry.ids import is_id
@@ -43,6 +46,10 @@ class Place(Protocol):
 
     def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
         """``query`` with the value of the field at hand, and that value. ``required``: only rows that may have one."""
+
+    def tie(self, value: ColumnElement[Any], tie: ColumnElement[Any]) -> ColumnElement[Any]:
+        """What equals ``tie`` and stands beside ``value``, as ``joined`` gave it: one index may have both."""
+        return tie
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,8 +154,7 @@ class InRows(Place):
     def holds(self, leaf: Leaf) -> ColumnElement[bool]:
         """See Place."""
         rows = self.table.alias()
-        value = rows.c[self.values[leaf.field.kind]]
-        return exists().where(self._of_owner(rows, leaf.field), *_by_prefix(leaf, value), test(leaf, value))
+        return exists().where(self._of_owner(rows, leaf.field), self._told(rows, leaf))
 
     def fails(self, leaf: Leaf) -> ColumnElement[bool]:
         """See Place."""
@@ -159,9 +165,35 @@ class InRows(Place):
         rows = self.table.alias()
         return query.join(rows, self._of_owner(rows, field), isouter=not required), rows.c[self.values[field.kind]]
 
+    def tie(self, value: ColumnElement[Any], tie: ColumnElement[Any]) -> ColumnElement[Any]:
+        """See Place."""
+        rows: Any = getattr(value, "table", None)
+        return rows.c[self.owned] if tie is self.owner and rows is not None else tie
+
+    def owners(self, leaf: Leaf, limit: int) -> Select[Any]:
+        """How many owners the leaf is true of, and which, as the text of an array; null where there are more than
+        ``limit``."""
+        rows = self.table.alias()
+        found = (
+            select(rows.c[self.owned].label("owner"))
+            .where(self._of_field(rows, leaf.field), self._told(rows, leaf))
+            .limit(limit + 1)
+            .subquery()
+        )
+        number = func.count()
+        ids = cast(func.array_agg(found.c.owner), Text)
+        return select(number, case((number <= limit, func.coalesce(ids, "{}")))).select_from(found)
+
+    def _told(self, rows: Any, leaf: Leaf) -> ColumnElement[bool]:
+        value = rows.c[self.values[leaf.field.kind]]
+        return _text_test(leaf, value) if leaf.field.kind is Kind.TEXT else test(leaf, value)
+
     def _of_owner(self, rows: Any, field: Field) -> ColumnElement[bool]:
+        return and_(rows.c[self.owned] == self.owner, self._of_field(rows, field))
+
+    def _of_field(self, rows: Any, field: Field) -> ColumnElement[bool]:
         scope = [rows.c[name] == value for name, value in self.scope.items()]
-        return and_(rows.c[self.owned] == self.owner, *scope, rows.c[self.key] == field.key)
+        return and_(*scope, rows.c[self.key] == field.key)
 
 
 def prefix(column: ColumnElement[Any]) -> ColumnElement[str]:
@@ -174,14 +206,18 @@ def _uids(values: Sequence[Value]) -> list[str]:
     return [str(value) for value in values if is_id(str(value))]
 
 
-def _by_prefix(leaf: Leaf, value: ColumnElement[Any]) -> list[ColumnElement[bool]]:
-    """What follows from the leaf for the beginning of the text: an index can tell."""
-    if leaf.field.kind is not Kind.TEXT:
-        return []
+def _text_test(leaf: Leaf, value: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The leaf for a text whose beginning has an index."""
     match leaf:
         case Comparison(_field, Operator.EQUAL, wanted):
-            return [prefix(value) == str(wanted)[:ORDERED_CHARACTERS]]
+            return _is_text(value, str(wanted))
         case OneOf(_field, values):
-            return [prefix(value).in_([str(wanted)[:ORDERED_CHARACTERS] for wanted in values])]
+            return or_(*(_is_text(value, str(wanted)) for wanted in values))
         case _:
-            return []
+            return test(leaf, value)
+
+
+def _is_text(value: ColumnElement[Any], wanted: str) -> ColumnElement[bool]:
+    beginning = prefix(value) == wanted[:ORDERED_CHARACTERS]
+    # A text that is shorter than beginnings are is told by them alone.
+    return beginning if len(wanted) < ORDERED_CHARACTERS else and_(beginning, value == wanted)

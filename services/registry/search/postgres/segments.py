@@ -54,7 +54,8 @@ class Segment:
             return self._tie_beyond(after)
         first, value = pairs[0]
         if len(pairs) == 1 and first.always and first.key.descending == self.descending:
-            return self._row_beyond(first, value, after)
+            # An index that ends in another table's copy of the tie cannot begin at both, but at the value.
+            return and_(first.equal_or_beyond(value), self._row_beyond(first, value, after))
         condition = self._tie_beyond(after)
         for part, there in reversed(pairs):
             condition = or_(part.beyond(there), and_(part.equal(there), condition))
@@ -100,12 +101,14 @@ def _joined(
     start: Segment, keys: Sequence[OrderKey], places: Places, after: Position | None, *, required: bool
 ) -> Segment:
     """The segment with the values of these fields at hand; if ``required``, each row has one by the first of them."""
-    query, parts = start.query, list(start.parts)
+    query, tie, parts = start.query, start.tie, [*start.parts]
     for number, key in enumerate(keys):
         always = required and number == 0
-        query, value = places[key.field.name].joined(query, key.field, required=always)
+        place = places[key.field.name]
+        query, value = place.joined(query, key.field, required=always)
+        tie = place.tie(value, tie) if always else tie
         value = prefix(value) if key.field.kind is Kind.TEXT else value
         if always:
             query = query.where(value < NAN if key.field.kind is Kind.NUMBER else value.is_not(None))
         parts.append(Part(key, value, always))
-    return dataclasses.replace(start, query=query, parts=tuple(parts), after=after)
+    return dataclasses.replace(start, query=query, tie=tie, parts=tuple(parts), after=after)
