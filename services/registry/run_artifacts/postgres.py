@@ -72,7 +72,8 @@ class PostgresRunArtifacts(RunArtifactStore):
         """See RunArtifactStore."""
         name = func.split_part(_inside(folder), "/", 1).label("name")
         found = await self._connection.execute(
-            select(name).distinct()
+            select(name)
+            .distinct()
             .where(_made.run_id == run.id, _is_below(folder), func.strpos(_inside(folder), "/") > 0)
             .order_by(name)
             .limit(limit)

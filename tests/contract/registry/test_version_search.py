@@ -1,5 +1,7 @@
 """Versions are found by what is known of them, in the order asked for, page by page, over every store."""
 
+from typing import Any
+
 import pytest
 
 from chassis.paging import InvalidPageToken, encode_token, query_digest
@@ -40,7 +42,7 @@ async def four_versions(versions: Versions, runs: Runs, artifacts: Artifacts, cl
         clock.advance(60)
 
 
-async def _found(versions: Versions, scope: ModelName | ProjectName = DIGITS, **asked: str) -> list[str]:
+async def _found(versions: Versions, scope: ModelName | ProjectName = DIGITS, **asked: Any) -> list[str]:
     """What is found, page by page of two, as ``digits@3``."""
     found: list[str] = []
     token = ""

@@ -1,6 +1,7 @@
 """How the graph is walked, over every store: against a search that is as plain as can be."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -136,7 +137,7 @@ async def test_what_a_run_made_is_downstream_of_it_and_what_went_in_upstream(sto
     raw, made = (f"projects/default/datasets/d/versions/v{number}.0.0" for number in (1, 2))
     await _add(store, [(raw, made, run)])
     async with store.transaction() as tx:
-        limits = {"max_depth": 5, "max_nodes": 10, "max_arcs": 10}
+        limits: dict[str, Any] = {"max_depth": 5, "max_nodes": 10, "max_arcs": 10}
         assert _names((await tx.lineage.reach([run], Direction.UPSTREAM, **limits)).nodes) == [run, raw]
         assert _names((await tx.lineage.reach([run], Direction.DOWNSTREAM, **limits)).nodes) == [run, made]
         for direction in Direction:

@@ -98,7 +98,7 @@ class Flaky(TinyArtifacts):
 
 
 async def test_a_read_that_found_the_service_away_is_repeated_and_nothing_else_is() -> None:
-    flaky = Flaky()
+    flaky = Flaky()  # type: ignore[abstract]
     service = tiny_service(ServiceSettings(), flaky)
     await service.start()
     async with rpc.aio_channel(service.address) as opened:
@@ -140,7 +140,7 @@ async def relay(start_service: StartService, tiny: Service) -> Service:
     """A service in front of ``tiny``."""
 
     async def build(settings: ServiceSettings) -> Service:
-        relay = Relay(tiny.address, settings)
+        relay = Relay(tiny.address, settings)  # type: ignore[abstract]
         service = tiny_service(settings, relay, "relay")
         service.on_close(relay.channel.close)
         return service

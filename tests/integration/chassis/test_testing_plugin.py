@@ -70,7 +70,7 @@ async def test_a_started_service_keeps_its_storage_to_its_very_end(
             answers.append(await connection.fetchval("SELECT 1"))
             await connection.close()
 
-        service = tiny_service(settings, TinyArtifacts())
+        service = tiny_service(settings, TinyArtifacts())  # type: ignore[abstract]
         service.on_close(ask_database)
         return service
 

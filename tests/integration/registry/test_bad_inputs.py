@@ -38,7 +38,10 @@ def _named(name: str) -> Iterator[tuple[str, Message]]:
     yield "ModelService/CreateModel", models_pb2.CreateModelRequest(parent=DEFAULT, model_id=name)
     yield "ModelService/GetModel", models_pb2.GetModelRequest(name=f"{DEFAULT}/models/{name}")
     yield "ModelService/GetModelVersion", models_pb2.GetModelVersionRequest(name=f"{DIGITS}/versions/{name}.")
-    yield "ModelService/UpdateModel", models_pb2.UpdateModelRequest(model={"name": f"{DEFAULT}/models/{name}"})
+    yield (
+        "ModelService/UpdateModel",
+        models_pb2.UpdateModelRequest(model=models_pb2.Model(name=f"{DEFAULT}/models/{name}")),
+    )
     yield "ModelService/RenameModel", models_pb2.RenameModelRequest(name=DIGITS, model_id=name)
     replaced = models_pb2.DeprecateModelRequest(name=DIGITS, replacement=f"{DEFAULT}/models/{name}")
     yield "ModelService/DeprecateModel", replaced

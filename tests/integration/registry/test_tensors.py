@@ -13,8 +13,10 @@ BIAS = np.arange(10, dtype=np.int64)
 VERSION = f"{DIGITS}/versions/1"
 
 
-async def _read(client: Client, tensor: str, **choice: object) -> tuple[model_versions_pb2.ReadTensorResponse, bytes]:
-    request = model_versions_pb2.ReadTensorRequest(name=VERSION, tensor=tensor, **choice)
+async def _read(
+    client: Client, tensor: str, path: str = "", offset: int = 0, length: int = 0
+) -> tuple[model_versions_pb2.ReadTensorResponse, bytes]:
+    request = model_versions_pb2.ReadTensorRequest(name=VERSION, tensor=tensor, path=path, offset=offset, length=length)
     messages = [message async for message in client.models.ReadTensor(request)]
     return messages[0], b"".join(message.data for message in messages)
 
