@@ -16,7 +16,7 @@ from services.registry.formats.content import Content, MemoryContent, PartOf
 from services.registry.formats.facts import MAX_TENSORS, FileFacts, Format, InvalidModelFile, Tensor
 
 MAX_UNPACKED_BYTES = 64 * 2**20
-_MAX_CPU_S = 20.0
+_MAX_CPU_S = 10.0
 _LINKS = (Kind.HARD_LINK, Kind.SYMBOLIC_LINK)
 _ITSELF = (Format.TENSORFLOW_SAVED_MODEL, Format.HUGGING_FACE)
 

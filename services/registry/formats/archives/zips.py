@@ -15,6 +15,7 @@ from services.registry.formats.archives.zip_directory import Entry, invalid
 from services.registry.formats.content import Content, PartOf
 
 _STEP = 65_536
+_BLOCK_HEAD_BYTES = 1024  # what deflate says of a block before its bytes is far less
 
 
 class Member(NamedTuple):
@@ -55,6 +56,25 @@ class Zip:
         content = _inflated(member, packed) if member.compressed else bytes(packed)
         if zlib.crc32(content) != member.crc:
             raise invalid(f"{name!r} is not what its CRC says")
+        return content
+
+    def beginning(self, name: str, most: int) -> bytes:
+        """The first bytes of the member, ``most`` at most, not checked.
+
+        Raises:
+            KeyError: there is no such member.
+            InvalidModelFile: it cannot be decompressed, or only after blocks of nothing.
+        """
+        member = self.members[name]
+        packed = bytes(self._content.read(member.begin, min(member.packed_size, most + _BLOCK_HEAD_BYTES)))
+        if not member.compressed:
+            return packed[:most]
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
+        except zlib.error as error:
+            raise invalid(f"{name!r} cannot be decompressed") from error
+        if len(content) < min(most, member.size):
+            raise invalid(f"{name!r} does not decompress to what it begins with")
         return content
 
     def part(self, name: str) -> Content:

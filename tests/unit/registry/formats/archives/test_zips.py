@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from services.registry.formats.archives.zips import open_zip
 from services.registry.formats.content import MemoryContent
 from services.registry.formats.detect import read
 from tests.data.models.pickles import ATTACKS
-from tests.data.models.zips import REFUSED, UNREADABLE, by_name, large, zipped
+from tests.data.models.zips import REFUSED, UNREADABLE, Builder, by_name, large, zipped
 
 _NAMES = st.lists(st.text("abcdefé", min_size=1, max_size=8), max_size=5, unique=True)
 
@@ -102,3 +104,32 @@ def test_a_zip_of_nothing_known_is_a_zip_and_its_pickles_are_looked_at(tmp_path:
     assert (facts.format, facts.problems) == (Format.ZIP, [])
     evil = by_name({"deep/evil.pkl": ATTACKS["protocol 2"](tmp_path / "canary")})
     assert read(MemoryContent(evil)).problems == ["deep/evil.pkl: Loading it calls posix.system."]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_what_executes_in_a_zip_is_told_whatever_its_name(method: int, tmp_path: Path) -> None:
+    """R-13: a pickle that is named like weights, an archive, and an array that is one in part."""
+    evil = ATTACKS["protocol 2"](tmp_path / "canary")
+    array, objects = io.BytesIO(), io.BytesIO()
+    np.save(array, np.ones(3))
+    np.save(objects, np.array(["a", 1], dtype=object), allow_pickle=True)
+    files = {"readme.md": b"# Weights\n", "plain.npy": array.getvalue(), "pytorch_model.bin": evil}
+    files |= {"objects.npy": objects.getvalue(), "model.pt": by_name({"archive/data.pkl": evil})}
+    facts = read(MemoryContent(by_name(files, method)))
+    assert facts.format is Format.ZIP
+    assert sorted(problem.partition(":")[0] for problem in facts.problems) == [
+        "model.pt",
+        "objects.npy",
+        "pytorch_model.bin",
+    ]
+
+
+def test_nothing_hides_behind_blocks_of_nothing(tmp_path: Path) -> None:
+    """They may be an eighth of a member, and more than is fetched to see how it begins."""
+    evil = ATTACKS["protocol 2"](tmp_path / "canary") + bytes(20_000)
+    packed = b"\0\0\0\xff\xff" * 600 + b"\1" + struct.pack("<HH", len(evil), 0xFFFF ^ len(evil)) + evil
+    content = Builder().member(content=evil, packed=packed, method=8).end()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.read("a") == evil
+    with pytest.raises(InvalidModelFile, match="what it begins with"):
+        read(MemoryContent(content))
