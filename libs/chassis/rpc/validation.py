@@ -1,6 +1,8 @@
 """Requests are parsed and checked before a servicer sees them: malformed bytes, NUL in texts, protovalidate's rules."""
 
-from collections.abc import Callable
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import protovalidate
@@ -41,7 +43,7 @@ def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
         message = deserialize(raw)
     except DecodeError as error:
         raise MalformedMessage() from error
-    if b"\x00" in raw and (fields := _texts_with_nul(message, "")):
+    if b"\x00" in raw and (fields := _texts_with_nul([message], "")):
         raise InvalidFields([(field, "must not contain NUL") for field in fields])
     if violations := _validator.collect_violations(message):
         raise InvalidFields([_describe(violation) for violation in violations])
@@ -63,19 +65,35 @@ def _describe(violation: protovalidate.Violation) -> tuple[str, str]:
     return path, proto.message or proto.rule_id
 
 
-def _texts_with_nul(message: Message, path: str) -> list[str]:
+def _texts_with_nul(messages: Sequence[Message], path: str) -> list[str]:
+    """The fields of these messages, which are of one type, in which a text has a NUL.
+
+    They are looked at field by field and not message by message: of many points the keys are one text.
+    """
     found: list[str] = []
-    for field in _text_fields(message.DESCRIPTOR):
+    for field in _text_fields(messages[0].DESCRIPTOR) if messages else ():
         name = f"{path}.{field.name}" if path else field.name
-        value = getattr(message, field.name)
         if field.message_type and field.message_type.GetOptions().map_entry:
-            found += _map_with_nul(value, name)
+            for message in messages:
+                found += _map_with_nul(getattr(message, field.name), name)
         elif field.message_type:
-            for item in value if field.is_repeated else [value] if message.HasField(field.name) else ():
-                found += _texts_with_nul(item, name)
-        elif any("\x00" in text for text in (value if field.is_repeated else (value,))):
+            found += _texts_with_nul(_inner(messages, field), name)
+        elif "\x00" in "".join(_texts(messages, field)):
             found.append(name)
     return found
+
+
+def _inner(messages: Sequence[Message], field: FieldDescriptor) -> list[Message]:
+    """The messages in a field, where it is set."""
+    if field.is_repeated:
+        return [item for message in messages for item in getattr(message, field.name)]
+    return [getattr(message, field.name) for message in messages if message.HasField(field.name)]
+
+
+def _texts(messages: Sequence[Message], field: FieldDescriptor) -> Iterable[str]:
+    """The texts in a field."""
+    values = map(operator.attrgetter(field.name), messages)
+    return itertools.chain.from_iterable(values) if field.is_repeated else values
 
 
 def _map_with_nul(entries: object, name: str) -> list[str]:
@@ -85,7 +103,7 @@ def _map_with_nul(entries: object, name: str) -> list[str]:
         if "\x00" in str(key) or (isinstance(value, str) and "\x00" in value):
             found.append(name)
         elif isinstance(value, Message):
-            found += _texts_with_nul(value, name)
+            found += _texts_with_nul([value], name)
     return found
 
 

@@ -1,6 +1,7 @@
 """What runs measure between proto and domain."""
 
 import datetime
+import operator
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,10 +12,13 @@ from headwater.registry.v1 import runs_pb2
 from services.registry import convert
 from services.registry.metrics.model import MetricBatch, MetricPoint, MetricSummary, ObjectPoint, Span
 
+_MAX_POINTS = 10_000
+_MAX_KEY = 255
 _DEFAULT_POINTS = 320
 _MAX_SAMPLED = 500_000
 _MAX_OBJECT_BYTES = 2**20
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_KEY, _STEP, _VALUE = (operator.attrgetter(name) for name in ("key", "step", "value"))  # a call has 10,000 points
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # What google.protobuf.Timestamp can say: the years 1 to 9999.
 _FIRST_US = (datetime.datetime.min.replace(tzinfo=datetime.UTC) - _EPOCH) // _MICROSECOND
@@ -25,14 +29,20 @@ def batch(request: runs_pb2.LogMetricsRequest, now: datetime.datetime) -> Metric
     """The points of the request by column; a point without a time has ``now``.
 
     Raises:
-        InvalidField: a time lies outside the years 1 to 9999, or an object is too large or none.
+        InvalidField: there are too many, a key is none, a time lies outside the years 1 to 9999, or an object is too
+            large or none.
     """
-    points = request.points
+    points = list(request.points)
+    keys = list(map(_KEY, points))
+    if len(points) > _MAX_POINTS:
+        raise convert.InvalidField(f"A call may have at most {_MAX_POINTS:,} points.", field="points")
+    if not all(0 < len(key) <= _MAX_KEY for key in set(keys)):
+        raise convert.InvalidField(f"A metric's key must have 1 to {_MAX_KEY} characters.", field="points.key")
     return MetricBatch(
-        keys=[point.key for point in points],
-        steps=[point.step for point in points],
+        keys=keys,
+        steps=list(map(_STEP, points)),
         times_us=_times_us(points, now, "points.time"),
-        values=[point.value for point in points],
+        values=list(map(_VALUE, points)),
         objects=_objects(request.objects, now),
     )
 

@@ -63,7 +63,7 @@ class MetricBatch:
     def digest(self) -> str:
         """The SHA-256 of the columns (keys as NUL-terminated text, then the numbers as 64-bit little-endian) and of the
         objects as JSON."""
-        content = hashlib.sha256(b"".join(key.encode() + b"\0" for key in self.keys))
+        content = hashlib.sha256("".join(f"{key}\0" for key in self.keys).encode())
         for code, column in (("q", self.steps), ("q", self.times_us), ("d", self.values)):
             content.update(array.array(code, column).tobytes())
         if self.objects:

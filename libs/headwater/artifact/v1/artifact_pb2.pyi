@@ -483,19 +483,19 @@ class Run(_message.Message):
 
     @_builtins.property
     def latest_objects(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
-        """The last array or object of each metric that has them (M-33)."""
+        """The last array or object of each metric that has them (M-33); told by GetRun, by key, up to 16 MiB in all."""
 
     @_builtins.property
     def data_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunDataInput]:
-        """The data that it read, as logged by it."""
+        """The data that it read, as logged by it; told by GetRun."""
 
     @_builtins.property
     def model_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
-        """The models that it read."""
+        """The models that it read; told by GetRun."""
 
     @_builtins.property
     def model_outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
-        """The models that it made."""
+        """The models that it made; told by GetRun."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:

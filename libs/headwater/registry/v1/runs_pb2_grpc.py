@@ -135,7 +135,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Returns one run with the last value of each of its metrics.
+        """Returns one run with all that is known of it but the history of its metrics.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +156,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+        """Takes up logging again in a run that has ended, or begins one that is scheduled. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
         again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

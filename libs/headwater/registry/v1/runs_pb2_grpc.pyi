@@ -37,13 +37,13 @@ class RunServiceStub:
     CreateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _artifact_pb2.Run]
     """Starts a run."""
     GetRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _artifact_pb2.Run]
-    """Returns one run with the last value of each of its metrics."""
+    """Returns one run with all that is known of it but the history of its metrics."""
     UpdateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.UpdateRunRequest, _artifact_pb2.Run]
     """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state."""
     SetRunTags: _grpc.UnaryUnaryMultiCallable[_runs_pb2.SetRunTagsRequest, _runs_pb2.SetRunTagsResponse]
     """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect."""
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ResumeRunRequest, _artifact_pb2.Run]
-    """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+    """Takes up logging again in a run that has ended, or begins one that is scheduled. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
     again.
     """
     ArchiveRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ArchiveRunRequest, _artifact_pb2.Run]
@@ -79,13 +79,13 @@ class RunServiceAsyncStub(RunServiceStub):
     CreateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
     """Starts a run."""
     GetRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
-    """Returns one run with the last value of each of its metrics."""
+    """Returns one run with all that is known of it but the history of its metrics."""
     UpdateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.UpdateRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
     """Changes a run's display name, description, tags, annotations, references or experiment, whatever its state."""
     SetRunTags: _aio.UnaryUnaryMultiCallable[_runs_pb2.SetRunTagsRequest, _runs_pb2.SetRunTagsResponse]  # type: ignore[assignment]
     """Sets some of a run's tags and removes others; the rest stay. Of two calls at once both take effect."""
     ResumeRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ResumeRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
-    """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+    """Takes up logging again in a run that has ended, or begins one that is scheduled. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
     again.
     """
     ArchiveRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ArchiveRunRequest, _artifact_pb2.Run]  # type: ignore[assignment]
@@ -130,7 +130,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
-        """Returns one run with the last value of each of its metrics."""
+        """Returns one run with all that is known of it but the history of its metrics."""
 
     @_abc_1.abstractmethod
     def UpdateRun(
@@ -154,7 +154,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.ResumeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Run, _abc.Awaitable[_artifact_pb2.Run]]:
-        """Takes up logging again in a run that has ended. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
+        """Takes up logging again in a run that has ended, or begins one that is scheduled. FAILED_PRECONDITION for a run that a job executed: a run cannot execute
         again.
         """
 
