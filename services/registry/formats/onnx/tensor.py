@@ -42,6 +42,8 @@ TYPES: dict[int, tuple[str, int]] = {
     24: ("FP8_E8M0", 8),
     25: ("UINT2", 2),
     26: ("INT2", 2),
+    27: ("FP6_E2M3", 6),
+    28: ("FP6_E3M2", 6),
 }
 
 

@@ -78,8 +78,9 @@ def _children(value: Value) -> Iterator[tuple[str, Value]]:
     if isinstance(value, list | tuple):
         yield from ((str(index), each) for index, each in enumerate(value))
     elif isinstance(value, Table):
-        # A later value of the same key replaces the earlier one.
-        yield from {_key(key, index): each for index, (key, each) in enumerate(value.pairs)}.items()
+        # A later value of the same key replaces the earlier one; keys that only read alike are two.
+        last = {key if isinstance(key, str | int) else (index,): each for index, (key, each) in enumerate(value.pairs)}
+        yield from ((str(key[0] if isinstance(key, tuple) else key), each) for key, each in last.items())
     elif isinstance(value, Call) and _is_module(value):
         yield from _children_of_module(members(value.state))
     elif isinstance(value, Call):
@@ -103,9 +104,3 @@ def _table(value: Value) -> Table:
 def _set_of(value: Value) -> set[str]:
     items = value.arguments[0] if isinstance(value, Call) and value.arguments else value
     return {each for each in items if isinstance(each, str)} if isinstance(items, list | tuple) else set()
-
-
-def _key(key: Value, index: int) -> str:
-    if isinstance(key, str):
-        return key
-    return str(key if isinstance(key, int) else index)

@@ -67,6 +67,21 @@ def test_every_initializer_is_told(tensors: list[tuple[str, list[int], bool]]) -
     ]
 
 
+@pytest.mark.parametrize(
+    "kind", sorted(set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED, TensorProto.STRING})
+)
+def test_every_type_that_the_onnx_package_knows_is_told(kind: int) -> None:
+    """Those of less than a byte are packed, and a tensor's last byte may be filled in part."""
+    model = linear(1, 1)
+    tensor = numpy_helper.from_array(np.ones(5, helper.tensor_dtype_to_np_dtype(kind)), "t")
+    tensor.data_type = kind
+    model.graph.initializer.append(tensor)
+    content = model.SerializeToString()
+    told = read(MemoryContent(content)).tensors[-1]
+    assert content[told.begin : told.end] == tensor.raw_data
+    assert told.datatype
+
+
 def test_operators_are_counted_wherever_they_are() -> None:
     """R-15."""
     branch = helper.make_graph([helper.make_node("Relu", ["x"], ["r"], name="inner")], "branch", [], [])

@@ -154,6 +154,12 @@ def test_nested_tensors_are_named_by_their_path() -> None:
 def test_two_tensors_whose_paths_read_alike_are_both_there() -> None:
     facts = read(MemoryContent(saved({"a.b": torch.zeros(1), "a": {"b": torch.zeros(2)}})))
     assert [tensor.name for tensor in facts.tensors] == ["a.b", "a.b (2)"]
+    facts = read(MemoryContent(saved({1: torch.zeros(1), (1, 2): torch.zeros(2), "1": torch.zeros(3)})))
+    assert [(tensor.name, tuple(tensor.shape)) for tensor in facts.tensors] == [
+        ("1", (1,)),
+        ("1 (2)", (2,)),
+        ("1 (3)", (3,)),
+    ]
 
 
 @pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"])
