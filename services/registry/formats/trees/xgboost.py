@@ -23,6 +23,7 @@ _TAIL_BYTES = 256 * 1024
 _BEGINNING_BYTES = 256
 _MAX_PROPERTIES = 200
 _MAX_PROPERTY = 4096
+_MAX_LISTED = 16 * 2**20  # characters of all names of features
 _JSON_BEGINNING = re.compile(
     rb'\s*\{\s*("version"\s*:\s*\[[0-9,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*'
     rb'"(attributes|feature_names|gradient_booster|learner_model_param)"\s*:'
@@ -158,11 +159,12 @@ def _pairs(values: _Values) -> dict[str, str]:
 
 
 def _texts(values: _Values) -> list[str]:
-    texts = []
+    texts, left = [], _MAX_LISTED
     for _ in values.elements():
         texts.append(_UNSTORABLE.sub("", str(values.value())))
-        if len(texts) > MAX_TENSORS:
-            raise NotJson(f"a list of more than {MAX_TENSORS} texts is there")
+        left -= len(texts[-1])
+        if len(texts) > MAX_TENSORS or left < 0:
+            raise NotJson(f"a list of more than {MAX_TENSORS} texts, or of longer ones than are read, is there")
     return texts
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -132,3 +133,16 @@ def test_a_changed_model_is_read_or_refused(form: str) -> None:
             _read(bytes(bytes_[: data.draw(st.sampled_from([len(content), len(content) - 7, 300]))]))
 
     changed()
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_names_of_features_that_would_fill_the_memory_are_refused(form: str) -> None:
+    """Promise 8: each may be long, and there may be many, but not both."""
+    names = [b"n" * 60_000] * 300
+    if form == "json":
+        content = b'{"learner":{"feature_names":["' + b'","'.join(names) + b'"]}}'
+    else:
+        begun = b"{L" + struct.pack(">Q", 7) + b"learner{L" + struct.pack(">Q", 13) + b"feature_names["
+        content = begun + b"".join(b"SL" + struct.pack(">Q", len(name)) + name for name in names) + b"]}}"
+    with pytest.raises(InvalidModelFile, match="longer ones than are read"):
+        _read(content)
