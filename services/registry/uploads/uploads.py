@@ -96,8 +96,7 @@ class Uploads:
         """
         upload = await self.get(name)
         _check_open(upload, offset)
-        limit = upload.size_bytes or self._max_bytes
-        segments = _Segments(chunks, self._part_bytes)
+        segments = _Segments(self._bounded(upload, chunks), self._part_bytes)
         while await segments.begin():
             part_name = f"{upload.stored_bytes:020d}-{new_id()}"
             try:
@@ -105,8 +104,6 @@ class Uploads:
             except PartLost:
                 _check_open(await self.get(name), upload.stored_bytes)  # more likely it was ended meanwhile
                 raise
-            if upload.stored_bytes + size_bytes > limit:
-                raise UploadTooLong(size_bytes=limit) if upload.size_bytes else ArtifactTooLarge(max_bytes=limit)
             upload = await self._append(name, Part(upload.stored_bytes, size_bytes, part_name))
         return upload
 
@@ -222,6 +219,15 @@ class Uploads:
         told = event(actor, "artifact_upload.abort", upload.name, upload, aborted, self._clock.now())
         await tx.events.append(told)
         return aborted
+
+    async def _bounded(self, upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks, as long as they belong to the upload: of a part that goes past its end nothing is stored."""
+        limit, size_bytes = upload.size_bytes or self._max_bytes, upload.stored_bytes
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > limit:
+                raise UploadTooLong(size_bytes=limit) if upload.size_bytes else ArtifactTooLarge(max_bytes=limit)
+            yield chunk
 
     async def _joined(self, upload: Upload, parts: Sequence[Part]) -> AsyncIterator[bytes]:
         for part in parts:

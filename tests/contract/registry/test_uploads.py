@@ -40,6 +40,10 @@ async def _chunks(content: bytes, *, breaks: bool = False) -> AsyncIterator[byte
         raise ConnectionResetError
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 async def test_what_comes_in_several_calls_is_one_artifact(
     uploads: Uploads, artifacts: Artifacts, staging: Staging, me: Origin
 ) -> None:
@@ -124,6 +128,15 @@ async def test_more_bytes_than_declared_or_taken_are_refused(uploads: Uploads, m
     with pytest.raises(ArtifactTooLarge):
         await uploads.write(unknown.name, 0, _chunks(bytes(2**20 + 700)))
     assert (await uploads.get(unknown.name)).stored_bytes <= 2**20
+
+
+async def test_nothing_stays_of_what_goes_past_the_end(uploads: Uploads, tmp_path: Path, me: Origin) -> None:
+    """Promise 8: else whoever sends too much again and again would fill the disk."""
+    begun = await uploads.create(DEFAULT, NewUpload("a.bin", "", 100), me)
+    for _ in range(3):
+        with pytest.raises(UploadTooLong):
+            await uploads.write(begun.name, 0, _chunks(bytes(700)))
+    assert _files(tmp_path) == []
 
 
 async def test_an_empty_upload_is_an_empty_artifact(uploads: Uploads, me: Origin) -> None:
