@@ -45,8 +45,8 @@ class LinksOfRuns:
             run = await tx.runs.get(name, lock=True)
             before = (await tx.run_links.of([run.id])).get(run.id, RunLinks())
             await _check_models(tx, [*model_inputs, *model_outputs])
-            for data in data_inputs:
-                await tx.run_links.put_data(run.id, _merged(before, data))
+            for data in _merged(before.data_inputs, data_inputs):
+                await tx.run_links.put_data(run.id, data)
             await tx.run_links.put_models(run.id, Role.INPUT, model_inputs)
             await tx.run_links.put_models(run.id, Role.OUTPUT, model_outputs)
             after = (await tx.run_links.of([run.id])).get(run.id, RunLinks())
@@ -59,13 +59,15 @@ class LinksOfRuns:
             return run, after
 
 
-def _merged(before: RunLinks, data: DataInput) -> DataInput:
-    for known in before.data_inputs:
-        if (known.name, known.digest) == (data.name, data.digest):
-            if dataclasses.replace(known, tags=data.tags) != data:
-                raise DataInputConflict(name=data.name, digest=data.digest)
-            return dataclasses.replace(known, tags={**known.tags, **data.tags})
-    return data
+def _merged(known: Sequence[DataInput], new: Sequence[DataInput]) -> Sequence[DataInput]:
+    """The inputs to put: those that are new, with the tags of all that say the same."""
+    inputs = {(data.name, data.digest): data for data in known}
+    for data in new:
+        there = inputs.get((data.name, data.digest), data)
+        if dataclasses.replace(there, tags=data.tags) != data:
+            raise DataInputConflict(name=data.name, digest=data.digest)
+        inputs[data.name, data.digest] = dataclasses.replace(there, tags={**there.tags, **data.tags})
+    return [inputs[key] for key in dict.fromkeys((data.name, data.digest) for data in new)]
 
 
 async def _check_models(tx: Transaction, links: Sequence[ModelLink]) -> None:

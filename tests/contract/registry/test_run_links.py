@@ -47,6 +47,16 @@ async def test_an_input_that_is_described_otherwise_is_refused(runs: Runs, run_l
             await run_links.log(run.name, data_inputs=[otherwise], origin=me)
 
 
+async def test_inputs_of_one_call_are_held_to_each_other(runs: Runs, run_links: LinksOfRuns, me: Origin) -> None:
+    run = await _run(runs, me)
+    otherwise = dataclasses.replace(SOMEWHERE, source="s3://other")
+    with pytest.raises(DataInputConflict):
+        await run_links.log(run.name, data_inputs=[SOMEWHERE, otherwise], origin=me)
+    tagged = dataclasses.replace(SOMEWHERE, tags={"seen": "twice"})
+    _, links = await run_links.log(run.name, data_inputs=[SOMEWHERE, tagged], origin=me)
+    assert [data.tags for data in links.data_inputs] == [{"context": "training", "seen": "twice"}]
+
+
 async def test_dataset_versions_and_model_versions_are_joined_in_lineage(
     runs: Runs, run_links: LinksOfRuns, lineages: Lineages, versions: Versions, artifacts: Artifacts, me: Origin
 ) -> None:
