@@ -19,6 +19,8 @@ _NOUNS = {
     "datastore": ("headwater.cli.datastore:app", "Datastores: folders, buckets and databases that rows are read from."),
     "pipeline": ("headwater.cli.pipeline:app", "Preprocessing pipelines."),
     "train": ("headwater.cli.train:app", "Training jobs."),
+    "experiment": ("headwater.cli.experiment:app", "Experiments: runs that belong together."),
+    "run": ("headwater.cli.run.every:app", "Runs: what executed, what it was given and what it measured."),
     "model": ("headwater.cli.model.every:app", "Registered models: versions, objectives, stages."),
     "artifact": ("headwater.cli.artifact:app", "Immutable bytes by digest, and what runs made."),
     "package": ("headwater.cli.package:app", "Model packages: MLSpec's YAML documents about models."),

@@ -6,35 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from headwater import digests
 from headwater.client import Connection
-from headwater.errors import Aborted, DataLoss, DeadlineExceeded, HeadwaterError, Unavailable
+from headwater.errors import Aborted, DataLoss, HeadwaterError
+from headwater.patience import PATIENCE_S, patiently
 from headwater.training.environment import JobToken, Worker
 from headwater.training.v1 import jobs_pb2, workers_pb2, workers_pb2_grpc
 
-_PATIENCE_S = 60.0
 _HEARTBEAT_S = 5.0
 _REPORT_S = 0.5
 _MESSAGE_BYTES = 2**20
 _STALE_EXIT_CODE = 75  # EX_TEMPFAIL
-
-T = TypeVar("T")
-
-
-def patiently(call: Callable[[], T]) -> T:
-    """``call``, tried again for a minute while the service is away: a service may restart while a job runs."""
-    give_up_at = time.monotonic() + _PATIENCE_S
-    delay_s = 0.1
-    while True:
-        try:
-            return call()
-        except (Unavailable, DeadlineExceeded):
-            if time.monotonic() + delay_s > give_up_at:
-                raise
-        time.sleep(delay_s)
-        delay_s = min(2 * delay_s, 5.0)
 
 
 def leave() -> None:
@@ -102,7 +85,7 @@ class SchedulerLink:
 
         def fetch() -> None:
             with path.open("wb") as file:
-                for response in self._stub.DownloadCheckpoint(request, timeout=_PATIENCE_S * 10):
+                for response in self._stub.DownloadCheckpoint(request, timeout=PATIENCE_S * 10):
                     file.write(response.data)
 
         patiently(fetch)
@@ -148,4 +131,4 @@ class SchedulerLink:
 
 
 def _transfer_timeout_s(path: Path) -> float:
-    return _PATIENCE_S + path.stat().st_size / 2**20  # at least 1 MiB/s
+    return PATIENCE_S + path.stat().st_size / 2**20  # at least 1 MiB/s

@@ -29,10 +29,11 @@ from google.protobuf import struct_pb2
 from headwater import artifacts
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
+from headwater.metric_log import MetricLog
+from headwater.patience import patiently
 from headwater.training import checkpoint as checkpoints
 from headwater.training.environment import JobToken, Worker, connect
-from headwater.training.metrics import MetricLog
-from headwater.training.scheduler import SchedulerLink, leave, patiently
+from headwater.training.scheduler import SchedulerLink, leave
 from headwater.training.v1 import jobs_pb2
 
 if TYPE_CHECKING:

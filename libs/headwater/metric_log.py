@@ -1,4 +1,4 @@
-"""Metric points on their way to the registry, in batches, beside the training."""
+"""Metric points on their way to the registry, in batches, beside what measures them."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from google.protobuf import timestamp_pb2
 
 from headwater.client import Connection
 from headwater.errors import DeadlineExceeded, HeadwaterError, Unavailable
+from headwater.patience import patiently
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
-from headwater.training.scheduler import patiently
 
 _FLUSH_S = 1.0
 _BATCH_POINTS = 1_000
@@ -49,6 +49,16 @@ class MetricLog:
         if full:
             patiently(self._flush)
 
+    def flush(self) -> None:
+        """Send what waits. What was logged before is recorded when this returns.
+
+        Raises:
+            HeadwaterError: the registry refused points or is away.
+        """
+        if self._failure is not None:
+            raise self._failure
+        patiently(self._flush)
+
     def close(self) -> None:
         """Send the rest.
 
@@ -57,9 +67,7 @@ class MetricLog:
         """
         self._closing.set()
         self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-        patiently(self._flush)
+        self.flush()
 
     def _work(self) -> None:
         while not self._closing.wait(_FLUSH_S):

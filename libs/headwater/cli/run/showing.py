@@ -1,0 +1,105 @@
+"""Showing one run and the history of its metrics."""
+
+from typing import Annotated
+
+import cyclopts
+from google.protobuf import json_format, struct_pb2
+
+from headwater import runs
+from headwater.artifact.v1 import artifact_pb2
+from headwater.cli.model.words import as_json
+from headwater.cli.render import facts, output, table
+from headwater.cli.run.app import app
+from headwater.client import Connection
+from headwater.names import DEFAULT_PROJECT
+from headwater.registry.v1 import runs_pb2
+
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
+
+
+@app.command
+def show(run: str, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
+    """Show one run: what it was given, what it measured, what it read and made.
+
+    Parameters
+    ----------
+    run
+        Its id, or its full name.
+    in_json
+        Print everything as JSON, in the shape of the proto Run.
+    project
+        The project.
+    """
+    with Connection.discover() as connection:
+        found = runs.get(connection, runs.named(run, project))
+    if in_json:
+        as_json(found)
+    else:
+        show_run(found)
+
+
+@app.command
+def metrics(run: str, key: str, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
+    """Print the history of one metric, by step.
+
+    Parameters
+    ----------
+    run
+        Its id, or its full name.
+    key
+        The metric: train/loss, for example.
+    in_json
+        Print the points as JSON, one a line, in the shape of the proto MetricPoint or ObjectPoint.
+    project
+        The project.
+    """
+    with Connection.discover() as connection:
+        for point in runs.points(connection, runs.named(run, project), key):
+            if in_json:
+                as_json_line(point)
+            else:
+                output.print(f"{point.step}\t{point.time.ToJsonString()}\t{_value(point.value)}", markup=False)
+
+
+def show_run(run: artifact_pb2.Run) -> None:
+    """Print a run."""
+    facts(
+        run=run.name,
+        called=run.display_name,
+        experiment=run.experiment,
+        state=artifact_pb2.Run.State.Name(run.state).removeprefix("STATE_").lower(),
+        failure=run.failure,
+        archived="yes" if run.lifecycle == artifact_pb2.Run.LIFECYCLE_ARCHIVED else "",
+        description=run.description,
+        started=f"{run.start_time.ToDatetime():%Y-%m-%d %H:%M:%S} by {run.created_by}",
+        ended=f"{run.end_time.ToDatetime():%Y-%m-%d %H:%M:%S}" if run.HasField("end_time") else "",
+        job=run.job,
+        parent=run.parent_run,
+        children=", ".join(run.child_runs),
+        references=", ".join(run.references),
+        parameters=", ".join(f"{key}={_value(value)}" for key, value in sorted(run.parameters.items())),
+        tags=", ".join(f"{key}={value}" for key, value in sorted(run.tags.items())),
+        read=", ".join([*(data.name for data in run.data_inputs), *(model.model for model in run.model_inputs)]),
+        made=", ".join(model.model for model in run.model_outputs),
+    )
+    rows = [
+        (key, f"{one.last:.6g}", one.last_step, f"{one.minimum:.6g}", f"{one.maximum:.6g}", one.point_count)
+        for key, one in sorted(run.metric_summaries.items())
+    ]
+    if rows:
+        table(("metric", "last", "step", "least", "greatest", "points"), rows)
+    for key, value in sorted(run.latest_objects.items()):
+        output.print(f"{key}  {_value(value)}", markup=False)
+
+
+def as_json_line(point: runs_pb2.MetricPoint | runs_pb2.ObjectPoint) -> None:
+    """Print a point as one line of JSON."""
+    text = json_format.MessageToJson(point, preserving_proto_field_name=True, indent=None)
+    output.print(text, markup=False)
+
+
+def _value(value: struct_pb2.Value | float) -> str:
+    """A value in one line."""
+    if isinstance(value, struct_pb2.Value):
+        return json_format.MessageToJson(value, indent=None)
+    return f"{value:.17g}"
