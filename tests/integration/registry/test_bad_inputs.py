@@ -11,12 +11,21 @@ from chassis.auth import Authenticator, Role
 from chassis.testing import TokenFor
 from chassis.testing.bad_inputs import BAD_DIGESTS, BAD_NAMES, BAD_PAGE_TOKENS, GARBAGE_BODIES, bad_tokens, nested_body
 from chassis.testing.edge import call_raw, clean_error
+from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import InvalidArgument
-from headwater.registry.v1 import artifacts_pb2, lineage_pb2, model_versions_pb2, models_pb2, projects_pb2, runs_pb2
+from headwater.registry.v1 import (
+    artifacts_pb2,
+    experiments_pb2,
+    lineage_pb2,
+    model_versions_pb2,
+    models_pb2,
+    projects_pb2,
+    runs_pb2,
+)
 from tests.integration.registry.client import DEFAULT, DIGITS, Client
 
 RUN = f"{DEFAULT}/runs/01900000-0000-7000-8000-000000000000"
-_MODULES = (projects_pb2, runs_pb2, artifacts_pb2, models_pb2, lineage_pb2)
+_MODULES = (projects_pb2, experiments_pb2, runs_pb2, artifacts_pb2, models_pb2, lineage_pb2)
 _PACKAGE = "headwater.registry.v1"
 METHODS = [
     f"/{service.full_name}/{method.name}"
@@ -32,6 +41,19 @@ def _named(name: str) -> Iterator[tuple[str, Message]]:
     yield "ProjectService/GetProject", projects_pb2.GetProjectRequest(name=f"{name}")
     yield "RunService/CreateRun", runs_pb2.CreateRunRequest(parent=f"{name}")
     yield "RunService/GetRun", runs_pb2.GetRunRequest(name=f"{DEFAULT}/runs/{name}")
+    yield "RunService/UpdateRun", runs_pb2.UpdateRunRequest(run=artifact_pb2.Run(name=f"{DEFAULT}/runs/{name}"))
+    yield "RunService/SetRunTags", runs_pb2.SetRunTagsRequest(name=f"{DEFAULT}/runs/{name}")
+    yield "RunService/ArchiveRun", runs_pb2.ArchiveRunRequest(name=f"{DEFAULT}/runs/{name}")
+    sampled = runs_pb2.SampleMetricPointsRequest(parent=DEFAULT, runs=[f"{DEFAULT}/runs/{name}"], keys=["loss"])
+    yield "RunService/SampleMetricPoints", sampled
+    experiment = f"{DEFAULT}/experiments/{name}"
+    yield "RunService/ListRuns", runs_pb2.ListRunsRequest(parent=DEFAULT, experiments=[experiment])
+    made = experiments_pb2.CreateExperimentRequest(parent=DEFAULT, experiment_id=name)
+    yield "ExperimentService/CreateExperiment", made
+    yield "ExperimentService/GetExperiment", experiments_pb2.GetExperimentRequest(name=experiment)
+    yield "ExperimentService/ArchiveExperiment", experiments_pb2.ArchiveExperimentRequest(name=experiment)
+    renamed = experiments_pb2.RenameExperimentRequest(name=f"{DEFAULT}/experiments/default", experiment_id=name)
+    yield "ExperimentService/RenameExperiment", renamed
     yield "RunService/ListRuns", runs_pb2.ListRunsRequest(parent=f"{name}")
     yield "RunService/LogMetrics", runs_pb2.LogMetricsRequest(name=f"{DEFAULT}/runs/{name}")
     yield "ArtifactService/GetArtifact", artifacts_pb2.GetArtifactRequest(name=f"{DEFAULT}/artifacts/{name}")
