@@ -15,6 +15,7 @@ from headwater.errors import InvalidArgument
 from services.registry.origin import Origin
 from services.registry.values import Json
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 MAX_DESCRIPTION = 32_768
 MAX_DISPLAY_NAME = 255
 MAX_TAG = 8192  # MLflow's clients write tags of 8,000 characters
@@ -49,9 +50,9 @@ def timestamp(time: datetime.datetime | None) -> Timestamp | None:
     """The time as a message, to the microsecond."""
     if time is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
+    # As FromDatetime does, in a third of the time: some answers have thousands of them.
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def refuse_other_fields(message: Message, allowed: Collection[str], what: str) -> None:

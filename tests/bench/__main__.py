@@ -18,6 +18,7 @@ from tests.bench import (
     flight_reads,
     history,
     inference_calls,
+    lineage,
     metric_logging,
     model_files,
     proofs,
@@ -45,6 +46,7 @@ BENCHES = {
     "model-files": model_files.run,
     "registering": registering.run,
     "resolving": resolving.run,
+    "lineage": lineage.run,
 }
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("headwater", "grpcio", "pyarrow", "onnxruntime", "asyncpg", "torch", "onnx", "safetensors")

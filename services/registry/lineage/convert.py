@@ -1,9 +1,8 @@
 """Lineage between proto and domain."""
 
 import dataclasses
-import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
 from google.protobuf import json_format
@@ -23,6 +22,7 @@ from services.registry.lineage.nodes import AnyNode
 from services.registry.lineage.uses import Use
 from services.registry.runs import convert as run_convert
 from services.registry.runs.model import Run
+from services.registry.values import Json
 from services.registry.versions import convert as version_convert
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -77,7 +77,7 @@ def size(request: lineage_pb2.GetLineageRequest) -> Size:
 
 def to_proto(lineage: Lineage) -> lineage_pb2.Lineage:
     """The part of the graph as a message."""
-    ids = {str(node.name): _uuid(node) for node in lineage.nodes}
+    ids = {str(node.name): convert.uuid(node.id, _UUID_TYPES[_kind(node)]) for node in lineage.nodes}
     return lineage_pb2.Lineage(
         artifacts=[_metadata(node) for node in lineage.nodes],
         connections=[_connection(edge, ids) for edge in lineage.edges],
@@ -185,8 +185,10 @@ def _edge(connection: artifact_pb2.ArtifactConnection) -> NewEdge:
     return NewEdge(connection.first_name, connection.second_name, connection.run_name, role)
 
 
-def _uuid(node: AnyNode) -> artifact_pb2.UUID | None:
-    return convert.uuid(node.id, _UUID_TYPES[kind_of(str(node.name))])
+def _kind(node: AnyNode) -> NodeKind:
+    if isinstance(node, Node):
+        return node.kind
+    return NodeKind.RUN if isinstance(node, Run) else NodeKind.MODEL_VERSION
 
 
 def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
@@ -194,9 +196,10 @@ def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
         return artifact_pb2.ArtifactMetadata(run=run_convert.to_proto(node))
     if not isinstance(node, Node):
         return artifact_pb2.ArtifactMetadata(model_metadata=version_convert.version_to_proto(node))
+    field = _FIELDS[node.kind]
     metadata = artifact_pb2.ArtifactMetadata()
-    message = getattr(metadata, _FIELDS[node.kind])
-    json_format.Parse(json.dumps(node.details), message)
+    message = getattr(metadata, field)
+    _fill(message, node.details)
     message.id.CopyFrom(artifact_pb2.UUID(value=node.id, type=_UUID_TYPES[node.kind]))
     message.name = node.name
     if isinstance(message, artifact_pb2.DeploymentMetadata):
@@ -204,6 +207,22 @@ def _metadata(node: AnyNode) -> artifact_pb2.ArtifactMetadata:
     else:
         message.digest = node.digest
     return metadata
+
+
+def _fill(message: Any, details: Mapping[str, Json]) -> None:
+    """Set what ``details``, its JSON form, say. Texts and whole numbers, which most are, are set directly: it takes a
+    fifth of the time, and a graph has many nodes."""
+    fields, rest = message.DESCRIPTOR.fields_by_name, {}
+    for key, value in details.items():
+        field = fields[key]
+        if isinstance(value, str) and field.type == field.TYPE_STRING:
+            setattr(message, key, value)
+        elif isinstance(value, str) and field.type == field.TYPE_INT64:
+            setattr(message, key, int(value))
+        else:
+            rest[key] = value
+    if rest:
+        json_format.ParseDict(rest, message)
 
 
 def _connection(edge: Edge, ids: dict[str, artifact_pb2.UUID | None]) -> artifact_pb2.ArtifactConnection:

@@ -6,50 +6,26 @@ found.serving_deployments == ["projects/default/deployments/digits"]
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from headwater.names import InvalidName, ModelName, ModelVersionName
 from services.registry.lineage.errors import LineageNodeNotFound
 from services.registry.lineage.model import (
+    IN_ORDER,
     MAX_DEPTH,
     MAX_NODES,
+    Dependents,
     Direction,
     Node,
     NodeKind,
-    is_pipeline_version,
     kind_of,
 )
 from services.registry.lineage.nodes import find_nodes
-from services.registry.lineage.walk import reach
+from services.registry.lineage.walk import count, reach
 from services.registry.store import Transaction
 from services.registry.versions.model import ModelVersion
 
 _MAX_TOLD = 100
-_WORDS: Mapping[NodeKind, tuple[str, str]] = {  # in the order in which they are told
-    NodeKind.DEPLOYMENT: ("deployment", "deployments"),
-    NodeKind.MODEL_VERSION: ("model version", "model versions"),
-    NodeKind.EXECUTABLE: ("executable", "executables"),
-    NodeKind.DATA: ("dataset version", "dataset versions"),
-    NodeKind.RUN: ("run", "runs"),
-    NodeKind.RECEIPT: ("receipt", "receipts"),
-}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Dependents:
-    """What depends on it of one kind: how many, and the names of the nearest hundred."""
-
-    kind: NodeKind
-    count: int
-    names: Sequence[str]
-
-    @property
-    def words(self) -> str:
-        """For example ``3 deployments``."""
-        one, many = _WORDS[self.kind]
-        if self.kind is NodeKind.EXECUTABLE and all(map(is_pipeline_version, self.names)):
-            one, many = "pipeline", "pipelines"
-        return f"{self.count:,} {one if self.count == 1 else many}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,14 +60,10 @@ async def impact(tx: Transaction, name: str) -> Impact:
         LineageNodeNotFound, ModelNotFound
     """
     starts = await _starts(tx, name)
-    reached = await reach(tx.lineage, starts, Direction.DOWNSTREAM, MAX_DEPTH, MAX_NODES)
-    by_kind: dict[NodeKind, list[str]] = {kind: [] for kind in _WORDS}
-    for node in reached.nodes:
-        if node.distance:
-            by_kind[node.kind].append(node.name)
-    serving = await _serving(tx, by_kind[NodeKind.DEPLOYMENT], [*starts, *by_kind[NodeKind.MODEL_VERSION]])
-    dependents = [Dependents(kind, len(names), names[:_MAX_TOLD]) for kind, names in by_kind.items() if names]
-    return Impact(dependents, serving, reached.truncated)
+    found = await count(tx.lineage, starts, MAX_NODES, _MAX_TOLD)
+    dependents = sorted(found.dependents, key=lambda each: IN_ORDER.index(each.kind))
+    is_deployed = any(each.kind is NodeKind.DEPLOYMENT for each in dependents)
+    return Impact(dependents, await _serving(tx, starts) if is_deployed else [], found.truncated)
 
 
 async def _starts(tx: Transaction, name: str) -> Collection[str]:
@@ -116,11 +88,15 @@ async def with_copies(tx: Transaction, name: str) -> Collection[str]:
     return [name, *copies]
 
 
-async def _serving(tx: Transaction, deployments: Sequence[str], affected: Sequence[str]) -> Sequence[str]:
-    """Those of the deployments that stand for one of the affected versions now."""
+async def _serving(tx: Transaction, starts: Collection[str]) -> Sequence[str]:
+    """Those of the dependent deployments that stand for one of the affected versions now."""
+    kinds = (NodeKind.DEPLOYMENT, NodeKind.MODEL_VERSION)
+    reached = (await reach(tx.lineage, starts, Direction.DOWNSTREAM, MAX_DEPTH, MAX_NODES, kinds)).nodes
+    versions = await tx.versions.find(
+        [ModelVersionName.parse(node.name) for node in reached if node.kind is NodeKind.MODEL_VERSION]
+    )
+    deployments = [node.name for node in reached if node.kind is NodeKind.DEPLOYMENT] if versions else []
     living = [node for node in await tx.lineage.find_nodes(deployments) if "end_time" not in node.details]
-    names = [ModelVersionName.parse(name) for name in affected if kind_of(name) is NodeKind.MODEL_VERSION]
-    versions = await tx.versions.find(names) if living else []
     return sorted(node.name for node in living if any(stands_for(node, version) for version in versions))
 
 

@@ -23,7 +23,7 @@ from services.registry.lineage.model import (
     NodeKind,
     kind_of,
 )
-from services.registry.lineage.nodes import AnyNode, find_nodes
+from services.registry.lineage.nodes import AnyNode, find_nodes, find_reached
 from services.registry.lineage.openlineage.writing import write as openlineage_events
 from services.registry.lineage.prov import write as prov_document
 from services.registry.lineage.uses import Use, uses
@@ -121,7 +121,7 @@ class Lineages:
             walked = await walk(
                 tx.lineage, name, direction, max_depth or DEFAULT_DEPTH, max_nodes=size, kinds=frozenset(kinds)
             )
-            found = await find_nodes(tx, walked.names)
+            found = await find_reached(tx, {node.name: node.kind for node in walked.nodes})
         nodes = [found[name] for name in walked.names if name in found]
         return Lineage(nodes, walked.edges, walked.truncated)
 

@@ -4,7 +4,19 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached, Role, kind_of
+from services.registry.lineage.model import (
+    MAX_DEPTH,
+    Count,
+    Dependents,
+    Direction,
+    Edge,
+    Node,
+    NodeKind,
+    Reach,
+    Reached,
+    Role,
+    kind_of,
+)
 from services.registry.lineage.store import LineageStore
 
 EdgeKey = tuple[str, str, str, Role]
@@ -71,6 +83,19 @@ class MemoryLineage(LineageStore):
         nodes = [Reached(name, kind_of(name), distance, 0) for name, distance in distances.items()]
         told = [node for node in nodes if not kinds or node.kind in kinds]
         return Reach(sorted(told, key=lambda node: (node.distance, node.name)), truncated)
+
+    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
+        """See LineageStore."""
+        found = await self.reach(
+            starts, Direction.DOWNSTREAM, max_depth=MAX_DEPTH, max_nodes=max_nodes, max_arcs=max_arcs
+        )
+        names: dict[NodeKind, list[str]] = {}
+        for node in found.nodes:
+            if node.distance:
+                names.setdefault(node.kind, []).append(node.name)
+        return Count(
+            [Dependents(kind, len(names[kind]), names[kind][:told]) for kind in sorted(names)], found.truncated
+        )
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """See LineageStore."""

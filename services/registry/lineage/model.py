@@ -53,6 +53,18 @@ class Direction(enum.Enum):
     DOWNSTREAM = "to what came out"
 
 
+_WORDS: Mapping[NodeKind, tuple[str, str]] = {  # in the order in which they are told
+    NodeKind.DEPLOYMENT: ("deployment", "deployments"),
+    NodeKind.MODEL_VERSION: ("model version", "model versions"),
+    NodeKind.EXECUTABLE: ("executable", "executables"),
+    NodeKind.DATA: ("dataset version", "dataset versions"),
+    NodeKind.RUN: ("run", "runs"),
+    NodeKind.RECEIPT: ("receipt", "receipts"),
+}
+IN_ORDER = tuple(_WORDS)
+"""The kinds in the order in which dependents are told."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
     """What has no table of its own: data, something that executes, a deployment, a receipt.
@@ -110,6 +122,31 @@ class Reach:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Dependents:
+    """What depends on it of one kind: how many, and the names of the nearest hundred."""
+
+    kind: NodeKind
+    count: int
+    names: Sequence[str]
+
+    @property
+    def words(self) -> str:
+        """For example ``3 deployments``."""
+        one, many = _WORDS[self.kind]
+        if self.kind is NodeKind.EXECUTABLE and all(map(is_pipeline_version, self.names)):
+            one, many = "pipeline", "pipelines"
+        return f"{self.count:,} {one if self.count == 1 else many}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """How much depends on something, by kind; ``truncated`` says that there is more."""
+
+    dependents: Sequence[Dependents]
+    truncated: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Connections:
     """Nodes and edges that are added together."""
 
@@ -120,15 +157,17 @@ class Connections:
 _KINDS: Mapping[type[ResourceName], NodeKind] = {
     DatasetVersionName: NodeKind.DATA,
     CheckpointName: NodeKind.DATA,
+    ExternalDatasetName: NodeKind.DATA,
     PipelineVersionName: NodeKind.EXECUTABLE,
     ArtifactName: NodeKind.EXECUTABLE,
+    ExternalJobName: NodeKind.EXECUTABLE,
     ModelVersionName: NodeKind.MODEL_VERSION,
     RunName: NodeKind.RUN,
     DeploymentName: NodeKind.DEPLOYMENT,
     InferenceRecordName: NodeKind.RECEIPT,
-    ExternalDatasetName: NodeKind.DATA,
-    ExternalJobName: NodeKind.EXECUTABLE,
 }
+# By collection and number of segments: a graph has many names, and each is to be tried as one thing only.
+_RESOURCES = {(resource.pattern.split("/")[2], resource.pattern.count("/")): resource for resource in _KINDS}
 
 
 def kind_of(name: str) -> NodeKind:
@@ -137,18 +176,17 @@ def kind_of(name: str) -> NodeKind:
     Raises:
         InvalidName: nothing that can be in the graph.
     """
-    for resource, kind in _KINDS.items():
-        try:
-            resource.parse(name)
-        except InvalidName:
-            continue
-        return kind
-    raise InvalidName(
-        "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments, receipts "
-        "and data and jobs outside of Headwater.",
-        field="name",
-        name=name,
-    )
+    collection = name.split("/", 3)[2:3]
+    resource = _RESOURCES.get((collection[0], name.count("/"))) if collection else None
+    if resource is None:
+        raise InvalidName(
+            "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments, receipts "
+            "and data and jobs outside of Headwater.",
+            field="name",
+            name=name,
+        )
+    resource.parse(name)
+    return _KINDS[resource]
 
 
 def is_dataset_version(name: str) -> bool:

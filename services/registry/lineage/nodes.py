@@ -14,8 +14,12 @@ AnyNode: TypeAlias = Node | Run | ModelVersion
 
 
 async def find_nodes(tx: Transaction, names: Collection[str]) -> Mapping[str, AnyNode]:
-    """Those of the nodes that exist, by name. Model versions come without the tensors of their files."""
-    kinds = {name: kind_of(name) for name in names}
+    """Those of the nodes that exist, by name. Runs come in brief, model versions without the tensors of their files."""
+    return await find_reached(tx, {name: kind_of(name) for name in names})
+
+
+async def find_reached(tx: Transaction, kinds: Mapping[str, NodeKind]) -> Mapping[str, AnyNode]:
+    """As ``find_nodes``, where it is known what each name names."""
     runs = [RunName.parse(name) for name, kind in kinds.items() if kind is NodeKind.RUN]
     versions = [ModelVersionName.parse(name) for name, kind in kinds.items() if kind is NodeKind.MODEL_VERSION]
     added = [name for name, kind in kinds.items() if kind not in (NodeKind.RUN, NodeKind.MODEL_VERSION)]

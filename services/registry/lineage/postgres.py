@@ -3,16 +3,29 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, any_, literal, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName
 from services.registry.lineage import statements
-from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached, Role, kind_of
+from services.registry.lineage.model import (
+    MAX_DEPTH,
+    Count,
+    Dependents,
+    Direction,
+    Edge,
+    Node,
+    NodeKind,
+    Reach,
+    Reached,
+    Role,
+    kind_of,
+)
 from services.registry.lineage.store import LineageStore
 from services.registry.tables import lineage_names, lineage_nodes
 
+_KIND_BITS = 15
 _KINDS = {int(kind): kind for kind in NodeKind}
 _ROLES = {int(role): role for role in Role}
 
@@ -45,8 +58,14 @@ class PostgresLineage(LineageStore):
         """See LineageStore."""
         if not names:
             return []
-        rows = await self._connection.execute(select(lineage_nodes).where(lineage_nodes.c.name.in_(list(names))))
-        return [Node(row.name, NodeKind(row.kind), row.id, row.digest, row.details, row.revision) for row in rows]
+        node = lineage_nodes.c
+        columns = (node.name, node.kind, node.id, node.digest, node.details, node.revision)
+        wanted = node.name == any_(literal(list(names), postgresql.ARRAY(node.name.type)))
+        rows = await self._connection.execute(select(*columns).where(wanted))
+        return [
+            Node(name, _KINDS[kind], id_, digest, details, revision)
+            for name, kind, id_, digest, details, revision in rows
+        ]
 
     async def add_edges(self, edges: Sequence[Edge]) -> int:
         """See LineageStore."""
@@ -90,11 +109,28 @@ class PostgresLineage(LineageStore):
             "kinds": sorted(map(int, kinds or NodeKind)),
         }
         rows = (await self._connection.execute(text(statements.REACH[direction]), values)).all()
-        *found, (_, _, _, _, truncated) = rows
-        nodes = [Reached(name, _KINDS[kind], distance, number) for number, name, kind, distance, _ in found]
+        *found, (_, _, _, truncated) = rows
+        nodes = [Reached(name, _KINDS[number & _KIND_BITS], distance, number) for number, name, distance, _ in found]
         known = {node.name for node in nodes if node.distance == 0}
         alone = [Reached(name, kind_of(name), 0, 0) for name in sorted(set(starts) - known)]
         return Reach([*(node for node in alone if not kinds or node.kind in kinds), *nodes], truncated)
+
+    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
+        """See LineageStore."""
+        values = {
+            "starts": list(starts),
+            "room": max(max_nodes - len(starts), 0),
+            "max_depth": MAX_DEPTH,
+            "max_arcs": max_arcs,
+            "told": told,
+        }
+        rows = (await self._connection.execute(text(statements.COUNT), values)).all()
+        *found, (_, _, _, truncated, _) = rows
+        counts = {_KINDS[kind]: of_kind for kind, of_kind, _, _, _ in found}
+        names: dict[NodeKind, list[str]] = {kind: [] for kind in counts}
+        for kind, _, name, _, _ in found:
+            names[_KINDS[kind]].append(name)
+        return Count([Dependents(kind, counts[kind], names[kind]) for kind in sorted(counts)], truncated)
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """See LineageStore."""
@@ -138,4 +174,4 @@ def _node_row(node: Node) -> dict[str, Any]:
 
 
 def _edge(row: Row[Any], first: str, second: str, run: str) -> Edge:
-    return Edge(str(row.id), str(row.project_id), first, second, run, _ROLES[row.role])
+    return Edge(row.id, row.project_id, first, second, run, _ROLES[row.role])

@@ -8,8 +8,8 @@ from services.registry.lineage.model import Direction
 #
 # ``OFFSET 0`` makes the planner look up the arcs of each node instead of reading the table. A level looks for one node
 # more than there is room for: that it found one says that the graph goes on, and after the last level there is no room.
-# The last row says whether it does.
-_REACH = """
+# The last row of what is told says whether it does.
+_LEVELS = """
 WITH RECURSIVE start (numbers) AS MATERIALIZED (
     SELECT coalesce(array_agg(number), '{{}}') FROM lineage_names WHERE name = ANY(CAST(:starts AS text[]))
 ), level (distance, fresh, seen, room, more) AS (
@@ -36,19 +36,36 @@ WITH RECURSIVE start (numbers) AS MATERIALIZED (
     ) AS found
     WHERE NOT level.more AND cardinality(level.fresh) > 0 AND level.distance <= CAST(:max_depth AS integer)
 )
-SELECT name.number, name.name, name.kind, level.distance, false AS truncated
+"""
+_TELL = """
+SELECT name.number, name.name, level.distance, false AS truncated
 FROM level CROSS JOIN LATERAL unnest(level.fresh) AS node (number) JOIN lineage_names AS name USING (number)
-WHERE name.kind = ANY(CAST(:kinds AS smallint[]))
-UNION ALL SELECT 0, NULL, 0, NULL, bool_or(more) FROM level
+WHERE (node.number & 15) = ANY(CAST(:kinds AS bigint[]))
+UNION ALL SELECT 0, NULL, NULL, bool_or(more) FROM level
 ORDER BY distance, name
 """
-REACH = {
-    Direction.UPSTREAM: _REACH.format(near="result", far="origin"),
-    Direction.DOWNSTREAM: _REACH.format(near="origin", far="result"),
-}
+# Names are looked up only of those that are told.
+_COUNT = """
+, reached AS (
+    SELECT node.number, node.number & 15 AS kind, level.distance,
+        row_number() OVER (PARTITION BY node.number & 15 ORDER BY level.distance, node.number) AS place,
+        count(*) OVER (PARTITION BY node.number & 15) AS of_kind
+    FROM level CROSS JOIN LATERAL unnest(level.fresh) AS node (number)
+    WHERE level.distance > 0
+)
+SELECT reached.kind, reached.of_kind, name.name, false AS truncated, reached.distance
+FROM reached JOIN lineage_names AS name USING (number)
+WHERE reached.place <= CAST(:told AS integer)
+UNION ALL SELECT 0, NULL, NULL, bool_or(more), NULL FROM level
+ORDER BY distance, name
+"""
+_UPSTREAM, _DOWNSTREAM = _LEVELS.format(near="result", far="origin"), _LEVELS.format(near="origin", far="result")
+REACH = {Direction.UPSTREAM: _UPSTREAM + _TELL, Direction.DOWNSTREAM: _DOWNSTREAM + _TELL}
+COUNT = _DOWNSTREAM + _COUNT
 
 _EDGE = """
-SELECT link.id, link.project_id, first.name AS first, second.name AS second, coalesce(run.name, '') AS run, link.role
+SELECT link.id::text, link.project_id::text, link.role,
+    first.name AS first, second.name AS second, coalesce(run.name, '') AS run
 FROM {links} AS link
 JOIN lineage_names AS first ON first.number = link.first
 JOIN lineage_names AS second ON second.number = link.second
@@ -72,20 +89,27 @@ EDGES = {
     Direction.DOWNSTREAM: _EDGE.format(links=_OUT_OF) + _IN_ORDER,
 }
 
-# Looked up by their second, into which few edges lead, and not by their first, which may have gone into any number.
+# Looked up by their second, into which few edges lead, and not by their first, which may have gone into any number. The
+# other end is joined, which is a look into a hash table; to be one of an array would be a search through the array.
 EDGES_AMONG = """
-SELECT link.id, link.project_id, link.first, link.second, link.run, link.role
-FROM lineage_links AS link JOIN unnest(CAST(:numbers AS bigint[])) AS node (number) ON node.number = link.second
-WHERE link.first = ANY(CAST(:numbers AS bigint[]))
+WITH node AS MATERIALIZED (SELECT unnest(CAST(:numbers AS bigint[])) AS number)
+SELECT link.id::text, link.project_id::text, link.first, link.second, link.run, link.role
+FROM node
+CROSS JOIN LATERAL (SELECT * FROM lineage_links WHERE second = node.number OFFSET 0) AS link
+JOIN node AS origin ON origin.number = link.first
 LIMIT CAST(:limit AS bigint)
 """
 
 # In the order of the names: two who add the same ones then wait for each other instead of deadlocking.
 ADD_NAMES = """
-INSERT INTO lineage_names (name, kind)
-SELECT name, kind FROM unnest(CAST(:names AS text[]), CAST(:kinds AS smallint[])) AS given (name, kind)
-WHERE name NOT IN (SELECT name FROM lineage_names WHERE name = ANY(CAST(:names AS text[])))
-ORDER BY name COLLATE "C" ON CONFLICT DO NOTHING
+INSERT INTO lineage_names (number, name)
+SELECT nextval('lineage_numbers') * 16 + kind, name
+FROM (
+    SELECT name, kind FROM unnest(CAST(:names AS text[]), CAST(:kinds AS bigint[])) AS given (name, kind)
+    WHERE name NOT IN (SELECT name FROM lineage_names WHERE name = ANY(CAST(:names AS text[])))
+    ORDER BY name COLLATE "C"
+) AS new
+ON CONFLICT DO NOTHING
 """
 ADD_EDGES = """
 WITH added AS (

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from headwater.names import ModelName
-from services.registry.lineage.model import Direction, Edge, Node, NodeKind, Reach, Reached
+from services.registry.lineage.model import Count, Direction, Edge, Node, NodeKind, Reach, Reached
 
 
 class LineageStore(Protocol):
@@ -43,6 +43,10 @@ class LineageStore(Protocol):
         An edge leads from its first to its second and, where a run made it, from the first to the run and from the run
         to the second. With ``kinds`` only nodes of these are told; the walk goes through all.
         """
+
+    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
+        """How much is downstream of ``starts``, by kind, with the names of the nearest, at most ``told`` of each kind;
+        ``max_nodes`` and ``max_arcs`` as for ``reach``."""
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """The edges whose ends are both among the nodes, in no particular order."""

@@ -4,7 +4,7 @@ and a size."""
 import dataclasses
 from collections.abc import Collection, Sequence
 
-from services.registry.lineage.model import DEFAULT_NODES, MAX_NODES, Direction, Edge, NodeKind, Reach, Reached
+from services.registry.lineage.model import DEFAULT_NODES, MAX_NODES, Count, Direction, Edge, NodeKind, Reach, Reached
 from services.registry.lineage.store import LineageStore
 
 _ARCS_PER_NODE = 50
@@ -40,6 +40,11 @@ async def reach(
     return await store.reach(
         starts, direction, max_depth=max_depth, max_nodes=max_nodes, max_arcs=max_arcs, kinds=kinds
     )
+
+
+async def count(store: LineageStore, starts: Collection[str], max_nodes: int, told: int) -> Count:
+    """How much is downstream of ``starts``, by kind, with the names of the nearest."""
+    return await store.count(starts, max_nodes=max_nodes, max_arcs=_ARCS_PER_NODE * max_nodes, told=told)
 
 
 async def walk(

@@ -12,9 +12,8 @@ def upgrade() -> None:
     op.add_column("lineage_nodes", sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "lineage_names",
-        sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("name", sa.Text(collation="C"), nullable=False),
-        sa.Column("kind", sa.SmallInteger, nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("name"),
     )
@@ -23,7 +22,7 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("second", "first", "run")),
         sa.Column("role", sa.SmallInteger, nullable=False),
         *(sa.Column(name, sa.Uuid(as_uuid=False), nullable=False) for name in ("id", "project_id")),
-        sa.PrimaryKeyConstraint("second", "first", "run", "role"),
+        sa.PrimaryKeyConstraint("second", "first", "run", "role", postgresql_include=["id", "project_id"]),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"]),
     )
     op.create_table(
@@ -33,7 +32,8 @@ def upgrade() -> None:
     )
     op.create_index("lineage_arcs_result", "lineage_arcs", ["result", "origin"])
     for statement in (
-        _KIND_OF,
+        _NUMBERS,
+        _NUMBER_OF,
         _COPY_NAMES,
         _COPY_LINKS,
         _COPY_ARCS,
@@ -45,15 +45,17 @@ def upgrade() -> None:
         op.execute(statement)
 
 
-_KIND_OF = """
-CREATE FUNCTION lineage_kind_of(name text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+_NUMBERS = "CREATE SEQUENCE lineage_numbers"
+_NUMBER_OF = """
+CREATE FUNCTION lineage_next_number(name text) RETURNS bigint LANGUAGE sql VOLATILE AS $$
     -- The release before knows no other kinds.
-    SELECT CASE split_part(name, '/', 3) WHEN 'datasets' THEN 1 WHEN 'models' THEN 3 WHEN 'runs' THEN 4 ELSE 2 END
+    SELECT nextval('lineage_numbers') * 16
+        + CASE split_part(name, '/', 3) WHEN 'datasets' THEN 1 WHEN 'models' THEN 3 WHEN 'runs' THEN 4 ELSE 2 END
 $$
 """
 _COPY_NAMES = """
-INSERT INTO lineage_names (name, kind)
-SELECT name, lineage_kind_of(name) FROM (
+INSERT INTO lineage_names (number, name)
+SELECT lineage_next_number(name), name FROM (
     SELECT first_name AS name FROM lineage_edges
     UNION SELECT second_name FROM lineage_edges
     UNION SELECT run_name FROM lineage_edges WHERE run_name <> ''
@@ -87,9 +89,9 @@ CREATE FUNCTION lineage_add_edge() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     link lineage_links;
 BEGIN
-    INSERT INTO lineage_names (name, kind)
-    SELECT DISTINCT name, lineage_kind_of(name)
-    FROM unnest(ARRAY[NEW.first_name, NEW.second_name, NEW.run_name]) AS name
+    INSERT INTO lineage_names (number, name)
+    SELECT lineage_next_number(name), name
+    FROM (SELECT DISTINCT unnest(ARRAY[NEW.first_name, NEW.second_name, NEW.run_name]) AS name) AS given
     WHERE name <> '' ORDER BY name ON CONFLICT DO NOTHING;
     SELECT number INTO link.first FROM lineage_names WHERE name = NEW.first_name;
     SELECT number INTO link.second FROM lineage_names WHERE name = NEW.second_name;

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from headwater.names import RunName
 from services.registry.experiments.model import Experiment
@@ -59,7 +60,8 @@ class MemoryRuns(RunStore):
     async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
         """See RunStore."""
         runs = [self._runs[name.run] for name in set(names) if name.run in self._runs]
-        return [await self.get(run.name) for run in runs if run.name in names]
+        nothing: dict[str, Any] = {"parameters": {}, "tags": {}, "annotations": {}, "references": ()}
+        return [dataclasses.replace(run, **nothing) for run in runs if run.name in names]
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""

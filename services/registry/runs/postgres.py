@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Column, Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +30,9 @@ _PLANNING = select(
     func.set_config("max_parallel_workers_per_gather", "0", True),
 )
 _TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
+
+_BRIEF = [column for column in runs.c if column.name not in ("parameters", "tags", "annotations", "references")]
+_BRIEF_NAMES = (*(column.name for column in _BRIEF), "project", "experiment")
 
 
 class PostgresRuns(RunStore):
@@ -73,9 +76,10 @@ class PostgresRuns(RunStore):
         ids = [name.run for name in names if is_id(name.run)]
         if not ids:
             return []
-        rows = (await self._connection.execute(_runs().where(reading.same_run(runs.c.id, ids)))).all()
-        wanted = set(names)
-        return [run for run in await self._measured(rows) if run.name in wanted]
+        query = _runs(*_BRIEF)
+        wanted = {(name.project, name.run) for name in names}
+        rows = await self._connection.execute(query.where(reading.same_run(runs.c.id, ids)))
+        return [_brief(row) for row in rows if (row.project, row.id) in wanted]
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
@@ -146,10 +150,13 @@ def _conditions(query: RunQuery) -> list[Any]:
     return conditions
 
 
-def _runs() -> Select[Any]:
+def _runs(*columns: Column[Any]) -> Select[Any]:
+    """Runs with these columns or all, and the names of their projects and experiments."""
     names = projects.c.name.label("project"), experiments.c.name.label("experiment")
     of_run = runs.join(projects, projects.c.id == runs.c.project_id)
-    return select(runs, *names).select_from(of_run.join(experiments, experiments.c.id == runs.c.experiment_id))
+    return select(*(columns or runs.c), *names).select_from(
+        of_run.join(experiments, experiments.c.id == runs.c.experiment_id)
+    )
 
 
 def _changing_row(run: Run) -> Mapping[str, Any]:
@@ -167,6 +174,14 @@ def _changing_row(run: Run) -> Mapping[str, Any]:
         "revision": run.revision,
         "update_time": run.update_time,
     }
+
+
+def _brief(row: Row[Any]) -> Run:
+    values = dict(zip(_BRIEF_NAMES, row, strict=True))
+    values["state"] = RunState(values["state"])
+    values["lifecycle"] = Lifecycle(values["lifecycle"])
+    values["experiment"] = f"projects/{values['project']}/experiments/{values['experiment']}"
+    return Run(**values, parameters={}, tags={}, annotations={})
 
 
 def _run(

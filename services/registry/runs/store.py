@@ -49,7 +49,8 @@ class RunStore(Protocol):
         """
 
     async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
-        """Those of the runs that exist, in no particular order."""
+        """Those of the runs that exist, in brief: without metrics, parameters, tags, annotations and references. In no
+        particular order."""
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """Runs in the order of the query after a position, each with its own."""
