@@ -1,14 +1,19 @@
-"""How long it takes to say of one row of a million whether it was used: a proof, checked, and the list of versions."""
+"""How long it takes to say of one row of a million whether it was used: a proof, checked, the list of versions, and the
+models that were trained on them."""
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from headwater import datasets
+from headwater import datasets, models
 from headwater.datasets import proofs
+from headwater.names import ModelName
+from headwater.row_users import row_users
 from tests.bench.paired import Result, cpu_seconds
 from tests.bench.running import Running
 
@@ -36,13 +41,31 @@ def run(running: Running) -> Iterator[Result]:
     def list_uses() -> None:
         assert len(list(proofs.uses(connection, dataset, present))) == _VERSIONS
 
+    _train(running, dataset)
+
+    def list_users() -> None:
+        assert len(row_users(connection, "projects/default", present)) == _VERSIONS
+        assert not row_users(connection, "projects/default", absent)
+
     yield _timed(running, f"prove and check one row of {ROWS:,}", lambda: prove(present, ROWS // 2))
     yield _timed(running, f"prove and check that a row is none of {ROWS:,}", lambda: prove(absent, -1))
     yield _timed(running, f"which of {_VERSIONS} versions of {ROWS:,} rows hold a row", list_uses)
+    yield _timed(running, f"which models, {_VERSIONS}, were trained on a row, and that none was on another", list_users)
+
+
+def _train(running: Running, dataset: str) -> None:
+    """A model of each version, and one of nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        for version in range(_VERSIONS + 1):
+            file = Path(folder, f"{version}.bin")
+            file.write_bytes(bytes([version]))
+            trained_on = [f"{dataset}/versions/v1.{version}.0"] if version < _VERSIONS else []
+            model = ModelName("default", f"bench-proofs-{version}")
+            models.register(running.connection, model, {file.name: file}, dataset_versions=trained_on)
 
 
 def _timed(running: Running, name: str, work: Callable[[], None]) -> Result:
-    servers = running.processes("dataset", "postgres")
+    servers = running.processes("dataset", "registry", "postgres")
     work()
     seconds, cpu_s = [], cpu_seconds(servers)
     for _ in range(_ROUNDS):

@@ -1038,7 +1038,7 @@ class DataMetadata(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/datasets/{dataset}/versions/{version}`; of a copy of a place outside, that and
-    `/checkpoints/{checkpoint}`.
+    `/checkpoints/{checkpoint}`; of data outside of Headwater, `projects/{project}/externalDatasets/{external_dataset}`.
     """
     description: _builtins.str
     """Free text, at most 32 KiB."""
@@ -1932,7 +1932,9 @@ class ExecutableMetadata(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name: an artifact (code) or a pipeline version."""
+    """Resource name: an artifact (code) or a pipeline version; of a job outside of Headwater,
+    `projects/{project}/externalJobs/{external_job}`.
+    """
     description: _builtins.str
     """Free text, at most 32 KiB."""
     repository: _builtins.str

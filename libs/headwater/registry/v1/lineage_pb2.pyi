@@ -152,7 +152,9 @@ class GetLineageRequest(_message.Message):
     KINDS_FIELD_NUMBER: _builtins.int
     MAX_NODES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The resource name of the node to start from: a model version, a dataset version, a run, a pipeline version, an artifact."""
+    """The resource name of the node to start from: a model version, a dataset version, a run, a pipeline version, an artifact, a
+    deployment, a receipt, or data or a job outside of Headwater.
+    """
     direction: Global___GetLineageRequest.Direction.ValueType
     """Which way to walk."""
     max_depth: _builtins.int
@@ -556,7 +558,9 @@ class Lineage(_message.Message):
     """True when the walk stopped at the depth or size limit before the end of the graph."""
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.ArtifactMetadata]:
-        """The nodes, the one asked for first, then by distance."""
+        """The nodes, the one asked for first, then by distance. Runs come in brief, without metrics, parameters and tags, and model
+        versions without the tensors of their files.
+        """
 
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.ArtifactConnection]:
