@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
+from tests.bench.latency import within
 from tests.bench.lineage_graph import LEVELS, graph_of
 from tests.bench.paired import Result, cpu_seconds
 from tests.bench.running import Running
@@ -59,18 +60,4 @@ def _measured(running: Running, name: str, call: Callable[[], int]) -> Iterator[
         rounds.append(sorted(taken))
     cpu_ms = (cpu_seconds(servers) - cpu_s) * 1000 / (ROUNDS * CALLS)
     found = f"{statistics.median(nodes):,.0f} nodes, at most {max(nodes):,}"
-    for rank, must_be in ((0.5, ""), (0.99, "≥ 1")):
-        reached = sorted(each[int(rank * len(each))] for each in rounds)
-        ratios = sorted(LIMIT_MS / each for each in reached)
-        yield Result(
-            name=f"{name}: {found}, p{rank * 100:.0f}",
-            ours=statistics.median(reached),
-            theirs=LIMIT_MS,
-            unit="ms",
-            ratio=statistics.median(ratios),
-            low=ratios[0],
-            high=ratios[-1],
-            cpu_ms=cpu_ms,
-            peer="the limit",
-            must_be=must_be,
-        )
+    yield from within(f"{name}: {found}", rounds, LIMIT_MS, cpu_ms)

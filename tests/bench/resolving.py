@@ -1,20 +1,21 @@
 """Following a stage and an alias at 500 calls a second, whatever the answers take: the 99th of 100 calls, in ms.
 
-Calls are sent at their times, not when the last answer came, and each is measured from the time at which it was to be
-sent: a call that waits for its turn has waited.
+Beside it a bare gRPC server in Python that answers each call with a text of the same length: what is left of the limit
+for everything that a service does.
 """
 
-import asyncio
 import statistics
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
-import grpc.aio
+import grpc
 
 from headwater import model_pointers, models
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ModelName, ModelVersionName
 from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
+from tests.bench.echo_peer import PATH, echo_server
+from tests.bench.latency import at_rank, paced, within
 from tests.bench.paired import Result, cpu_seconds
 from tests.bench.registering import Registrations
 from tests.bench.running import Running
@@ -29,62 +30,46 @@ _BASIC = model_versions_pb2.MODEL_VERSION_VIEW_BASIC
 
 def run(running: Running) -> Iterator[Result]:
     """By stage and by alias, of a model with one version and of one with many."""
-    for count in VERSIONS:
-        model = _model(running, count)
-        by_stage = models_pb2.ResolveModelVersionRequest(name=str(model), stage=_PRODUCTION, view=_BASIC)
-        by_alias = models_pb2.ResolveModelVersionRequest(name=str(model), alias="champion", view=_BASIC)
-        for what, request in (("a stage", by_stage), ("an alias", by_alias)):
-            yield from _measured(running, f"resolve {what}, model of {count:,} versions", request)
+    with echo_server() as echo, grpc.insecure_channel(running.connection.endpoints.registry) as channel:
+        for count in VERSIONS:
+            model = _model(running, count)
+            by_stage = models_pb2.ResolveModelVersionRequest(name=str(model), stage=_PRODUCTION, view=_BASIC)
+            by_alias = models_pb2.ResolveModelVersionRequest(name=str(model), alias="champion", view=_BASIC)
+            for what, request in (("a stage", by_stage), ("an alias", by_alias)):
+                name = f"resolve {what}, model of {count:,} versions, at {CALLS_PER_S} calls/s"
+                yield from _measured(running, channel, echo, name, request)
 
 
-def _measured(running: Running, name: str, request: models_pb2.ResolveModelVersionRequest) -> Iterator[Result]:
+def _measured(
+    running: Running,
+    channel: grpc.Channel,
+    echo: grpc.Channel,
+    name: str,
+    request: models_pb2.ResolveModelVersionRequest,
+) -> Iterator[Result]:
     servers = running.processes("registry", "postgres")
-    with asyncio.Runner() as runner:
-        runner.run(_round(running, request, 1))  # a warm-up
-        cpu_s = cpu_seconds(servers)
-        rounds = [sorted(runner.run(_round(running, request, SECONDS))) for _ in range(ROUNDS)]
-        cpu_ms = (cpu_seconds(servers) - cpu_s) * 1000 / (ROUNDS * SECONDS * CALLS_PER_S)
-    for rank, must_be in ((0.5, ""), (0.99, "≥ 1")):
-        reached = sorted(each[int(rank * len(each))] for each in rounds)
-        ratios = sorted(LIMIT_MS / each for each in reached)
-        yield Result(
-            name=f"{name}, at {CALLS_PER_S} calls/s, p{rank * 100:.0f}",
-            ours=statistics.median(reached),
-            theirs=LIMIT_MS,
-            unit="ms",
-            ratio=statistics.median(ratios),
-            low=ratios[0],
-            high=ratios[-1],
-            cpu_ms=cpu_ms,
-            peer="the limit",
-            must_be=must_be,
-        )
-
-
-async def _round(running: Running, request: models_pb2.ResolveModelVersionRequest, seconds: int) -> Sequence[float]:
-    """What each call took, in ms."""
     metadata = (("authorization", f"Bearer {running.connection.token}"),)
-    async with grpc.aio.insecure_channel(running.connection.endpoints.registry) as channel:
-        stub = models_pb2_grpc.ModelServiceStub(channel)
-        await stub.ResolveModelVersion(request, metadata=metadata)
+    stub = models_pb2_grpc.ModelServiceStub(channel)
+    answer = stub.ResolveModelVersion(request, metadata=metadata).SerializeToString()
 
-        async def call(due: float) -> float:
-            await stub.ResolveModelVersion(request, metadata=metadata)
-            return (time.perf_counter() - due) * 1000
+    def resolve() -> Any:
+        return stub.ResolveModelVersion.future(request, metadata=metadata)
 
-        begun = time.perf_counter() + 0.1
-        calls = []
-        for number in range(seconds * CALLS_PER_S):
-            due = begun + number / CALLS_PER_S
-            await _until(due)
-            calls.append(asyncio.create_task(call(due)))
-        return await asyncio.gather(*calls)
+    echo_call: Any = echo.unary_unary(PATH)
 
+    def echoed() -> Any:
+        return echo_call.future(answer)
 
-async def _until(due: float) -> None:
-    """Wait, to some microseconds: a sleep alone may come back a millisecond late."""
-    while (left := due - time.perf_counter()) > 0:
-        await asyncio.sleep(left - 0.001 if left > 0.002 else 0)
+    for call in (resolve, echoed):
+        paced(call, CALLS_PER_S, 1)  # a warm-up
+    rounds, bare, cpu_s = [], [], 0.0
+    for _ in range(ROUNDS):
+        before = cpu_seconds(servers)
+        rounds.append(paced(resolve, CALLS_PER_S, SECONDS))
+        cpu_s += cpu_seconds(servers) - before
+        bare.append(at_rank(paced(echoed, CALLS_PER_S, SECONDS), 0.99))
+    cpu_ms = cpu_s * 1000 / (ROUNDS * SECONDS * CALLS_PER_S)
+    yield from within(name, rounds, LIMIT_MS, cpu_ms, f"; a bare echo needs {statistics.median(bare):.2f} ms")
 
 
 def _model(running: Running, count: int) -> ModelName:
