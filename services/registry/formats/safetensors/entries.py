@@ -1,9 +1,10 @@
 """Parses the header of a safetensors file, entry by entry, and says what is wrong with it.
 
-The header may be 100 MB long and is attacker's text: one entry at a time is parsed as JSON, so that memory stays in
-proportion to the tensors that are kept and not to what the JSON could blow up into.
+The header may be 100 MB long and is attacker's text: one entry at a time is decoded and parsed as JSON, so that memory
+stays in proportion to the tensors that are kept, and not to what JSON, or characters of four bytes, could blow up into.
 """
 
+import codecs
 import json
 import math
 import re
@@ -16,10 +17,11 @@ from services.registry.formats.safetensors.dtypes import TYPES
 METADATA = "__metadata__"
 MAX_NAME = 1024
 MAX_RANK = 64
-_MAX_ENTRY = 8192  # characters of one tensor's description
-_MAX_METADATA = 2**20  # characters of __metadata__
+_USUAL_ENTRY = 512  # bytes of one tensor's description
+_MAX_ENTRY = 8192
+_MAX_METADATA = 2**20  # bytes of __metadata__
 _MAX_PROPERTY = 4096
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = re.compile(rb"[ \t\r\n]*")
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of characters that JSON can write one of
 
 
@@ -30,8 +32,8 @@ class Parsed(NamedTuple):
     properties: Mapping[str, str]
 
 
-def parse(header: str, data_begin: int, size: int) -> Parsed:
-    """What the header says of a file of ``size`` bytes, whose data begin at ``data_begin``.
+def parse(header: memoryview, data_begin: int, size: int) -> Parsed:
+    """What the header, JSON in UTF-8, says of a file of ``size`` bytes, whose data begin at ``data_begin``.
 
     Raises:
         InvalidModelFile: it breaks a rule of the format.
@@ -51,58 +53,84 @@ def parse(header: str, data_begin: int, size: int) -> Parsed:
     return Parsed(tensors.values(), properties or {})
 
 
-def _members(header: str) -> Iterator[tuple[str, Any]]:
+def _members(header: memoryview) -> Iterator[tuple[str, Any]]:
     """The members of the JSON object, one at a time."""
-    if not header.startswith("{"):
+    if _at(header, 0) != b"{":
         raise invalid("the header does not begin with {")
     position = _skip(header, 1)
-    if header.startswith("}", position):
+    if _at(header, position) == b"}":
         _check_end(header, position + 1)
         return
     while True:
-        name, value, position = member(header, position)
+        name, value, position = _member(header, position)
         yield name, value
         position = _skip(header, position)
-        if header.startswith("}", position):
+        if _at(header, position) == b"}":
             _check_end(header, position + 1)
             return
-        position = _expect(header, position, ",")
+        position = _expect(header, position, b",")
 
 
-def member(header: str, position: int) -> tuple[str, Any, int]:
+def _member(header: memoryview, position: int) -> tuple[str, Any, int]:
     """Name and value of the member at ``position``, and where it ends."""
-    if not header.startswith('"', position):
-        raise invalid(f"the header is not JSON at character {position}")
+    if _at(header, position) != b'"':
+        raise invalid(f"the header is not JSON at byte {position}")
     name, position = _value(header, position, _MAX_ENTRY)
-    position = _expect(header, position, ":")
+    position = _expect(header, position, b":")
     value, position = _value(header, position, _MAX_METADATA if name == METADATA else _MAX_ENTRY)
     return name, value, position
 
 
-def _value(header: str, position: int, longest: int) -> tuple[Any, int]:
-    """The JSON value at ``position``, of at most ``longest`` characters, and where it ends."""
-    text = header[position : position + longest]
+def _value(header: memoryview, position: int, longest: int) -> tuple[Any, int]:
+    """The JSON value at ``position``, of at most ``longest`` bytes, and where it ends."""
     try:
-        value, length = _DECODER.raw_decode(text)
+        return _decoded(header, position, _USUAL_ENTRY)
+    except (ValueError, RecursionError):  # it is longer, or broken
+        pass
+    try:
+        return _decoded(header, position, longest)
+    except UnicodeDecodeError as error:
+        raise invalid("the header is not UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the header is not JSON, or too long a part of it, at character {position}") from error
-    return value, position + length
+        raise invalid(f"the header is not JSON, or too long a part of it, at byte {position}") from error
 
 
-def _expect(header: str, position: int, character: str) -> int:
+def _decoded(header: memoryview, position: int, longest: int) -> tuple[Any, int]:
+    raw = header[position : position + longest]
+    text, decoded_bytes = codecs.utf_8_decode(raw, "strict", position + longest >= len(header))
+    value, length = first_value(text)
+    is_ascii = len(text) == decoded_bytes
+    return value, position + (length if is_ascii else len(text[:length].encode()))
+
+
+def first_value(text: str) -> tuple[Any, int]:
+    """The JSON value that ``text`` begins with, and where it ends.
+
+    Raises:
+        ValueError, RecursionError: it begins with none, or with none that these files may have.
+    """
+    return _DECODER.raw_decode(text)
+
+
+def _expect(header: memoryview, position: int, character: bytes) -> int:
     position = _skip(header, position)
-    if not header.startswith(character, position):
-        raise invalid(f"the header is not JSON at character {position}")
+    if _at(header, position) != character:
+        raise invalid(f"the header is not JSON at byte {position}")
     return _skip(header, position + 1)
 
 
-def _skip(header: str, position: int) -> int:
+def _skip(header: memoryview, position: int) -> int:
     space = _SPACE.match(header, position)
     assert space is not None
     return space.end()
 
 
-def _check_end(header: str, position: int) -> None:
+def _at(header: memoryview, position: int) -> bytes:
+    """The byte at ``position``; none behind the end."""
+    return bytes(header[position : position + 1])
+
+
+def _check_end(header: memoryview, position: int) -> None:
     if _skip(header, position) != len(header):
         raise invalid("there is more in the header than one JSON object")
 

@@ -7,11 +7,12 @@ the rest  the tensors' bytes, without holes or overlaps
 
 from services.registry.formats.content import Content
 from services.registry.formats.facts import FileFacts, Format
-from services.registry.formats.safetensors.entries import invalid, parse
+from services.registry.formats.safetensors.entries import Parsed, invalid, parse
 from services.registry.formats.safetensors.usual import parse_usual
 
 MAX_HEADER_BYTES = 100_000_000
 _LENGTH_BYTES = 8
+_MAX_TEXT_BYTES = 8 * 2**20
 
 
 def fits(content: Content) -> bool:
@@ -42,12 +43,24 @@ def read(content: Content) -> FileFacts:
         raise invalid(f"the header would be {header_bytes} bytes long; 2 to {MAX_HEADER_BYTES} are allowed")
     if data_begin > content.size:
         raise invalid(f"the header would be {header_bytes} bytes long, more than the file")
-    try:
-        header = str(content.read(_LENGTH_BYTES, header_bytes), "utf-8")
-    except UnicodeDecodeError as error:
-        raise invalid("the header is not UTF-8") from error
-    parsed = parse_usual(header, data_begin, content.size) or parse(header, data_begin, content.size)
+    header = content.read(_LENGTH_BYTES, header_bytes)
+    parsed = _parsed_at_once(header, data_begin, content.size) or parse(header, data_begin, content.size)
     return FileFacts(Format.SAFETENSORS, tensors=sorted(parsed.tensors), properties=parsed.properties)
+
+
+def _parsed_at_once(header: memoryview, data_begin: int, size: int) -> Parsed | None:
+    """What the header says; nothing if it is unusual in any way, or would take four times its size as one text."""
+    if len(header) > _MAX_TEXT_BYTES and not _is_ascii(header):
+        return None
+    try:
+        text = str(header, "utf-8")
+    except UnicodeDecodeError:
+        return None
+    return parse_usual(text, data_begin, size)
+
+
+def _is_ascii(header: memoryview) -> bool:
+    return all(bytes(header[begin : begin + 2**20]).isascii() for begin in range(0, len(header), 2**20))
 
 
 def _header_bytes(content: Content) -> int:

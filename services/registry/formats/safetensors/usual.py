@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from services.registry.formats.facts import MAX_TENSORS, InvalidModelFile, Tensor
 from services.registry.formats.safetensors.dtypes import TYPES
-from services.registry.formats.safetensors.entries import MAX_NAME, MAX_RANK, METADATA, Parsed, member, metadata
+from services.registry.formats.safetensors.entries import MAX_NAME, MAX_RANK, METADATA, Parsed, first_value, metadata
 
 _BEGINNING = '{"' + METADATA + '":'
+_MAX_METADATA = 2**18  # characters, fewer than may be there
 # Name, what describes it, and offsets; whether these are what they should be is seen for all at once.
 _ENTRY = re.compile(
     rf'"([^"\\\x00-\x1f]{{1,{MAX_NAME}}})":{{"dtype":"([A-Z0-9_]+","shape":\[[0-9,]*)\],"data_offsets":\[([0-9,]+)\]}}'
@@ -31,10 +32,11 @@ def parse_usual(header: str, data_begin: int, size: int) -> Parsed | None:
     position, properties = 1, {}
     if header.startswith(_BEGINNING):
         try:
-            _, value, position = member(header, 1)
+            value, length = first_value(header[len(_BEGINNING) : len(_BEGINNING) + _MAX_METADATA])
             properties = metadata(value)
-        except InvalidModelFile:
+        except (InvalidModelFile, ValueError, RecursionError):
             return None
+        position = len(_BEGINNING) + length
         if not header.startswith(",", position):
             return None
         position += 1
