@@ -16,6 +16,7 @@ from services.registry.origin import Origin
 from services.registry.values import Json
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_INFINITE = (datetime.datetime.min.replace(tzinfo=datetime.UTC), datetime.datetime.max.replace(tzinfo=datetime.UTC))
 MAX_DESCRIPTION = 32_768
 MAX_DISPLAY_NAME = 255
 MAX_TAG = 8192  # MLflow's clients write tags of 8,000 characters
@@ -71,6 +72,18 @@ def text(value: str, field: str, max_length: int) -> str:
     if len(value) > max_length:
         raise InvalidField(f"{field} may have at most {max_length} characters.", field=field)
     return value
+
+
+def time(message: Timestamp, field: str) -> datetime.datetime:
+    """The time to the microsecond, or raise InvalidField: it lies outside the years 1 to 9999, or is the first or last
+    moment of them, which the database's driver takes for infinite."""
+    try:
+        time = message.ToDatetime(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidField(f"{field} must lie in the years 1 to 9999.", field=field) from error
+    if time in _INFINITE:
+        raise InvalidField(f"{field} must lie in the years 1 to 9999, and not at their edge.", field=field)
+    return time
 
 
 def pairs(values: Mapping[str, str], field: str, max_length: int = _MAX_TEXT) -> dict[str, str]:

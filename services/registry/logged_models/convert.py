@@ -15,7 +15,10 @@ from services.registry.logged_models.searching import Data, Wanted
 from services.registry.run_artifacts.run_artifacts import check_path
 
 _GIVEN = ("display_name", "experiment", "run", "model_type", "parameters", "tags")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
 _MAX_TEXT = 6000
+_MAX_IDENTITY_BYTES = 2000  # key, name and digest of data of a metric, which an index holds
 
 
 def new_logged_model(message: logged_models_pb2.LoggedModel, project: str) -> NewLoggedModel:
@@ -116,13 +119,18 @@ def _metrics(
             _check_project(RunName.parse(message.run, "metrics.run").project, project, "metrics.run")
         if message.data_digest and not message.data_name:
             raise InvalidLoggedModel("Data that has a digest has a name.", field="metrics.data_name")
-        time_us = _microseconds(message.time) if message.HasField("time") else int(now.timestamp() * 1_000_000)
+        if len(f"{message.key}{message.data_name}{message.data_digest}".encode()) > _MAX_IDENTITY_BYTES:
+            raise InvalidLoggedModel(
+                f"Key, data_name and data_digest of a metric may have {_MAX_IDENTITY_BYTES:,} bytes together.",
+                field="metrics.key",
+            )
+        time = convert.time(message.time, "metrics.time") if message.HasField("time") else now
         metrics.append(
             DataMetric(
                 message.key,
                 message.value,
                 message.step,
-                time_us,
+                (time - _EPOCH) // _MICROSECOND,
                 message.run,
                 message.data_name,
                 message.data_digest,
@@ -142,10 +150,6 @@ def _metric_to_proto(metric: DataMetric) -> logged_models_pb2.LoggedModelMetric:
         data_name=metric.data_name,
         data_digest=metric.data_digest,
     )
-
-
-def _microseconds(time: Timestamp) -> int:
-    return time.seconds * 1_000_000 + time.nanos // 1000
 
 
 def _texts(values: Mapping[str, str], field: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from services.registry import convert
 from services.registry.run_links.model import DataInput, ModelLink, RunLinks
 
 _MAX_NAME = 500
-_MAX_DIGEST = 255
+_MAX_DIGEST_BYTES = 255  # with a name of 500 characters it fits into an index, whatever they are
 _MAX_SOURCE = 65_536
 _MAX_SCHEMA = 1_048_576
 _MAX_PROFILE = 16_777_216
@@ -62,12 +62,16 @@ def fill(message: artifact_pb2.Run, links: RunLinks) -> None:
 def _data_input(message: artifact_pb2.RunDataInput, run: RunName) -> DataInput:
     if not message.name:
         raise convert.InvalidField("An input needs a name.", field="data_inputs.name")
+    if len(message.digest.encode()) > _MAX_DIGEST_BYTES:
+        raise convert.InvalidField(
+            f"data_inputs.digest may have at most {_MAX_DIGEST_BYTES} bytes.", field="data_inputs.digest"
+        )
     if message.dataset_version:
         version = DatasetVersionName.parse(message.dataset_version, "data_inputs.dataset_version")
         _check_project(version.project, run, "data_inputs.dataset_version")
     return DataInput(
         name=convert.text(message.name, "data_inputs.name", _MAX_NAME),
-        digest=convert.text(message.digest, "data_inputs.digest", _MAX_DIGEST),
+        digest=message.digest,
         source_type=convert.text(message.source_type, "data_inputs.source_type", _MAX_NAME),
         source=convert.text(message.source, "data_inputs.source", _MAX_SOURCE),
         schema=convert.text(message.schema, "data_inputs.schema", _MAX_SCHEMA),

@@ -1,10 +1,7 @@
 """Runs between proto and domain."""
 
-import datetime
 from collections.abc import Mapping
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.etags import etag_of
 from chassis.update_masks import masked
@@ -64,7 +61,7 @@ def new_run(run: artifact_pb2.Run, parent: ProjectName) -> NewRun:
         job=_job(run.job),
         experiment=run.experiment,
         references=said["references"],
-        start_time=time(run.start_time, "run.start_time") if run.HasField("start_time") else None,
+        start_time=convert.time(run.start_time, "run.start_time") if run.HasField("start_time") else None,
         state=_BEGINNINGS[run.state],
     )
 
@@ -95,14 +92,6 @@ def wanted(request: runs_pb2.ListRunsRequest, parent: ProjectName) -> Wanted:
     if any(name.project != parent.project for name in experiments):
         raise convert.InvalidField("The experiments must be those of the parent.", field="experiments")
     return Wanted(request.filter, request.order_by, tuple(experiments), parent_run, _LIFECYCLES[request.lifecycle])
-
-
-def time(message: Timestamp, field: str) -> datetime.datetime:
-    """The time to the microsecond, or raise InvalidField: it lies outside the years 1 to 9999."""
-    try:
-        return message.ToDatetime(tzinfo=datetime.UTC)
-    except (ValueError, OverflowError) as error:
-        raise convert.InvalidField(f"{field} must lie in the years 1 to 9999.", field=field) from error
 
 
 def to_proto(run: Run) -> artifact_pb2.Run:

@@ -6,7 +6,7 @@ from chassis.clock import Clock
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import ProjectName, RunName
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
-from services.registry.convert import MAX_TAG, InvalidField, origin, pairs, values_from_proto
+from services.registry.convert import MAX_TAG, InvalidField, origin, pairs, time, values_from_proto
 from services.registry.metrics.convert import batch
 from services.registry.metrics.history import MetricHistory
 from services.registry.metrics.servicer import MetricMethods
@@ -87,8 +87,8 @@ class RunServicer(MetricMethods, RunArtifactMethods, RunLinkMethods, runs_pb2_gr
         if request.failure and state is RunState.SUCCEEDED:
             raise InvalidField("A run that succeeded has no failure.", field="failure")
         name = RunName.parse(request.name)
-        time = convert.time(request.end_time, "end_time") if request.HasField("end_time") else None
-        return convert.to_proto(await self._runs.finish(name, state, request.failure, origin(request), time=time))
+        end_time = time(request.end_time, "end_time") if request.HasField("end_time") else None
+        return convert.to_proto(await self._runs.finish(name, state, request.failure, origin(request), time=end_time))
 
     async def LogMetrics(self, request: runs_pb2.LogMetricsRequest, _context: Any) -> runs_pb2.LogMetricsResponse:
         """See the proto."""

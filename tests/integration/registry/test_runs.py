@@ -195,6 +195,38 @@ async def test_what_cannot_be_said_of_a_run_is_refused(client: Client) -> None:
     assert (await client.runs.GetRun(runs_pb2.GetRunRequest(name=run))).latest_metrics == {}
 
 
+async def test_the_first_and_the_last_moment_are_refused_and_no_list_breaks(client: Client) -> None:
+    """The database's driver takes both for infinite, and would give back a time without a zone."""
+    run = (await client.start_run()).name
+    first = timestamp_pb2.Timestamp(seconds=-62_135_596_800)
+    last = timestamp_pb2.Timestamp(seconds=253_402_300_799, nanos=999_999_000)
+    for edge, inside in ((first, 1000), (last, -1000)):
+        with pytest.raises(InvalidArgument):
+            await client.runs.CreateRun(runs_pb2.CreateRunRequest(parent=DEFAULT, run=_Run(start_time=edge)))
+        finish = runs_pb2.FinishRunRequest(name=run, state=_Run.STATE_FAILED, end_time=edge)
+        with pytest.raises(InvalidArgument):
+            await client.runs.FinishRun(finish)
+        edge.nanos += inside
+        made = await client.runs.CreateRun(runs_pb2.CreateRunRequest(parent=DEFAULT, run=_Run(start_time=edge)))
+        assert made.start_time == edge
+    listed = await client.runs.ListRuns(runs_pb2.ListRunsRequest(parent=DEFAULT, order_by="start_time"))
+    assert [one.start_time for one in listed.runs][::2] == [first, last]
+
+
+async def test_an_input_with_a_name_of_any_characters_is_recorded_or_refused(client: Client) -> None:
+    """Promise 16: 500 characters of four bytes each, which no index shortens, beside a digest of 255 bytes."""
+    run = (await client.start_run()).name
+    name = "".join(chr(0x20000 + number * 7919 % 0xA000) for number in range(500))
+    for digest, fits in (("x" * 255, True), ("é" * 128, False)):
+        data = artifact_pb2.RunDataInput(name=name, digest=digest)
+        request = runs_pb2.LogRunInputsRequest(name=run, data_inputs=[data])
+        if fits:
+            assert [one.name for one in (await client.runs.LogRunInputs(request)).data_inputs] == [name]
+            continue
+        with pytest.raises(InvalidArgument):
+            await client.runs.LogRunInputs(request)
+
+
 @pytest.mark.parametrize(
     ("search", "reason"),
     [
