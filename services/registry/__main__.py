@@ -47,6 +47,7 @@ from services.registry.moves.aliases import Aliases
 from services.registry.moves.resolving import Resolver
 from services.registry.moves.stages import Stages
 from services.registry.postgres import PostgresStore
+from services.registry.projects.lifecycle import Lifecycle as ProjectLifecycle
 from services.registry.projects.projects import Projects
 from services.registry.projects.servicer import ProjectServicer
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
@@ -73,7 +74,7 @@ async def build(settings: Settings) -> Service:
     store = PostgresStore(database)
     blobs = blobs_from_url(settings.blobs_url, _SCHEMA)
 
-    projects = ProjectServicer(Projects(store, clock))
+    projects = ProjectServicer(Projects(store, clock), ProjectLifecycle(store, clock))
     experiments = ExperimentServicer(Experiments(store, clock), ExperimentLifecycle(store, clock))
     runs = RunServicer(
         Runs(store, clock),

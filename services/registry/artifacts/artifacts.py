@@ -11,6 +11,7 @@ from services.registry.artifacts.model import Artifact, digest_in
 from services.registry.artifacts.sources import Sources
 from services.registry.events import event
 from services.registry.origin import Origin
+from services.registry.projects.use import project_in_use
 from services.registry.store import Store, Transaction
 
 
@@ -32,11 +33,11 @@ class Artifacts:
         The same bytes again give the artifact of the first time. Memory does not grow with the size.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ProjectArchived
             DigestMismatch, ArtifactTooLarge: nothing is stored.
         """
         async with self._store.transaction() as tx:
-            project = await tx.projects.get(parent.project)
+            project = await project_in_use(tx, parent.project)
         blob = await self._blobs.put(self._bounded(chunks), expected_digest=digest)
         artifact = Artifact(
             id=new_id(),

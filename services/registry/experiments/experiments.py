@@ -13,6 +13,7 @@ from services.registry.experiments.fields import FIELDS
 from services.registry.experiments.model import About, Experiment, new_experiment
 from services.registry.ids import is_id
 from services.registry.origin import Origin, once
+from services.registry.projects.use import project_in_use
 from services.registry.search import pages
 from services.registry.search.fields import Field, Kind
 from services.registry.search.filters import parse_filter
@@ -35,7 +36,7 @@ class Experiments:
         """Create an experiment.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ProjectArchived
             InvalidName: it looks like a uid.
             ExperimentAlreadyExists: its name, whatever its case, or its display name is taken.
             RequestIdReused: the request id came before with another body.
@@ -45,7 +46,7 @@ class Experiments:
 
             async def add() -> str:
                 now = self._clock.now()
-                project = await tx.projects.get(name.project)
+                project = await project_in_use(tx, name.project)
                 experiment = new_experiment(project, name.experiment, about, origin.actor, now)
                 await tx.experiments.add(experiment)
                 await tx.events.append(event(origin.actor, "experiment.create", name, None, experiment, now))

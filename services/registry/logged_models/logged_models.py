@@ -26,6 +26,7 @@ from services.registry.logged_models.model import (
 from services.registry.logged_models.searching import FIELDS, Search, Wanted
 from services.registry.origin import Origin, once
 from services.registry.pages import fitting
+from services.registry.projects.use import project_in_use
 from services.registry.search.filters import parse_filter
 from services.registry.search.orders import parse_order
 from services.registry.search.pages import decode, page_of_found
@@ -43,14 +44,14 @@ class LoggedModels:
         """Create a logged model, which is PENDING; its experiment is that of its run where none is given.
 
         Raises:
-            ProjectNotFound, RunNotFound, ExperimentNotFound
+            ProjectNotFound, ProjectArchived, RunNotFound, ExperimentNotFound
             TooManyEntries
             RequestIdReused: the request id came before with another body.
         """
         async with self._store.transaction() as tx:
 
             async def add() -> str:
-                project = await tx.projects.get(parent.project)
+                project = await project_in_use(tx, parent.project)
                 experiment, now = await _experiment(tx, parent, new), self._clock.now()
                 logged = LoggedModel(
                     id=new_id(),

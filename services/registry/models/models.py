@@ -21,6 +21,7 @@ from services.registry.models.errors import (
 from services.registry.models.model import About, Model, NewObjective, Objective
 from services.registry.models.searching import FIELDS, Search, order_of
 from services.registry.origin import Origin, once
+from services.registry.projects.use import project_in_use
 from services.registry.search.filters import parse_filter
 from services.registry.search.pages import decode, page_of_found
 from services.registry.states import State
@@ -38,7 +39,7 @@ class Models:
         """Create a model.
 
         Raises:
-            ProjectNotFound
+            ProjectNotFound, ProjectArchived
             InvalidName: it looks like a uid.
             ModelAlreadyExists: the name is taken, whatever its case.
             RequestIdReused: the request id came before with another body.
@@ -104,7 +105,7 @@ class Models:
         """Add an objective to a model, which is created when it is new.
 
         Raises:
-            ProjectNotFound, ModelArchived
+            ProjectNotFound, ProjectArchived, ModelArchived
             ObjectiveAlreadyExists: the name is taken, whatever its case.
             RequestIdReused: the request id came before with another body.
         """
@@ -120,10 +121,10 @@ class Models:
                     raise ObjectiveAlreadyExists(objective=new.objective)
                 told = event(origin.actor, "objective.create", objective.name_in(model.name), None, objective, now)
                 await tx.events.append(told)
-                return new.objective
+                return f"{model.id}/{new.objective}"  # the model may have another name when a retry comes
 
-            added = await once(tx, origin, add)
-            objectives = await tx.models.objectives(await tx.models.get(name))
+            model_id, _, added = (await once(tx, origin, add)).partition("/")
+            objectives = await tx.models.objectives(await tx.models.get(ModelName(name.project, model_id)))
             return next(objective for objective in objectives if objective.objective == added)
 
     async def objectives(self, name: ModelName, size: int, token: str) -> Page[Objective]:
@@ -160,9 +161,9 @@ async def add_model(tx: Transaction, name: ModelName, about: About, clock: Clock
     """Add a model unless there is one of the same name, whatever its case: then None.
 
     Raises:
-        ProjectNotFound
+        ProjectNotFound, ProjectArchived
     """
-    project = await tx.projects.get(name.project)
+    project = await project_in_use(tx, name.project)
     now = clock.now()
     model = Model(
         id=new_id(),
@@ -186,7 +187,7 @@ async def ensure_model(tx: Transaction, name: ModelName, clock: Clock, origin: O
     """The model, locked and in use; created when it is new.
 
     Raises:
-        ProjectNotFound, ModelArchived
+        ProjectNotFound, ProjectArchived, ModelArchived
         ModelNotFound: a uid that no model has.
         ModelAlreadyExists: there is one whose name differs in case only.
     """
@@ -207,4 +208,5 @@ async def ensure_model(tx: Transaction, name: ModelName, clock: Clock, origin: O
 async def _in_use(tx: Transaction, name: ModelName) -> Model:
     model = await tx.models.get(name, lock=True)
     check_in_use(model)
+    await project_in_use(tx, model.project)
     return model

@@ -39,6 +39,7 @@ def to_proto(project: Project) -> artifact_pb2.Project:
         annotations=project.annotations,
         display_name=project.display_name,
         create_time=convert.timestamp(project.create_time),
+        state=artifact_pb2.Project.State.ValueType(project.state),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.registry.projects.errors import ProjectAlreadyExists, ProjectNotFound
 from services.registry.projects.model import Project
 from services.registry.projects.store import ProjectStore
+from services.registry.states import State
 
 
 class MemoryProjects(ProjectStore):
@@ -31,6 +32,10 @@ class MemoryProjects(ProjectStore):
         """See ProjectStore."""
         self._projects[project.name.lower()] = project
 
-    async def page(self, *, after: int, limit: int) -> Sequence[Project]:
+    async def page(self, *, after: int, limit: int, show_inactive: bool = False) -> Sequence[Project]:
         """See ProjectStore."""
-        return [project for project in self._projects.values() if project.sequence > after][:limit]
+        return [
+            project
+            for project in self._projects.values()
+            if project.sequence > after and (show_inactive or project.state is State.ACTIVE)
+        ][:limit]

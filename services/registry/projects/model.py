@@ -4,6 +4,8 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
+from services.registry.states import State
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Project:
@@ -16,6 +18,7 @@ class Project:
     annotations: Mapping[str, str]
     create_time: datetime.datetime
     sequence: int = 0
+    state: State = State.ACTIVE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

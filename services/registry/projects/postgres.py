@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.registry.projects.errors import ProjectAlreadyExists, ProjectNotFound
 from services.registry.projects.model import Project
 from services.registry.projects.store import ProjectStore
+from services.registry.states import State
 from services.registry.tables import projects
 
 
@@ -28,6 +29,7 @@ class PostgresProjects(ProjectStore):
             "display_name": project.display_name,
             "description": project.description,
             "annotations": dict(project.annotations),
+            "state": project.state,
             "create_time": project.create_time,
         }
         added = await self._connection.execute(insert(projects).values(row).on_conflict_do_nothing())
@@ -48,18 +50,27 @@ class PostgresProjects(ProjectStore):
             "display_name": project.display_name,
             "description": project.description,
             "annotations": dict(project.annotations),
+            "state": project.state,
         }
         await self._connection.execute(projects.update().where(projects.c.id == project.id).values(said))
 
-    async def page(self, *, after: int, limit: int) -> Sequence[Project]:
+    async def page(self, *, after: int, limit: int, show_inactive: bool = False) -> Sequence[Project]:
         """See ProjectStore."""
-        rows = await self._connection.execute(
-            select(projects).where(projects.c.sequence > after).order_by(projects.c.sequence).limit(limit)
-        )
+        query = select(projects).where(projects.c.sequence > after)
+        if not show_inactive:
+            query = query.where(projects.c.state == State.ACTIVE)
+        rows = await self._connection.execute(query.order_by(projects.c.sequence).limit(limit))
         return [_project(row) for row in rows]
 
 
 def _project(row: Row[Any]) -> Project:
     return Project(
-        row.id, row.name, row.display_name, row.description, row.annotations, row.create_time, sequence=row.sequence
+        row.id,
+        row.name,
+        row.display_name,
+        row.description,
+        row.annotations,
+        row.create_time,
+        sequence=row.sequence,
+        state=State(row.state),
     )

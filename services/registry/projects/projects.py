@@ -61,10 +61,11 @@ class Projects:
                 await tx.events.append(record)
             return changed
 
-    async def page(self, size: int, token: str) -> Page[Project]:
-        """The projects, oldest first."""
-        size, query = page_size(size), query_digest("projects")
+    async def page(self, size: int, token: str, *, show_inactive: bool = False) -> Page[Project]:
+        """The projects that are in use, or all, oldest first."""
+        size, query = page_size(size), query_digest("projects", show_inactive)
         after = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
-            rows = await tx.projects.page(after=int(after[0]) if after else 0, limit=size + 1)
+            begin = int(after[0]) if after else 0
+            rows = await tx.projects.page(after=begin, limit=size + 1, show_inactive=show_inactive)
         return page_of(rows, size, key=lambda row: (row.sequence,), query=query)

@@ -20,7 +20,8 @@ class ProjectStore(Protocol):
         """The project of this name, or raise ProjectNotFound. With ``lock`` nobody else changes it until the end."""
 
     async def update(self, project: Project) -> None:
-        """Store what is said of ``project``, which is locked."""
+        """Store what is said of ``project``, which is locked, and its state."""
 
-    async def page(self, *, after: int, limit: int) -> Sequence[Project]:
-        """Projects younger than the one with sequence ``after``, oldest first."""
+    async def page(self, *, after: int, limit: int, show_inactive: bool = False) -> Sequence[Project]:
+        """Projects younger than the one with sequence ``after``, oldest first; only those in use unless
+        ``show_inactive``."""

@@ -61,9 +61,9 @@ class PostgresRunLinks(RunLinkStore):
 
     async def rename_model(self, before: ModelName, after: ModelName) -> None:
         """See RunLinkStore."""
-        old, model = f"{before}/versions/", run_models.c.model
+        old, end, model = f"{before}/versions/", f"{before}/versions0", run_models.c.model
         await self._connection.execute(
             run_models.update()
-            .where(model.startswith(old, autoescape=True))
+            .where(model >= old, model < end)  # what begins with ``old``, by the index: "0" comes after "/"
             .values(model=func.concat(f"{after}/versions/", func.substr(model, len(old) + 1)))
         )

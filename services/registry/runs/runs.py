@@ -35,7 +35,7 @@ class Runs:
         """Start a run, or say that it will be.
 
         Raises:
-            ProjectNotFound, ExperimentNotFound, ExperimentArchived
+            ProjectNotFound, ProjectArchived, ExperimentNotFound, ExperimentArchived
             RunNotFound: the parent run does not exist.
             TooManyParameters, TooManyTags
             RequestIdReused: the request id came before with another body.

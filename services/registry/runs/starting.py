@@ -6,6 +6,7 @@ from chassis.ids import new_id
 from headwater.names import ExperimentName, RunName
 from services.registry.experiments.experiments import check_in_use
 from services.registry.experiments.model import DEFAULT, Experiment
+from services.registry.projects import use
 from services.registry.projects.model import Project
 from services.registry.runs.model import NewRun, Run
 from services.registry.runs.parameters import merged
@@ -19,10 +20,11 @@ async def new_run(
     """The run that ``new`` describes, not added yet. Its id is a new one unless ``run_id`` says which.
 
     Raises:
-        ExperimentNotFound, ExperimentArchived
+        ProjectArchived, ExperimentNotFound, ExperimentArchived
         RunNotFound: the parent run does not exist.
         TooManyParameters, TooManyTags
     """
+    use.check_in_use(project)
     parent = await tx.runs.get(RunName.parse(new.parent_run)) if new.parent_run else None
     experiment = await _experiment(tx, project, new, parent)
     return Run(

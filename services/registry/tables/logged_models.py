@@ -83,4 +83,5 @@ run_models = Table(
     text_column("model", primary_key=True),
     Column("sequence", BigInteger, Identity(always=True), nullable=False),
     Column("step", BigInteger, nullable=False),
+    Index("run_models_model", "model"),
 )

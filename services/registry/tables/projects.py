@@ -1,6 +1,6 @@
 """Projects."""
 
-from sqlalchemy import BigInteger, Column, Identity, Table
+from sqlalchemy import BigInteger, Column, Identity, SmallInteger, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.registry.tables.columns import id_column, metadata, text_column, time_column
@@ -16,4 +16,5 @@ projects = Table(
     text_column("description"),
     Column("annotations", JSONB, nullable=False),
     time_column("create_time"),
+    Column("state", SmallInteger, nullable=False),
 )

@@ -13,6 +13,7 @@ from services.registry.artifacts.errors import ArtifactTooLarge
 from services.registry.artifacts.model import Artifact
 from services.registry.events import event
 from services.registry.origin import Origin, once
+from services.registry.projects.use import project_in_use
 from services.registry.store import Store, Transaction
 from services.registry.uploads.errors import UploadEnded, UploadIncomplete, UploadMoved, UploadTooLong
 from services.registry.uploads.model import NewUpload, Part, Upload, UploadState
@@ -52,7 +53,7 @@ class Uploads:
         """Begin an upload; it is finished at once where the project has an artifact of the declared digest.
 
         Raises:
-            ProjectNotFound, ArtifactTooLarge
+            ProjectNotFound, ProjectArchived, ArtifactTooLarge
             RequestIdReused: the request id came before with another body.
         """
         if new.size_bytes > self._max_bytes:
@@ -60,7 +61,7 @@ class Uploads:
         async with self._store.transaction() as tx:
 
             async def add() -> str:
-                project = await tx.projects.get(parent.project)
+                project = await project_in_use(tx, parent.project)
                 now = self._clock.now()
                 upload = Upload(
                     id=new_id(),

@@ -53,7 +53,7 @@ def document_of(version: ModelVersion, training_script: str) -> str:
 def _document(version: ModelVersion, training_script: str) -> dict[str, Any]:
     said = version.user_metadata
     return {
-        "model_id": version.model,
+        "model_id": version.known_as,
         "version": str(version.semantic_version or version.version),
         "format": _FORMATS.get(version.format),
         "framework": version.framework_name or None,

@@ -80,6 +80,7 @@ class MemoryVersions(VersionStore):
             model=model.model,
             model_state=model.state,
             model_replacement=model.replacement,
+            model_archived_name=model.archived_name,
             aliases=sorted(alias for alias, number in model.aliases.items() if number == version.version),
         )
         return seen.basic() if view is View.BASIC else seen

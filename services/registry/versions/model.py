@@ -50,7 +50,7 @@ class ModelVersion:
         user_metadata: what its maker said, typed (see :mod:`services.registry.versions.user_metadata`).
         dangling_links: what its maker named and nobody knows.
         problems: what makes its files unsafe to load; with any it is never served.
-        model_state, model_replacement: of its model.
+        model_state, model_replacement, model_archived_name: of its model.
         breaking_changes: how its signature breaks those who call the version before it.
         weight: how many small values its files hold; pages of versions are bounded by it.
     """
@@ -99,11 +99,17 @@ class ModelVersion:
     revision: int = 1
     model_state: State = State.ACTIVE
     model_replacement: str = ""
+    model_archived_name: str = ""
 
     @property
     def name(self) -> ModelVersionName:
         """Its resource name, by number."""
         return ModelVersionName(self.project, self.model, str(self.version))
+
+    @property
+    def known_as(self) -> str:
+        """The name that people know its model by, also when that is archived and its id in ``name``."""
+        return self.model_archived_name or self.model
 
     @property
     def size_bytes(self) -> int:

@@ -38,7 +38,7 @@ class Versions:
         """Register the next version of a model, which is created when it is new.
 
         Raises:
-            ProjectNotFound, ArtifactNotFound, RunNotFound, LoggedModelNotFound
+            ProjectNotFound, ProjectArchived, ModelArchived, ArtifactNotFound, RunNotFound, LoggedModelNotFound
             InvalidFiles, InvalidModelFile: what the files hold or name.
             InvalidUserMetadata, MetadataConflict, ParameterConflict: what is said of it, and what contradicts it.
             InvalidSemanticVersion, VersionNotGreater, BreakingChange: of the semantic version.
@@ -56,10 +56,10 @@ class Versions:
 
             async def add() -> str:
                 made.append(await self._add(tx, parent, draft, origin))
-                return str(made[0].version)
+                return f"{made[0].model_id}/{made[0].version}"  # the model may have another name when a retry comes
 
-            number = int(await once(tx, origin, add))
-            return made[0] if made else await tx.versions.get(parent, number)
+            model_id, _, number = (await once(tx, origin, add)).partition("/")
+            return made[0] if made else await tx.versions.get(ModelName(parent.project, model_id), int(number))
 
     async def get(self, name: ModelName, which: Which, view: View = View.FULL) -> ModelVersion:
         """The version, or raise ModelVersionNotFound."""

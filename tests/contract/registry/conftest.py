@@ -26,6 +26,7 @@ from services.registry.moves.resolving import Resolver
 from services.registry.moves.stages import Stages
 from services.registry.origin import Origin
 from services.registry.postgres import PostgresStore
+from services.registry.projects.lifecycle import Lifecycle as ProjectLifecycle
 from services.registry.projects.projects import Projects
 from services.registry.run_artifacts.run_artifacts import RunArtifacts
 from services.registry.run_links.run_links import LinksOfRuns
@@ -60,6 +61,12 @@ def me() -> Origin:
 def projects(store: Store, clock: ManualClock) -> Projects:
     """The use cases of projects."""
     return Projects(store, clock)
+
+
+@pytest.fixture
+def project_lifecycle(store: Store, clock: ManualClock) -> ProjectLifecycle:
+    """The use cases of a project's life."""
+    return ProjectLifecycle(store, clock)
 
 
 @pytest.fixture

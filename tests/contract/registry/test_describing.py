@@ -14,6 +14,7 @@ from services.registry.lineage.model import Connections, Direction, NewEdge, Rol
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.logged_models.logged_models import LoggedModels
 from services.registry.logged_models.model import NewLoggedModel
+from services.registry.models.lifecycle import Lifecycle
 from services.registry.models.models import Models
 from services.registry.origin import Origin
 from services.registry.runs.runs import Runs
@@ -297,6 +298,17 @@ async def test_the_exchange_document_is_that_of_the_guide(
     assert ours["name"] == f"{DIGITS}/versions/1"
     assert ours["dangling_links"] == ["training_dataset: imagenet-v1"]
     assert ours["user_metadata"]["params"] == 25_000_000
+
+
+async def test_the_document_of_an_archived_model_has_the_name_that_people_know(
+    registrar: Registrar, versions: Versions, lifecycle: Lifecycle, me: Origin
+) -> None:
+    """R-18, M-06: it is found by its uid, which says nothing to whom the document is sent."""
+    await registrar.add()
+    archived = await lifecycle.archive(DIGITS, "", me)
+    document = json.loads(await versions.document(archived.name, 1))
+    assert (archived.name.model, document["model_id"]) == (archived.id, "digits")
+    assert document["headwater"]["name"] == f"{archived.name}/versions/1"
 
 
 async def test_the_document_says_null_where_nobody_knows_and_finds_the_code_of_the_run(

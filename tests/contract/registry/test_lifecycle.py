@@ -91,6 +91,30 @@ async def test_a_retry_of_a_create_finds_the_model_under_its_new_name(models: Mo
     assert (again.id, again.name) == (made.id, NUMBERS)
 
 
+async def test_a_retry_finds_what_it_made_though_another_model_has_the_name_by_now(
+    models: Models, lifecycle: Lifecycle, versions: Versions, artifacts: Artifacts, me: Origin
+) -> None:
+    """Promise 4: neither a version nor an objective of the other model."""
+    new = version_of({"weights.bin": await upload(artifacts, b"weights", me)})
+    objective = NewObjective("accurate", Stage.PRODUCTION, "accuracy", Comparison.AT_LEAST, 0.9)
+    register, add = (Origin("tester", method, "request-1", "digest-1") for method in ("register", "add"))
+    version = await versions.create(DIGITS, new, register)
+    await models.add_objective(DIGITS, objective, add)
+
+    for step in ("renamed", "given to another", "archived"):
+        match step:
+            case "renamed":
+                await lifecycle.rename(DIGITS, "numbers", "", me)
+            case "given to another":
+                await _version(versions, artifacts, me)
+                await models.add_objective(DIGITS, objective, me)
+            case "archived":
+                await lifecycle.archive(NUMBERS, "", me)
+        again = await versions.create(DIGITS, new, register)
+        assert (again.model_id, again.id) == (version.model_id, version.id), step
+        assert (await models.add_objective(DIGITS, objective, add)).model_id == version.model_id, step
+
+
 async def test_a_name_that_is_taken_is_refused_whatever_its_case(
     models: Models, lifecycle: Lifecycle, me: Origin
 ) -> None:

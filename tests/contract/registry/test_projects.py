@@ -1,13 +1,54 @@
 """Projects, over every store."""
 
+import json
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from chassis.db.requests import RequestIdReused
-from headwater.names import ProjectName
+from chassis.testing import ManualClock
+from headwater.names import ExperimentName, ModelName, ProjectName
+from services.registry.artifacts.artifacts import Artifacts
+from services.registry.experiments.experiments import Experiments
+from services.registry.experiments.model import About as ExperimentAbout
+from services.registry.lineage.openlineage.importing import OpenLineage
+from services.registry.logged_models.logged_models import LoggedModels
+from services.registry.logged_models.model import NewLoggedModel
+from services.registry.models.model import About, Comparison, NewObjective, Stage
+from services.registry.models.models import Models
+from services.registry.moves.model import Why
+from services.registry.moves.resolving import Resolver
+from services.registry.moves.stages import Stages
 from services.registry.origin import Origin
-from services.registry.projects.errors import ProjectAlreadyExists, ProjectNotFound
+from services.registry.projects.errors import DefaultProject, ProjectAlreadyExists, ProjectArchived, ProjectNotFound
+from services.registry.projects.lifecycle import Lifecycle
 from services.registry.projects.model import NewProject
 from services.registry.projects.projects import Projects
+from services.registry.runs.model import RunState
+from services.registry.runs.runs import Runs
+from services.registry.states import State, TransitionNotAllowed
+from services.registry.store import Store
+from services.registry.uploads.model import NewUpload
+from services.registry.uploads.uploads import Uploads
+from services.registry.versions.versions import Versions
+from tests.contract.registry.builders import a_run, metrics, upload, version_of
+
+_A_RUN = json.dumps(
+    {
+        "eventType": "START",
+        "eventTime": "2026-01-31T12:00:00Z",
+        "producer": "https://example.com/etl",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+        "run": {"runId": "01900000-0000-7000-8000-0000000000aa"},
+        "job": {"namespace": "etl", "name": "nightly"},
+    }
+)
+
+
+@pytest.fixture
+def openlineage(store: Store, clock: ManualClock) -> OpenLineage:
+    """Takes in what others tell of lineage."""
+    return OpenLineage(store, clock)
 
 
 def _named(name: str) -> NewProject:
@@ -47,6 +88,111 @@ async def test_a_request_id_with_another_body_is_refused(projects: Projects) -> 
         await projects.create(_named("audio"), Origin("tester", "CreateProject", "request-1", "digest-2"))
     with pytest.raises(ProjectNotFound):
         await projects.get(ProjectName("audio"))
+
+
+async def test_nothing_new_begins_in_an_archived_project(
+    projects: Projects,
+    project_lifecycle: Lifecycle,
+    experiments: Experiments,
+    runs: Runs,
+    logged_models: LoggedModels,
+    artifacts: Artifacts,
+    uploads: Uploads,
+    models: Models,
+    versions: Versions,
+    openlineage: OpenLineage,
+    me: Origin,
+) -> None:
+    """M-06, M-08: also no version of a model that is there, and no run of which OpenLineage tells."""
+    vision = ProjectName("vision")
+    digits, numbers = ModelName("vision", "digits"), ModelName("vision", "numbers")
+    await projects.create(_named("vision"), me)
+    weights = version_of({"weights.bin": await upload(artifacts, b"weights", me, vision)})
+    await versions.create(digits, weights, me)
+    await project_lifecycle.archive(vision, me)
+
+    bound = NewObjective("accurate", Stage.PRODUCTION, "accuracy", Comparison.AT_LEAST, 0.9)
+    tried: list[Callable[[], Awaitable[object]]] = [
+        lambda: experiments.create(ExperimentName("vision", "first"), ExperimentAbout(), me),
+        lambda: runs.create(vision, a_run(), me),
+        lambda: logged_models.create(vision, NewLoggedModel("", "", "", "", {}, {}), me),
+        lambda: upload(artifacts, b"other", me, vision),
+        lambda: uploads.create(vision, NewUpload("a.bin", "", 0), me),
+        lambda: models.create(numbers, About(), me),
+        lambda: models.add_objective(digits, bound, me),
+        lambda: models.add_objective(numbers, bound, me),
+        lambda: versions.create(digits, weights, me),
+        lambda: versions.create(numbers, weights, me),
+        lambda: openlineage.take_in(vision, [_A_RUN], me),
+    ]
+    for begin in tried:
+        with pytest.raises(ProjectArchived):
+            await begin()
+
+    await project_lifecycle.reactivate(vision, me)
+    for begin in tried:
+        await begin()
+
+
+async def test_what_is_in_an_archived_project_is_read_and_ends_as_before(
+    projects: Projects,
+    project_lifecycle: Lifecycle,
+    runs: Runs,
+    artifacts: Artifacts,
+    versions: Versions,
+    stages: Stages,
+    resolver: Resolver,
+    me: Origin,
+) -> None:
+    """M-04, M-06: a run that is under way still tells what it measured; who serves production goes on."""
+    vision, digits = ProjectName("vision"), ModelName("vision", "digits")
+    origin = Origin("tester", "CreateRun", "request-1", "digest-1")
+    await projects.create(_named("vision"), me)
+    run = await runs.create(vision, a_run(), origin)
+    await versions.create(digits, version_of({"w.bin": await upload(artifacts, b"weights", me, vision)}), me)
+    await stages.move(digits, 1, Stage.PRODUCTION, etag="", why=Why(), origin=me)
+
+    archived = await project_lifecycle.archive(vision, me)
+    assert archived == await projects.get(vision)
+    assert archived.state is State.ARCHIVED
+    assert await runs.create(vision, a_run(), origin) == run  # a retry of what began before
+    await runs.log(run.name, metrics(loss=0.5), {}, me)
+    assert (await runs.finish(run.name, RunState.SUCCEEDED, "", me)).state is RunState.SUCCEEDED
+    assert (await resolver.now(digits, Stage.PRODUCTION)).version == 1
+    assert len((await versions.page(vision, 10, "")).items) == 1
+
+
+async def test_an_archived_project_keeps_its_name_and_is_listed_only_when_asked_for(
+    projects: Projects, project_lifecycle: Lifecycle, me: Origin
+) -> None:
+    """M-06, M-08: other services call what they keep by it, so that nobody else can have it."""
+    await projects.create(_named("vision"), me)
+    await project_lifecycle.archive(ProjectName("vision"), me)
+    assert [project.name for project in (await projects.page(10, "")).items] == ["default"]
+    listed = (await projects.page(10, "", show_inactive=True)).items
+    assert [(project.name, project.state) for project in listed] == [
+        ("default", State.ACTIVE),
+        ("vision", State.ARCHIVED),
+    ]
+    with pytest.raises(ProjectAlreadyExists):
+        await projects.create(_named("Vision"), me)
+
+
+async def test_a_project_is_archived_and_reactivated_once_and_the_default_one_never(
+    projects: Projects, project_lifecycle: Lifecycle, me: Origin
+) -> None:
+    vision = ProjectName("vision")
+    await projects.create(_named("vision"), me)
+    with pytest.raises(TransitionNotAllowed):
+        await project_lifecycle.reactivate(vision, me)
+    await project_lifecycle.archive(vision, me)
+    with pytest.raises(TransitionNotAllowed):
+        await project_lifecycle.archive(vision, me)
+    with pytest.raises(DefaultProject):
+        await project_lifecycle.archive(ProjectName("default"), me)
+    for change in (project_lifecycle.archive, project_lifecycle.reactivate):
+        with pytest.raises(ProjectNotFound):
+            await change(ProjectName("nobody"), me)
 
 
 async def test_projects_are_listed_oldest_first_page_by_page(projects: Projects, me: Origin) -> None:

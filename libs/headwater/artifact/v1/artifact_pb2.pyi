@@ -122,6 +122,29 @@ class Project(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Project._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Project._State.ValueType  # 0
+        """Not known."""
+        STATE_ACTIVE: Project._State.ValueType  # 1
+        """May be used."""
+        STATE_ARCHIVED: Project._State.ValueType  # 3
+        """Kept for history: read by its name, and nothing new begins in it."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether something new may begin in it. The numbers are those of `ModelMetadata.State`."""
+
+    STATE_UNSPECIFIED: Project.State.ValueType  # 0
+    """Not known."""
+    STATE_ACTIVE: Project.State.ValueType  # 1
+    """May be used."""
+    STATE_ARCHIVED: Project.State.ValueType  # 3
+    """Kept for history: read by its name, and nothing new begins in it."""
+
     @_typing.final
     class AnnotationsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -150,12 +173,15 @@ class Project(_message.Message):
     ANNOTATIONS_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}`."""
     description: _builtins.str
     """Free text, at most 32 KiB."""
     display_name: _builtins.str
     """A name for people, free of the rules for resource names."""
+    state: Global___Project.State.ValueType
+    """Whether something new may begin in it."""
     @_builtins.property
     def id(self) -> Global___UUID:
         """System-made, unique and immutable."""
@@ -187,10 +213,11 @@ class Project(_message.Message):
         annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         display_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___Project.State.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "artifacts", b"artifacts", "create_time", b"create_time", "description", b"description", "display_name", b"display_name", "id", b"id", "name", b"name", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "artifacts", b"artifacts", "create_time", b"create_time", "description", b"description", "display_name", b"display_name", "id", b"id", "name", b"name", "runs", b"runs", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headwater/registry/v1/projects.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\x84\x01\n\x14\x43reateProjectRequest\x12\x1e\n\nproject_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12/\n\x07project\x18\x02 \x01(\x0b\x32\x1e.headwater.artifact.v1.Project\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"+\n\x11GetProjectRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"O\n\x13ListProjectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"a\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x1e.headwater.artifact.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n\x14UpdateProjectRequest\x12\x37\n\x07project\x18\x01 \x01(\x0b\x32\x1e.headwater.artifact.v1.ProjectB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask2\xa5\x03\n\x0eProjectService\x12\x62\n\rCreateProject\x12+.headwater.registry.v1.CreateProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12\\\n\nGetProject\x12(.headwater.registry.v1.GetProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x01\x12\x62\n\rUpdateProject\x12+.headwater.registry.v1.UpdateProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12m\n\x0cListProjects\x12*.headwater.registry.v1.ListProjectsRequest\x1a+.headwater.registry.v1.ListProjectsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headwater/registry/v1/projects.proto\x12\x15headwater.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\x84\x01\n\x14\x43reateProjectRequest\x12\x1e\n\nproject_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12/\n\x07project\x18\x02 \x01(\x0b\x32\x1e.headwater.artifact.v1.Project\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"+\n\x11GetProjectRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"f\n\x13ListProjectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x15\n\rshow_inactive\x18\x03 \x01(\x08\"a\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x1e.headwater.artifact.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n\x14UpdateProjectRequest\x12\x37\n\x07project\x18\x01 \x01(\x0b\x32\x1e.headwater.artifact.v1.ProjectB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"/\n\x15\x41rchiveProjectRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"2\n\x18ReactivateProjectRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x32\xf7\x04\n\x0eProjectService\x12\x62\n\rCreateProject\x12+.headwater.registry.v1.CreateProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12\\\n\nGetProject\x12(.headwater.registry.v1.GetProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x01\x12\x62\n\rUpdateProject\x12+.headwater.registry.v1.UpdateProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12\x64\n\x0e\x41rchiveProject\x12,.headwater.registry.v1.ArchiveProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12j\n\x11ReactivateProject\x12/.headwater.registry.v1.ReactivateProjectRequest\x1a\x1e.headwater.artifact.v1.Project\"\x04\xa8\xd4\x18\x04\x12m\n\x0cListProjects\x12*.headwater.registry.v1.ListProjectsRequest\x1a+.headwater.registry.v1.ListProjectsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,12 +47,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_UPDATEPROJECTREQUEST'].fields_by_name['project']._loaded_options = None
   _globals['_UPDATEPROJECTREQUEST'].fields_by_name['project']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ARCHIVEPROJECTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ARCHIVEPROJECTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_REACTIVATEPROJECTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REACTIVATEPROJECTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_PROJECTSERVICE'].methods_by_name['CreateProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['CreateProject']._serialized_options = b'\250\324\030\004'
   _globals['_PROJECTSERVICE'].methods_by_name['GetProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['GetProject']._serialized_options = b'\250\324\030\001'
   _globals['_PROJECTSERVICE'].methods_by_name['UpdateProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['UpdateProject']._serialized_options = b'\250\324\030\004'
+  _globals['_PROJECTSERVICE'].methods_by_name['ArchiveProject']._loaded_options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['ArchiveProject']._serialized_options = b'\250\324\030\004'
+  _globals['_PROJECTSERVICE'].methods_by_name['ReactivateProject']._loaded_options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['ReactivateProject']._serialized_options = b'\250\324\030\004'
   _globals['_PROJECTSERVICE'].methods_by_name['ListProjects']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['ListProjects']._serialized_options = b'\250\324\030\001'
   _globals['_CREATEPROJECTREQUEST']._serialized_start=195
@@ -60,11 +68,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROJECTREQUEST']._serialized_start=329
   _globals['_GETPROJECTREQUEST']._serialized_end=372
   _globals['_LISTPROJECTSREQUEST']._serialized_start=374
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=453
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=455
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=552
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=555
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=683
-  _globals['_PROJECTSERVICE']._serialized_start=686
-  _globals['_PROJECTSERVICE']._serialized_end=1107
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=476
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=478
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=575
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=578
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=706
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_start=708
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_end=755
+  _globals['_REACTIVATEPROJECTREQUEST']._serialized_start=757
+  _globals['_REACTIVATEPROJECTREQUEST']._serialized_end=807
+  _globals['_PROJECTSERVICE']._serialized_start=810
+  _globals['_PROJECTSERVICE']._serialized_end=1441
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,16 @@ class ProjectServiceStub:
                 request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.SerializeToString,
                 response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
                 _registered_method=True)
+        self.ArchiveProject = channel.unary_unary(
+                '/headwater.registry.v1.ProjectService/ArchiveProject',
+                request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ArchiveProjectRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+                _registered_method=True)
+        self.ReactivateProject = channel.unary_unary(
+                '/headwater.registry.v1.ProjectService/ReactivateProject',
+                request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ReactivateProjectRequest.SerializeToString,
+                response_deserializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+                _registered_method=True)
         self.ListProjects = channel.unary_unary(
                 '/headwater.registry.v1.ProjectService/ListProjects',
                 request_serializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ListProjectsRequest.SerializeToString,
@@ -83,8 +93,23 @@ class ProjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveProject(self, request, context):
+        """Takes a project out of use: no run, experiment, artifact, model or version begins in it any more. All of it is read as
+        before, under the same names, and what is served goes on. FAILED_PRECONDITION for `projects/default`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReactivateProject(self, request, context):
+        """Puts an archived project back into use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListProjects(self, request, context):
-        """Lists the projects, oldest first.
+        """Lists the projects that are in use, or all, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +131,16 @@ def add_ProjectServiceServicer_to_server(servicer, server):
             'UpdateProject': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateProject,
                     request_deserializer=headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.SerializeToString,
+            ),
+            'ArchiveProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveProject,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ArchiveProjectRequest.FromString,
+                    response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.SerializeToString,
+            ),
+            'ReactivateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReactivateProject,
+                    request_deserializer=headwater_dot_registry_dot_v1_dot_projects__pb2.ReactivateProjectRequest.FromString,
                     response_serializer=headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.SerializeToString,
             ),
             'ListProjects': grpc.unary_unary_rpc_method_handler(
@@ -195,6 +230,60 @@ class ProjectService:
             target,
             '/headwater.registry.v1.ProjectService/UpdateProject',
             headwater_dot_registry_dot_v1_dot_projects__pb2.UpdateProjectRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ProjectService/ArchiveProject',
+            headwater_dot_registry_dot_v1_dot_projects__pb2.ArchiveProjectRequest.SerializeToString,
+            headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReactivateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.registry.v1.ProjectService/ReactivateProject',
+            headwater_dot_registry_dot_v1_dot_projects__pb2.ReactivateProjectRequest.SerializeToString,
             headwater_dot_artifact_dot_v1_dot_artifact__pb2.Project.FromString,
             options,
             channel_credentials,

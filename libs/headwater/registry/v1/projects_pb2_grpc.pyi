@@ -40,8 +40,14 @@ class ProjectServiceStub:
     """Returns one project."""
     UpdateProject: _grpc.UnaryUnaryMultiCallable[_projects_pb2.UpdateProjectRequest, _artifact_pb2.Project]
     """Changes a project's display name, description or annotations."""
+    ArchiveProject: _grpc.UnaryUnaryMultiCallable[_projects_pb2.ArchiveProjectRequest, _artifact_pb2.Project]
+    """Takes a project out of use: no run, experiment, artifact, model or version begins in it any more. All of it is read as
+    before, under the same names, and what is served goes on. FAILED_PRECONDITION for `projects/default`.
+    """
+    ReactivateProject: _grpc.UnaryUnaryMultiCallable[_projects_pb2.ReactivateProjectRequest, _artifact_pb2.Project]
+    """Puts an archived project back into use."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_projects_pb2.ListProjectsRequest, _projects_pb2.ListProjectsResponse]
-    """Lists the projects, oldest first."""
+    """Lists the projects that are in use, or all, oldest first."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -54,8 +60,14 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """Returns one project."""
     UpdateProject: _aio.UnaryUnaryMultiCallable[_projects_pb2.UpdateProjectRequest, _artifact_pb2.Project]  # type: ignore[assignment]
     """Changes a project's display name, description or annotations."""
+    ArchiveProject: _aio.UnaryUnaryMultiCallable[_projects_pb2.ArchiveProjectRequest, _artifact_pb2.Project]  # type: ignore[assignment]
+    """Takes a project out of use: no run, experiment, artifact, model or version begins in it any more. All of it is read as
+    before, under the same names, and what is served goes on. FAILED_PRECONDITION for `projects/default`.
+    """
+    ReactivateProject: _aio.UnaryUnaryMultiCallable[_projects_pb2.ReactivateProjectRequest, _artifact_pb2.Project]  # type: ignore[assignment]
+    """Puts an archived project back into use."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_projects_pb2.ListProjectsRequest, _projects_pb2.ListProjectsResponse]  # type: ignore[assignment]
-    """Lists the projects, oldest first."""
+    """Lists the projects that are in use, or all, oldest first."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects: workspaces, the scope of every other name. `projects/default` is always there."""
@@ -85,11 +97,29 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes a project's display name, description or annotations."""
 
     @_abc_1.abstractmethod
+    def ArchiveProject(
+        self,
+        request: _projects_pb2.ArchiveProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Project, _abc.Awaitable[_artifact_pb2.Project]]:
+        """Takes a project out of use: no run, experiment, artifact, model or version begins in it any more. All of it is read as
+        before, under the same names, and what is served goes on. FAILED_PRECONDITION for `projects/default`.
+        """
+
+    @_abc_1.abstractmethod
+    def ReactivateProject(
+        self,
+        request: _projects_pb2.ReactivateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Project, _abc.Awaitable[_artifact_pb2.Project]]:
+        """Puts an archived project back into use."""
+
+    @_abc_1.abstractmethod
     def ListProjects(
         self,
         request: _projects_pb2.ListProjectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_projects_pb2.ListProjectsResponse, _abc.Awaitable[_projects_pb2.ListProjectsResponse]]:
-        """Lists the projects, oldest first."""
+        """Lists the projects that are in use, or all, oldest first."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,6 +58,7 @@ class OpenLineage:
         Raises:
             InvalidOpenLineage: naming the event and the field.
             ProjectNotFound
+            ProjectArchived: a run is new, and nothing new begins there.
             RunAlreadyExists: another project has a run of this id.
         """
         events = await asyncio.to_thread(lambda: [read(text, index) for index, text in enumerate(texts)])

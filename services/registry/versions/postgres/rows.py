@@ -91,6 +91,7 @@ def version_of(row: Any, view: View) -> ModelVersion:
         state=State(row.state),
         model_state=State(row.model_state),
         model_replacement=row.model_replacement,
+        model_archived_name=row.model_archived_name,
     )
 
 

@@ -122,6 +122,7 @@ def select_versions(view: View) -> Select[Any]:
         models.c.name.label("model"),
         models.c.state.label("model_state"),
         models.c.replacement.label("model_replacement"),
+        models.c.archived_name.label("model_archived_name"),
         models.c.project_id,
         projects.c.name.label("project"),
     )
