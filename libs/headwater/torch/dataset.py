@@ -13,9 +13,9 @@ from headwater.client import Connection
 from headwater.datasets.batches import LAST_EPOCH, Batches, Cursor, Share, TooFewRows
 from headwater.datasets.prefetch import Prefetched
 from headwater.datasets.sources import ServiceSource, describe, pin
-from headwater.datasets.unbroken import patiently
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
+from headwater.patience import patiently
 from headwater.torch.position import Position, SharedToken
 from headwater.torch.ranks import rank_and_world_size
 from headwater.torch.tensors import pinned, to_tensors
