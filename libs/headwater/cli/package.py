@@ -4,6 +4,7 @@ import datetime
 import json
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import cyclopts
 
@@ -120,7 +121,13 @@ def openapi(file: Path, *, model: str = "", server: str = "", version: str = "1"
 
 
 @app.command
-def register(file: Path, *, model: str = "", project: str = DEFAULT_PROJECT) -> None:
+def register(
+    file: Path,
+    *,
+    model: str = "",
+    semantic_version: Annotated[str, cyclopts.Parameter(name=["--version", "--semantic-version"])] = "",
+    project: str = DEFAULT_PROJECT,
+) -> None:
     """Register what a document describes: a model and, of the files that it names beside it, a version; or a run.
 
     Parameters
@@ -129,9 +136,12 @@ def register(file: Path, *, model: str = "", project: str = DEFAULT_PROJECT) -> 
         A model package, a model description or a record of an experiment.
     model
         The model's name; the package's model_identifier or name when empty.
+    semantic_version
+        v1.2.3: higher than all before, and a major step when the signature breaks callers.
     project
         The project of the model.
     """
+    from headwater.cli.model.showing import warn_of
     from headwater.packaging.recording import record
     from headwater.packaging.registering import register as register_model
 
@@ -140,12 +150,16 @@ def register(file: Path, *, model: str = "", project: str = DEFAULT_PROJECT) -> 
         match document:
             case packaging.ExperimentRecord():
                 recorded = record(connection, document, file.parent, project=project)
-                warn(recorded.warnings)
-                facts(run=recorded.run.name, name=recorded.run.display_name)
+                facts(experiment=recorded.run.experiment, run=recorded.run.name, name=recorded.run.display_name)
+                facts(note="" if recorded.is_new else "it was recorded before, and stays as it is")
             case packaging.ModelPackage() | packaging.ModelDescription():
-                done = register_model(connection, document, file.parent, model=model, project=project)
+                done = register_model(
+                    connection, document, file.parent, model=model, semantic_version=semantic_version, project=project
+                )
                 warn(done.warnings)
                 facts(model=done.model, version=done.version and done.version.name)
+                if done.version:
+                    warn_of(done.version)
             case _:
                 raise WrongKind(f"{file} is a {document.TITLE}; train it with `headwater package train`.")
 

@@ -5,13 +5,10 @@ import dataclasses
 import datetime
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from google.protobuf import json_format, struct_pb2
-
-from headwater import artifacts
+from headwater import artifacts, runs
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import AlreadyExists, FailedPrecondition
@@ -37,7 +34,7 @@ class Registered:
     version: artifact_pb2.ModelMetadata | None
     """The version; None where the document names no file on this machine."""
     warnings: tuple[str, ...]
-    """What the document says and the registry does not keep."""
+    """What the document says and is not registered."""
 
 
 def register(
@@ -46,6 +43,7 @@ def register(
     folder: Path,
     *,
     model: str = "",
+    semantic_version: str = "",
     project: str = DEFAULT_PROJECT,
     now: datetime.datetime | None = None,
 ) -> Registered:
@@ -63,10 +61,10 @@ def register(
         plan = of_description(document, folder, model)
     else:
         plan = of_package(document, folder, model, project)
-    return _store(connection, plan, ModelName(project, plan.model_id))
+    return _store(connection, plan, ModelName(project, plan.model_id), semantic_version)
 
 
-def _store(connection: Connection, plan: Plan, name: ModelName) -> Registered:
+def _store(connection: Connection, plan: Plan, name: ModelName, semantic_version: str) -> Registered:
     stub = models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
     new = models_pb2.CreateModelRequest(
         parent=str(ProjectName(name.project)),
@@ -81,9 +79,10 @@ def _store(connection: Connection, plan: Plan, name: ModelName) -> Registered:
     request = models_pb2.CreateModelVersionRequest(
         parent=str(name),
         files=_upload(connection, plan, name.project),
+        semantic_version=semantic_version,
         framework=plan.framework,
         description=plan.description,
-        hyperparameters={key: to_proto(value) for key, value in plan.hyperparameters.items() if value is not None},
+        hyperparameters={key: runs.value_of(value) for key, value in plan.hyperparameters.items() if value is not None},
         task=plan.task,
         annotations=plan.annotations,
         tags=plan.tags,
@@ -91,29 +90,13 @@ def _store(connection: Connection, plan: Plan, name: ModelName) -> Registered:
         request_id=str(uuid.uuid4()),
     )
     version = stub.CreateModelVersion(request)
-    return Registered(str(name), version, (*plan.warnings, *_lost(request, version)))
+    return Registered(str(name), version, plan.warnings)
 
 
 def _upload(connection: Connection, plan: Plan, project: str) -> list[models_pb2.ModelFileReference]:
     with tempfile.TemporaryDirectory(prefix="headwater-") as directory:
         document = Path(directory) / PACKAGE_FILE
-        document.write_text(plan.text)
+        document.write_text(plan.text, encoding="utf-8")
         files: Mapping[str, Path] = {**plan.files, PACKAGE_FILE: document}
         uploaded = {path: artifacts.upload(connection, file, project=project).name for path, file in files.items()}
     return [models_pb2.ModelFileReference(path=path, artifact=artifact) for path, artifact in uploaded.items()]
-
-
-def _lost(request: models_pb2.CreateModelVersionRequest, version: artifact_pb2.ModelMetadata) -> Iterator[str]:
-    """What was sent and did not come back: a registry of an older version keeps less."""
-    for key, value in request.annotations.items():
-        if version.annotations.get(key) != value:
-            yield f"the registry does not keep {key}; {PACKAGE_FILE} has it"
-    if set(request.tags) - set(version.tags):
-        yield f"the registry does not keep tags; {PACKAGE_FILE} has them"
-    if set(request.dataset_versions) - set(version.dataset_versions):
-        yield f"the registry does not keep what the model was trained on; {PACKAGE_FILE} has it"
-
-
-def to_proto(value: Any) -> struct_pb2.Value:
-    """A plain value as a message."""
-    return json_format.ParseDict(value, struct_pb2.Value())

@@ -32,6 +32,7 @@ def settle(document: T, reader: Reader) -> T:
             metrics = _latency(document.metadata.metrics, "metadata.metrics", reader)
             return dataclasses.replace(document, metadata=dataclasses.replace(document.metadata, metrics=metrics))
         case ExperimentRecord():
+            _keys_once(document, reader)
             metrics_read = tuple(_metric(metric, at, reader) for at, metric in enumerate(document.metrics))
             return dataclasses.replace(document, metrics=metrics_read)
         case TrainingRecipe() if document.data_process:
@@ -60,6 +61,16 @@ def _latency(metrics: Mapping[str, Any], path: str, reader: Reader) -> Mapping[s
             reader.warn(f"{path}.{key}", f"is written {name}, in milliseconds", at)
         renamed[name] = value
     return renamed
+
+
+def _keys_once(record: ExperimentRecord, reader: Reader) -> None:
+    """Of two with the same key the run would keep one."""
+    for name in ("hyperparameters", "artifacts", "datasets", "metrics", "tags", "properties"):
+        keys = [each.key for each in getattr(record, name)]
+        for at, key in enumerate(keys):
+            if key in keys[:at]:
+                path = f"{name}[{at}].key"
+                reader.error(path, f"is {key}, which is there twice", nearest(reader.places, path))
 
 
 def _metric(metric: Metric, at: int, reader: Reader) -> Metric:

@@ -1,6 +1,8 @@
 """Model packages in a registry: versions with the files that they name, runs of what was recorded (M-34, M-66…M-79)."""
 
 import asyncio
+import datetime
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from safetensors.numpy import save_file
 from chassis.auth import Role
 from chassis.service import Service
 from chassis.testing import TokenFor
-from headwater import packaging
+from headwater import experiments, packaging, run_artifacts, runs
 from headwater.client import Connection, Endpoints
+from headwater.errors import FailedPrecondition, InvalidArgument
+from headwater.names import ProjectName, RunName
 from headwater.packaging.local import LocalFileRefused
 from headwater.packaging.planning import PACKAGE_FILE
-from headwater.packaging.recording import Recorded, record
+from headwater.packaging.recording import RecordChanged, Recorded, record
 from headwater.packaging.registering import ModelExpired, Registered, register
 from headwater.registry.v1 import models_pb2
 from tests.integration.registry.client import Client
@@ -146,22 +150,32 @@ async def test_a_description_becomes_a_version_laid_out_as_it_says(connection: C
     assert any(warning.startswith("runtimeArtifacts[2].uri is not fetched") for warning in done.warnings)
 
 
-async def test_what_the_registry_does_not_keep_is_told(connection: Connection, folder: Path) -> None:
+async def test_what_a_description_says_is_kept_with_the_version(connection: Connection, folder: Path) -> None:
     done = await store(connection, DESCRIPTION, folder, model="fraud")
     assert done.version is not None
-    kept = done.version.annotations.get("created_by") == "sam@example.org"
-    assert kept != any("does not keep created_by" in warning for warning in done.warnings)
-    assert (list(done.version.tags) == ["team:vision"]) != any("keep tags" in warning for warning in done.warnings)
+    assert done.version.annotations["created_by"] == "sam@example.org"
+    assert list(done.version.tags) == ["team:vision"]
+    assert done.version.task == "binary_classification"
 
 
-async def test_the_dataset_that_a_package_was_trained_on_is_told_or_kept(connection: Connection, folder: Path) -> None:
+async def test_a_dataset_that_nobody_knows_is_told_by_the_registry(connection: Connection, folder: Path) -> None:
     data = {"training_data": {"data_store": "here", "path": "faces@v1.0.0"}}
     stores = [{"name": "here", "type": "headwater"}]
     package = {**PACKAGE, "train": {"data_source": data}, "data_stores": stores}
     done = await store(connection, yaml.safe_dump(package), folder)
     assert done.version is not None
-    kept = list(done.version.dataset_versions) == ["projects/default/datasets/faces/versions/v1.0.0"]
-    assert kept != any("what the model was trained on" in warning for warning in done.warnings)
+    assert list(done.version.dangling_links) == ["dataset_versions: projects/default/datasets/faces/versions/v1.0.0"]
+    assert done.warnings == ()
+
+
+async def test_a_semantic_version_is_given_out_in_order(connection: Connection, folder: Path) -> None:
+    """M-80."""
+    package = yaml.safe_dump({**PACKAGE, "model_identifier": "in-order"})
+    done = await store(connection, package, folder, semantic_version="v1.2.0")
+    assert done.version is not None
+    assert done.version.semantic_version == "v1.2.0"
+    with pytest.raises(FailedPrecondition, match=r"v1\.1\.0 is not higher than v1\.2\.0"):
+        await store(connection, package, folder, semantic_version="v1.1.0")
 
 
 async def test_an_expired_model_is_not_registered(connection: Connection, client: Client, folder: Path) -> None:
@@ -173,13 +187,18 @@ async def test_an_expired_model_is_not_registered(connection: Connection, client
 
 RECORD = """\
 mlSpecVersion: 0.0.1
-id: 592f0c1c
-experiment_id: 3eb00c1e
+id: %s
+experiment_id: 3eb00c1e-e06a-4a50-b911-54e6fd4d5746
 name: test experiment run
 submittedDate: 2019-01-01T000000
+submitterId: GUID
 hyperparameters: [{key: C, value: 100}, {key: solver, value: lbfgs}]
-artifacts: {key: model, path: output/model.txt, artifact_type: MODEL}
-datasets: {key: input_data, path: s3://data/credit-default.csv, artifact_type: DATA}
+artifacts:
+  - {key: model, path: ./output/model.txt, artifact_type: MODEL}
+  - {key: log, path: s3://logs/stdout.txt}
+datasets:
+  - {key: input_data, path: s3://data/credit-default.csv, artifact_type: DATA}
+  - {key: labels, path: output/labels.csv, artifact_type: DATA}
 metrics:
   - {key: accuracy, value: '0.7787333333333334', value_type: NUMBER}
   - {key: curve, value: [0.9, 0.8]}
@@ -188,28 +207,118 @@ properties: [{key: systemId, value: foo}]
 """
 
 
-async def recorded(connection: Connection, folder: Path) -> Recorded:
-    (folder / "output").mkdir()
+async def recorded(connection: Connection, folder: Path, text: str, **options: Any) -> Recorded:
+    (folder / "output").mkdir(exist_ok=True)
     (folder / "output" / "model.txt").write_text("weights")
-    document = packaging.read(RECORD).document
+    (folder / "output" / "labels.csv").write_text("1,0\n")
+    document = packaging.read(text).document
     assert isinstance(document, packaging.ExperimentRecord)
-    return await asyncio.to_thread(record, connection, document, folder)
+    return await asyncio.to_thread(record, connection, document, folder, **options)
 
 
 async def test_a_record_of_an_experiment_becomes_a_run(connection: Connection, tmp_path: Path) -> None:
     """M-34, K-13."""
-    done = await recorded(connection, tmp_path)
-    run = done.run
+    run = (await recorded(connection, tmp_path, RECORD % "592f0c1c")).run
     assert run.display_name == "test experiment run"
     assert run.state == type(run).STATE_SUCCEEDED
     assert run.latest_metrics == {"accuracy": 0.7787333333333334}
+    assert [each.number_value for each in run.latest_objects["curve"].list_value.values] == [0.9, 0.8]
     assert (run.parameters["C"].number_value, run.parameters["solver"].string_value) == (100, "lbfgs")
-    assert run.tags == {"origin": "ENUS"}
+    assert run.tags == {"origin": "ENUS", "mlspec.record": "592f0c1c"}
     assert run.annotations["systemId"] == "foo"
-    assert run.annotations["mlspec.experiment_id"] == "3eb00c1e"
-    assert run.annotations["mlspec.file.input_data"] == "s3://data/credit-default.csv"
+    assert run.annotations["mlspec.submitter_id"] == "GUID"
 
 
-async def test_what_a_run_cannot_hold_is_told(connection: Connection, tmp_path: Path) -> None:
-    done = await recorded(connection, tmp_path)
-    assert ("curve" in done.run.latest_objects) != any("metric curve" in warning for warning in done.warnings)
+async def test_a_recorded_run_has_the_times_of_its_record(connection: Connection, tmp_path: Path) -> None:
+    """M-34."""
+    run = (await recorded(connection, tmp_path, RECORD % "times")).run
+    told = (run.start_time, run.end_time, run.metric_summaries["accuracy"].last_time)
+    assert {each.ToDatetime() for each in told} == {datetime.datetime(2019, 1, 1)}  # noqa: DTZ001  # as protobuf has it
+
+
+async def test_a_record_makes_its_experiment_for_all_of_its_runs(connection: Connection, tmp_path: Path) -> None:
+    """M-34."""
+    first = (await recorded(connection, tmp_path, RECORD % "one")).run
+    second = (await recorded(connection, tmp_path, RECORD % "two")).run
+    assert first.experiment == second.experiment
+    name = experiments.named(first.experiment)
+    assert name.experiment == "experiment-3eb00c1e-e06a-4a50-b911-54e6fd4d5746"
+    made = await asyncio.to_thread(experiments.get, connection, name)
+    assert made.display_name == "3eb00c1e-e06a-4a50-b911-54e6fd4d5746"
+
+
+@pytest.mark.parametrize("called", ["Census models", "census-models"])
+async def test_a_record_goes_to_the_experiment_that_is_there(
+    connection: Connection, tmp_path: Path, called: str
+) -> None:
+    text = f"experiment_id: {called}\nname: a run\nid: of {called}\n"
+    run = (await recorded(connection, tmp_path, text)).run
+    assert run.experiment == "projects/default/experiments/census-models"
+
+
+async def test_what_a_record_names_is_what_the_run_made_and_read(connection: Connection, tmp_path: Path) -> None:
+    """M-34, M-35."""
+    run = (await recorded(connection, tmp_path, RECORD % "files")).run
+    (made,) = await asyncio.to_thread(lambda: list(run_artifacts.made_by(connection, RunName.parse(run.name))))
+    assert (made.path, run_artifacts.kind_name(made)) == ("output/model.txt", "model")
+    assert run.annotations["mlspec.file.log"] == "s3://logs/stdout.txt"
+    elsewhere, here = sorted(run.data_inputs, key=lambda each: each.name)
+    assert (elsewhere.name, elsewhere.source_type) == ("input_data", "s3")
+    assert elsewhere.source == "s3://data/credit-default.csv"
+    assert (here.name, here.source_type) == ("labels", "headwater")
+    assert here.digest == f"sha256:{hashlib.sha256(b'1,0' + bytes([10])).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    "text", [RECORD % "again", "experiment_id: nameless\nname: no id\nmetrics: {key: a, value: 1}\n"]
+)
+async def test_the_same_record_again_is_the_same_run(connection: Connection, tmp_path: Path, text: str) -> None:
+    """M-34."""
+    first = await recorded(connection, tmp_path, text)
+    again = await recorded(connection, tmp_path, text)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.run == first.run
+
+
+async def test_records_at_once_are_one_run(connection: Connection, tmp_path: Path) -> None:
+    text = "experiment_id: at-once\nname: x\nid: at once\nmetrics: {key: a, value: 1}\n"
+    done = await asyncio.gather(*(recorded(connection, tmp_path, text) for _ in range(4)))
+    assert len({each.run.name for each in done}) == 1
+    assert done[0].run.metric_summaries["a"].point_count == 1
+
+
+async def test_another_record_of_the_same_id_is_refused(connection: Connection, tmp_path: Path) -> None:
+    first = await recorded(connection, tmp_path, RECORD % "O'Brien")
+    with pytest.raises(RecordChanged, match=first.run.name):
+        await recorded(connection, tmp_path, RECORD.replace("lbfgs", "saga") % "O'Brien")
+
+
+async def test_a_record_that_could_not_be_told_is_told_anew_once_it_is_mended(
+    connection: Connection, tmp_path: Path
+) -> None:
+    text = "experiment_id: mended\nname: x\nid: mended\nartifacts: {key: model, path: modèle.txt}\n"
+    (tmp_path / "modèle.txt").write_text("weights")
+    with pytest.raises(InvalidArgument, match="A path is names"):
+        await recorded(connection, tmp_path, text)
+    (tmp_path / "modèle.txt").rename(tmp_path / "modele.txt")
+    done = await recorded(connection, tmp_path, text.replace("modèle", "modele"))
+    assert done.run.state == type(done.run).STATE_SUCCEEDED
+    failed = runs.search(connection, ProjectName("default"), where="state = 'FAILED'", within=["mended"])
+    assert "A path is names" in (await asyncio.to_thread(list, failed))[0].failure
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/hostname"])
+async def test_a_file_outside_of_the_record_s_folder_is_never_uploaded(
+    connection: Connection, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "secret").write_text("key")
+    (tmp_path / "here").mkdir()
+    text = f"experiment_id: out\nname: x\nid: out of {path}\ndatasets: {{key: a, path: {path}}}\n"
+    with pytest.raises(LocalFileRefused, match=r"datasets\[0\]\.path"):
+        await recorded(connection, tmp_path / "here", text)
+
+
+async def test_a_path_that_no_file_can_have_is_kept_as_text(connection: Connection, tmp_path: Path) -> None:
+    text = f"experiment_id: long\nname: x\nid: long\ndatasets: {{key: a, path: {'y' * 3000}}}\n"
+    done = await recorded(connection, tmp_path, text)
+    assert done.run.data_inputs[0].source == "y" * 3000

@@ -250,6 +250,14 @@ RECORD = "experiment_id: x\nname: y\n"
             "is 'text'",
         ),
         (RECORD + "artifacts: [{key: a}]", "artifacts[0].path", "is required"),
+        *(
+            (
+                RECORD + f"{name}: [{{key: a, path: x, value: 1}}, {{key: a, path: y, value: 2}}]",
+                f"{name}[1].key",
+                "is a, which is there twice",
+            )
+            for name in ("hyperparameters", "artifacts", "datasets", "metrics", "tags", "properties")
+        ),
         ("experiment_id: x\nsubmitterId: y", "name", "is required"),
         ("dataset: [{name: a}]\ndata_process: []\nmodel: [{name: b}]", "framework", "is required"),
     ],

@@ -108,6 +108,11 @@ def show_version(version: artifact_pb2.ModelMetadata) -> None:
         ("file", "format", "bytes", "digest", "note"),
         [_file_row(file) for file in version.files],
     )
+    warn_of(version)
+
+
+def warn_of(version: artifact_pb2.ModelMetadata) -> None:
+    """Print what whoever registers or uses a version should know."""
     warn([version.warning] if version.warning else [])
     warn(f"not safe to load, so never served: {problem}" for problem in version.problems)
     warn(f"breaks callers of the version before: {change}" for change in version.breaking_changes)
