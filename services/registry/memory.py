@@ -139,7 +139,8 @@ class MemoryTransaction(StoreTransaction):
     @property
     def runs(self) -> MemoryRuns:
         """See Transaction."""
-        return MemoryRuns(self._state.runs, self._state.points, self._state.objects, self._state.experiments)
+        state = self._state
+        return MemoryRuns(state.runs, state.points, state.objects, state.experiments, state.run_links)
 
     @property
     def artifacts(self) -> MemoryArtifacts:

@@ -8,6 +8,10 @@ MAX_LINKS = 1000
 """Data inputs, model inputs and model outputs of one run, each."""
 
 
+CONTEXTS = ("mlflow.data.context", "context")
+"""Tags of a data input that tell what a run read it for, for example ``training``; the first that is there."""
+
+
 class Role(enum.IntEnum):
     """What a model is to a run."""
 
@@ -30,6 +34,11 @@ class DataInput:
     profile: str
     tags: Mapping[str, str]
     dataset_version: str
+
+    @property
+    def context(self) -> str:
+        """What the run read it for; empty where that is not told."""
+        return next((self.tags[key] for key in CONTEXTS if key in self.tags), "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ FIELDS = Fields(
         "failure": TEXT,
         "job": TEXT,
         "parent_run": TEXT,
+        "datasets.name": TEXT,
+        "datasets.digest": TEXT,
+        "datasets.context": TEXT,
+        "datasets.dataset_version": TEXT,
     },
     maps={"metrics": NUMBER, "params": NUMBER_OR_TEXT, "tags": TEXT},
     aliases={
@@ -35,6 +39,7 @@ FIELDS = Fields(
         "status": "state",
         "user_id": "created_by",
         "created": "start_time",
+        "dataset": "datasets",
     },
     prefixes=("attributes", "attribute", "attr", "run"),
 )

@@ -3,12 +3,13 @@
 import dataclasses
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headwater.names import RunName
 from services.registry.experiments.model import Experiment
 from services.registry.metrics.model import Log, MetricPoint, MetricSummary, ObjectPoint, Span
+from services.registry.run_links.model import RunLinks
 from services.registry.runs.errors import RunAlreadyExists, RunNotFound
 from services.registry.runs.fields import searched
 from services.registry.runs.model import MAX_CHILDREN, Run, RunState
@@ -32,12 +33,18 @@ class MemoryRuns(RunStore):
     """See RunStore."""
 
     def __init__(
-        self, runs: dict[str, Run], points: Points, objects: Objects, experiments: dict[str, Experiment]
+        self,
+        runs: dict[str, Run],
+        points: Points,
+        objects: Objects,
+        experiments: dict[str, Experiment],
+        links: Mapping[str, RunLinks],
     ) -> None:
         self._runs = runs  # by id, oldest first
         self._points = points
         self._objects = objects
         self._experiments = experiments
+        self._links = links
 
     async def add(self, run: Run) -> None:
         """See RunStore."""
@@ -70,11 +77,11 @@ class MemoryRuns(RunStore):
             return run.id if query.order.keys else run.sequence
 
         found = [self._measured(run) for run in self._runs.values() if _is_meant(run, query)]
-        found = [run for run in found if memory.matches(query.condition, run, _lookup)]
+        found = [run for run in found if memory.matches(query.condition, run, self._lookup)]
         if after is not None:
-            found = memory.after(found, after, query.order, _lookup, tie)
-        ordered = memory.in_order(found, query.order, _lookup, tie)[:limit]
-        return [(run, memory.position_of(run, query.order, _lookup, tie)) for run in ordered]
+            found = memory.after(found, after, query.order, self._lookup, tie)
+        ordered = memory.in_order(found, query.order, self._lookup, tie)[:limit]
+        return [(run, memory.position_of(run, query.order, self._lookup, tie)) for run in ordered]
 
     async def update(self, run: Run) -> None:
         """See RunStore."""
@@ -133,6 +140,13 @@ class MemoryRuns(RunStore):
     def _measured(self, run: Run) -> Run:
         experiment = str(self._experiments[run.experiment_id].name)
         return dataclasses.replace(run, metrics=self._summaries(run.id), experiment=experiment)
+
+    def _lookup(self, run: Run, field: Field) -> Value | tuple[Value, ...] | None:
+        head, _, name = field.name.partition(".")
+        if head == "datasets":
+            inputs = self._links.get(run.id, RunLinks()).data_inputs
+            return tuple(filter(None, (getattr(data, name) for data in inputs)))
+        return _lookup(run, field)
 
     def _summaries(self, run_id: str) -> dict[str, MetricSummary]:
         by_key: dict[str, list[tuple[int, int, float]]] = {}

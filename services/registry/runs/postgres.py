@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Row, Select, func, select
+from sqlalchemy import Column, ColumnElement, Row, Select, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,16 +11,25 @@ from headwater.names import ExperimentName, RunName
 from services.registry.ids import is_id
 from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint, Span
 from services.registry.metrics.postgres import reading
+from services.registry.run_links.model import CONTEXTS
 from services.registry.runs.errors import RunAlreadyExists, RunNotFound
 from services.registry.runs.model import MAX_CHILDREN, Lifecycle, Run, RunState
 from services.registry.runs.store import RunQuery, RunStore
 from services.registry.search.fields import Kind
 from services.registry.search.pages import Position
 from services.registry.search.postgres.conditions import Places
-from services.registry.search.postgres.places import InColumn, InRows, InUid
+from services.registry.search.postgres.places import InColumn, InRows, InSome, InUid
 from services.registry.search.postgres.rare import where_rare_first
 from services.registry.search.postgres.search import find
-from services.registry.tables import experiments, latest_metrics, projects, run_parameters, run_tags, runs
+from services.registry.tables import (
+    experiments,
+    latest_metrics,
+    projects,
+    run_data_inputs,
+    run_parameters,
+    run_tags,
+    runs,
+)
 from services.registry.values import Json
 
 # What one key and value select says nothing of the next: a plan is made for each search. It reads little, for which
@@ -29,6 +38,13 @@ _PLANNING = select(
     func.set_config("plan_cache_mode", "force_custom_plan", True),
     func.set_config("max_parallel_workers_per_gather", "0", True),
 )
+_DATA = run_data_inputs.c
+_OF_DATA: Mapping[str, ColumnElement[str]] = {
+    "name": _DATA.name,
+    "digest": func.nullif(_DATA.digest, "", type_=Text),
+    "context": func.nullif(func.coalesce(*(_DATA.tags[key].astext for key in CONTEXTS)), "", type_=Text).collate("C"),
+    "dataset_version": func.nullif(_DATA.dataset_version, "", type_=Text),
+}
 _TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
 
 _BRIEF = [column for column in runs.c if column.name not in ("parameters", "tags", "annotations", "references")]
@@ -136,6 +152,7 @@ def _places(project_id: str) -> Places:
         "metrics": InRows(latest_metrics, runs.c.id, "run_id", scope, {Kind.NUMBER: "value"}, has_nan=True),
         "params": InRows(run_parameters, runs.c.id, "run_id", scope, {Kind.NUMBER: "number", **texts}),
         "tags": InRows(run_tags, runs.c.id, "run_id", scope, texts),
+        **{f"datasets.{name}": InSome(runs.c.id, _DATA.run_id, value) for name, value in _OF_DATA.items()},
     }
 
 

@@ -55,7 +55,7 @@ class UnknownField(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a noun by name: plain ones, and maps whose keys are free.
+    """The fields of a noun by name: plain ones, whose names may have a dot, and maps whose keys are free.
 
     ``aliases`` are further names, and ``prefixes`` what may stand before a plain name, as in ``attributes.name``.
     """
@@ -74,6 +74,8 @@ class Fields:
         if key and head in self.prefixes:
             head, key = key, ""
         name = self.aliases.get(head, head)
+        if key and f"{name}.{key}" in self.plain:
+            return f"{name}.{key}", "", self.plain[f"{name}.{key}"]
         if key and name in self.maps:
             if len(key) > MAX_KEY:
                 raise UnknownField(f"a key has at most {MAX_KEY} characters")

@@ -29,7 +29,7 @@ MAX_DEPTH = 32
 MAX_COMPARISONS = 50
 MAX_VALUES = 1000
 _ON_WORDS = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
-_ON_TEXT_ONLY = frozenset({Operator.LIKE, Operator.ILIKE})
+_ON_TEXT_ONLY = frozenset({Operator.LIKE, Operator.ILIKE, Operator.NOT_LIKE, Operator.NOT_ILIKE})
 
 
 def parse_filter(text: str, fields: Fields) -> Condition:
@@ -101,15 +101,11 @@ class _Filter:
             return OneOf(*self._values(name, key, kinds))
         if self._reader.accept("NOT", "IN"):
             return NoneOf(*self._values(name, key, kinds))
-        if self._reader.accept("NOT", "LIKE"):
-            return self._unlike(self._compare(name, key, kinds, Operator.LIKE))
-        if self._reader.accept("NOT", "ILIKE"):
-            return self._unlike(self._compare(name, key, kinds, Operator.ILIKE))
         return self._compare(name, key, kinds, self._operator())
 
     def _operator(self) -> Operator:
         for operator in Operator:
-            if self._reader.accept(operator.value):
+            if self._reader.accept(*operator.value.split()):
                 return operator
         raise self._reader.unexpected("a comparison (= != < <= > >= LIKE ILIKE IN, NOT IN, IS NULL)")
 
@@ -124,10 +120,6 @@ class _Filter:
             if _ends_in_escape(str(value)):
                 raise Unreadable("the backslash at the end takes the meaning from nothing", token.begin)
         return Comparison(Field(name, key, kind), operator, value)
-
-    @staticmethod
-    def _unlike(comparison: Comparison) -> Condition:
-        return And((Present(comparison.field), Not(comparison)))
 
     def _values(self, name: str, key: str, kinds: Type) -> tuple[Field, tuple[Value, ...]]:
         self._reader.expect("(", "before the values")

@@ -12,8 +12,9 @@ from services.registry.search.pages import Position, Rank, Tie
 from services.registry.search.tree import And, Comparison, Condition, NoneOf, Not, OneOf, Operator, Or, Present, Value
 
 T = TypeVar("T")
-Lookup = Callable[[T, Field], Value | None]
-"""The value of a field as its kind says (text, float, int for a word, aware datetime), or None where there is none."""
+Lookup = Callable[[T, Field], Value | tuple[Value, ...] | None]
+"""The value of a field as its kind says (text, float, int for a word, aware datetime), or None where there is none; all
+the values of a field that may have several."""
 
 
 def matches(condition: Condition, row: T, lookup: Lookup[T]) -> bool:
@@ -25,10 +26,13 @@ def matches(condition: Condition, row: T, lookup: Lookup[T]) -> bool:
             return any(matches(part, row, lookup) for part in parts)
         case Not(part):
             return not matches(part, row, lookup)
-    value = lookup(row, condition.field)
-    if value is None:
-        return False
-    match condition:
+    found = lookup(row, condition.field)
+    values = found if isinstance(found, tuple) else (found,)
+    return any(_holds(condition, value) for value in values if value is not None)
+
+
+def _holds(leaf: Comparison | OneOf | NoneOf | Present, value: Value) -> bool:
+    match leaf:
         case Present():
             return True
         case OneOf(_field, values):
@@ -58,7 +62,8 @@ def position_of(row: T, order: Order, lookup: Lookup[T], tie: Callable[[T], Tie]
     return Position(tuple(_ordered(lookup(row, key.field)) for key in order.keys), tie(row))
 
 
-def _ordered(value: Value | None) -> Value | None:
+def _ordered(found: Value | tuple[Value, ...] | None) -> Value | None:
+    value = min(found, default=None) if isinstance(found, tuple) else found
     return value[:ORDERED_CHARACTERS] if isinstance(value, str) else value
 
 
@@ -88,9 +93,14 @@ def _compares(value: Value, operator: Operator, wanted: Value) -> bool:
             return value == wanted
         case Operator.NOT_EQUAL:
             return value != wanted
-        case Operator.LIKE | Operator.ILIKE:
-            flags = re.DOTALL | (re.IGNORECASE | re.ASCII if operator is Operator.ILIKE else 0)
-            return re.fullmatch(_pattern(str(wanted)), str(value), flags) is not None
+        case Operator.LIKE:
+            return _is_like(value, wanted)
+        case Operator.ILIKE:
+            return _is_like(value, wanted, re.IGNORECASE | re.ASCII)
+        case Operator.NOT_LIKE:
+            return not _is_like(value, wanted)
+        case Operator.NOT_ILIKE:
+            return not _is_like(value, wanted, re.IGNORECASE | re.ASCII)
     if isinstance(value, float) and math.isnan(value):
         return False
     sign = int(value > wanted) - int(value < wanted)  # type: ignore[operator]  # of one kind
@@ -103,6 +113,10 @@ _SIGNS: dict[Operator, Sequence[int]] = {
     Operator.GREATER: (1,),
     Operator.GREATER_OR_EQUAL: (1, 0),
 }
+
+
+def _is_like(value: Value, wanted: Value, flags: int = 0) -> bool:
+    return re.fullmatch(_pattern(str(wanted)), str(value), re.DOTALL | flags) is not None
 
 
 def _pattern(like: str) -> str:

@@ -28,6 +28,8 @@ class Operator(enum.Enum):
     """``%`` is any text, ``_`` any character, and a backslash takes the meaning from what follows it."""
     ILIKE = "ILIKE"
     """As LIKE, whatever the case of the letters A to Z."""
+    NOT_LIKE = "NOT LIKE"
+    NOT_ILIKE = "NOT ILIKE"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

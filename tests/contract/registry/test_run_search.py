@@ -12,6 +12,8 @@ from headwater.names import ProjectName
 from services.registry.origin import Origin
 from services.registry.projects.model import NewProject
 from services.registry.projects.projects import Projects
+from services.registry.run_links.model import DataInput
+from services.registry.run_links.run_links import LinksOfRuns
 from services.registry.runs.fields import searched
 from services.registry.runs.model import NewRun, RunState
 from services.registry.runs.runs import Runs
@@ -145,3 +147,54 @@ async def test_a_parameter_is_found_by_what_it_says(runs: Runs, me: Origin, valu
     wanted = f"uid = '{run.id}' AND params.p = '{quoted}'"
     wanted += f" AND params.p = {number!r}" if number is not None else " AND NOT params.p <= 1e308"
     assert [found.id for found in (await runs.page(DEFAULT, Wanted(wanted), 2, "")).items] == [run.id]
+
+
+def _data(name: str, digest: str = "", version: str = "", **tags: str) -> DataInput:
+    return DataInput(name, digest, "", "", "", "", tags, version)
+
+
+DIGITS = "projects/default/datasets/digits/versions/v1.0.0"
+
+
+@pytest.fixture
+async def readers(runs: Runs, run_links: LinksOfRuns, me: Origin) -> None:
+    """Runs a to d, which read data; e reads none."""
+    of_mlflow = {"mlflow.data.context": "training", "context": "nothing"}
+    for name, inputs in {
+        "a": [_data("digits", "1a", DIGITS, **of_mlflow)],
+        "b": [_data("digits", "2b", context="training"), _data("fashion", "1a", context="validation")],
+        "c": [_data("Digits")],
+        "d": [_data("fashion", "9", **{"mlflow.data.context": ""})],
+        "e": [],
+    }.items():
+        run = await runs.create(DEFAULT, NewRun(name, "", {}, {}, {}, "", ""), me)
+        await run_links.log(run.name, data_inputs=inputs, origin=me)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "by", "names"),
+    [
+        ("datasets.name = 'digits'", "", "ba"),
+        ("dataset.name = 'digits' AND dataset.context = 'training'", "", "ba"),
+        ("datasets.name = 'digits' AND datasets.context = 'validation'", "", "b"),
+        ("datasets.digest IN ('1a', '9')", "", "dba"),
+        ("datasets.name ILIKE 'DIGITS'", "", "cba"),
+        ("datasets.name LIKE 'f%'", "", "db"),
+        ("datasets.name != 'digits'", "", "dcb"),
+        ("NOT datasets.name = 'digits'", "", "edc"),
+        ("datasets.name NOT IN ('digits', 'Digits')", "", "db"),
+        ("datasets.name NOT LIKE 'd%'", "", "dcb"),
+        ("datasets.name IS NULL", "", "e"),
+        ("datasets.digest IS NULL", "", "ec"),
+        ("datasets.context IS NOT NULL", "", "ba"),
+        (f"datasets.dataset_version = '{DIGITS}'", "", "a"),
+        ("datasets.dataset_version IS NULL", "", "edcb"),
+        ("datasets.name = 'fashion' OR display_name = 'e'", "", "edb"),
+        ("", "datasets.name, display_name", "cabde"),
+        ("", "datasets.digest desc, display_name desc", "dbaec"),
+    ],
+)
+@pytest.mark.usefixtures("readers")
+async def test_runs_are_found_by_the_data_that_they_read(runs: Runs, wanted: str, by: str, names: str) -> None:
+    """R-28: as MLflow's search_runs does. Of several inputs one has to be so."""
+    assert "".join(await _found(runs, wanted, by)) == names

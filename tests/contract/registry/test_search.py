@@ -21,7 +21,7 @@ from services.registry.search.fields import NUMBER, NUMBER_OR_TEXT, TEXT, TIME, 
 from services.registry.search.filters import parse_filter
 from services.registry.search.orders import parse_order
 from services.registry.search.postgres.conditions import where
-from services.registry.search.postgres.places import InColumn, InJson, InRows, Place
+from services.registry.search.postgres.places import InColumn, InJson, InRows, InSome, Place
 from services.registry.search.postgres.search import find
 from services.registry.search.tree import Value
 
@@ -32,7 +32,8 @@ class _State(enum.IntEnum):
 
 
 FIELDS = Fields(
-    plain={"name": TEXT, "size": NUMBER, "end_time": TIME, "state": word_type(_State)},
+    plain={"name": TEXT, "size": NUMBER, "end_time": TIME, "state": word_type(_State), "labels.name": TEXT},
+    aliases={"label": "labels"},
     maps={"metrics": NUMBER, "params": NUMBER_OR_TEXT, "tags": TEXT},
 )
 _METADATA = MetaData()
@@ -60,6 +61,13 @@ _VALUES = [
     for name in ("metrics", "params")
 ]
 _METRICS, _PARAMS = _VALUES
+_LABELS = Table(
+    "labels",
+    _METADATA,
+    Column("item", Uuid(as_uuid=False)),
+    Column("name", Text(collation="C")),
+    prefixes=["TEMPORARY"],
+)
 PLACES: Mapping[str, Place] = {
     "name": InColumn(_ITEMS.c.name),
     "size": InColumn(_ITEMS.c.size),
@@ -68,12 +76,14 @@ PLACES: Mapping[str, Place] = {
     "tags": InJson(_ITEMS.c.tags),
     "metrics": InRows(_METRICS, _ITEMS.c.id, "item", {}, {Kind.NUMBER: "number"}, has_nan=True),
     "params": InRows(_PARAMS, _ITEMS.c.id, "item", {}, {Kind.NUMBER: "number", Kind.TEXT: "text"}),
+    "labels.name": InSome(_ITEMS.c.id, _LABELS.c.item, _LABELS.c.name),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """Something to be found. A parameter is a text, and a number too where it can be read as one."""
+    """Something to be found. A parameter is a text, and a number too where it can be read as one; a label that is None
+    has no name."""
 
     name: str
     size: int
@@ -82,6 +92,7 @@ class Item:
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     params: Mapping[str, str]
+    labels: Sequence[str | None]
     id: str = dataclasses.field(default_factory=new_id)
 
 
@@ -90,8 +101,10 @@ def number_of(text: str) -> float | None:
     return float(text) if text.isdigit() else None
 
 
-def lookup(item: Item, field: Field) -> Value | None:
-    """The value of a field."""
+def lookup(item: Item, field: Field) -> Value | tuple[Value, ...] | None:
+    """The value of a field, or its values."""
+    if field.name == "labels.name":
+        return tuple(label for label in item.labels if label is not None)
     if not field.key:
         value: Value | None = getattr(item, field.name)
         return value
@@ -115,6 +128,7 @@ _ITEMS_MADE = st.lists(
         tags=st.dictionaries(_KEYS, _TEXTS),
         metrics=st.dictionaries(_KEYS, _NUMBERS),
         params=st.dictionaries(_KEYS, _TEXTS),
+        labels=st.lists(st.none() | _TEXTS, max_size=3),
     ),
     max_size=12,
 )
@@ -126,7 +140,7 @@ def _quoted(text: str) -> str:
 
 _PATTERNS = st.sampled_from(["%", "_", "x%", "X\\%", "%\\\\%", "y" * 99 + "_", "é", "%1%", ""])
 _OPERATORS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
-_ON_TEXT = st.sampled_from(["name", "tags.a", "tags.b", "params.a", "params.b"])
+_ON_TEXT = st.sampled_from(["name", "tags.a", "tags.b", "params.a", "params.b", "labels.name", "label.name"])
 _ON_NUMBER = st.sampled_from(["size", "metrics.a", "metrics.b", "params.a", "params.b"])
 _COMPARISONS = st.one_of(
     st.tuples(_ON_TEXT, _OPERATORS, _TEXTS.map(_quoted)),
@@ -151,7 +165,9 @@ _FILTERS = st.recursive(
     max_leaves=5,
 )
 _ORDERS = st.lists(
-    st.sampled_from(["name", "size", "end_time", "state", "tags.a", "metrics.a", "metrics.b", "params.a"]),
+    st.sampled_from(
+        ["name", "size", "end_time", "state", "tags.a", "metrics.a", "metrics.b", "params.a", "labels.name"]
+    ),
     unique=True,
     max_size=4,
 ).flatmap(lambda keys: st.tuples(*(st.sampled_from([f"{key} asc", f"{key} desc"]) for key in keys)).map(", ".join))
@@ -170,12 +186,13 @@ async def connection(postgres_url: str) -> AsyncIterator[AsyncConnection]:
 async def _fill(connection: AsyncConnection, items: Sequence[Item]) -> None:
     for table in _METADATA.sorted_tables:
         await connection.execute(table.delete())
-    rows: dict[Table, list[dict[str, Any]]] = {_ITEMS: [], _METRICS: [], _PARAMS: []}
+    rows: dict[Table, list[dict[str, Any]]] = {_ITEMS: [], _METRICS: [], _PARAMS: [], _LABELS: []}
     for item in items:
         row = dataclasses.asdict(item)
-        metrics, params = row.pop("metrics"), row.pop("params")
+        metrics, params, labels = row.pop("metrics"), row.pop("params"), row.pop("labels")
         rows[_ITEMS].append(row)
         rows[_METRICS] += ({"item": item.id, "key": key, "number": value} for key, value in metrics.items())
+        rows[_LABELS] += ({"item": item.id, "name": label} for label in labels)
         rows[_PARAMS] += (
             {"item": item.id, "key": key, "text": text, "number": number_of(text)} for key, text in params.items()
         )

@@ -12,7 +12,6 @@ Leaf: TypeAlias = Comparison | OneOf | NoneOf | Present
 """A condition on one field."""
 NAN = literal(math.nan, Double)
 """NaN, which PostgreSQL takes for equal to itself and larger than every number."""
-_ESCAPE = "\\"
 
 
 def test(leaf: Leaf, value: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -42,8 +41,6 @@ def _compared(value: ColumnElement[Any], operator: Operator, wanted: Value, *, i
             return and_(value > wanted, value < NAN) if is_number else value > wanted
         case Operator.GREATER_OR_EQUAL:
             return and_(value >= wanted, value < NAN) if is_number else value >= wanted
-        case Operator.LIKE:
-            return value.like(wanted, escape=_ESCAPE)
-        case Operator.ILIKE:
-            # In the collation of the value, C: what ILIKE folds are the letters A to Z.
-            return value.op("ILIKE", is_comparison=True)(wanted)
+        case Operator.LIKE | Operator.ILIKE | Operator.NOT_LIKE | Operator.NOT_ILIKE:
+            # In the collation of the value, C: what ILIKE folds are the letters A to Z. A backslash escapes.
+            return value.op(operator.value, is_comparison=True)(wanted)

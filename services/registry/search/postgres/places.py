@@ -196,6 +196,35 @@ class InRows(Place):
         return and_(*scope, rows.c[self.key] == field.key)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class InSome(Place):
+    """In any number of rows of another table: true is what is true of one of them; the least is what orders go by.
+
+    Attributes:
+        owner: the column that ``owned`` of the other table points to.
+        value: of the other table; a text in the collation C.
+    """
+
+    owner: ColumnElement[Any]
+    owned: ColumnElement[Any]
+    value: ColumnElement[Any]
+    optional: bool = True
+    has_nan: bool = False
+
+    def holds(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return exists().where(self.owned == self.owner, test(leaf, self.value))
+
+    def fails(self, leaf: Leaf) -> ColumnElement[bool]:
+        """See Place."""
+        return not_(self.holds(leaf))
+
+    def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
+        """See Place."""
+        least = select(func.min(self.value, type_=self.value.type)).where(self.owned == self.owner)
+        return query, least.correlate(self.owner.table).scalar_subquery()
+
+
 def prefix(column: ColumnElement[Any]) -> ColumnElement[str]:
     """The characters of a text that orders go by and indexes have: ``left(column, 100)``."""
     return func.left(column, literal_column(str(ORDERED_CHARACTERS)), type_=Text)

@@ -17,7 +17,9 @@ from services.registry.search.tree import And, Comparison, Condition, OneOf, Ope
 
 _RARE = 5000
 """With at most so many rows a condition is rare."""
-_WITHOUT_INDEX = frozenset({Operator.NOT_EQUAL, Operator.LIKE, Operator.ILIKE})
+_WITH_INDEX = frozenset(
+    {Operator.EQUAL, Operator.LESS, Operator.LESS_OR_EQUAL, Operator.GREATER, Operator.GREATER_OR_EQUAL}
+)
 
 
 async def where_rare_first(connection: AsyncConnection, condition: Condition, places: Places) -> ColumnElement[bool]:
@@ -25,7 +27,7 @@ async def where_rare_first(connection: AsyncConnection, condition: Condition, pl
     of, where they are few."""
     rarest: tuple[int, Condition, ColumnElement[bool]] | None = None
     for part in _musts(condition):
-        if isinstance(part, Comparison) and part.operator in _WITHOUT_INDEX:
+        if isinstance(part, Comparison) and part.operator not in _WITH_INDEX:
             continue
         if not isinstance(part, Comparison | OneOf):
             continue

@@ -31,9 +31,15 @@ class _State(enum.IntEnum):
 
 
 FIELDS = Fields(
-    plain={"name": TEXT, "size": NUMBER, "start_time": TIME, "state": word_type(_State, FINISHED=2)},
+    plain={
+        "name": TEXT,
+        "size": NUMBER,
+        "start_time": TIME,
+        "state": word_type(_State, FINISHED=2),
+        "owners.name": TEXT,
+    },
     maps={"metrics": NUMBER, "params": NUMBER_OR_TEXT, "tags": TEXT},
-    aliases={"metric": "metrics", "status": "state"},
+    aliases={"metric": "metrics", "status": "state", "owner": "owners"},
 )
 ACCURACY = Field("metrics", "accuracy", Kind.NUMBER)
 NAME = Field("name", "", Kind.TEXT)
@@ -62,7 +68,10 @@ def _time(*parts: int) -> datetime.datetime:
         ('name != "a ""b"""', Comparison(NAME, Operator.NOT_EQUAL, 'a "b"')),
         ("name like 'v%'", Comparison(NAME, Operator.LIKE, "v%")),
         ("name ILIKE 'V%'", Comparison(NAME, Operator.ILIKE, "V%")),
-        ("name NOT LIKE 'v%'", And((Present(NAME), Not(Comparison(NAME, Operator.LIKE, "v%"))))),
+        ("name NOT LIKE 'v%'", Comparison(NAME, Operator.NOT_LIKE, "v%")),
+        ("name not ilike 'V%'", Comparison(NAME, Operator.NOT_ILIKE, "V%")),
+        ("owners.name = 'ada'", Comparison(Field("owners.name", "", Kind.TEXT), Operator.EQUAL, "ada")),
+        ("owner.`name` = 'ada'", Comparison(Field("owners.name", "", Kind.TEXT), Operator.EQUAL, "ada")),
         ("state = 'SUCCEEDED'", Comparison(STATE, Operator.EQUAL, 2)),
         ("status != 'finished'", Comparison(STATE, Operator.NOT_EQUAL, 2)),
         ("status IN ('RUNNING', 'FINISHED')", OneOf(STATE, (1, 2))),
@@ -106,6 +115,9 @@ def test_and_binds_closer_than_or_and_brackets_closer_than_both() -> None:
         ('metrics. "x" > 1', 10, "a key of metrics"),
         ('metrics."" > 1', 9, "a key of metrics"),
         ("nmae = 'x'", 1, "is name meant?"),
+        ("owners.nmae = 'x'", 1, "is owners.name meant?"),
+        ("name NOT LIKE 'a\\'", 15, "backslash"),
+        ("name NOT 'a'", 6, "a comparison"),
         ("colour.red = 'x'", 1, "there are name"),
         ("name = 'x", 8, "never closed"),
         ("name = 'x' name", 12, "AND, OR or the end"),
