@@ -15,6 +15,7 @@ from headwater.cli.render import errors, warn
 from headwater.errors import HeadwaterError
 
 _NOUNS = {
+    "project": ("headwater.cli.project:app", "Projects: workspaces, the scope of every other name."),
     "dataset": ("headwater.cli.dataset.every:app", "Datasets: versioned rows with a digest."),
     "datastore": ("headwater.cli.datastore:app", "Datastores: folders, buckets and databases that rows are read from."),
     "pipeline": ("headwater.cli.pipeline:app", "Preprocessing pipelines."),
