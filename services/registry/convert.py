@@ -13,7 +13,7 @@ from chassis.db.requests import body_digest
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import InvalidArgument
 from services.registry.origin import Origin
-from services.registry.values import Json
+from services.registry.values import MAX_DEPTH, Json
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _INFINITE = (datetime.datetime.min.replace(tzinfo=datetime.UTC), datetime.datetime.max.replace(tzinfo=datetime.UTC))
@@ -131,12 +131,14 @@ def values_to_proto(values: Mapping[str, Json]) -> dict[str, Value]:
     return {key: value_to_proto(value) for key, value in values.items()}
 
 
-def value_from_proto(value: Value, field: str) -> Json:
-    """The other way of :func:`value_to_proto`.
+def value_from_proto(value: Value, field: str, room: int = MAX_DEPTH) -> Json:
+    """The other way of :func:`value_to_proto`; ``room`` is for how many lists and objects within each other.
 
     Raises:
-        InvalidField: it is no JSON: a number that is NaN or infinite, or no value at all.
+        InvalidField: it is no JSON: a number that is NaN or infinite, or no value at all; or it is nested too deeply.
     """
+    if not room and value.WhichOneof("kind") in ("list_value", "struct_value"):
+        raise InvalidField(f"{field} may have at most {MAX_DEPTH} lists and objects within each other.", field=field)
     match value.WhichOneof("kind"):
         case "number_value":
             if not math.isfinite(value.number_value):
@@ -147,9 +149,9 @@ def value_from_proto(value: Value, field: str) -> Json:
         case "bool_value":
             return value.bool_value
         case "list_value":
-            return [value_from_proto(item, field) for item in value.list_value.values]
+            return [value_from_proto(item, field, room - 1) for item in value.list_value.values]
         case "struct_value":
-            return {key: value_from_proto(item, field) for key, item in value.struct_value.fields.items()}
+            return {key: value_from_proto(item, field, room - 1) for key, item in value.struct_value.fields.items()}
         case "null_value":
             return None
         case _:

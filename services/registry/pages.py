@@ -1,14 +1,20 @@
 """Pages of rows that differ much in size."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from chassis.paging import Key, Page, page_of
+from services.registry.search.pages import Position
 
 T = TypeVar("T")
 
 MAX_PAGE_WEIGHT = 250_000
 """A page ends before it holds more small values (parameters, metrics, tensors) than this: about 16 MiB as a message."""
+_CHARACTERS = 64
+"""Of text weigh as much as one small value."""
+_CHUNK = 100
+"""Rows that are read at once: each may hold much."""
 
 
 def weighed_page(
@@ -26,3 +32,29 @@ def fitting(rows: Sequence[T], size: int, weight: Callable[[T], int]) -> int:
         if count and total > MAX_PAGE_WEIGHT:
             return count
     return size
+
+
+def weight_of(*said: object) -> int:
+    """How much texts and free values weigh, beside what else there is of a row."""
+    return sum(len(each if isinstance(each, str) else json.dumps(each)) for each in said) // _CHARACTERS
+
+
+async def read_by_weight(
+    read: Callable[[int, Position | None], Awaitable[Sequence[tuple[T, Position]]]],
+    wanted: int,
+    after: Position | None,
+    weight: Callable[[T], int],
+) -> Sequence[tuple[T, Position]]:
+    """The first ``wanted`` rows after a position, or fewer as soon as they are too heavy for a page; ``read(limit,
+    after)`` gives some of them."""
+    found: list[tuple[T, Position]] = []
+    total = 0
+    while len(found) < wanted and total <= MAX_PAGE_WEIGHT:
+        limit = min(_CHUNK, wanted - len(found))
+        chunk = await read(limit, after)
+        found += chunk
+        total += sum(weight(row) for row, _position in chunk)
+        if len(chunk) < limit:
+            break
+        after = chunk[-1][1]
+    return found

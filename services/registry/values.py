@@ -1,8 +1,12 @@
 """Free values, as in JSON: what a parameter, hyperparameter or annotation may be."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Json: TypeAlias = bool | float | str | list["Json"] | dict[str, "Json"] | None
+
+MAX_DEPTH: Final = 32
+"""How deep lists and objects may lie in each other. In a message each object is three levels, and protobuf's readers
+stop at a hundred: what a version says must be read in a list of versions too."""
 
 
 def same_value(one: Json, other: Json) -> bool:

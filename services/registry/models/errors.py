@@ -1,6 +1,6 @@
 """What can go wrong with models."""
 
-from headwater.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from headwater.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 
 class ModelNotFound(NotFound):
@@ -42,3 +42,10 @@ class ObjectiveAlreadyExists(AlreadyExists):
 
     reason = "OBJECTIVE_ALREADY_EXISTS"
     text = "The model has an objective of this name already (case does not matter)."
+
+
+class TooManyAliases(ResourceExhausted):
+    """A model has a bounded number of aliases: all of them are told whenever it is."""
+
+    reason = "TOO_MANY_ALIASES"
+    text = "The model would have too many aliases."

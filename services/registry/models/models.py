@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.clock import Clock
@@ -21,9 +21,10 @@ from services.registry.models.errors import (
 from services.registry.models.model import About, Model, NewObjective, Objective
 from services.registry.models.searching import FIELDS, Search, order_of
 from services.registry.origin import Origin, once
+from services.registry.pages import fitting, read_by_weight, weight_of
 from services.registry.projects.use import project_in_use
 from services.registry.search.filters import parse_filter
-from services.registry.search.pages import decode, page_of_found
+from services.registry.search.pages import Position, decode, page_of_found
 from services.registry.states import State
 from services.registry.store import Store, Transaction
 
@@ -78,10 +79,15 @@ class Models:
         """
         size, query = page_size(size), query_digest("models", parent, where, order_by, show_inactive)
         condition, order = parse_filter(where, FIELDS), order_of(order_by)
-        search = Search(size + 1, condition, order, decode(token, query, order, str), show_inactive)
+        after = decode(token, query, order, str)
         async with self._store.transaction() as tx:
             await tx.projects.get(parent.project)
-            return page_of_found(await tx.models.search(parent.project, search), size, query)
+
+            async def read(limit: int, after: Position | None) -> Sequence[tuple[Model, Position]]:
+                return await tx.models.search(parent.project, Search(limit, condition, order, after, show_inactive))
+
+            found = await read_by_weight(read, size + 1, after, _weight)
+        return page_of_found(found, fitting([model for model, _ in found], size, _weight), query)
 
     async def describe(self, name: ModelName, values: Mapping[str, Any], etag: str, origin: Origin) -> Model:
         """Change what is said of a model: ``values`` by field of Model. Where all stays the same, nothing changes.
@@ -210,3 +216,7 @@ async def _in_use(tx: Transaction, name: ModelName) -> Model:
     check_in_use(model)
     await project_in_use(tx, model.project)
     return model
+
+
+def _weight(model: Model) -> int:
+    return 10 + weight_of(model.description, dict(model.tags), list(model.aliases))

@@ -6,7 +6,7 @@ from chassis.etags import check, etag_of
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import ModelName
 from services.registry.events import event
-from services.registry.models.errors import InvalidAlias
+from services.registry.models.errors import InvalidAlias, TooManyAliases
 from services.registry.models.model import Model, Stage
 from services.registry.models.models import check_in_use
 from services.registry.moves.model import AliasChange, Why, after
@@ -17,6 +17,7 @@ from services.registry.versions.errors import ModelVersionArchived
 from services.registry.versions.model import View, Which
 
 _RESERVED = frozenset(stage.name.lower() for stage in Stage)
+MAX_ALIASES = 1000
 _VERSION_LIKE = re.compile(r"v?[0-9]+", re.ASCII)
 
 
@@ -36,6 +37,7 @@ class Aliases:
             InvalidAlias: it is the name of a stage or looks like a version number.
             ModelNotFound, ModelVersionNotFound
             ModelArchived, ModelVersionArchived: what is out of use gets no new name.
+            TooManyAliases
             EtagMismatch: the model has changed since the caller read it.
         """
         alias = alias.lower()
@@ -54,6 +56,8 @@ class Aliases:
                 return model
             if which is not None and version.state is State.ARCHIVED:
                 raise ModelVersionArchived(version=version.name)
+            if not before and len(model.aliases) >= MAX_ALIASES:
+                raise TooManyAliases(limit=MAX_ALIASES)
             now = after(await tx.moves.alias_changes(model, limit=1), await tx.now())
             await tx.moves.set_alias(model, AliasChange(alias, before, number, origin.actor, now, why))
             await tx.models.update(model.changed(now))

@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from services.registry.formats.facts import MAX_INT64
-from services.registry.values import Json, same_value
+from services.registry.values import MAX_DEPTH, Json, same_value
 from services.registry.versions.errors import InvalidUserMetadata, MetadataConflict
 from services.registry.versions.model import NewVersion
 
 _MAX_BYTES = 262_144
 _MAX_NAME = 255
-_MAX_DEPTH = 32
 _COUNT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,12}))?([KMBT]?)", re.ASCII)
 _ZEROS = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?(%?)", re.ASCII)
@@ -149,7 +148,7 @@ def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _check_texts(value: Json, depth: int = 0) -> None:
     """Refuse what cannot be stored: PostgreSQL has no NUL in texts, and half of a surrogate pair is no character."""
-    if depth > _MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, list | dict):
         raise ValueError("is nested too deeply.")
     match value:
         case str():

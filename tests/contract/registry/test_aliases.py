@@ -6,7 +6,7 @@ import pytest
 
 from chassis.etags import EtagMismatch, etag_of
 from services.registry.artifacts.artifacts import Artifacts
-from services.registry.models.errors import InvalidAlias
+from services.registry.models.errors import InvalidAlias, TooManyAliases
 from services.registry.models.model import About
 from services.registry.models.models import Models
 from services.registry.moves.aliases import Aliases
@@ -46,6 +46,23 @@ async def test_an_alias_that_means_something_else_is_refused(
     await models.create(DIGITS, About(), me)
     with pytest.raises(InvalidAlias):
         await aliases.set(DIGITS, alias, None, etag="", why=Why(), origin=me)
+
+
+async def test_the_aliases_of_a_model_are_bounded_and_those_there_are_can_be_moved(
+    aliases: Aliases, versions: Versions, artifacts: Artifacts, me: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 8: all of them are told with the model."""
+    monkeypatch.setattr("services.registry.moves.aliases.MAX_ALIASES", 2)
+    weights = {"weights.bin": await upload(artifacts, b"weights", me)}
+    for _ in range(2):
+        await versions.create(DIGITS, version_of(weights), me)
+    for alias in ("a", "b"):
+        await aliases.set(DIGITS, alias, 1, etag="", why=Why(), origin=me)
+    with pytest.raises(TooManyAliases):
+        await aliases.set(DIGITS, "c", 1, etag="", why=Why(), origin=me)
+    await aliases.set(DIGITS, "b", 2, etag="", why=Why(), origin=me)
+    await aliases.set(DIGITS, "a", None, etag="", why=Why(), origin=me)
+    assert (await aliases.set(DIGITS, "c", 1, etag="", why=Why(), origin=me)).aliases == {"b": 2, "c": 1}
 
 
 async def test_of_many_who_move_an_alias_with_one_etag_exactly_one_wins(

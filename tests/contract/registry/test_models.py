@@ -60,6 +60,20 @@ async def test_models_are_listed_by_name_page_by_page(models: Models, me: Origin
     assert names == ["A", "a-1", "a_1", "b", "c"]
 
 
+async def test_a_page_of_models_ends_early_where_much_is_said_of_them(
+    models: Models, me: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 8: a thousand models with a mebibyte of tags each fit into no message."""
+    monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 1000)
+    said = About(description="x" * 30_000, tags={"note": "y" * 4000})
+    for name in ("a", "b", "c"):
+        await models.create(ModelName("default", name), said, me)
+    first = await models.page(DEFAULT, 10, "")
+    rest = await models.page(DEFAULT, 10, first.next_page_token)
+    assert [[model.model for model in page.items] for page in (first, rest)] == [["a"], ["b"]]
+    assert [model.model for model in (await models.page(DEFAULT, 10, rest.next_page_token)).items] == ["c"]
+
+
 SEARCHES = (
     ("", "", ["cats", "Digits", "letters"]),
     ("tags.team = 'vision'", "", ["cats", "Digits"]),

@@ -14,7 +14,6 @@ from services.registry.projects.errors import ProjectNotFound
 from services.registry.runs.runs import Runs
 from services.registry.search.errors import InvalidFilter, InvalidOrder
 from services.registry.store import Store
-from services.registry.versions import paging
 from services.registry.versions.changes import VersionChanges
 from services.registry.versions.convert import version_to_proto
 from services.registry.versions.model import View
@@ -119,10 +118,27 @@ async def test_a_page_of_whole_versions_ends_early_where_they_hold_much(
     versions: Versions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 8: weighed before it is read; a basic view of the same has them all."""
-    monkeypatch.setattr(paging, "MAX_PAGE_WEIGHT", 40)
     monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 40)
     page = await versions.page(DIGITS, 3, "", view=View.FULL)
     assert [version.version for version in page.items] == [3, 2]
     rest = await versions.page(DIGITS, 3, page.next_page_token, view=View.FULL)
     assert [version.version for version in rest.items] == [1]
     assert version_to_proto(page.items[1]) == version_to_proto(await versions.get(DIGITS, 2))
+
+
+async def test_a_page_of_versions_ends_early_where_much_is_said_of_them(
+    versions: Versions, artifacts: Artifacts, me: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 8: 256 KiB of user metadata each would be more than one message holds, also in a basic view."""
+    monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 1000)
+    files = {"weights.bin": await upload(artifacts, b"weights", me)}
+    name = ModelName("default", "talkative")
+    for _ in range(5):
+        await versions.create(name, version_of(files, user_metadata={"notes": "x" * 30_000}), me)
+    found, token, pages = [], "", 0
+    while token or not pages:
+        page = await versions.page(name, 10, token, view=View.BASIC)
+        assert len(page.items) <= 2
+        found += [version.version for version in page.items]
+        token, pages = page.next_page_token, pages + 1
+    assert found == [5, 4, 3, 2, 1]

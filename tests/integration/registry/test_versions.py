@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from headwater.artifact.v1 import artifact_pb2
@@ -217,6 +218,25 @@ async def test_what_cannot_be_said_of_a_version_is_refused_by_name_and_leaves_no
         assert refused.value.reason == reason, said
     with pytest.raises(NotFound):
         await _get(client, "2")
+
+
+async def test_whatever_is_said_of_a_version_is_read_in_lists_too(client: Client) -> None:
+    """R-19, promise 8: protobuf's readers stop at a hundred levels, and a list has one more than what was sent."""
+    deepest = struct_pb2.Value(number_value=1)
+    for _ in range(32):
+        deepest = struct_pb2.Value(struct_value=struct_pb2.Struct(fields={"a": deepest}))
+    said = {"hyperparameters": '{"b": ' * 32 + "1" + "}" * 32}
+    made = await _register(client, hyperparameters={"a": deepest}, user_metadata=said)
+
+    lists = struct_pb2.Value(number_value=1)
+    for _ in range(49):  # the deepest that a request of this kind can carry
+        lists = struct_pb2.Value(list_value=struct_pb2.ListValue(values=[lists]))
+    with pytest.raises(InvalidArgument, match="within each other") as refused:
+        await _register(client, hyperparameters={"x": lists})
+    assert refused.value.reason == "INVALID_FIELD"
+
+    listed = await client.models.ListModelVersions(models_pb2.ListModelVersionsRequest(parent=DIGITS))
+    assert list(listed.model_versions) == [made]
 
 
 async def test_what_names_no_version_is_refused(client: Client) -> None:

@@ -86,6 +86,8 @@ def test_thousands_millions_and_billions_are_understood(text: str, count: int) -
         ("hyperparameters", '{"a": "\\u0000"}'),
         ("hyperparameters", '{"a": ["\\ud800"]}'),
         ("hyperparameters", '{"a": ' + "[" * 40 + "]" * 40 + "}"),
+        ("hyperparameters", '{"a": ' * 33 + "1" + "}" * 33),
+        ("hyperparameters", '{"a": ' * 32 + "{}" + "}" * 32),
         ("hyperparameters", '{"a": ' + "[" * 100_000),
         ("framework", "  "),
         ("task", "t" * 256),
