@@ -1,6 +1,6 @@
 """What experiments can be searched by."""
 
-from services.registry.search.fields import TEXT, TIME, Fields, word_type
+from services.registry.search.fields import TEXT, TIME, UID, Fields, word_type
 from services.registry.states import State
 
 FIELDS = Fields(
@@ -8,7 +8,7 @@ FIELDS = Fields(
         "name": TEXT,
         "experiment": TEXT,
         "display_name": TEXT,
-        "uid": TEXT,
+        "uid": UID,
         "description": TEXT,
         "created_by": TEXT,
         "state": word_type(State),

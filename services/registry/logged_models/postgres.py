@@ -226,6 +226,7 @@ def _places(data: Sequence[Data]) -> Mapping[str, Place]:
         **{name: InColumn(_LOGGED[name]) for name in plain},
         "uid": InColumn(cast(_LOGGED.id, Text).collate("C")),
         "run": InColumn(_LOGGED.run_name),
+        "run_id": InColumn(func.nullif(func.split_part(_LOGGED.run_name, "/", 4), "", type_=Text), optional=True),
         "params": InJson(_LOGGED.parameters),
         "tags": InJson(_LOGGED.tags),
         "metrics": _LastMetric(data),

@@ -4,16 +4,17 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
 from services.registry.logged_models.model import DataMetric, LoggedModel, LoggedModelState
-from services.registry.search.fields import NUMBER, TEXT, TIME, Field, Fields, word_type
+from services.registry.search.fields import NUMBER, TEXT, TIME, UID, Field, Fields, word_type
 from services.registry.search.orders import NEWEST_FIRST, Order
 from services.registry.search.pages import Position
 from services.registry.search.tree import EVERYTHING, Condition, Value
 
 FIELDS = Fields(
     plain={
-        "uid": TEXT,
+        "uid": UID,
         "display_name": TEXT,
         "run": TEXT,
+        "run_id": UID,
         "model_type": TEXT,
         "state": word_type(LoggedModelState),
         "create_time": TIME,
@@ -27,6 +28,7 @@ FIELDS = Fields(
         "name": "display_name",
         "status": "state",
         "source_run": "run",
+        "source_run_id": "run_id",
         "creation_timestamp": "create_time",
         "creation_time": "create_time",
         "last_updated_timestamp": "update_time",
@@ -101,6 +103,8 @@ def lookup_in(data: Sequence[Data]) -> Callable[[LoggedModel, Field], Value | No
                 return logged.tags.get(field.key)
             case "uid":
                 return logged.id
+            case "run_id":
+                return logged.run.rpartition("/")[2] or None
         value: Value = getattr(logged, field.name)
         return value
 

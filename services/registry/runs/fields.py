@@ -5,12 +5,12 @@ import re
 from decimal import Decimal
 
 from services.registry.runs.model import RunState
-from services.registry.search.fields import NUMBER, NUMBER_OR_TEXT, TEXT, TIME, Fields, word_type
+from services.registry.search.fields import NUMBER, NUMBER_OR_TEXT, TEXT, TIME, UID, Fields, word_type
 from services.registry.values import Json
 
 FIELDS = Fields(
     plain={
-        "uid": TEXT,
+        "uid": UID,
         "display_name": TEXT,
         "description": TEXT,
         "state": word_type(RunState, FINISHED=RunState.SUCCEEDED, KILLED=RunState.CANCELLED),

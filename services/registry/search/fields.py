@@ -19,13 +19,17 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Type:
-    """The kinds of values of a field: one, or text and numbers both. ``words`` are those of an enum, in their order."""
+    """The kinds of values of a field: one, or text and numbers both. ``words`` are those of an enum, in their order.
+    ``is_uid`` is told of a text."""
 
     kinds: tuple[Kind, ...]
     words: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    is_uid: bool = False
 
 
 TEXT = Type((Kind.TEXT,))
+UID = Type((Kind.TEXT,), is_uid=True)
+"""A uid, which may be written as MLflow writes it."""
 NUMBER = Type((Kind.NUMBER,))
 TIME = Type((Kind.TIME,))
 NUMBER_OR_TEXT = Type((Kind.NUMBER, Kind.TEXT))

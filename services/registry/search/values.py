@@ -4,6 +4,7 @@ import datetime
 import decimal
 import math
 
+from services.registry.ids import as_id
 from services.registry.search.fields import Kind, Type
 from services.registry.search.tokens import Token, Unreadable
 from services.registry.search.tree import Value
@@ -25,7 +26,7 @@ def read(token: Token, of: Type, field: str) -> tuple[Kind, Value]:
             return Kind.TIME, _milliseconds(token)
     elif token.kind in ("text", "quoted"):
         if Kind.TEXT in of.kinds:
-            return Kind.TEXT, token.text
+            return Kind.TEXT, as_id(token.text) if of.is_uid else token.text
         if Kind.WORD in of.kinds:
             return Kind.WORD, _word(token, of, field)
         if Kind.TIME in of.kinds:

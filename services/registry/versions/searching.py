@@ -4,7 +4,7 @@ import dataclasses
 
 from services.registry.formats import Format
 from services.registry.models.model import Stage
-from services.registry.search.fields import NUMBER, TEXT, TIME, Field, Fields, Kind, word_type
+from services.registry.search.fields import NUMBER, TEXT, TIME, UID, Field, Fields, Kind, word_type
 from services.registry.search.orders import NEWEST_FIRST, Order
 from services.registry.search.pages import Position
 from services.registry.search.tree import EVERYTHING, Condition, Value
@@ -23,7 +23,7 @@ FIELDS = Fields(
         "source": TEXT,
         "digest": TEXT,
         "run": TEXT,
-        "run_id": TEXT,
+        "run_id": UID,
         "created_by": TEXT,
         "parameter_count": NUMBER,
         "create_time": TIME,

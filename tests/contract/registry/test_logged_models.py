@@ -53,6 +53,21 @@ async def test_it_belongs_to_the_experiment_of_its_run(logged_models: LoggedMode
     assert (logged.run, logged.experiment) == (str(run.name), run.experiment)
 
 
+async def test_it_is_found_by_its_run_as_mlflow_writes_it(logged_models: LoggedModels, runs: Runs, me: Origin) -> None:
+    """R-28."""
+    run = await runs.create(DEFAULT, a_run(), me)
+    made = await logged_models.create(DEFAULT, dataclasses.replace(NEW, run=str(run.name)), me)
+    await logged_models.create(DEFAULT, dataclasses.replace(NEW, display_name="of no run"), me)
+    for wanted in (
+        f"source_run_id = '{run.id.replace('-', '')}'",
+        f"run_id = '{run.id}'",
+        f"model_id = 'm-{made.id.replace('-', '')}'",
+        "source_run_id IS NOT NULL",
+    ):
+        assert await _names(logged_models, Wanted(wanted)) == ["cnn"], wanted
+    assert await _names(logged_models, Wanted("source_run_id IS NULL")) == ["of no run"]
+
+
 async def test_what_is_added_stays(logged_models: LoggedModels, artifacts: Artifacts, me: Origin) -> None:
     logged = await logged_models.create(DEFAULT, NEW, me)
     weights = await upload(artifacts, b"weights", me)

@@ -137,6 +137,14 @@ _PARAMETERS = st.recursive(
 )
 
 
+async def test_a_run_is_found_by_its_id_as_mlflow_writes_it(runs: Runs, me: Origin) -> None:
+    """R-28."""
+    made = [await runs.create(DEFAULT, NewRun(name, "", {}, {}, {}, "", ""), me) for name in "abc"]
+    first, second = (run.id.replace("-", "") for run in made[:2])
+    assert await _found(runs, f"attributes.run_id IN ('{first}', '{second}')") == ["b", "a"]
+    assert await _found(runs, f"run_id != '{first}' AND run_id NOT IN ('{second}')") == ["c"]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_PARAMETERS)
 async def test_a_parameter_is_found_by_what_it_says(runs: Runs, me: Origin, value: Json) -> None:

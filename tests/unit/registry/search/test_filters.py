@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.registry.search.errors import InvalidFilter
-from services.registry.search.fields import NUMBER, NUMBER_OR_TEXT, TEXT, TIME, Field, Fields, Kind, word_type
+from services.registry.search.fields import NUMBER, NUMBER_OR_TEXT, TEXT, TIME, UID, Field, Fields, Kind, word_type
 from services.registry.search.filters import MAX_COMPARISONS, MAX_DEPTH, MAX_LENGTH, parse_filter
 from services.registry.search.tree import (
     EVERYTHING,
@@ -37,6 +37,7 @@ FIELDS = Fields(
         "start_time": TIME,
         "state": word_type(_State, FINISHED=2),
         "owners.name": TEXT,
+        "uid": UID,
     },
     maps={"metrics": NUMBER, "params": NUMBER_OR_TEXT, "tags": TEXT},
     aliases={"metric": "metrics", "status": "state", "owner": "owners"},
@@ -44,6 +45,8 @@ FIELDS = Fields(
 ACCURACY = Field("metrics", "accuracy", Kind.NUMBER)
 NAME = Field("name", "", Kind.TEXT)
 STATE = Field("state", "", Kind.WORD)
+UID_FIELD = Field("uid", "", Kind.TEXT)
+SOME_UID = "0190d5f0-7a3c-7def-8123-456789abcdef"
 TEAM = Field("tags", "team", Kind.TEXT)
 
 
@@ -72,6 +75,10 @@ def _time(*parts: int) -> datetime.datetime:
         ("name not ilike 'V%'", Comparison(NAME, Operator.NOT_ILIKE, "V%")),
         ("owners.name = 'ada'", Comparison(Field("owners.name", "", Kind.TEXT), Operator.EQUAL, "ada")),
         ("owner.`name` = 'ada'", Comparison(Field("owners.name", "", Kind.TEXT), Operator.EQUAL, "ada")),
+        ("uid = '0190d5f07a3c7def8123456789abcdef'", Comparison(UID_FIELD, Operator.EQUAL, SOME_UID)),
+        ("uid IN ('m-0190d5f07a3c7def8123456789abcdef', 'x')", OneOf(UID_FIELD, (SOME_UID, "x"))),
+        (f"uid != '{SOME_UID}'", Comparison(UID_FIELD, Operator.NOT_EQUAL, SOME_UID)),
+        ("name = '0190d5f07a3c7def8123456789abcdef'", Comparison(NAME, Operator.EQUAL, SOME_UID.replace("-", ""))),
         ("state = 'SUCCEEDED'", Comparison(STATE, Operator.EQUAL, 2)),
         ("status != 'finished'", Comparison(STATE, Operator.NOT_EQUAL, 2)),
         ("status IN ('RUNNING', 'FINISHED')", OneOf(STATE, (1, 2))),
