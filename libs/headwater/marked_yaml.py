@@ -26,6 +26,7 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,4000}|0o[0-7]{1,4000}|0x[0-9a-fA-F]{
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _NO_NUMBER: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
 _REFUSED: Final = re.compile("[\0\ud800-\udfff]")
+_REFUSED_IN_KEYS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class YamlMissing(FailedPrecondition):
@@ -234,8 +235,8 @@ class _Composer:
         if not isinstance(event, self._yaml.ScalarEvent):
             raise _fault("a key must be text", event)
         key = event.value
-        if len(key) > self._limits.max_key_characters or _REFUSED.search(key):
-            raise _fault(f"a key must be text of at most {self._limits.max_key_characters} characters", event)
+        if not 0 < len(key) <= self._limits.max_key_characters or _REFUSED_IN_KEYS.search(key):
+            raise _fault(f"a key must be text of 1 to {self._limits.max_key_characters} characters in one line", event)
         if key in self._open[-1].entries:
             raise _fault(f"the key {key!r} is there twice", event)
         return key, event.start_mark.line + 1, event.start_mark.column + 1

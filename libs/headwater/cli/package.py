@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +38,7 @@ def check(*files: Path) -> None:
     broken = False
     for file in files:
         try:
-            reading = packaging.read(file.read_bytes())
+            reading = packaging.read_file(file)
         except packaging.InvalidPackage as error:
             broken = True
             rows += [_row(file, "error", remark) for remark in error.remarks]
@@ -72,7 +74,7 @@ def format_(file: Path, *, write: bool = False, fill_serving: bool = False) -> N
     file
         The document.
     write
-        Replace the file instead of printing.
+        Replace the file instead of printing; comments in it are lost.
     fill_serving
         Of a package that trains: fill its serving section from where the trained model goes.
     """
@@ -83,7 +85,7 @@ def format_(file: Path, *, write: bool = False, fill_serving: bool = False) -> N
         document = filled_serving(_package(document, file))
     text = packaging.write(document)
     if write:
-        file.write_text(text)
+        _replace(file, text)
     else:
         output.print(text, end="", markup=False)
 
@@ -207,7 +209,7 @@ def train(
     if package and filled:
         model, _, number = job.model_version.partition("/versions/")
         served = served_from_headwater(package, f"{model.rpartition('/')[2]}@{number}")
-        filled.write_text(packaging.write(served))
+        _replace(filled, packaging.write(served))
         facts(filled=filled)
 
 
@@ -224,9 +226,22 @@ def convert(file: Path) -> None:
 
 
 def _read(file: Path) -> packaging.Reading:
-    reading = packaging.read(file.read_bytes(), str(file))
+    reading = packaging.read_file(file, str(file))
     warn(f"{file}:{remark.place.line}: {remark.path}: {remark.message}" for remark in reading.warnings)
     return reading
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file whole or, where that fails, leave what is there; of a link, what it leads to."""
+    target = file.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _package(document: packaging.Document, file: Path) -> packaging.ModelPackage:

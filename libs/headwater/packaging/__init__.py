@@ -2,7 +2,7 @@
 
     from headwater import packaging
 
-    reading = packaging.read(Path("model.yaml").read_bytes())
+    reading = packaging.read_file(Path("model.yaml"))
     reading.document.train.data_source.training_data.bucket
     packaging.write(reading.document)
 
@@ -12,7 +12,7 @@ docs/reference/model-package.md has every field.
 """
 
 from headwater.packaging.description import ModelDescription
-from headwater.packaging.documents import Document, Reading, read, write
+from headwater.packaging.documents import Document, Reading, read, read_file, write
 from headwater.packaging.experiment import ExperimentRecord
 from headwater.packaging.model import ModelPackage
 from headwater.packaging.recipe import TrainingRecipe
@@ -31,6 +31,7 @@ __all__ = [
     "Secret",
     "TrainingRecipe",
     "read",
+    "read_file",
     "slug",
     "write",
 ]

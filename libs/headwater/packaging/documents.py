@@ -8,6 +8,7 @@ text = write(reading.document)
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from headwater import marked_yaml
@@ -62,6 +63,17 @@ def read(text: str | bytes, name: str = "") -> Reading:
     if reader.errors:
         raise InvalidPackage(reader.errors, name)
     return Reading(document, tuple(sorted(reader.warnings, key=lambda remark: remark.place)), reader.places)
+
+
+def read_file(file: Path, name: str = "") -> Reading:
+    """As :func:`read`, of a file, of which no more is read than a document may have.
+
+    Raises:
+        InvalidPackage, YamlMissing
+        OSError: the file cannot be read.
+    """
+    with file.open("rb") as content:
+        return read(content.read(LIMITS.max_characters + 1), name)
 
 
 def write(document: Document) -> str:

@@ -10,7 +10,7 @@ from headwater.packaging.general import HEADWATER, S3, DataStore, Image, Stored
 from headwater.packaging.model import ModelPackage
 from headwater.packaging.reader import Reader
 from headwater.packaging.remarks import nearest
-from headwater.packaging.stages import InitialModel, ScorableModel
+from headwater.packaging.stages import Execution, InitialModel, ScorableModel
 
 _TRAINABLE: Final = "is required: the model is trainable"
 _SERVABLE: Final = "is required: the model is servable"
@@ -113,6 +113,8 @@ class PackageRules:
         if train.data_source:
             self._stored(train.data_source.training_data, "train.data_source.training_data")
         self._image(train.training_container_image, "train.training_container_image")
+        if train.execution:
+            self._execution(train.execution, _TRAINABLE if train.trainable else "is required")
 
     def _author_and_runtime(self) -> None:
         package = self._package
@@ -138,14 +140,16 @@ class PackageRules:
             self._need("train.model_training_results.trained_model", results.trained_model, _TRAINABLE)
         if self._need("train.data_source", data, _TRAINABLE) and data:
             self._need("train.data_source.training_data", data.training_data, _TRAINABLE)
-        if self._need("train.execution", train.execution, _TRAINABLE) and train.execution:
-            self._need("train.execution.command", train.execution.command, _TRAINABLE)
-            compute = train.execution.compute_configuration
-            # One node is what there is without a word, and a section that says no more is not told from none.
-            path = "train.execution.compute_configuration"
-            named = f"{path}.name" if compute or path in self._reader.places else path
-            self._need(named, compute and compute.name, _TRAINABLE)
+        self._need("train.execution", train.execution, _TRAINABLE)
         self._need("data_stores", self._package.data_stores, _TRAINABLE)
+
+    def _execution(self, execution: Execution, why: str) -> None:
+        self._need("train.execution.command", execution.command, why)
+        compute = execution.compute_configuration
+        # One node is what there is without a word, and a section that says no more is not told from none.
+        path = "train.execution.compute_configuration"
+        named = f"{path}.name" if compute or path in self._reader.places else path
+        self._need(named, compute and compute.name, why)
 
     def _serve(self) -> None:
         serve = self._package.serve

@@ -17,6 +17,7 @@ _PLACEHOLDER: Final = "is a placeholder and taken for nothing"
 _TRUTHS: Final = {"true": True, "false": False}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
+_DECIMAL: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _ABSENT: Final = object()
 
 T = TypeVar("T")
@@ -159,14 +160,14 @@ class Reader:
         return chosen
 
     def _boolean(self, field: Field, node: Node, path: str) -> Any:
-        text = self._scalar(node, path, "true or false")
-        if node.kind == "scalar" and text.lower() not in _TRUTHS:
+        text = self._scalar(node, path, "true or false").strip()
+        if text and text.lower() not in _TRUTHS:
             self.error(path, f"is {text[:100]!r} and must be true or false", node)
         return _TRUTHS.get(text.lower(), _ABSENT)
 
     def _number(self, field: Field, node: Node, path: str) -> Any:
-        text = self._scalar(node, path, "a number").replace(" ", "")
-        if node.kind != "scalar" or not text:
+        text = self._scalar(node, path, "a number").strip()
+        if not text:
             return _ABSENT
         number = _number(text, whole=field.kind == "integer")
         least = field.rule.least
@@ -268,13 +269,10 @@ def _nothing(of: type) -> Any:
 
 
 def _number(text: str, whole: bool) -> float | None:
-    if whole:
-        return int(text) if _INTEGER.fullmatch(text) else None
-    try:
-        number = float(text)
-    except ValueError:
+    if not (_INTEGER if whole else _DECIMAL).fullmatch(text):
         return None
-    return number if abs(number) < float("inf") else None  # NaN is not less
+    number = int(text) if whole else float(text)
+    return number if abs(number) < float("inf") else None
 
 
 def _moment(text: str) -> datetime.datetime | None:

@@ -78,6 +78,8 @@ def _metric(metric: Metric, at: int, reader: Reader) -> Metric:
     kind = "scalar" if metric.value_type == "NUMBER" else metric.value_type or _kind_of(metric.value)
     path = f"metrics[{at}].value"
     value = metric.value
+    if value is None:
+        return metric  # that it is not there has been said
     if kind == "scalar":
         value = _float(value)
         if value is None:

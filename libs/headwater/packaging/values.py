@@ -8,7 +8,8 @@ from headwater.errors import FailedPrecondition
 
 _REFERENCE: Final = re.compile(r"\$(?:\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", re.ASCII)
 _CREDENTIALS: Final = re.compile(
-    r"//[^/@\s:]*:[^/@\s]*@|[?&](x-amz-signature|x-amz-security-token|sig|signature|token|access_token|password)=",
+    r"//[^/@\s:]*:[^/@\s]*@"
+    r"|[?&]((x-amz-|x-goog-)?signature|x-amz-security-token|sig|(access_)?token|api_?key|secret|passw(or)?d)=",
     re.IGNORECASE,
 )
 _PLACEHOLDER: Final = re.compile(r"x{3,}|enum\(.*\)|\S*\.\.\.\s+or\s.*", re.IGNORECASE)

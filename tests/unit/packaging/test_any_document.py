@@ -31,6 +31,12 @@ LAUGHS = "name: &a [x, x]\n" + "labels: [*a, *a, *a]\n"
         (b"\xff\xfen\x00a\x00", "line 1: the text is not UTF-8"),
         ("name: x\nname: y", "line 2: the key 'name' is there twice"),
         ("name: x\n---\nname: y", "line 2: a second document begins"),
+        ("name: x\nserve: {servable: true, servable: false}", "line 2: the key 'servable' is there twice"),
+        ("name: x\n? [a]\n: 1", "line 2: a key must be text"),
+        ('name: x\n"": 1', "line 2: a key must be text of 1 to 255 characters in one line"),
+        ('name: x\n"a\\nb": 1', "line 2: a key must be text of 1 to 255 characters in one line"),
+        ("name: x\nframework:\n\tname: y", "line 3: no YAML: found character that cannot start any token"),
+        ("name: x\nframework: {name: y}\n".encode("utf-16"), "line 1: the text is not UTF-8"),
         ("name: {", "line 2: no YAML"),
         ("data_store_file_paths:\n -  name: a\n       feature_file: b", "line 3: no YAML: mapping values"),
     ],
@@ -39,6 +45,19 @@ def test_an_attack_is_refused_soon(text: str | bytes, message: str) -> None:
     begun = time.perf_counter()
     assert message in errors_of(text)[""]
     assert time.perf_counter() - begun < 5.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfname: caf\xc3\xa9\nframework: {name: x}\n",
+        b"name: caf\xc3\xa9\r\nframework: {name: x}\r\n",
+        b"---\nname: caf\xc3\xa9\nframework: {name: x}\n...\n",
+    ],
+    ids=["byte order mark", "CRLF", "with marks"],
+)
+def test_what_editors_add_changes_nothing(content: bytes) -> None:
+    assert packaging.write(packaging.read(content).document) == "name: café\nframework:\n  name: x\n"
 
 
 AMBIGUOUS = ["1.10", "yes", "null", "~", "1e3", "0x1f", "2019-01-01", "12:30", "=", "<<"]

@@ -1,5 +1,8 @@
 """`headwater package`, where it needs no service."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,26 @@ def test_a_file_is_written_canonically_in_place(tmp_path: Path) -> None:
     assert written == packaging.write(packaging.read(WHOLE_FILE.read_bytes()).document)
     assert run("format", file, "--write") == 0
     assert file.read_text() == written
+
+
+def test_a_file_is_written_whole_and_as_utf_8_whatever_the_terminal_writes(tmp_path: Path) -> None:
+    """What cannot be written in the language of the terminal would leave the file empty."""
+    file, link = tmp_path / "package.yml", tmp_path / "link.yml"
+    file.write_text("name: café\nframework: {name: keras}\n", encoding="utf-8")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    latin = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "headwater", "package", "format", str(link), "--write"]
+    done = subprocess.run(command, env={**os.environ, **latin}, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert file.read_text(encoding="utf-8") == "name: café\nframework:\n  name: keras\n"
+    assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o640)
+    assert sorted(tmp_path.iterdir()) == sorted([file, link])
+
+
+def test_a_file_without_an_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "/dev/zero") == 1
+    assert "the text is longer than 1,048,576 characters" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_serving_section_is_filled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,14 @@ SCORE = {**GENERAL, "score": {"scorable": True, "model_features_schema_source": 
         (yaml.safe_dump({**GENERAL, "train": {"training_params": [{"epochs": 3}]}}), {}),
         (yaml.safe_dump({**GENERAL, "serve": {"tested_platforms": ["knative"]}}), {}),
         (yaml.safe_dump({"train": {"mount_type": "x"}}), {}),
+        # What is executed has a command and something to run on, also where nothing is trainable.
+        (
+            yaml.safe_dump({"train": {"execution": {"compute_configuration": {"nodes": 2}}}}),
+            {
+                "train.execution.command": "is required",
+                "train.execution.compute_configuration.name": "is required",
+            },
+        ),
         # Not trainable and not servable: what is not there cannot be converted.
         (
             yaml.safe_dump(
@@ -163,6 +171,18 @@ def test_conditions_decide_what_is_required(text: str, expected: dict[str, str])
         ("train.model_source.initial_model.bucket", {"a": 1}, "must be a text and not a mapping"),
         ("serve.tested_platform", ["kubernetes"], "is not known; did you mean tested_platforms?"),
         ("colour", "red", "is not known; known are name, "),
+        *(
+            ("train.execution.compute_configuration.nodes", text, f"is {text!r} and must be a whole number")
+            for text in ("1 0", "1_0", "１", "0x2", "1e0", "many")
+        ),
+        *(
+            ("convert.tf_rtol", text, f"is {text!r} and must be a number, at least 0")
+            for text in ("1 000", "1_0", "１", "0x10", "inf", "nan", "1e400")
+        ),
+        *(
+            ("serve.servable", text, f"is {text!r} and must be true or false")
+            for text in ("no", "on", "yes", "off", "y", "0")
+        ),
         ("convert.tf_rtol", -1, "is '-1' and must be a number, at least 0"),
         ("convert.tf_atol", float("nan"), "is '.nan' and must be a number, at least 0"),
         ("convert.tf_inputs", {"X:0": [-2]}, "is '-2' and must be a whole number, at least -1"),
@@ -178,6 +198,27 @@ def test_a_value_of_another_kind_is_refused(path: str, value: Any, message: str)
     named, said = found.popitem()
     assert named.startswith(path.partition(".0.")[0])
     assert said.startswith(message)
+
+
+@pytest.mark.parametrize("path", ["serve.servable", "convert.tf_rtol", "data.domain", "model_identifier"])
+def test_what_is_empty_is_as_what_is_not_there(path: str) -> None:
+    assert errors_of(changed(path, "")) == {}
+    assert packaging.read(changed(path, "")).document == packaging.read(changed(path)).document
+
+
+@pytest.mark.parametrize(("written", "meant"), [("'2'", 2), ("+2", 2), ("' 2 '", 2)])
+def test_a_number_may_be_written_as_a_text(written: str, meant: int) -> None:
+    text = f"train: {{execution: {{command: x.py, compute_configuration: {{name: a, nodes: {written}}}}}}}"
+    document = packaging.read(text).document
+    assert isinstance(document, packaging.ModelPackage)
+    assert document.train
+    assert document.train.execution
+    assert document.train.execution.compute_configuration
+    assert document.train.execution.compute_configuration.nodes == meant
+
+
+def test_what_is_wrong_with_one_field_is_said_once() -> None:
+    assert errors_of(RECORD + "metrics: {key: a, value_type: NUMBER}") == {"metrics[0].value": "is required"}
 
 
 def test_all_that_is_wrong_is_said_at_once_with_lines() -> None:

@@ -90,6 +90,8 @@ def test_a_token_of_a_container_registry_is_a_secret() -> None:
         ("data_stores.0.connection", CLEAR),
         ("data_stores.0.connection.endpoint", f"https://me:{CLEAR}@store.example"),
         ("train.model_source.initial_model.url", f"https://store.example/m?X-Amz-Signature={CLEAR}"),
+        ("train.model_source.initial_model.url", f"https://storage.example/m?x-goog-signature={CLEAR}"),
+        ("train.model_source.initial_model.url", f"https://models.example/m?v=1&api_key={CLEAR}"),
         ("serve.serving_container_image.container_image_url", f"https://me:{CLEAR}@registry.example/m:1"),
         ("train.training_params", {"uri": f"postgresql://me:{CLEAR}@db.example/x"}),
         ("process.0.params", {"steps": [{"uri": f"postgresql://me:{CLEAR}@db.example/x"}]}),
