@@ -16,6 +16,8 @@ from services.registry.formats.hugging_face import bin_index
 from services.registry.formats.hugging_face import config as hugging_face_config
 from services.registry.formats.keras import archive as keras_archive
 from services.registry.formats.keras import h5
+from services.registry.formats.pickles import arrays
+from services.registry.formats.pickles import compressed as compressed_pickles
 from services.registry.formats.safetensors import index as safetensors_index
 from services.registry.formats.tensorflow import keras_metadata, saved_model, variables
 from services.registry.formats.trees import lightgbm, xgboost, xgboost_binary
@@ -55,6 +57,8 @@ _READERS: tuple[Reader, ...] = (
     lightgbm,
     hugging_face_config,
     _TARS,
+    compressed_pickles,
+    arrays,
     variables,
     h5,
     pytorch,

@@ -27,7 +27,9 @@ from services.registry.settings import Settings
 from tests.data.models import (
     gguf_files,
     hugging_face_files,
+    keras_files,
     onnx_files,
+    packed_files,
     pickles,
     pytorch_files,
     safetensors_files,
@@ -41,7 +43,9 @@ from tests.integration.registry.client import DEFAULT, DIGITS, Client
 MODULES: tuple[ModuleType, ...] = (
     gguf_files,
     hugging_face_files,
+    keras_files,
     onnx_files,
+    packed_files,
     pickles,
     pytorch_files,
     safetensors_files,

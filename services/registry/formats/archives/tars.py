@@ -8,7 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from services.registry.formats.archives import gzips
+from services.registry.formats.archives import compressed
 from services.registry.formats.archives.tar_headers import BLOCK, Kind, invalid, is_header
 from services.registry.formats.archives.tar_walk import Member, walk
 from services.registry.formats.bundles import misfits, together
@@ -36,11 +36,8 @@ class Tars:
 
     def fits(self, content: Content) -> bool:
         """Whether the content begins with a tar's header."""
-        if gzips.begins_like_it(content):
-            try:
-                return is_header(gzips.beginning(content, BLOCK).content)
-            except InvalidModelFile:
-                return False
+        if compressed.begins_like(compressed.GZIP, content):
+            return is_header(compressed.beginning(compressed.GZIP, content, BLOCK).content)
         return content.size >= BLOCK and is_header(bytes(content.read(0, BLOCK)))
 
     def read(self, content: Content) -> FileFacts:
@@ -50,10 +47,12 @@ class Tars:
             InvalidModelFile: it is not exactly a tar, readers could understand it in several ways, it could write
                 outside of where it is extracted, or a file in it is invalid.
         """
-        if not gzips.begins_like_it(content):
+        if not compressed.begins_like(compressed.GZIP, content):
             members = walk(content)
             return _whole(members, self._files(content, members, in_place=True))
-        plain, complete = gzips.beginning(content, MAX_UNPACKED_BYTES)
+        plain, complete, broken, _ = compressed.beginning(compressed.GZIP, content, MAX_UNPACKED_BYTES)
+        if broken:
+            raise InvalidModelFile(f"Not a valid gzip file: {broken}.", format="gzip")
         memory = MemoryContent(plain)
         members = walk(memory, cut=not complete)
         if complete:

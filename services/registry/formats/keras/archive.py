@@ -6,18 +6,20 @@ Weights lie in it uncompressed, so that a tensor can be fetched out of the archi
 import json
 from typing import Any
 
-from services.registry.formats.archives import zip_directory, zips
+from services.registry.formats.archives import strays, zip_directory, zips
 from services.registry.formats.archives.zips import Zip
 from services.registry.formats.content import Content, MemoryContent
 from services.registry.formats.facts import MAX_TENSORS, FileFacts, InvalidModelFile, Tensor
 from services.registry.formats.keras import config
 from services.registry.formats.keras.h5 import read_hdf5
 from services.registry.formats.keras.model import described, invalid
+from services.registry.formats.pickles.cursor import Budget
 from services.registry.formats.texts import storable
 
 _CONFIGURATION, _METADATA = "config.json", "metadata.json"
 _MAX_METADATA_BYTES = 2**20
 _MAX_UNPACKED_BYTES = 64 * 2**20
+_MAX_WEIGHT_FILES = 1000
 
 
 def fits(content: Content) -> bool:
@@ -41,9 +43,14 @@ def read(content: Content) -> FileFacts:
     metadata = _metadata(archive)
     tensors: list[Tensor] = []
     problems: list[str] = []
-    for name in archive.members:
-        if name.endswith(".h5"):
-            _note_weights(archive, name, tensors, problems)
+    budget = Budget()
+    weights = [name for name in archive.members if name.endswith(".h5")]
+    if len(weights) > _MAX_WEIGHT_FILES:
+        raise invalid(f"it has {len(weights)} files of weights, more than the {_MAX_WEIGHT_FILES} that are read")
+    for name in weights:
+        _note_weights(archive, name, tensors, problems, budget)
+    others = [name for name in archive.members if name not in (_CONFIGURATION, _METADATA, *weights)]
+    problems += strays.look(archive, others, budget).problems
     version, saved = storable(metadata.get("keras_version")), storable(metadata.get("date_saved"))
     return described(
         [archive.read(_CONFIGURATION, config.MAX_BYTES)],
@@ -64,16 +71,17 @@ def _metadata(archive: Zip) -> dict[str, Any]:
     return metadata
 
 
-def _note_weights(archive: Zip, name: str, tensors: list[Tensor], problems: list[str]) -> None:
+def _note_weights(archive: Zip, name: str, tensors: list[Tensor], problems: list[str], budget: Budget) -> None:
     member = archive.members[name]
     if not member.compressed:
         file = read_hdf5(archive.part(name))
         placed = [each if each.begin < 0 else _moved(each, member.begin) for each in file.tensors]
-    elif member.size <= _MAX_UNPACKED_BYTES:
+    elif member.size <= min(_MAX_UNPACKED_BYTES, budget.unpacked):
+        budget.unpacked -= member.size
         file = read_hdf5(MemoryContent(archive.read(name, _MAX_UNPACKED_BYTES)))
         placed = [each._replace(begin=-1, end=-1) for each in file.tensors]
     else:
-        problems.append(f"{name} is compressed and too large to be looked at")
+        problems.append(f"{name} is compressed, and too large to be looked at, or after too many others")
         return
     tensors += placed
     problems += [f"{name}: {problem}" for problem in file.problems]

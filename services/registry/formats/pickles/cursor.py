@@ -15,6 +15,10 @@ class Malformed(ValueError):
     """Not a pickle, or one that asks for more than is spent on it."""
 
 
+class CutOff(Malformed):
+    """It goes on past the end of the content."""
+
+
 @dataclasses.dataclass(slots=True)
 class Budget:
     """What may still be spent on the pickles of one file: it bounds time, memory, what is fetched, and what members of
@@ -75,7 +79,7 @@ class Cursor:
             self._fill(min(_MAX_LINE, self._content.size - self.position))
             end = self._window.find(b"\n", self._next)
             if end < 0:
-                raise Malformed("a line does not end")
+                raise (CutOff if len(self._window) < _MAX_LINE else Malformed)("a line does not end")
         taken = self._window[self._next : end]
         self._next = end + 1
         return taken
@@ -85,7 +89,7 @@ class Cursor:
         if length <= MAX_KEPT_BYTES:
             return self.take(length)
         if self.position + length > self._content.size:
-            raise Malformed("it is cut off")
+            raise CutOff("it is cut off")
         self._window_begin, self._window, self._next = self.position + length, b"", 0
         return Blob(length)
 
@@ -94,7 +98,7 @@ class Cursor:
         begin = self.position
         left = self._content.size - begin
         if length > left:
-            raise Malformed("it is cut off")
+            raise CutOff("it is cut off")
         size = min(max(length, _WINDOW), left)
         self.budget.fetched -= size
         if self.budget.fetched < 0:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.registry.formats.pickles import numpy_arrays
-from services.registry.formats.pickles.cursor import Cursor, Malformed
+from services.registry.formats.pickles.cursor import Cursor, CutOff, Malformed
 from services.registry.formats.pickles.findings import Findings
 from services.registry.formats.pickles.opcodes import OPCODES
 from services.registry.formats.pickles.values import Blob, Call, PersistentId, Reference, Table, Value
@@ -54,7 +54,8 @@ class Machine:
                 else:
                     raise Malformed(f"there is no opcode {code:#04x}")
         except ValueError as error:
-            raise Malformed(f"{error} (before byte {cursor.position})") from error
+            kind = CutOff if isinstance(error, CutOff) else Malformed
+            raise kind(f"{error} (before byte {cursor.position})") from error
         finally:
             self._budget.steps = steps
 

@@ -1,6 +1,6 @@
 """Plain pickles: whatever ``pickle.dump`` or joblib wrote. What they would import and call, and what made them."""
 
-from services.registry.formats.content import Content
+from services.registry.formats.content import Content, MemoryContent
 from services.registry.formats.facts import FileFacts, Format
 from services.registry.formats.pickles.cursor import Budget
 from services.registry.formats.pickles.findings import Findings, printable
@@ -26,6 +26,16 @@ def fits(content: Content, budget: Budget | None = None) -> bool:
     scanned = run_all(content, findings, budget or Budget())
     builds = any(isinstance(value, Table | Call | Reference | list | tuple) for value in scanned.values)
     return any(each.called for each in findings.globals()) or (builds and scanned.end == content.size)
+
+
+def could_begin_with(beginning: bytes, budget: Budget) -> bool:
+    """Whether a pickle could begin with these bytes; text and numbers hardly ever seem to."""
+    if beginning[:1] == b"\x80":
+        return len(beginning) > 1 and beginning[1] <= _HIGHEST_PROTOCOL
+    if not beginning or beginning[0] not in OPCODES:
+        return False
+    scanned = run_all(MemoryContent(beginning), Findings(), budget)
+    return scanned.cut or not scanned.broken
 
 
 def read(content: Content, budget: Budget | None = None) -> FileFacts:

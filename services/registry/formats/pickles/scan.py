@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from services.registry.formats.content import Content
-from services.registry.formats.pickles.cursor import Budget, Cursor, Malformed
+from services.registry.formats.pickles.cursor import Budget, Cursor, CutOff, Malformed
 from services.registry.formats.pickles.findings import Findings
 from services.registry.formats.pickles.machine import Machine
 from services.registry.formats.pickles.values import PersistentId, Value
@@ -21,11 +21,13 @@ class Scanned:
         values: what each pickle would build.
         broken: why the last one could not be read to its end; empty if it could.
         end: the first byte after the last pickle that could be read.
+        cut: whether it could not only because the content ends.
     """
 
     values: Sequence[Value]
     broken: str
     end: int
+    cut: bool = False
 
 
 def run_one(
@@ -57,5 +59,5 @@ def run_all(content: Content, findings: Findings, budget: Budget) -> Scanned:
             value, position = run_one(content, findings, budget, position)
             values.append(value)
     except Malformed as error:
-        return Scanned(values, str(error), position)
+        return Scanned(values, str(error), position, isinstance(error, CutOff))
     return Scanned(values, "", position)

@@ -1,8 +1,8 @@
 """The zip archive in which PyTorch keeps pickles, storages and code (``caffe2/serialize/inline_container.h``)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-from services.registry.formats.archives import zip_directory, zips
+from services.registry.formats.archives import strays, zip_directory, zips
 from services.registry.formats.archives.zips import Member, Zip
 from services.registry.formats.content import Content, MemoryContent
 from services.registry.formats.facts import Format, InvalidModelFile
@@ -52,6 +52,7 @@ class Archive:
         self.findings = findings
         self.budget = budget
         self.is_little = self.note("byteorder") in ("", "little")
+        self._storages: set[str] = set()
 
     def member(self, name: str) -> Member | None:
         """The member of this name, if there is one."""
@@ -104,12 +105,27 @@ class Archive:
         small = member.compressed or member.size <= _MAX_CHECKED
         content = MemoryContent(self.read(name, _MAX_CHECKED)) if small else self.zip.part(self.root + name)
         try:
-            value, end = run_one(content, self.findings, self.budget, persistent=loaded)
+            value, end = run_one(content, self.findings, self.budget, persistent=self._loaded)
         except Malformed as error:
             raise invalid(f"{name} cannot be read: {error}") from error
         if end != content.size:
             raise invalid(f"bytes follow the end of {name}")
         return value
+
+    def problems_of_others(self, is_known: Callable[[str], bool]) -> list[str]:
+        """What is unsafe in members that are neither known by their name nor the storages of what was unpickled.
+
+        PyTorch does not load them; but somebody put them there.
+        """
+        storages = {f"{folder}/{key}" for key in self._storages for folder in ("data", "constants")}
+        others = [name for name in self.names() if name not in storages and not is_known(name.lower())]
+        return strays.look(self.zip, [self.root + name for name in others], self.budget).problems
+
+    def _loaded(self, id_: Value) -> Value:
+        """Note a storage when its id is met."""
+        if isinstance(id_, tuple) and len(id_) >= 3 and id_[0] == "storage" and isinstance(id_[2], str):
+            self._storages.add(id_[2])
+        return loaded(id_)
 
     def storages(self, folder: str) -> "ArchiveStorages":
         """The storages whose bytes are members of a folder."""

@@ -1,5 +1,7 @@
 """Reads what ``torch.save`` writes: ``data.pkl``, and each storage as a member below ``data/``."""
 
+import dataclasses
+
 from services.registry.formats.content import Content
 from services.registry.formats.facts import FileFacts, Format, Tensor
 from services.registry.formats.pickles.cursor import Budget
@@ -25,7 +27,9 @@ def read(content: Content, budget: Budget) -> FileFacts:
     for name in archive.names():
         if name.lower().endswith(".pkl") and name != "data.pkl":
             archive.unpickle(name)
-    return facts(Format.PYTORCH, value, archive.storages("data"), findings, archive.notes())
+    told = facts(Format.PYTORCH, value, archive.storages("data"), findings, archive.notes())
+    others = archive.problems_of_others(lambda name: name.endswith(".pkl"))
+    return dataclasses.replace(told, problems=[*told.problems, *others])
 
 
 def facts(

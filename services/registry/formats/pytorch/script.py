@@ -20,6 +20,7 @@ from services.registry.formats.pytorch.saved import FRAMEWORK, by_name
 
 _MAX_CODE = 4 * 2**20
 _MAX_ALL_CODE = 16 * 2**20
+_PICKLED = (".pkl", ".debug_pkl")
 _OPERATOR = re.compile(r"\b(?:torch|ops\.(?P<set>\w+))\.(?P<name>\w+)\(")
 
 
@@ -36,12 +37,13 @@ def read(content: Content, budget: Budget) -> FileFacts:
     """
     findings = Findings(is_own)
     archive = Archive(content, findings, budget)
-    values = {name: archive.unpickle(name) for name in archive.names() if name.lower().endswith((".pkl", ".debug_pkl"))}
+    values = {name: archive.unpickle(name) for name in archive.names() if name.lower().endswith(_PICKLED)}
     root = values["data.pkl"]
     named = Named(root, archive.storages("data"))
     code = _code(archive)
     operators = _operators(code.values())
     problems = [f"Its code names torch.{name}, which reaches files." for name in reaching.named_in(code.values())]
+    problems += archive.problems_of_others(lambda name: name.endswith(_PICKLED) or _is_code(name))
     signature = forward(*_class_of(root), code, traced_inputs(values.get("traced_inputs.pkl")))
     return FileFacts(
         Format.TORCHSCRIPT,
@@ -65,11 +67,15 @@ def _code(archive: Archive) -> dict[str, str]:
     left = _MAX_ALL_CODE
     for name in archive.names():
         # PyTorch finds members by their name in any case.
-        if name.lower().startswith("code/") and name.lower().endswith(".py"):
+        if _is_code(name.lower()):
             text = archive.read(name, min(_MAX_CODE, left))
             left -= len(text)
             code[name] = text.decode("utf-8", "replace")
     return code
+
+
+def _is_code(name: str) -> bool:
+    return name.startswith("code/") and name.endswith(".py")
 
 
 def _operators(code: Iterable[str]) -> Mapping[str, int]:

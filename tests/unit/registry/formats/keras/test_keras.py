@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from services.registry.formats import FileFacts, Format, InvalidModelFile, Layer, Tensor
@@ -201,6 +202,20 @@ def test_what_is_broken_is_refused_at_bounded_cost(attack: Callable[[], bytes]) 
     finally:
         tracemalloc.stop()
     assert peak < 64 * 2**20
+
+
+def test_members_that_unpack_to_much_are_not_all_unpacked() -> None:
+    """Promise 8: a quarter of a megabyte that would be unpacked to 288, one file of weights after the other."""
+    weights = files.hdf5(lambda file: file.create_dataset("w", data=np.zeros(6 * 2**20)))
+    bomb: Any = {f"{number}__h5": weights for number in range(6)}
+    facts = _read(files.archive(files.sequential(), zipfile.ZIP_DEFLATED, **bomb))
+    assert facts.problems == ["5.h5 is compressed, and too large to be looked at, or after too many others"]
+
+
+def test_a_file_of_very_many_files_of_weights_is_refused() -> None:
+    many: Any = {f"{number}__h5": b"" for number in range(1001)}
+    with pytest.raises(InvalidModelFile, match="1002 files of weights"):
+        _read(files.archive(files.sequential(), **many))
 
 
 def test_whatever_a_configuration_holds_in_place_of_what_it_should_is_read() -> None:
