@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -18,7 +19,7 @@ from tests.data.models.onnx_files import external_tensor, linear, linear_model
 from tests.data.models.safetensors_files import safetensors
 
 
-async def _inspect(files: Mapping[str, bytes]) -> tuple[Facts, Mapping[str, Artifact]]:
+async def _inspect(files: Mapping[str, bytes], **limits: float) -> tuple[Facts, Mapping[str, Artifact]]:
     blobs, clock = MemoryBlobs(), ManualClock()
     artifacts = {}
     for path, content in files.items():
@@ -29,7 +30,7 @@ async def _inspect(files: Mapping[str, bytes]) -> tuple[Facts, Mapping[str, Arti
         blob = await blobs.put(chunks())
         assert blob.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
         artifacts[path] = Artifact("id", "p", "p", blob.digest, blob.size_bytes, path, clock.now(), "tester")
-    return await Inspector(blobs, 1).inspect(artifacts), artifacts
+    return await Inspector(blobs, 1, **limits).inspect(artifacts), artifacts
 
 
 def _with_external(location: str, **entries: str) -> bytes:
@@ -110,3 +111,28 @@ async def test_the_files_of_a_saved_model_are_one_model() -> None:
     assert together(facts).parameter_count == 12
     with pytest.raises(InvalidFiles, match=r"variables\.data-00000-of-00002"):
         await _inspect({**files, "variables/variables.data-00000-of-00002": b""})
+
+
+async def test_many_files_that_each_take_long_are_not_all_read() -> None:
+    """Promise 8: a version may have a thousand files, and each may be the most costly one."""
+    costly = b"\x80\x02]" + b"N0" * 50_000
+    files = {f"{number:02}.pkl": costly + b"N0" * number + b"." for number in range(40)}
+    with pytest.raises(InvalidFiles, match=r"take longer to be read than the 0\.1 s") as refused:
+        await _inspect(files, max_cpu_s=0.1)
+    assert "00.pkl" < refused.value.metadata["path"] < "39.pkl"
+
+
+async def test_one_file_under_many_paths_counts_as_often() -> None:
+    """Promise 8: it is read once, and told once for each path."""
+    shard = safetensors(**{f"layer.{number}": (0,) for number in range(1000)})
+    with pytest.raises(InvalidFiles, match="at most 100000 tensors"):
+        await _inspect({f"{number}.safetensors": shard for number in range(101)})
+
+
+async def test_what_many_files_say_is_bounded_whatever_it_is() -> None:
+    """Promise 8: here indexes, each of which names thousands of tensors of other files."""
+    names = {f"{number:0500}": "model-00001-of-00001.safetensors" for number in range(9000)}
+    index = json.dumps({"weight_map": names}).encode()
+    files = {f"{number}/model.safetensors.index.json": index + b" " * number for number in range(8)}
+    with pytest.raises(InvalidFiles, match="at most 32 MiB"):
+        await _inspect(files)
