@@ -72,13 +72,15 @@ class LocalStaging(Staging):
             await asyncio.to_thread(_make, directory)
             file = await asyncio.to_thread(temporary.open, "xb")
         try:
-            with file, full_disk_named():
+            with full_disk_named():
                 async for chunk in chunks:
                     await asyncio.to_thread(file.write, chunk)
                 size_bytes = file.tell()
                 with _removal_named():
                     await asyncio.to_thread(_publish, file, temporary, directory / _checked(name))
         finally:
+            with contextlib.suppress(OSError):  # closing writes what is in the buffer, for which there may be no room
+                file.close()
             temporary.unlink(missing_ok=True)
         return size_bytes
 

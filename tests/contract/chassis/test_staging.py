@@ -1,6 +1,8 @@
 """Parts of blobs to be: in a local directory, and in object stores."""
 
+import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +10,26 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from chassis.blobs import InvalidBlobsUrl, LocalStaging, ObjectStaging, PartLost, Staging, staging_from_url
+
+
+PUT_WITH_NO_ROOM = """
+import asyncio, pathlib, resource, sys
+from chassis.blobs import BlobStoreFull, LocalStaging
+async def chunks(count):
+    for _ in range(count):
+        yield bytes(1_000)
+async def main():
+    staging = LocalStaging(pathlib.Path(sys.argv[1]))
+    for limit in (10, 10_000, 500_500, 999_999):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            await staging.put("a", "0", chunks(1000))
+        except BlobStoreFull as error:
+            print(error.reason)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+    print(await staging.put("a", "1", chunks(1000)))
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(params=["local", "object store on disk", "object store in memory"])
@@ -77,6 +99,16 @@ async def test_a_local_part_is_in_a_file_of_its_own_and_nothing_else_is_left(tmp
     with pytest.raises(ConnectionResetError):
         await staging.put("a", "1", _broken())
     assert _files(tmp_path) == [Path("registry/staging/a/0")]
+
+
+async def test_a_file_that_may_not_grow_is_a_full_store_and_nothing_is_left(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stops a file at a size, as a full disk does; what was buffered cannot be written either."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PUT_WITH_NO_ROOM, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    assert told.decode().split() == ["BLOB_STORE_FULL"] * 4 + ["1000000"]
+    assert _files(tmp_path) == [Path("a/1")]
 
 
 def test_an_url_that_names_no_place_is_refused() -> None:
