@@ -155,5 +155,17 @@ def _plain(version: artifact_pb2.ModelMetadata, field: str) -> dict[str, str]:
 
 
 def _json(value: object) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else json.dumps(value, ensure_ascii=False)  # type: ignore[call-overload]
+    return json.dumps(_whole(value), ensure_ascii=False)
+
+
+def _whole(value: object) -> object:
+    """Numbers without a fraction are written without one, also those within lists and objects."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_whole(item) for item in value]
+        case dict():
+            return {key: _whole(item) for key, item in value.items()}
+        case _:
+            return value

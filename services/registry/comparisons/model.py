@@ -131,7 +131,8 @@ def _general(version: ModelVersion) -> Said:
         "source": version.source,
         "created by": version.created_by,
         **{f"annotation {key}": value for key, value in version.annotations.items()},
-        **{f"metadata {key}": value for key, value in version.user_metadata.items()},
+        # Hyperparameters are compared one by one, whoever said them.
+        **{f"metadata {key}": value for key, value in version.user_metadata.items() if key != "hyperparameters"},
     }
     return {key: value for key, value in said.items() if value != ""}
 

@@ -74,6 +74,18 @@ async def test_versions_are_compared_with_the_first(
     assert [*dict.fromkeys(row.section for row in found.rows)] == sorted({row.section for row in found.rows})
 
 
+async def test_hyperparameters_of_the_user_metadata_are_compared_one_by_one(
+    comparing: Comparing, versions: Versions, artifacts: Artifacts, me: Origin
+) -> None:
+    """M-80: and not a second time as one text."""
+    files = {"weights.bin": await upload(artifacts, b"weights", me)}
+    for rate in (1, 2):
+        said = {"hyperparameters": f'{{"rate": {rate}, "depth": 3}}', "team": f"vision-{rate}"}
+        await versions.create(DIGITS, version_of(files, user_metadata=said), me)
+    rows = (await comparing.compare([(DIGITS, 1), (DIGITS, 2)])).rows
+    assert [row.key for row in rows if row.differs] == ["metadata team", "rate"]
+
+
 async def test_a_version_that_is_not_there_is_not_compared(
     comparing: Comparing, versions: Versions, artifacts: Artifacts, me: Origin
 ) -> None:

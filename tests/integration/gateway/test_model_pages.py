@@ -22,7 +22,7 @@ from chassis.auth import Authenticator, Role
 from chassis.testing.databases import Databases
 from headwater import model_collections, model_pointers, models
 from headwater.client import Connection
-from headwater.names import ModelName, ModelVersionName
+from headwater.names import ModelName, ModelVersionName, ProjectName
 from headwater.registry.v1 import projects_pb2, projects_pb2_grpc
 from tests import platform
 from tests.data.models.onnx_files import linear_model
@@ -137,7 +137,12 @@ def _awkward(connection: Connection, directory: Path) -> None:
         {"w.safetensors": directory / "w.safetensors"},
         annotations={SCRIPT: SCRIPT},
         source=SCRIPT,
+        user_metadata={"hyperparameters": '{"schedule": {"warmup": 600, "steps": [1, 2.5]}}'},
     )
+    report = model_pointers.evidence("report=https://example.com/report")
+    for number in range(23):
+        alias = f"{'long' * 60 if number else 'first'}{number}"
+        model_pointers.set_alias(connection, ModelName("default", "large"), alias, "1", evidence=[report] * 7)
     (directory / "model.pkl").write_bytes(pickle.dumps(print))
     _tar(directory / "both.tar", directory, ["model.onnx", "w.safetensors"])
     unsafe = {"model.pkl": directory / "model.pkl", "both.tar": directory / "both.tar"}
@@ -160,6 +165,12 @@ def text_of(page: httpx.Response) -> str:
     """What a page says, without its markup."""
     assert page.status_code == 200, page.text
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
+def models_named(connection: Connection, model_id: str) -> str:
+    """The resource name of a model that was called so, whatever its state."""
+    every = model_collections.list_(connection, ProjectName("default"), show_inactive=True)
+    return next(model.name for model in every if model.model_id == model_id)
 
 
 async def test_every_page_of_models_leads_only_to_pages_that_there_are(reader: httpx.AsyncClient) -> None:
@@ -233,6 +244,27 @@ async def test_a_model_shows_its_versions_and_who_moved_them(reader: httpx.Async
     assert "Use digits instead." in text_of(await reader.get(f"{MODELS}/old"))
 
 
+async def test_what_there_is_much_of_is_shown_in_part_and_counted(reader: httpx.AsyncClient) -> None:
+    """Aliases, evidence of moves."""
+    page = await reader.get(f"{MODELS}/large")
+    said = text_of(page)
+    assert said.count("@first0") == 2  # beside the model, and beside its version
+    assert "longlong" * 10 not in re.sub(r"alias long.*", "", said)
+    assert said.count("… and 3 more") == 2
+    assert "https://example.com/report … and 2 more" in said
+    assert "… and 3 more" in text_of(await reader.get(MODELS))
+
+
+async def test_commands_on_pages_name_the_project_and_are_those_that_would_work(
+    reader: httpx.AsyncClient, many: str, site: Platform
+) -> None:
+    assert "headwater model register m000 FILE --project many makes one" in text_of(await reader.get(f"{many}/m000"))
+    assert "headwater model register empty FILE makes one" in text_of(await reader.get(f"{MODELS}/empty"))
+    with contextlib.closing(site.connect()) as connection:
+        gone = await asyncio.to_thread(models_named, connection, "gone")
+    assert "headwater model" not in text_of(await reader.get(f"/{gone}"))
+
+
 async def test_a_version_shows_what_its_files_hold_and_what_is_missing(reader: httpx.AsyncClient) -> None:
     """R-18, R-26."""
     said = text_of(await reader.get(f"{DIGITS}/versions/2"))
@@ -249,9 +281,12 @@ async def test_a_version_shows_what_its_files_hold_and_what_is_missing(reader: h
         "What is in model.onnx",
         "Operators (1) MatMul × 1",
         "Operator sets ai.onnx 17",
+        "What can be made of it What By Condition served on headwater ONNX Runtime served on triton ONNX Runtime",
+        "converted to tensorrt trtexec",
     ):
         assert part in said, part
     assert text_of(await reader.get(f"{DIGITS}/versions/v5.0.0")).count("v5.0.0") > 1
+    assert re.search(r'"warmup": 600[,}]', text_of(await reader.get(LARGE)))  # as it was said, not 600.0
 
 
 async def test_a_version_that_is_unsafe_says_why_and_what_it_would_import(reader: httpx.AsyncClient) -> None:
@@ -263,6 +298,7 @@ async def test_a_version_that_is_unsafe_says_why_and_what_it_would_import(reader
     assert "both.tar/w.safetensors safetensors" in said
     assert "What is in both.tar/model.onnx" in said
     assert "unsafe" in text_of(await reader.get(f"{MODELS}/unsafe"))
+    assert "What can be made of it" not in said
 
 
 async def test_the_document_of_a_version_is_json_as_people_exchange_it(reader: httpx.AsyncClient) -> None:
