@@ -25,6 +25,7 @@ from services.registry.versions.completeness import missing_metadata
 from services.registry.versions.contents import convert as contents_convert
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which
+from services.registry.versions.options import Option, conversions, deployment_targets
 
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,8})", re.ASCII)
 _MAX_TAGS = 100
@@ -157,6 +158,18 @@ def version_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
         model_uid=version.model_id,
         warning=version.warning,
     )
+
+
+def whole_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
+    """The version, whose view is FULL, as a message that says also what can be made of it."""
+    message = version_to_proto(version)
+    message.conversions.extend(_option(option) for option in conversions(version))
+    message.deployment_targets.extend(_option(option) for option in deployment_targets(version))
+    return message
+
+
+def _option(option: Option) -> artifact_pb2.ModelOption:
+    return artifact_pb2.ModelOption(target=option.target, by=option.by, condition=option.condition)
 
 
 def _new_files(request: models_pb2.CreateModelVersionRequest, parent: ModelName) -> dict[str, ArtifactName]:

@@ -3,6 +3,7 @@
 The first ten keys are exactly those of the exchange format; what Headwater adds is under ``headwater``.
 """
 
+import dataclasses
 import datetime
 import json
 import math
@@ -13,6 +14,7 @@ from services.registry.formats import Format, Tensor
 from services.registry.values import Json
 from services.registry.versions.completeness import missing_metadata
 from services.registry.versions.model import ModelVersion
+from services.registry.versions.options import conversions, deployment_targets
 
 _FORMATS = {
     Format.PYTORCH: "PyTorch",
@@ -112,6 +114,8 @@ def _more(version: ModelVersion) -> dict[str, Any]:
         "dangling_links": list(version.dangling_links),
         "problems": list(version.problems),
         "breaking_changes": list(version.breaking_changes),
+        "conversions": [dataclasses.asdict(option) for option in conversions(version)],
+        "deployment_targets": [dataclasses.asdict(option) for option in deployment_targets(version)],
     }
 
 

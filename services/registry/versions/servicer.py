@@ -11,6 +11,7 @@ from services.registry.convert import origin
 from services.registry.versions import convert
 from services.registry.versions.changes import VersionChanges
 from services.registry.versions.contents import convert as contents_convert
+from services.registry.versions.model import View
 from services.registry.versions.tensors import Tensors
 from services.registry.versions.versions import Versions
 
@@ -29,14 +30,16 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         """See the proto."""
         parent = ModelName.parse(request.parent, "parent")
         new = convert.new_version(request, parent)
-        return convert.version_to_proto(await self._versions.create(parent, new, origin(request, request.request_id)))
+        return convert.whole_to_proto(await self._versions.create(parent, new, origin(request, request.request_id)))
 
     async def GetModelVersion(
         self, request: models_pb2.GetModelVersionRequest, _context: Any
     ) -> artifact_pb2.ModelMetadata:
         """See the proto."""
         name, which = convert.version_name(request.name)
-        return convert.version_to_proto(await self._versions.get(name, which, convert.view(request.view)))
+        view = convert.view(request.view)
+        version = await self._versions.get(name, which, view)
+        return convert.whole_to_proto(version) if view is View.FULL else convert.version_to_proto(version)
 
     async def ListModelVersions(
         self, request: models_pb2.ListModelVersionsRequest, _context: Any
@@ -63,7 +66,7 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         name, which = convert.version_name(request.model_version.name, "model_version.name")
         values = convert.description_changes(request)
         version = await self._changes.describe(name, which, values, request.model_version.etag, origin(request))
-        return convert.version_to_proto(version)
+        return convert.whole_to_proto(version)
 
     async def DeprecateModelVersion(
         self, request: model_versions_pb2.DeprecateModelVersionRequest, _context: Any
@@ -72,7 +75,7 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         name, which = convert.version_name(request.name)
         replacement = convert.version_name(request.replacement, "replacement") if request.replacement else None
         version = await self._changes.deprecate(name, which, replacement, request.etag, origin(request))
-        return convert.version_to_proto(version)
+        return convert.whole_to_proto(version)
 
     async def ArchiveModelVersion(
         self, request: model_versions_pb2.ArchiveModelVersionRequest, _context: Any
@@ -80,7 +83,7 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         """See the proto."""
         name, which = convert.version_name(request.name)
         version = await self._changes.archive(name, which, request.etag, origin(request), force=request.force)
-        return convert.version_to_proto(version)
+        return convert.whole_to_proto(version)
 
     async def ReactivateModelVersion(
         self, request: model_versions_pb2.ReactivateModelVersionRequest, _context: Any
@@ -88,7 +91,7 @@ class VersionServicer(models_pb2_grpc.ModelServiceServicer):
         """See the proto."""
         name, which = convert.version_name(request.name)
         version = await self._changes.reactivate(name, which, request.etag, origin(request))
-        return convert.version_to_proto(version)
+        return convert.whole_to_proto(version)
 
     async def GetModelVersionDocument(
         self, request: model_versions_pb2.GetModelVersionDocumentRequest, _context: Any

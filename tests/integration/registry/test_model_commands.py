@@ -58,9 +58,18 @@ async def test_a_version_from_its_files_to_its_end(headwater: Command, tmp_path:
     )
     for word in ("v1.0.0", "onnx", "params=25000000", "vision, x", "training_date", "nobody knows training_dataset"):
         assert word in printed, word
-    assert "x FP32[-1, 4]" in await headwater("model", "show", "digits@v1.0.0")
+    shown = await headwater("model", "show", "digits@v1.0.0")
+    assert "x FP32[-1, 4]" in shown
+    assert "headwater by ONNX Runtime, triton by ONNX Runtime" in shown  # M-80
+    assert "tensorrt by trtexec" in shown
     assert json.loads(await headwater("model", "show", "digits@1", "--json"))["semantic_version"] == "v1.0.0"
-    assert json.loads(await headwater("model", "document", "digits@1"))["model_id"] == "digits"
+    document = json.loads(await headwater("model", "document", "digits@1"))
+    assert document["model_id"] == "digits"
+    assert document["headwater"]["deployment_targets"][0] == {
+        "target": "headwater",
+        "by": "ONNX Runtime",
+        "condition": "",
+    }
 
     listed = await headwater("model", "tensors", "digits@1", "--file", "weights.safetensors")
     assert "w" in listed

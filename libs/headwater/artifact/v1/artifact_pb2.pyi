@@ -1323,6 +1323,8 @@ class ModelMetadata(_message.Message):
     LOGGED_MODEL_FIELD_NUMBER: _builtins.int
     MODEL_UID_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
+    CONVERSIONS_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_TARGETS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{version}`."""
     description: _builtins.str
@@ -1457,6 +1459,14 @@ class ModelMetadata(_message.Message):
     def breaking_changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """How it differs from the version before it in its signature: a change that breaks callers needs a major step (M-80)."""
 
+    @_builtins.property
+    def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
+        """What it can be converted to, as its files tell (M-80); not in lists, nor in a view that leaves out what its files hold."""
+
+    @_builtins.property
+    def deployment_targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
+        """Where it can be served, as its files tell (M-80); in the same answers."""
+
     def __init__(
         self,
         *,
@@ -1504,14 +1514,46 @@ class ModelMetadata(_message.Message):
         logged_model: _builtins.str = ...,
         model_uid: _builtins.str = ...,
         warning: _builtins.str = ...,
+        conversions: _abc.Iterable[Global___ModelOption] | None = ...,
+        deployment_targets: _abc.Iterable[Global___ModelOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "project", b"project", "run", b"run", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "model_uid", b"model_uid", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "conversions", b"conversions", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "deployment_targets", b"deployment_targets", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "model_uid", b"model_uid", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelMetadata: _TypeAlias = ModelMetadata  # noqa: Y015
+
+@_typing.final
+class ModelOption(_message.Message):
+    """Something that can be done with a model version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """What it becomes, as a format, for example `onnx`; or the platform that serves it, for example `headwater`."""
+    by: _builtins.str
+    """What does it, for example `headwater package convert`."""
+    condition: _builtins.str
+    """What must hold as well, for people; empty for nothing."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        by: _builtins.str = ...,
+        condition: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "condition", b"condition", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelOption: _TypeAlias = ModelOption  # noqa: Y015
 
 @_typing.final
 class ModelFile(_message.Message):

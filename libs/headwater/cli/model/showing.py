@@ -103,6 +103,8 @@ def show_version(version: artifact_pb2.ModelMetadata) -> None:
         tags=", ".join(version.tags),
         metadata=", ".join(f"{key}={_value(value)}" for key, value in sorted(version.metadata.items())),
         missing=", ".join(version.missing_metadata),
+        converts_to=", ".join(map(_option, version.conversions)),
+        deploys_to=", ".join(map(_option, version.deployment_targets)),
     )
     table(
         ("file", "format", "bytes", "digest", "note"),
@@ -117,6 +119,11 @@ def warn_of(version: artifact_pb2.ModelMetadata) -> None:
     warn(f"not safe to load, so never served: {problem}" for problem in version.problems)
     warn(f"breaks callers of the version before: {change}" for change in version.breaking_changes)
     warn(f"nobody knows {link}" for link in version.dangling_links)
+
+
+def _option(option: artifact_pb2.ModelOption) -> str:
+    """``onnx by tf2onnx``, and on which condition."""
+    return f"{option.target} by {option.by}" + (f" ({option.condition})" if option.condition else "")
 
 
 def _tensor_row(tensor: artifact_pb2.TensorSpec) -> tuple[str, str, str, str]:
