@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 MAX_LINKS = 1000
 """Data inputs, model inputs and model outputs of one run, each."""
+MAX_DESCRIBED_BYTES = 24 * 2**20
+"""Sources, schemas and profiles of the data inputs of one run, together: what fits into a message with all else."""
 
 
 CONTEXTS = ("mlflow.data.context", "context")
@@ -34,6 +36,11 @@ class DataInput:
     profile: str
     tags: Mapping[str, str]
     dataset_version: str
+
+    @property
+    def described_bytes(self) -> int:
+        """How much its description takes."""
+        return sum(len(text.encode()) for text in (self.source, self.schema, self.profile))
 
     @property
     def context(self) -> str:

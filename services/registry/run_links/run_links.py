@@ -11,7 +11,7 @@ from services.registry.lineage.model import Edge, NodeKind, kind_of
 from services.registry.lineage.model import Role as EdgeRole
 from services.registry.origin import Origin
 from services.registry.run_links.errors import DataInputConflict, TooManyLinks
-from services.registry.run_links.model import MAX_LINKS, DataInput, ModelLink, Role, RunLinks
+from services.registry.run_links.model import MAX_DESCRIBED_BYTES, MAX_LINKS, DataInput, ModelLink, Role, RunLinks
 from services.registry.runs.model import Run
 from services.registry.store import Store, Transaction
 from services.registry.versions.errors import ModelVersionNotFound
@@ -39,7 +39,7 @@ class LinksOfRuns:
         Raises:
             RunNotFound, LoggedModelNotFound, ModelVersionNotFound
             DataInputConflict: an input of the same name and digest is described otherwise. Nothing is recorded.
-            TooManyLinks
+            TooManyLinks: more than MAX_LINKS, or described at more than MAX_DESCRIBED_BYTES.
         """
         async with self._store.transaction() as tx:
             run = await tx.runs.get(name, lock=True)
@@ -52,6 +52,8 @@ class LinksOfRuns:
             after = (await tx.run_links.of([run.id])).get(run.id, RunLinks())
             if max(map(len, (after.data_inputs, after.model_inputs, after.model_outputs))) > MAX_LINKS:
                 raise TooManyLinks(limit=MAX_LINKS)
+            if sum(data.described_bytes for data in after.data_inputs) > MAX_DESCRIBED_BYTES:
+                raise TooManyLinks("The inputs of the run would be too long.", limit_bytes=MAX_DESCRIBED_BYTES)
             if after != before:
                 await _connect(tx, run, after)
                 told = event(origin.actor, "run.links", name, before, after, self._clock.now())

@@ -11,7 +11,7 @@ from headwater.registry.v1 import runs_pb2
 from services.registry import convert
 from services.registry.metrics.convert import summary_to_proto
 from services.registry.run_links.convert import fill
-from services.registry.runs.model import Lifecycle, NewRun, Run, RunState
+from services.registry.runs.model import BriefRun, Lifecycle, NewRun, Run, RunState
 from services.registry.runs.wanted import Wanted
 
 _GIVEN = (
@@ -39,6 +39,7 @@ _LIFECYCLES = {
     runs_pb2.RUN_LIFECYCLE_FILTER_ARCHIVED: Lifecycle.ARCHIVED,
     runs_pb2.RUN_LIFECYCLE_FILTER_ALL: None,
 }
+_RUN, _PROJECT = artifact_pb2.UUID.TYPE_RUN, artifact_pb2.UUID.TYPE_PROJECT
 _MAX_REFERENCES = 1000
 _MAX_REFERENCE = 1024
 
@@ -124,6 +125,28 @@ def to_proto(run: Run) -> artifact_pb2.Run:
     )
     fill(message, run.links)
     return message
+
+
+def brief_fields(run: BriefRun) -> Mapping[str, Any]:
+    """What is told of a run beside others: the fields of its message, to be made in place."""
+    return {
+        "id": {"value": run.id, "type": _RUN},
+        "name": run.name,
+        "description": run.description,
+        "project": {"value": run.project_id, "type": _PROJECT},
+        "display_name": run.display_name,
+        "state": run.state,
+        "start_time": convert.timestamp(run.start_time),
+        "end_time": convert.timestamp(run.end_time),
+        "parent_run": run.parent_run,
+        "created_by": run.created_by,
+        "failure": run.failure,
+        "job": run.job,
+        "experiment": run.experiment,
+        "lifecycle": run.lifecycle,
+        "update_time": convert.timestamp(run.update_time),
+        "etag": etag_of(run.revision),
+    }
 
 
 def _described(run: artifact_pb2.Run, parent: ProjectName) -> dict[str, Any]:

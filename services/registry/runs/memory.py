@@ -3,8 +3,7 @@
 import dataclasses
 import datetime
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 from headwater.names import RunName
 from services.registry.experiments.model import Experiment
@@ -12,7 +11,7 @@ from services.registry.metrics.model import Log, MetricPoint, MetricSummary, Obj
 from services.registry.run_links.model import RunLinks
 from services.registry.runs.errors import RunAlreadyExists, RunNotFound
 from services.registry.runs.fields import searched
-from services.registry.runs.model import MAX_CHILDREN, Run, RunState
+from services.registry.runs.model import MAX_CHILDREN, BriefRun, Run, RunState
 from services.registry.runs.open import check_open
 from services.registry.runs.parameters import merged
 from services.registry.runs.store import RunQuery, RunStore
@@ -64,11 +63,10 @@ class MemoryRuns(RunStore):
         objects = self._latest_objects(run.id)
         return dataclasses.replace(run, child_runs=tuple(children[:MAX_CHILDREN]), latest_objects=objects)
 
-    async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
+    async def find(self, names: Collection[str]) -> Sequence[BriefRun]:
         """See RunStore."""
-        runs = [self._runs[name.run] for name in set(names) if name.run in self._runs]
-        nothing: dict[str, Any] = {"parameters": {}, "tags": {}, "annotations": {}, "references": ()}
-        return [dataclasses.replace(run, **nothing) for run in runs if run.name in names]
+        found = (self._runs.get(name.rpartition("/")[2]) for name in set(names))
+        return [run.brief for run in found if run and str(run.name) in names]
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
@@ -107,14 +105,16 @@ class MemoryRuns(RunStore):
             if after is None or (step, time) > after
         ][:limit]
 
-    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+    async def sample(
+        self, run_ids: Sequence[str], keys: Sequence[str], span: Span
+    ) -> Sequence[tuple[str, MetricPoint]]:
         """See RunStore."""
         picked: list[tuple[str, MetricPoint]] = []
-        for run in runs:
+        for run_id in run_ids:
             for key in keys:
-                points = await self.points(run, key, after=None, limit=len(self._points))
+                points = await self.points(self._runs[run_id], key, after=None, limit=len(self._points))
                 within = [point for point in points if span.first_step <= point.step <= span.last_step]
-                picked += [(run.id, point) for n, point in enumerate(within) if span.picks(n, len(within))]
+                picked += [(run_id, point) for n, point in enumerate(within) if span.picks(n, len(within))]
         return picked
 
     async def record(self, name: RunName, log: Log, now: datetime.datetime) -> tuple[int, bool]:

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import enum
 from collections.abc import Mapping
-from typing import Self
+from typing import NamedTuple, Self
 
 from headwater.names import RunName
 from services.registry.metrics.model import MetricSummary
@@ -13,6 +13,8 @@ from services.registry.values import Json
 
 MAX_PARAMETERS = 1000
 MAX_TAGS = 1000
+MAX_SAID_BYTES = 8 * 2**20
+"""The parameters of a run, and its tags likewise: what fits into a message with all else."""
 MAX_CHILDREN = 1000
 """Children that a run is told with."""
 INHERITED = "inherit."
@@ -69,6 +71,30 @@ class NewRun:
     state: RunState = RunState.RUNNING
 
 
+class BriefRun(NamedTuple):
+    """What is told of a run beside others: no metrics, parameters, tags, annotations and references. ``name`` and
+    ``experiment`` are resource names. A tuple, since answers have thousands.
+    """
+
+    state: RunState
+    lifecycle: Lifecycle
+    name: str
+    id: str
+    project: str
+    project_id: str
+    display_name: str
+    description: str
+    start_time: datetime.datetime
+    end_time: datetime.datetime | None
+    parent_run: str
+    created_by: str
+    failure: str
+    job: str
+    experiment: str
+    update_time: datetime.datetime
+    revision: int
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
     """One execution. ``project`` is the name of its project; ``sequence`` tells which of two is older.
@@ -119,6 +145,11 @@ class Run:
     def latest_metrics(self) -> Mapping[str, float]:
         """The last value of each metric."""
         return {key: summary.last for key, summary in self.metrics.items()}
+
+    @property
+    def brief(self) -> BriefRun:
+        """It without what has no bounds."""
+        return BriefRun(*(getattr(self, field) for field in BriefRun._fields))._replace(name=str(self.name))
 
     def changed(self, time: datetime.datetime, **changes: object) -> Self:
         """This run after a change."""

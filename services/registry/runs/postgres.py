@@ -1,19 +1,20 @@
 """Runs in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, Select, Text, func, select
+from sqlalchemy import ColumnElement, Row, Select, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.db.reading import fetch
 from headwater.names import ExperimentName, RunName
 from services.registry.ids import is_id
 from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint, Span
 from services.registry.metrics.postgres import reading
 from services.registry.run_links.model import CONTEXTS
 from services.registry.runs.errors import RunAlreadyExists, RunNotFound
-from services.registry.runs.model import MAX_CHILDREN, Lifecycle, Run, RunState
+from services.registry.runs.model import MAX_CHILDREN, BriefRun, Lifecycle, Run, RunState
 from services.registry.runs.store import RunQuery, RunStore
 from services.registry.search.fields import Kind
 from services.registry.search.pages import Position
@@ -47,8 +48,18 @@ _OF_DATA: Mapping[str, ColumnElement[str]] = {
 }
 _TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
 
-_BRIEF = [column for column in runs.c if column.name not in ("parameters", "tags", "annotations", "references")]
-_BRIEF_NAMES = (*(column.name for column in _BRIEF), "project", "experiment")
+_STATES = {int(state): state for state in RunState}
+_LIFECYCLES = {int(lifecycle): lifecycle for lifecycle in Lifecycle}
+_BRIEF = """
+SELECT run.state, run.lifecycle, 'projects/' || project.name || '/runs/' || run.id AS name, run.id::text, project.name,
+    run.project_id::text, run.display_name, run.description, run.start_time, run.end_time, run.parent_run,
+    run.created_by, run.failure, run.job, 'projects/' || project.name || '/experiments/' || experiment.name,
+    run.update_time, run.revision
+FROM runs AS run
+JOIN projects AS project ON project.id = run.project_id
+JOIN experiments AS experiment ON experiment.id = run.experiment_id
+WHERE run.id = ANY(CAST($1 AS uuid[]))
+"""  # in the order of the fields of BriefRun
 
 
 class PostgresRuns(RunStore):
@@ -87,15 +98,13 @@ class PostgresRuns(RunStore):
         objects = await reading.latest_objects(self._connection, row.id)
         return _run(row, metrics.get(row.id, {}), objects, await self._children(name))
 
-    async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
+    async def find(self, names: Collection[str]) -> Sequence[BriefRun]:
         """See RunStore."""
-        ids = [name.run for name in names if is_id(name.run)]
-        if not ids:
-            return []
-        query = _runs(*_BRIEF)
-        wanted = {(name.project, name.run) for name in names}
-        rows = await self._connection.execute(query.where(reading.same_run(runs.c.id, ids)))
-        return [_brief(row) for row in rows if (row.project, row.id) in wanted]
+        wanted = set(names)
+        ids = [run for run in (name.rpartition("/")[2] for name in wanted) if is_id(run)]
+        rows = await fetch(self._connection, _BRIEF, ids) if ids else []
+        found = [BriefRun(_STATES[state], _LIFECYCLES[lifecycle], *values) for state, lifecycle, *values in rows]
+        return [run for run in found if run.name in wanted]
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """See RunStore."""
@@ -126,9 +135,11 @@ class PostgresRuns(RunStore):
         """See RunStore."""
         return await reading.object_points(self._connection, run.id, key, after, limit)
 
-    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+    async def sample(
+        self, run_ids: Sequence[str], keys: Sequence[str], span: Span
+    ) -> Sequence[tuple[str, MetricPoint]]:
         """See RunStore."""
-        return await reading.sample(self._connection, [run.id for run in runs], keys, span)
+        return await reading.sample(self._connection, run_ids, keys, span)
 
     async def _measured(self, rows: Sequence[Row[Any]]) -> list[Run]:
         metrics = await reading.summaries(self._connection, [row.id for row in rows])
@@ -167,13 +178,11 @@ def _conditions(query: RunQuery) -> list[Any]:
     return conditions
 
 
-def _runs(*columns: Column[Any]) -> Select[Any]:
-    """Runs with these columns or all, and the names of their projects and experiments."""
+def _runs() -> Select[Any]:
+    """Runs and the names of their projects and experiments."""
     names = projects.c.name.label("project"), experiments.c.name.label("experiment")
     of_run = runs.join(projects, projects.c.id == runs.c.project_id)
-    return select(*(columns or runs.c), *names).select_from(
-        of_run.join(experiments, experiments.c.id == runs.c.experiment_id)
-    )
+    return select(*runs.c, *names).select_from(of_run.join(experiments, experiments.c.id == runs.c.experiment_id))
 
 
 def _changing_row(run: Run) -> Mapping[str, Any]:
@@ -191,14 +200,6 @@ def _changing_row(run: Run) -> Mapping[str, Any]:
         "revision": run.revision,
         "update_time": run.update_time,
     }
-
-
-def _brief(row: Row[Any]) -> Run:
-    values = dict(zip(_BRIEF_NAMES, row, strict=True))
-    values["state"] = RunState(values["state"])
-    values["lifecycle"] = Lifecycle(values["lifecycle"])
-    values["experiment"] = f"projects/{values['project']}/experiments/{values['experiment']}"
-    return Run(**values, parameters={}, tags={}, annotations={})
 
 
 def _run(

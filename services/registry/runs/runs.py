@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chassis.clock import Clock
 from chassis.paging import Page, page_size, query_digest
@@ -10,7 +10,7 @@ from headwater.names import ProjectName, RunName
 from services.registry.events import Event, event
 from services.registry.metrics.model import Log, MetricBatch
 from services.registry.origin import Origin, once
-from services.registry.pages import fitting
+from services.registry.pages import fitting, read_by_weight, weight_of
 from services.registry.runs.errors import RunFinished
 from services.registry.runs.fields import FIELDS
 from services.registry.runs.model import ALLOWED, OPEN, NewRun, Run, RunState
@@ -20,6 +20,7 @@ from services.registry.runs.wanted import Wanted
 from services.registry.search import pages
 from services.registry.search.filters import parse_filter
 from services.registry.search.orders import parse_order
+from services.registry.search.pages import Position
 from services.registry.store import Store
 from services.registry.values import Json
 
@@ -71,20 +72,15 @@ class Runs:
         async with self._store.transaction() as tx:
             project = await tx.projects.get(parent.project)
             experiments = [(await tx.experiments.get(name)).id for name in wanted.experiments]
-            rows = await tx.runs.search(
-                RunQuery(
-                    project.id,
-                    condition,
-                    order,
-                    experiments if wanted.experiments else None,
-                    str(wanted.parent_run or ""),
-                    wanted.lifecycle,
-                ),
-                after=after,
-                limit=size + 1,
-            )
-        weights = [len(run.parameters) + 2 * len(run.metrics) for run, _position in rows]
-        return pages.page_of_found(rows, fitting(weights, size, int), query)
+            within = experiments if wanted.experiments else None
+            parent_run = str(wanted.parent_run or "")
+            search = RunQuery(project.id, condition, order, within, parent_run, wanted.lifecycle)
+
+            async def read(limit: int, after: Position | None) -> Sequence[tuple[Run, Position]]:
+                return await tx.runs.search(search, after=after, limit=limit)
+
+            rows = await read_by_weight(read, size + 1, after, _weight)
+        return pages.page_of_found(rows, fitting([run for run, _position in rows], size, _weight), query)
 
     async def finish(
         self, name: RunName, state: RunState, failure: str, origin: Origin, *, time: datetime.datetime | None = None
@@ -125,3 +121,8 @@ class Runs:
         log = Log(batch, parameters, tags or {})
         record = Event(origin.actor, "run.log", str(name), "", log.digest, self._clock.now())
         return await self._store.metrics.record(name, log, record)
+
+
+def _weight(run: Run) -> int:
+    said = weight_of(run.description, run.failure, dict(run.parameters), dict(run.tags), dict(run.annotations))
+    return len(run.parameters) + len(run.tags) + 2 * len(run.metrics) + said

@@ -1,12 +1,12 @@
 """What must be remembered of runs and their metrics."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from headwater.names import RunName
 from services.registry.metrics.model import MetricPoint, ObjectPoint, Span
-from services.registry.runs.model import Lifecycle, Run
+from services.registry.runs.model import BriefRun, Lifecycle, Run
 from services.registry.search.orders import Order
 from services.registry.search.pages import Position
 from services.registry.search.tree import Condition
@@ -48,9 +48,8 @@ class RunStore(Protocol):
         children and objects.
         """
 
-    async def find(self, names: Sequence[RunName]) -> Sequence[Run]:
-        """Those of the runs that exist, in brief: without metrics, parameters, tags, annotations and references. In no
-        particular order."""
+    async def find(self, names: Collection[str]) -> Sequence[BriefRun]:
+        """Those of the runs that exist, by resource name, in no particular order."""
 
     async def search(self, query: RunQuery, *, after: Position | None, limit: int) -> Sequence[tuple[Run, Position]]:
         """Runs in the order of the query after a position, each with its own."""
@@ -66,5 +65,7 @@ class RunStore(Protocol):
     ) -> Sequence[ObjectPoint]:
         """As ``points``, of a metric whose values are arrays or objects; fewer, but one, where they are large."""
 
-    async def sample(self, runs: Sequence[Run], keys: Sequence[str], span: Span) -> Sequence[tuple[str, MetricPoint]]:
+    async def sample(
+        self, run_ids: Sequence[str], keys: Sequence[str], span: Span
+    ) -> Sequence[tuple[str, MetricPoint]]:
         """The points of these metrics that ``span`` picks, with the ids of their runs; of each by step, then time."""

@@ -90,5 +90,9 @@ async def test_the_number_of_inputs_is_bounded(runs: Runs, run_links: LinksOfRun
     many = [dataclasses.replace(SOMEWHERE, digest=str(number)) for number in range(1001)]
     with pytest.raises(TooManyLinks):
         await run_links.log(run.name, data_inputs=many, origin=me)
+    profiled = dataclasses.replace(SOMEWHERE, profile="é" * 2**23)
+    await run_links.log(run.name, data_inputs=[profiled], origin=me)
+    with pytest.raises(TooManyLinks):
+        await run_links.log(run.name, data_inputs=[dataclasses.replace(profiled, digest="2")], origin=me)
     _, links = await run_links.log(run.name, origin=me)
-    assert not links.data_inputs
+    assert list(links.data_inputs) == [profiled]

@@ -15,7 +15,7 @@ from services.registry.metrics.history import MetricHistory
 from services.registry.metrics.model import MetricBatch, ObjectPoint
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
-from services.registry.runs.errors import ParameterConflict, RunFinished, RunNotFound, TooManyParameters
+from services.registry.runs.errors import ParameterConflict, RunFinished, RunNotFound, TooManyParameters, TooManyTags
 from services.registry.runs.model import NewRun, RunState
 from services.registry.runs.runs import Runs
 from services.registry.runs.wanted import Wanted
@@ -256,6 +256,21 @@ async def test_a_parameter_is_equal_to_itself_when_it_comes_again(runs: Runs, me
     [kept] = (await runs.get(run.name)).parameters.values()
     assert isinstance(kept, int | float)  # a database may give 1e22 back as a whole number
     assert float(kept) == number
+
+
+async def test_what_is_said_of_a_run_is_bounded_and_does_not_stop_a_list(runs: Runs, me: Origin) -> None:
+    """Promise 8: as many runs come on a page as a message holds, whatever else they say."""
+    long = {f"p{number}": "x" * 60_000 for number in range(100)}
+    for _ in range(4):
+        run = await runs.create(DEFAULT, _new(), me)
+        await runs.log(run.name, _batch(), long, me, tags=long)
+    with pytest.raises(TooManyParameters):
+        await runs.log(run.name, _batch(), {f"more {key}": value for key, value in long.items()}, me)
+    with pytest.raises(TooManyTags):
+        await runs.log(run.name, _batch(), {}, me, tags={f"more {key}": value for key, value in long.items()})
+    first = await runs.page(DEFAULT, Wanted(), 50, "")
+    assert len(first.items) == 1
+    assert len((await runs.page(DEFAULT, Wanted(), 50, first.next_page_token)).items) == 1
 
 
 async def test_a_run_has_a_bounded_number_of_parameters(runs: Runs, me: Origin) -> None:
