@@ -4,19 +4,23 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from headwater import digests
 from headwater.client import Connection
 from headwater.errors import Aborted, DataLoss, DeadlineExceeded, FailedPrecondition, HeadwaterError, Unavailable
 from headwater.names import DEFAULT_PROJECT, ArtifactName, ProjectName
+from headwater.patience import patiently
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
+
+T = TypeVar("T")
 
 _MESSAGE_BYTES: Final = 2**20
 _ONE_CALL_BYTES: Final = 16 * 2**20
 _TRIES_WITHOUT_PROGRESS: Final = 6
+_MORE_TRIES: Final = 3
 _FIRST_PAUSE_S: Final = 0.2
 _UPLOADS: Final = uuid.UUID("6f1d0c56-6d0e-5a0e-9f0e-0f6f2a1c7b11")
 _ENDED: Final = "ARTIFACT_UPLOAD_ENDED"
@@ -45,11 +49,12 @@ def upload(connection: Connection, path: Path, *, project: str = DEFAULT_PROJECT
     stub = _stub(connection)
     if size_bytes <= _ONE_CALL_BYTES:
         header = artifacts_pb2.UploadArtifactHeader(parent=str(ProjectName(project)), filename=path.name, digest=digest)
-        return stub.UploadArtifact(_messages(header, path))
+        return _again(lambda: stub.UploadArtifact(_messages(header, path)))
     begun = _begin(connection, path, digest, size_bytes, project)
     if begun.state != _Upload.STATE_FINISHED:
         _send(connection, begun, path)
-    return stub.FinishArtifactUpload(artifacts_pb2.FinishArtifactUploadRequest(name=begun.name), timeout=3600)
+    request = artifacts_pb2.FinishArtifactUploadRequest(name=begun.name)
+    return patiently(lambda: stub.FinishArtifactUpload(request, timeout=3600))  # asked again it is the same artifact
 
 
 def download(connection: Connection, name: ArtifactName, target: Path) -> None:
@@ -136,7 +141,7 @@ def _send(connection: Connection, begun: _Upload, path: Path) -> None:
         except FailedPrecondition as error:
             if error.reason != _ENDED:
                 raise
-        found = stub.GetArtifactUpload(artifacts_pb2.GetArtifactUploadRequest(name=begun.name))
+        found = patiently(lambda: stub.GetArtifactUpload(artifacts_pb2.GetArtifactUploadRequest(name=begun.name)))
         tries = 0 if found.stored_bytes > stored else tries + 1
         if found.state != _Upload.STATE_OPEN:
             return
@@ -158,6 +163,16 @@ def _chunks(connection: Connection, name: ArtifactName) -> Iterator[bytes]:
             _pause(tries, error)
         else:
             return
+
+
+def _again(call: Callable[[], T]) -> T:
+    """``call``, which may be repeated without harm, tried a few times while the service is away."""
+    for tries in range(_MORE_TRIES):
+        try:
+            return call()
+        except Unavailable as error:
+            _pause(tries, error)
+    return call()
 
 
 def _pause(tries: int, error: HeadwaterError) -> None:

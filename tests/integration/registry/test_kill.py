@@ -1,12 +1,9 @@
 """What a killed registry had acknowledged is there when it comes back (promise 1)."""
 
 import asyncio
-import contextlib
 import hashlib
-import os
 import random
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,29 +14,7 @@ from chassis.testing import Connect
 from headwater.errors import HeadwaterError
 from headwater.registry.v1 import runs_pb2
 from tests.integration.registry.client import Client
-
-
-@contextlib.asynccontextmanager
-async def _process(port: int, settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {**os.environ, **settings, "HEADWATER_PORT": str(port), "HEADWATER_ADMIN_PORT": "0"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.registry", env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _ready(client: Client) -> None:
-    for _ in range(300):
-        with contextlib.suppress(HeadwaterError):
-            await client.start_run()
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("the registry does not answer")
+from tests.integration.registry.processes import process, ready
 
 
 @pytest.mark.timeout(180)
@@ -70,18 +45,18 @@ async def test_what_was_acknowledged_survives_a_kill(
             content = hashlib.sha256(str(number).encode()).digest() * 1000
             stored[(await client.upload(content)).name] = content
 
-    async with _process(port, settings) as process:
-        await _ready(client)
+    async with process(port, settings) as registry:
+        await ready(client)
         run = await client.start_run()
         work = [asyncio.create_task(log(run.name)), asyncio.create_task(upload())]
         await enough.wait()
         await asyncio.sleep(random.random() / 4)
-        process.kill()
+        registry.kill()
         for failed in await asyncio.gather(*work, return_exceptions=True):
             assert isinstance(failed, HeadwaterError)
 
-    async with _process(port, settings):
-        await _ready(client)
+    async with process(port, settings):
+        await ready(client)
         acknowledged = set(steps)
         seen, token = set(), ""
         while True:
