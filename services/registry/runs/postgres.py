@@ -147,9 +147,13 @@ class PostgresRuns(RunStore):
 
     async def _children(self, name: RunName) -> tuple[str, ...]:
         rows = await self._connection.execute(
-            select(runs.c.id).where(runs.c.parent_run == str(name)).order_by(runs.c.sequence).limit(MAX_CHILDREN)
+            select(runs.c.id, projects.c.name)
+            .join(projects, projects.c.id == runs.c.project_id)
+            .where(runs.c.parent_run == str(name))
+            .order_by(runs.c.sequence)
+            .limit(MAX_CHILDREN)
         )
-        return tuple(str(RunName(name.project, row.id)) for row in rows)
+        return tuple(str(RunName(project, run_id)) for run_id, project in rows)
 
 
 def _places(project_id: str) -> Places:

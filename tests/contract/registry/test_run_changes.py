@@ -14,6 +14,8 @@ from services.registry.experiments.model import About
 from services.registry.metrics.history import MetricHistory
 from services.registry.metrics.model import MetricBatch, ObjectPoint, Span
 from services.registry.origin import Origin
+from services.registry.projects.model import NewProject
+from services.registry.projects.projects import Projects
 from services.registry.runs.changes import RunChanges
 from services.registry.runs.errors import RunArchived, RunExecuted, RunFinished, RunNotFound, TooManyTags
 from services.registry.runs.model import Lifecycle, NewRun, Run, RunState
@@ -91,6 +93,17 @@ async def test_children_take_over_tags_and_the_experiment(
     assert await _ids(runs, parent_run=parent.name) == [other.id, child.id]
     assert await _ids(runs, experiments=(digits.name,)) == [child.id, parent.id]
     assert await _ids(runs, experiments=(digits.name,), parent_run=parent.name) == [child.id]
+
+
+async def test_a_child_in_another_project_is_told_by_its_name(runs: Runs, projects: Projects, me: Origin) -> None:
+    """M-31."""
+    await projects.create(NewProject("other", "", "", {}), me)
+    parent = await runs.create(DEFAULT, _new(), me)
+    child = await runs.create(ProjectName("other"), _new(parent_run=str(parent.name)), me)
+    assert (await runs.get(parent.name)).child_runs == (str(child.name),)
+    assert child.experiment == "projects/other/experiments/default"
+    found = await runs.page(ProjectName("other"), Wanted(parent_run=parent.name), 10, "")
+    assert [run.id for run in found.items] == [child.id]
 
 
 async def test_a_scheduled_run_begins_with_its_first_metrics(runs: Runs, clock: ManualClock, me: Origin) -> None:
