@@ -41,7 +41,7 @@ def _of_outputs(before: Sequence[Tensor], after: Sequence[Tensor]) -> Iterator[s
 
 def _changed(what: str, old: Tensor, new: Tensor, *, may_become_free: bool) -> Iterator[str]:
     if old.datatype != new.datatype:
-        yield f"{what} is {new.datatype} and was {old.datatype}"
+        yield f"{what} is {_type(new)} and was {_type(old)}"
     if len(old.shape) != len(new.shape):
         yield f"{what} has {len(new.shape)} dimensions and had {len(old.shape)}"
         return
@@ -53,6 +53,10 @@ def _changed(what: str, old: Tensor, new: Tensor, *, may_become_free: bool) -> I
 
 def _by_name(tensors: Sequence[Tensor]) -> Mapping[str, Tensor]:
     return {tensor.name: tensor for tensor in tensors}
+
+
+def _type(tensor: Tensor) -> str:
+    return tensor.datatype or "no tensor"
 
 
 def _size(dimension: int) -> str:
