@@ -58,13 +58,20 @@ def resolve(
     return found
 
 
-def version_name(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
-    """The resource name of the version that a reference leads to; nothing is asked where it says the version.
+def named(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> ModelVersionName:
+    """The name of the version that a reference leads to; nothing is asked where it says the version.
 
     Nobody is warned of a deprecated one: to name a version is not to use it.
     """
     wanted = references.model_revision(reference, project)
-    return str(wanted) if isinstance(wanted, ModelVersionName) else _pointed_to(connection, wanted, _BASIC).name
+    if isinstance(wanted, ModelVersionName):
+        return wanted
+    return ModelVersionName.parse(_pointed_to(connection, wanted, _BASIC).name)
+
+
+def version_name(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
+    """As :func:`named`, as text."""
+    return str(named(connection, reference, project=project))
 
 
 def set_alias(

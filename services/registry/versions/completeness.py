@@ -7,7 +7,8 @@ from services.registry.versions.model import ModelVersion
 _SAID: Mapping[str, Callable[[ModelVersion], object]] = {
     "framework": lambda version: version.framework_name,
     "architecture": lambda version: version.architecture,
-    "dataset_version": lambda version: version.dataset_versions,
+    # Said is said, also where nobody knows that version: then it is among the dangling links.
+    "dataset_version": lambda version: version.dataset_versions or "dataset_version" in version.user_metadata,
     "hyperparameters": lambda version: version.hyperparameters,
     # A run tells when and by whom a model was trained.
     "training_date": lambda version: version.run or "training_date" in version.user_metadata,

@@ -256,6 +256,8 @@ async def test_what_is_missing_is_told_until_it_is_said(
         "hyperparameters": '{"lr": 0.1}',
     }
     assert missing_metadata(await registrar.add(user_metadata=said)) == []
+    elsewhere = await registrar.add(user_metadata={**said, "dataset": "imagenet", "dataset_version": "v2.0.0"})
+    assert (missing_metadata(elsewhere), elsewhere.dangling_links) == ([], ["dataset: imagenet@v2.0.0"])
     run = await runs.create(DEFAULT, a_run(), me)
     await runs.log(run.name, metrics(accuracy=0.97), {"lr": 0.1}, me)
     assert missing_metadata(await registrar.add(run=run.name)) == ["dataset_version", "task"]

@@ -88,6 +88,11 @@ async def test_stages_and_aliases_are_moved_followed_and_traced(
         assert "versions/2" in await headwater("resolve", f"digits@{pointer}")
         assert "versions/1" in await headwater("resolve", f"digits@{pointer}", "--at", before)
     assert json.loads(await headwater("resolve", "digits@champion", "--json"))["files"][0]["tensors"]
+    for command in ("show", "document", "tensors"):
+        assert await headwater(command, "digits@champion") == await headwater(command, "digits@2")
+        assert await headwater(command, "digits@Production") == await headwater(command, "digits@2")
+    assert "versions/2" in await headwater("promote", "digits@champion", "--stage", "staging")
+    await headwater("promote", "digits@2", "--stage", "production")
     await headwater("alias", "remove", "digits", "champion")
     assert "ALIAS_NOT_FOUND" in await headwater("resolve", "digits@champion", refused=True)
     assert "production → 2" in await headwater("list")

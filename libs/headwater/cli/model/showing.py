@@ -5,7 +5,7 @@ from typing import Annotated
 import cyclopts
 from google.protobuf import json_format, struct_pb2
 
-from headwater import model_versions, references
+from headwater import model_pointers, model_versions
 from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.model import words
 from headwater.cli.model.app import app
@@ -23,14 +23,14 @@ def show(version: str, *, as_json: AsJson = False, project: str = DEFAULT_PROJEC
     Parameters
     ----------
     version
-        digits@3 or digits@v1.2.3, for example.
+        digits@3, digits@v1.2.3, digits@production or digits@champion, for example.
     as_json
         Print everything as JSON, in the shape of the proto ModelMetadata.
     project
         The project of the model.
     """
     with Connection.discover() as connection:
-        found = model_versions.get(connection, references.model_version(version, project))
+        found = model_versions.get(connection, model_pointers.named(connection, version, project=project))
     if as_json:
         words.as_json(found)
     else:
@@ -44,12 +44,12 @@ def document(version: str, *, project: str = DEFAULT_PROJECT) -> None:
     Parameters
     ----------
     version
-        digits@3, for example.
+        digits@3 or digits@production, for example.
     project
         The project of the model.
     """
     with Connection.discover() as connection:
-        text = model_versions.document(connection, references.model_version(version, project))
+        text = model_versions.document(connection, model_pointers.named(connection, version, project=project))
     output.print(text, markup=False)
 
 
@@ -60,7 +60,7 @@ def tensors(version: str, *, file: str = "", as_json: AsJson = False, project: s
     Parameters
     ----------
     version
-        digits@3, for example.
+        digits@3 or digits@production, for example.
     file
         Only those of this file, or of this file within an archive.
     as_json
@@ -69,7 +69,7 @@ def tensors(version: str, *, file: str = "", as_json: AsJson = False, project: s
         The project of the model.
     """
     with Connection.discover() as connection:
-        found = model_versions.get(connection, references.model_version(version, project))
+        found = model_versions.get(connection, model_pointers.named(connection, version, project=project))
     rows = [(path, tensor) for path, tensor in model_versions.tensors(found) if file in ("", path)]
     if as_json:
         for path, tensor in rows:

@@ -5,7 +5,7 @@ from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import facts
 from headwater.client import Connection
-from headwater.names import DEFAULT_PROJECT, ModelVersionName
+from headwater.names import DEFAULT_PROJECT
 from headwater.registry.v1 import models_pb2
 
 
@@ -23,7 +23,7 @@ def promote(
     Parameters
     ----------
     version
-        digits@3, for example.
+        digits@3 or digits@champion, for example.
     stage
         development, staging, production or archived, in any case.
     comment
@@ -34,7 +34,7 @@ def promote(
         The project of the model.
     """
     with Connection.discover() as connection:
-        name: ModelVersionName = references.model_version(version, project)
+        name = model_pointers.named(connection, version, project=project)
         told = [model_pointers.evidence(text) for text in evidence]
         model = models.promote(connection, name, models.stage(stage), comment=comment, evidence=told)
     facts(version=model.name, stage=words.stage(model.stage), digest=model.digest)
