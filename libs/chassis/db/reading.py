@@ -1,18 +1,33 @@
-"""One statement that only reads, asked for again and again: on the driver's own connections, in one round trip.
+"""Statements that only read, without what SQLAlchemy adds to them.
 
-What SQLAlchemy's pool and a transaction around the statement cost is more than such a statement itself. And who only
-reads one row does not wait until those who write have ended their transactions.
+One row that is asked for again and again comes by the driver's own connections, in one round trip. What SQLAlchemy's
+pool and a transaction around the statement cost is more than such a statement itself, and who only reads one row does
+not wait until those who write have ended their transactions. Where a transaction reads thousands of rows, to make
+SQLAlchemy's of the driver's costs more than to find them.
 """
 
 import json
 from typing import Any
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.errors import DatabaseBusy, guarded
 from chassis.db.settings import CONNECT_TIMEOUT_S, dsn, server_settings
 
 _RETRY_MS = 500
+
+
+async def fetch(connection: AsyncConnection, statement: str, *arguments: object) -> "list[asyncpg.Record]":
+    """The driver's rows of a statement, which sees what the connection's transaction has written. It must only read."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    try:
+        rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
+    finally:
+        if driver.is_closed():  # SQLAlchemy did not see it happen and would hand it out again
+            await connection.invalidate()
+    return rows
 
 
 class Readers:

@@ -6,26 +6,32 @@ found.serving_deployments == ["projects/default/deployments/digits"]
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeAlias
 
 from headwater.names import InvalidName, ModelName, ModelVersionName
 from services.registry.lineage.errors import LineageNodeNotFound
 from services.registry.lineage.model import (
     IN_ORDER,
-    MAX_DEPTH,
     MAX_NODES,
     Dependents,
-    Direction,
     Node,
     NodeKind,
     kind_of,
 )
 from services.registry.lineage.nodes import find_nodes
-from services.registry.lineage.walk import count, reach
+from services.registry.lineage.walk import count
 from services.registry.store import Transaction
+from services.registry.values import Json
 from services.registry.versions.model import ModelVersion
 
 _MAX_TOLD = 100
+# Of deployments and versions all are needed, to tell which of them serve now.
+_COUNTED = {
+    **dict.fromkeys(NodeKind, _MAX_TOLD),
+    NodeKind.DEPLOYMENT: MAX_NODES,
+    NodeKind.MODEL_VERSION: MAX_NODES,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,10 +66,12 @@ async def impact(tx: Transaction, name: str) -> Impact:
         LineageNodeNotFound, ModelNotFound
     """
     starts = await _starts(tx, name)
-    found = await count(tx.lineage, starts, MAX_NODES, _MAX_TOLD)
+    found = await count(tx.lineage, starts, MAX_NODES, _COUNTED)
+    reached = {each.kind: each.names for each in found.dependents}
+    versions = [*filter(_is_version, starts), *reached.get(NodeKind.MODEL_VERSION, ())]
+    serving = await _serving(tx, reached.get(NodeKind.DEPLOYMENT, ()), versions)
     dependents = sorted(found.dependents, key=lambda each: IN_ORDER.index(each.kind))
-    is_deployed = any(each.kind is NodeKind.DEPLOYMENT for each in dependents)
-    return Impact(dependents, await _serving(tx, starts) if is_deployed else [], found.truncated)
+    return Impact([each.with_names(_MAX_TOLD) for each in dependents], serving, found.truncated)
 
 
 async def _starts(tx: Transaction, name: str) -> Collection[str]:
@@ -88,26 +96,33 @@ async def with_copies(tx: Transaction, name: str) -> Collection[str]:
     return [name, *copies]
 
 
-async def _serving(tx: Transaction, starts: Collection[str]) -> Sequence[str]:
+async def _serving(tx: Transaction, deployments: Collection[str], versions: Collection[str]) -> Sequence[str]:
     """Those of the dependent deployments that stand for one of the affected versions now."""
-    kinds = (NodeKind.DEPLOYMENT, NodeKind.MODEL_VERSION)
-    reached = (await reach(tx.lineage, starts, Direction.DOWNSTREAM, MAX_DEPTH, MAX_NODES, kinds)).nodes
-    versions = await tx.versions.find(
-        [ModelVersionName.parse(node.name) for node in reached if node.kind is NodeKind.MODEL_VERSION]
-    )
-    deployments = [node.name for node in reached if node.kind is NodeKind.DEPLOYMENT] if versions else []
     living = [node for node in await tx.lineage.find_nodes(deployments) if "end_time" not in node.details]
-    return sorted(node.name for node in living if any(stands_for(node, version) for version in versions))
+    affected = await tx.versions.find(list(map(ModelVersionName.parse, versions))) if living else []
+    meant = {selector for version in affected for selector in _selectors_of(version)}
+    return sorted(node.name for node in living if not meant.isdisjoint(_selectors(node)))
 
 
-def stands_for(deployment: Node, version: ModelVersion) -> bool:
-    """Whether the version is the one that the deployment's selector means now."""
-    said, model = deployment.details, ModelName(version.project, version.model)
-    is_of_model = said["model_uid"] == version.model_id if "model_uid" in said else said.get("model") == str(model)
-    if not is_of_model:
-        return False
-    return (
-        said.get("stage") == f"STAGE_{version.stage.name}"
-        or said.get("alias") in version.aliases
-        or said.get("model_version") in (str(version.version), str(version.semantic_version or ""), str(version.name))
-    )
+_Selector: TypeAlias = tuple[str, str, Json]
+"""A model, by uid or name; the field that says which version of it; what it says."""
+
+
+def _selectors(deployment: Node) -> Iterator[_Selector]:
+    """What the deployment says of the version that it stands for."""
+    said = deployment.details
+    model = str(said.get("model_uid") or said.get("model"))
+    return ((model, field, said[field]) for field in ("stage", "alias", "model_version") if field in said)
+
+
+def _selectors_of(version: ModelVersion) -> Iterator[_Selector]:
+    """All by which a deployment may mean this version now."""
+    numbers = (str(version.version), str(version.semantic_version or version.version), str(version.name))
+    for model in (version.model_id, str(ModelName(version.project, version.model))):
+        yield model, "stage", f"STAGE_{version.stage.name}"
+        yield from ((model, "alias", alias) for alias in version.aliases)
+        yield from ((model, "model_version", number) for number in numbers)
+
+
+def _is_version(name: str) -> bool:
+    return kind_of(name) is NodeKind.MODEL_VERSION

@@ -115,13 +115,13 @@ class Lineages:
         """
         kind_of(name)
         async with self._store.transaction() as tx:
-            if name not in await find_nodes(tx, [name]):
-                raise LineageNodeNotFound(name=name)
             size = max_nodes or DEFAULT_NODES
             walked = await walk(
                 tx.lineage, name, direction, max_depth or DEFAULT_DEPTH, max_nodes=size, kinds=frozenset(kinds)
             )
             found = await find_reached(tx, {node.name: node.kind for node in walked.nodes})
+            if name not in found and name not in await find_nodes(tx, [name]):  # it may be of no kind that is asked for
+                raise LineageNodeNotFound(name=name)
         nodes = [found[name] for name in walked.names if name in found]
         return Lineage(nodes, walked.edges, walked.truncated)
 

@@ -1,6 +1,5 @@
 """Lineage in memory."""
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from headwater.names import ModelName
@@ -84,7 +83,9 @@ class MemoryLineage(LineageStore):
         told = [node for node in nodes if not kinds or node.kind in kinds]
         return Reach(sorted(told, key=lambda node: (node.distance, node.name)), truncated)
 
-    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
+    async def count(
+        self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: Mapping[NodeKind, int]
+    ) -> Count:
         """See LineageStore."""
         found = await self.reach(
             starts, Direction.DOWNSTREAM, max_depth=MAX_DEPTH, max_nodes=max_nodes, max_arcs=max_arcs
@@ -94,7 +95,7 @@ class MemoryLineage(LineageStore):
             if node.distance:
                 names.setdefault(node.kind, []).append(node.name)
         return Count(
-            [Dependents(kind, len(names[kind]), names[kind][:told]) for kind in sorted(names)], found.truncated
+            [Dependents(kind, len(names[kind]), names[kind][: told[kind]]) for kind in sorted(names)], found.truncated
         )
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
@@ -116,7 +117,7 @@ class MemoryLineage(LineageStore):
 
         for key, edge in list(self._edges.items()):
             del self._edges[key]
-            follows = dataclasses.replace(edge, first=renamed(edge.first), second=renamed(edge.second))
+            follows = edge._replace(first=renamed(edge.first), second=renamed(edge.second))
             self._edges[follows.second, follows.first, follows.run, follows.role] = follows
 
     def _arcs(self, direction: Direction) -> Mapping[str, Collection[str]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from headwater.names import (
     ArtifactName,
@@ -91,9 +92,8 @@ class NewEdge:
     role: Role
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Edge:
-    """``first`` went into ``second``, in ``run``."""
+class Edge(NamedTuple):
+    """``first`` went into ``second``, in ``run``. A tuple, since answers have thousands."""
 
     id: str
     project_id: str
@@ -103,8 +103,7 @@ class Edge:
     role: Role
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """A node that a walk has come to, and over how many edges. ``number`` is the store's own; 0: it is in no edge."""
 
     name: str
@@ -123,7 +122,7 @@ class Reach:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dependents:
-    """What depends on it of one kind: how many, and the names of the nearest hundred."""
+    """What depends on it of one kind: how many, and the names of the nearest."""
 
     kind: NodeKind
     count: int
@@ -136,6 +135,10 @@ class Dependents:
         if self.kind is NodeKind.EXECUTABLE and all(map(is_pipeline_version, self.names)):
             one, many = "pipeline", "pipelines"
         return f"{self.count:,} {one if self.count == 1 else many}"
+
+    def with_names(self, at_most: int) -> "Dependents":
+        """They with the names of the nearest only."""
+        return dataclasses.replace(self, names=self.names[:at_most])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Lineage in PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, any_, literal, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.db.reading import fetch
 from headwater.names import ModelName
 from services.registry.lineage import statements
 from services.registry.lineage.model import (
@@ -58,10 +60,7 @@ class PostgresLineage(LineageStore):
         """See LineageStore."""
         if not names:
             return []
-        node = lineage_nodes.c
-        columns = (node.name, node.kind, node.id, node.digest, node.details, node.revision)
-        wanted = node.name == any_(literal(list(names), postgresql.ARRAY(node.name.type)))
-        rows = await self._connection.execute(select(*columns).where(wanted))
+        rows = await fetch(self._connection, statements.NODES, list(names))
         return [
             Node(name, _KINDS[kind], id_, digest, details, revision)
             for name, kind, id_, digest, details, revision in rows
@@ -86,9 +85,11 @@ class PostgresLineage(LineageStore):
 
     async def edges(self, names: Collection[str], direction: Direction, limit: int) -> Sequence[Edge]:
         """See LineageStore."""
-        statement = text(statements.EDGES[direction])
-        rows = await self._connection.execute(statement, {"names": list(names), "limit": limit})
-        return [_edge(row, row.first, row.second, row.run) for row in rows]
+        rows = await fetch(self._connection, statements.EDGES[direction], list(names), limit)
+        return [
+            Edge(id_, project_id, first, second, run, _ROLES[role])
+            for id_, project_id, first, second, run, role in rows
+        ]
 
     async def reach(
         self,
@@ -101,44 +102,49 @@ class PostgresLineage(LineageStore):
         kinds: Collection[NodeKind] = (),
     ) -> Reach:
         """See LineageStore."""
-        values = {
-            "starts": list(starts),
-            "room": max(max_nodes - len(starts), 0),
-            "max_depth": max_depth,
-            "max_arcs": max_arcs,
-            "kinds": sorted(map(int, kinds or NodeKind)),
-        }
-        rows = (await self._connection.execute(text(statements.REACH[direction]), values)).all()
+        room, told = max(max_nodes - len(starts), 0), sorted(map(int, kinds or NodeKind))
+        rows = await fetch(self._connection, statements.REACH[direction], list(starts), room, max_depth, max_arcs, told)
         *found, (_, _, _, truncated) = rows
         nodes = [Reached(name, _KINDS[number & _KIND_BITS], distance, number) for number, name, distance, _ in found]
         known = {node.name for node in nodes if node.distance == 0}
         alone = [Reached(name, kind_of(name), 0, 0) for name in sorted(set(starts) - known)]
         return Reach([*(node for node in alone if not kinds or node.kind in kinds), *nodes], truncated)
 
-    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
+    async def count(
+        self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: Mapping[NodeKind, int]
+    ) -> Count:
         """See LineageStore."""
-        values = {
-            "starts": list(starts),
-            "room": max(max_nodes - len(starts), 0),
-            "max_depth": MAX_DEPTH,
-            "max_arcs": max_arcs,
-            "told": told,
-        }
-        rows = (await self._connection.execute(text(statements.COUNT), values)).all()
-        *found, (_, _, _, truncated, _) = rows
-        counts = {_KINDS[kind]: of_kind for kind, of_kind, _, _, _ in found}
-        names: dict[NodeKind, list[str]] = {kind: [] for kind in counts}
-        for kind, _, name, _, _ in found:
-            names[_KINDS[kind]].append(name)
-        return Count([Dependents(kind, counts[kind], names[kind]) for kind in sorted(counts)], truncated)
+        room = max(max_nodes - len(starts), 0)
+        rows = await fetch(self._connection, statements.LEVELS, list(starts), room, MAX_DEPTH, max_arcs)
+        counts: Counter[int] = Counter()
+        nearest: dict[int, list[tuple[int, int]]] = {}
+        for distance, numbers, _ in rows[1:]:
+            counts.update(map(_KIND_BITS.__and__, numbers))
+            for kind in counts:
+                here = nearest.setdefault(kind, [])
+                if len(here) < told[_KINDS[kind]]:
+                    here += ((distance, number) for number in sorted(numbers) if number & _KIND_BITS == kind)
+                    del here[told[_KINDS[kind]] :]
+        names = await self._names(number for numbers in nearest.values() for _, number in numbers)
+        dependents = [
+            Dependents(
+                _KINDS[kind],
+                counts[kind],
+                [name for _, name in sorted((distance, names[number]) for distance, number in nearest[kind])],
+            )
+            for kind in sorted(counts)
+        ]
+        return Count(dependents, any(more for _, _, more in rows))
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """See LineageStore."""
         names = {node.number: node.name for node in nodes if node.number}
-        values = {"numbers": list(names), "limit": limit}
-        rows = (await self._connection.execute(text(statements.EDGES_AMONG), values)).all()
-        names |= await self._names({row.run for row in rows} - names.keys() - {0}) | {0: ""}
-        return [_edge(row, names[row.first], names[row.second], names[row.run]) for row in rows]
+        rows = await fetch(self._connection, statements.EDGES_AMONG, list(names), limit)
+        names |= await self._names({row["run"] for row in rows} - names.keys() - {0}) | {0: ""}
+        return [
+            Edge(id_, project_id, names[first], names[second], names[run], _ROLES[role])
+            for id_, project_id, first, second, run, role in rows
+        ]
 
     async def names_below(self, parent: str) -> Sequence[str]:
         """See LineageStore."""
@@ -154,12 +160,8 @@ class PostgresLineage(LineageStore):
         await self._connection.execute(text(statements.RENAME), values)
 
     async def _names(self, numbers: Iterable[int]) -> dict[int, str]:
-        number, name = lineage_names.c.number, lineage_names.c.name
         wanted = list(numbers)
-        if not wanted:
-            return {}
-        rows = await self._connection.execute(select(number, name).where(number.in_(wanted)))
-        return {row.number: row.name for row in rows}
+        return dict(await fetch(self._connection, statements.NAMES, wanted)) if wanted else {}
 
 
 def _node_row(node: Node) -> dict[str, Any]:
@@ -171,7 +173,3 @@ def _node_row(node: Node) -> dict[str, Any]:
         "revision": node.revision,
         "details": dict(node.details),
     }
-
-
-def _edge(row: Row[Any], first: str, second: str, run: str) -> Edge:
-    return Edge(row.id, row.project_id, first, second, run, _ROLES[row.role])

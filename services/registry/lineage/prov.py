@@ -11,7 +11,7 @@ from typing import Any
 
 from services.registry.lineage.model import Edge, Node, NodeKind, kind_of
 from services.registry.lineage.nodes import AnyNode
-from services.registry.runs.model import Run
+from services.registry.runs.model import BriefRun
 from services.registry.versions.model import ModelVersion
 
 _NAMES = "urn:headwater:name:"
@@ -25,9 +25,9 @@ Records = dict[str, dict[str, Any]]
 def write(nodes: Sequence[AnyNode], edges: Sequence[Edge]) -> str:
     """The document."""
     document: dict[str, Any] = {"prefix": {"hw": _NAMES, "hwt": _TERMS, "actor": _PEOPLE}}
-    activities = {_id(str(node.name)): _activity(node) for node in nodes if isinstance(node, Run)}
-    entities = {_id(str(node.name)): _entity(node) for node in nodes if not isinstance(node, Run)}
-    people = {node.created_by for node in nodes if isinstance(node, Run) and node.created_by}
+    activities = {_id(str(node.name)): _activity(node) for node in nodes if isinstance(node, BriefRun)}
+    entities = {_id(str(node.name)): _entity(node) for node in nodes if not isinstance(node, BriefRun)}
+    people = {node.created_by for node in nodes if isinstance(node, BriefRun) and node.created_by}
     document |= {
         "entity": entities,
         "activity": activities,
@@ -35,7 +35,7 @@ def write(nodes: Sequence[AnyNode], edges: Sequence[Edge]) -> str:
         "wasAssociatedWith": {
             f"_:a{number}": {"prov:activity": _id(str(node.name)), "prov:agent": _actor(node.created_by)}
             for number, node in enumerate(nodes)
-            if isinstance(node, Run) and node.created_by
+            if isinstance(node, BriefRun) and node.created_by
         },
         **_relations(edges, activities.keys(), entities.keys()),
     }
@@ -78,7 +78,7 @@ def _actor(subject: str) -> str:
     return f"actor:{base64.urlsafe_b64encode(subject.encode()).decode().rstrip('=')}"
 
 
-def _activity(run: Run) -> dict[str, Any]:
+def _activity(run: BriefRun) -> dict[str, Any]:
     told: dict[str, Any] = {"prov:type": "run", "hwt:state": run.state.name.lower()}
     told["prov:startTime"] = run.start_time.isoformat()
     if run.end_time is not None:

@@ -11,14 +11,14 @@ from services.registry.lineage.model import Direction
 # The last row of what is told says whether it does.
 _LEVELS = """
 WITH RECURSIVE start (numbers) AS MATERIALIZED (
-    SELECT coalesce(array_agg(number), '{{}}') FROM lineage_names WHERE name = ANY(CAST(:starts AS text[]))
+    SELECT coalesce(array_agg(number), '{{}}') FROM lineage_names WHERE name = ANY(CAST($1 AS text[]))
 ), level (distance, fresh, seen, room, more) AS (
-    SELECT 0, numbers, numbers, CAST(:room AS integer), false FROM start
+    SELECT 0, numbers, numbers, CAST($2 AS integer), false FROM start
     UNION ALL
     SELECT level.distance + 1, found.fresh, level.seen || found.fresh, level.room - cardinality(found.fresh), found.more
     FROM level
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN level.distance < CAST(:max_depth AS integer) THEN level.room ELSE 0 END
+        SELECT CASE WHEN level.distance < CAST($3 AS integer) THEN level.room ELSE 0 END
     ) AS here (room)
     CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(step.node), '{{}}') AS nodes
@@ -26,52 +26,38 @@ WITH RECURSIVE start (numbers) AS MATERIALIZED (
             SELECT arc.node
             FROM unnest(level.fresh) AS at (node)
             CROSS JOIN LATERAL (SELECT {far} FROM lineage_arcs WHERE {near} = at.node OFFSET 0) AS arc (node)
-            LIMIT CAST(:max_arcs AS bigint)
+            LIMIT CAST($4 AS bigint)
         ) AS step
     ) AS steps
     CROSS JOIN LATERAL (
         SELECT coalesce((array_agg(node))[1:here.room], '{{}}') AS fresh,
-            count(*) > here.room OR cardinality(steps.nodes) = CAST(:max_arcs AS bigint) AS more
+            count(*) > here.room OR cardinality(steps.nodes) = CAST($4 AS bigint) AS more
         FROM (SELECT unnest(steps.nodes) EXCEPT SELECT unnest(level.seen) LIMIT here.room + 1) AS new (node)
     ) AS found
-    WHERE NOT level.more AND cardinality(level.fresh) > 0 AND level.distance <= CAST(:max_depth AS integer)
+    WHERE NOT level.more AND cardinality(level.fresh) > 0 AND level.distance <= CAST($3 AS integer)
 )
 """
 _TELL = """
 SELECT name.number, name.name, level.distance, false AS truncated
 FROM level CROSS JOIN LATERAL unnest(level.fresh) AS node (number) JOIN lineage_names AS name USING (number)
-WHERE (node.number & 15) = ANY(CAST(:kinds AS bigint[]))
+WHERE (node.number & 15) = ANY(CAST($5 AS bigint[]))
 UNION ALL SELECT 0, NULL, NULL, bool_or(more) FROM level
-ORDER BY distance, name
-"""
-# Names are looked up only of those that are told.
-_COUNT = """
-, reached AS (
-    SELECT node.number, node.number & 15 AS kind, level.distance,
-        row_number() OVER (PARTITION BY node.number & 15 ORDER BY level.distance, node.number) AS place,
-        count(*) OVER (PARTITION BY node.number & 15) AS of_kind
-    FROM level CROSS JOIN LATERAL unnest(level.fresh) AS node (number)
-    WHERE level.distance > 0
-)
-SELECT reached.kind, reached.of_kind, name.name, false AS truncated, reached.distance
-FROM reached JOIN lineage_names AS name USING (number)
-WHERE reached.place <= CAST(:told AS integer)
-UNION ALL SELECT 0, NULL, NULL, bool_or(more), NULL FROM level
 ORDER BY distance, name
 """
 _UPSTREAM, _DOWNSTREAM = _LEVELS.format(near="result", far="origin"), _LEVELS.format(near="origin", far="result")
 REACH = {Direction.UPSTREAM: _UPSTREAM + _TELL, Direction.DOWNSTREAM: _DOWNSTREAM + _TELL}
-COUNT = _DOWNSTREAM + _COUNT
+# Numbers only: to count ten thousand by kind takes the database longer than to send them, and few names are told.
+LEVELS = _DOWNSTREAM + "SELECT distance, fresh, more FROM level ORDER BY distance"  # noqa: S608
 
 _EDGE = """
-SELECT link.id::text, link.project_id::text, link.role,
-    first.name AS first, second.name AS second, coalesce(run.name, '') AS run
+SELECT link.id::text, link.project_id::text, first.name AS first, second.name AS second,
+    coalesce(run.name, '') AS run, link.role
 FROM {links} AS link
 JOIN lineage_names AS first ON first.number = link.first
 JOIN lineage_names AS second ON second.number = link.second
 LEFT JOIN lineage_names AS run ON run.number = link.run
 """
-_AT = "SELECT number FROM lineage_names WHERE name = ANY(CAST(:names AS text[]))"
+_AT = "SELECT number FROM lineage_names WHERE name = ANY(CAST($1 AS text[]))"
 _OUT_OF = f"""
 (SELECT DISTINCT link.* FROM lineage_arcs AS arc
  JOIN lineage_links AS link ON link.second = arc.result AND (link.first = arc.origin OR link.run = arc.origin)
@@ -83,7 +69,7 @@ _INTO = f"""
  JOIN lineage_links AS link ON link.second = arc.result AND link.run = arc.origin
  WHERE arc.origin IN ({_AT}))
 """  # noqa: S608
-_IN_ORDER = " ORDER BY second.name, first.name, run, link.role LIMIT CAST(:limit AS bigint)"
+_IN_ORDER = " ORDER BY second.name, first.name, run, link.role LIMIT CAST($2 AS bigint)"
 EDGES = {
     Direction.UPSTREAM: _EDGE.format(links=_INTO) + _IN_ORDER,
     Direction.DOWNSTREAM: _EDGE.format(links=_OUT_OF) + _IN_ORDER,
@@ -92,13 +78,18 @@ EDGES = {
 # Looked up by their second, into which few edges lead, and not by their first, which may have gone into any number. The
 # other end is joined, which is a look into a hash table; to be one of an array would be a search through the array.
 EDGES_AMONG = """
-WITH node AS MATERIALIZED (SELECT unnest(CAST(:numbers AS bigint[])) AS number)
+WITH node AS MATERIALIZED (SELECT unnest(CAST($1 AS bigint[])) AS number)
 SELECT link.id::text, link.project_id::text, link.first, link.second, link.run, link.role
 FROM node
 CROSS JOIN LATERAL (SELECT * FROM lineage_links WHERE second = node.number OFFSET 0) AS link
 JOIN node AS origin ON origin.number = link.first
-LIMIT CAST(:limit AS bigint)
+LIMIT CAST($2 AS bigint)
 """
+
+NODES = """
+SELECT name, kind, id::text, digest, details, revision FROM lineage_nodes WHERE name = ANY(CAST($1 AS text[]))
+"""
+NAMES = "SELECT number, name FROM lineage_names WHERE number = ANY(CAST($1 AS bigint[]))"
 
 # In the order of the names: two who add the same ones then wait for each other instead of deadlocking.
 ADD_NAMES = """

@@ -1,6 +1,6 @@
 """What must be remembered of lineage; runs, model versions and artifacts are nodes by themselves."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from headwater.names import ModelName
@@ -44,9 +44,11 @@ class LineageStore(Protocol):
         to the second. With ``kinds`` only nodes of these are told; the walk goes through all.
         """
 
-    async def count(self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: int) -> Count:
-        """How much is downstream of ``starts``, by kind, with the names of the nearest, at most ``told`` of each kind;
-        ``max_nodes`` and ``max_arcs`` as for ``reach``."""
+    async def count(
+        self, starts: Collection[str], *, max_nodes: int, max_arcs: int, told: Mapping[NodeKind, int]
+    ) -> Count:
+        """How much is downstream of ``starts``, by kind, with the names of the nearest, of each kind as many as
+        ``told`` says. ``max_nodes`` and ``max_arcs`` are as for ``reach``."""
 
     async def edges_among(self, nodes: Sequence[Reached], limit: int) -> Sequence[Edge]:
         """The edges whose ends are both among the nodes, in no particular order."""

@@ -2,7 +2,7 @@
 and a size."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from services.registry.lineage.model import DEFAULT_NODES, MAX_NODES, Count, Direction, Edge, NodeKind, Reach, Reached
 from services.registry.lineage.store import LineageStore
@@ -42,8 +42,8 @@ async def reach(
     )
 
 
-async def count(store: LineageStore, starts: Collection[str], max_nodes: int, told: int) -> Count:
-    """How much is downstream of ``starts``, by kind, with the names of the nearest."""
+async def count(store: LineageStore, starts: Collection[str], max_nodes: int, told: Mapping[NodeKind, int]) -> Count:
+    """How much is downstream of ``starts``, by kind, with the names of the nearest, so many of each kind."""
     return await store.count(starts, max_nodes=max_nodes, max_arcs=_ARCS_PER_NODE * max_nodes, told=told)
 
 

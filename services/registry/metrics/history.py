@@ -45,11 +45,11 @@ class MetricHistory:
             RunNotFound: one of them does not exist.
         """
         async with self._store.transaction() as tx:
-            runs = {run.name: run for run in await tx.runs.find(names)}
+            known = {run.name for run in await tx.runs.find([str(name) for name in names])}
             for name in names:
-                if name not in runs:
+                if str(name) not in known:
                     raise RunNotFound(run=name)
-            found = await tx.runs.sample(list(runs.values()), keys, span)
+            found = await tx.runs.sample([name.run for name in dict.fromkeys(names)], keys, span)
         series: dict[tuple[str, str], list[MetricPoint]] = {}
         for run_id, point in found:
             series.setdefault((run_id, point.key), []).append(point)

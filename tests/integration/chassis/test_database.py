@@ -15,6 +15,7 @@ from sqlalchemy import text
 from chassis.db.engine import Database
 from chassis.db.errors import DatabaseBusy, DatabaseUnavailable
 from chassis.db.migrate import CannotMigrate, migrate
+from chassis.db.reading import fetch
 from chassis.db.settings import driver_url
 from chassis.deadline import set_remaining_s
 from chassis.embedded import EmbeddedPostgres
@@ -118,6 +119,36 @@ async def test_many_read_at_once_and_a_deadline_ends_a_read(database: Database) 
     set_remaining_s(0.2)
     with pytest.raises(DeadlineExceeded):
         await database.fetch_row("SELECT pg_sleep(20)")
+
+
+async def test_many_rows_are_read_as_their_transaction_sees_them(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("INSERT INTO fruit SELECT 'fruit ' || n, n FROM generate_series(1, 5000) AS n"))
+        rows = await fetch(connection, "SELECT name, grams FROM fruit WHERE grams > $1 ORDER BY grams", 10)
+    assert [tuple(row) for row in rows] == [(f"fruit {n}", n) for n in range(11, 5001)]
+
+
+async def test_a_deadline_ends_a_read_of_many_rows_in_the_database_too(database: Database) -> None:
+    """Promise 9."""
+    set_remaining_s(0.2)
+    with pytest.raises(DeadlineExceeded):
+        async with database.transaction() as connection:
+            await fetch(connection, "SELECT pg_sleep(30)")
+    set_remaining_s(None)
+    for _ in range(3):
+        async with database.transaction() as connection:
+            running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)' AND state = 'active'"
+            assert (await fetch(connection, running))[0][0] == 0
+
+
+async def test_a_connection_that_broke_while_it_was_read_from_is_not_used_again(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as connection:
+            await fetch(connection, "SET ROLE NONE")
+            await fetch(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
+    for _ in range(3):
+        async with database.transaction() as connection:
+            assert (await fetch(connection, "SELECT 1"))[0][0] == 1
 
 
 async def test_a_service_cannot_read_another_services_tables(

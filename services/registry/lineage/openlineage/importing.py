@@ -23,7 +23,7 @@ from services.registry.lineage.openlineage.model import (
 from services.registry.lineage.openlineage.reading import InvalidOpenLineage, read
 from services.registry.origin import Origin
 from services.registry.projects.model import Project
-from services.registry.runs.model import OPEN, NewRun, Run, RunState
+from services.registry.runs.model import OPEN, BriefRun, NewRun, Run, RunState
 from services.registry.runs.starting import new_run
 from services.registry.store import Store, Transaction
 from services.registry.values import Json
@@ -81,14 +81,16 @@ class OpenLineage:
             assert each.run is not None
             by_id.setdefault(each.run.id, []).append(each)
         wanted = {run_id for each in events if each.run for run_id in (each.run.id, each.run.parent_id) if run_id}
-        known = {run.id: run for run in await tx.runs.find([RunName(project.name, each) for each in sorted(wanted)])}
+        names = [str(RunName(project.name, each)) for each in sorted(wanted)]
+        known = {run.id: run for run in await tx.runs.find(names)}
         for run_id in _parents_first(by_id):
             if run_id not in known:
-                known[run_id] = await self._add(tx, project, by_id[run_id], known, origin)
+                added = await self._add(tx, project, by_id[run_id], known, origin)
+                known[run_id] = added.brief
             await self._end(tx, known[run_id], by_id[run_id], origin)
 
     async def _add(
-        self, tx: Transaction, project: Project, events: Sequence[Event], known: Mapping[str, Run], origin: Origin
+        self, tx: Transaction, project: Project, events: Sequence[Event], known: Mapping[str, BriefRun], origin: Origin
     ) -> Run:
         run, job = events[0].run, events[0].job
         assert run is not None
@@ -112,12 +114,12 @@ class OpenLineage:
         await tx.events.append(event(origin.actor, "run.create", added.name, None, added, added.update_time))
         return added
 
-    async def _end(self, tx: Transaction, run: Run, events: Sequence[Event], origin: Origin) -> None:
+    async def _end(self, tx: Transaction, run: BriefRun, events: Sequence[Event], origin: Origin) -> None:
         """End the run if an event says so and it has not ended."""
         last = next((each for each in reversed(events) if each.type in _ENDS), None)
         if last is None or last.run is None or run.state not in OPEN:
             return
-        current = await tx.runs.get(run.name, lock=True)
+        current = await tx.runs.get(RunName.parse(run.name), lock=True)
         if current.state not in OPEN:
             return
         now = self._clock.now()

@@ -12,7 +12,7 @@ from typing import Any
 from services.registry.lineage.model import Edge, Node, NodeKind, kind_of
 from services.registry.lineage.nodes import AnyNode
 from services.registry.lineage.openlineage.model import CONNECTIONS, OURS, EventType, their_name
-from services.registry.runs.model import Run, RunState
+from services.registry.runs.model import BriefRun, RunState
 from services.registry.versions.model import ModelVersion
 
 PRODUCER = "urn:headwater"
@@ -31,13 +31,13 @@ def write(nodes: Sequence[AnyNode], edges: Sequence[Edge], now: datetime.datetim
     """The events, a JSON object a line. ``now`` is the time of what has none of its own."""
     known = {str(node.name): node for node in nodes}
     events = [
-        *(event for node in nodes if isinstance(node, Run) for event in _of_run(node, edges, known)),
+        *(event for node in nodes if isinstance(node, BriefRun) for event in _of_run(node, edges, known)),
         *_of_jobs(edges, known, now),
     ]
     return "".join(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in events)
 
 
-def _of_run(run: Run, edges: Sequence[Edge], known: Mapping[str, AnyNode]) -> Iterator[Object]:
+def _of_run(run: BriefRun, edges: Sequence[Edge], known: Mapping[str, AnyNode]) -> Iterator[Object]:
     name = str(run.name)
     mine = [edge for edge in edges if name in (edge.first, edge.second, edge.run)]
     into = [edge.first for edge in mine if kind_of(edge.first) is not NodeKind.RUN]
@@ -87,7 +87,7 @@ def _event(
     return {**event, "job": job, "inputs": inputs, "outputs": outputs}
 
 
-def _job(run: Run, executables: Sequence[str], known: Mapping[str, AnyNode]) -> Object:
+def _job(run: BriefRun, executables: Sequence[str], known: Mapping[str, AnyNode]) -> Object:
     """What others call the first executable of the run; a run without any is a job by itself."""
     if not executables:
         return {"namespace": f"{OURS}{run.project}", "name": run.display_name or "run"}
@@ -95,7 +95,7 @@ def _job(run: Run, executables: Sequence[str], known: Mapping[str, AnyNode]) -> 
     return {"namespace": namespace, "name": name}
 
 
-def _parent(run: Run) -> Object:
+def _parent(run: BriefRun) -> Object:
     job = {"namespace": f"{OURS}{run.project}", "name": "run"}
     told = {"run": {"runId": run.parent_run.rpartition("/")[2]}, "job": job}
     return _facet(told, "ParentRunFacet", "1-0-1")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, Text, cast, func, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import JSON, ColumnElement, ScalarSelect, Select, Text, cast, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName, ModelVersionName, ProjectName
@@ -56,8 +56,11 @@ class PostgresVersions(VersionStore):
         wanted = [(name.project, name.model, int(name.version)) for name in names if name.version.isdigit()]
         if not wanted:
             return []
-        key = tuple_(projects.c.name, models.c.name, model_versions.c.version)
-        return await self._load(select_versions(view).where(key.in_(wanted)), view)
+        # Three values, however many they are: there may be thousands.
+        columns = (projects.c.name, models.c.name, model_versions.c.version)
+        arrays = (literal(list(values), ARRAY(column.type)) for *values, column in zip(*wanted, columns, strict=True))
+        given = select(func.unnest(*arrays).table_valued("project", "model", "version").render_derived())
+        return await self._load(select_versions(view).where(tuple_(*columns).in_(given)), view)
 
     async def search(
         self, scope: Model | ProjectName, search: Search, *, view: View = View.FULL
