@@ -91,6 +91,7 @@ async def build(settings: Settings) -> Service:
         clock,
         lifetime=datetime.timedelta(seconds=settings.upload_lifetime_s),
         max_bytes=settings.max_artifact_bytes,
+        max_open=settings.max_open_uploads,
     )
     sources = Sources([place.strip() for place in settings.artifact_sources.split(",") if place.strip()])
     artifacts = ArtifactServicer(

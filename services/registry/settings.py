@@ -23,6 +23,8 @@ class Settings(ServiceSettings):
     each ends in ``/``. None: importing is off."""
     upload_lifetime_s: Seconds = 86_400.0
     """How long an upload that was begun lives after its last bytes, in seconds."""
+    max_open_uploads: Annotated[int, Field(ge=1)] = 1000
+    """How many uploads of one project may have been begun and not ended."""
     collect_interval_s: Annotated[float, Field(gt=0)] = 3600.0
     """How often forgotten requests and interrupted uploads are removed, in seconds."""
     concurrent_inspections: Annotated[int, Field(ge=1, le=64)] = 2

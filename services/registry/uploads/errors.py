@@ -1,6 +1,6 @@
 """What can go wrong with uploads."""
 
-from headwater.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from headwater.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 
 class UploadNotFound(NotFound):
@@ -30,7 +30,21 @@ class UploadIncomplete(FailedPrecondition):
 
 
 class UploadTooLong(InvalidArgument):
-    """More bytes came than were declared; those of this call are not kept."""
+    """More bytes came than were declared; the part that goes past the end is not kept."""
 
     reason = "ARTIFACT_UPLOAD_TOO_LONG"
     text = "More bytes came than the upload was declared to have."
+
+
+class TooManyUploads(ResourceExhausted):
+    """The project has as many open uploads as this server allows; the metadata has ``max_open``."""
+
+    reason = "TOO_MANY_ARTIFACT_UPLOADS"
+    text = "The project has too many uploads that are neither finished nor given up; end some, or wait."
+
+
+class TooManyParts(ResourceExhausted):
+    """The upload came in more parts than are kept of one: in calls that each brought next to nothing."""
+
+    reason = "TOO_MANY_ARTIFACT_UPLOAD_PARTS"
+    text = "The upload has too many parts; finish it, or give it up and send more bytes in each call."

@@ -36,6 +36,15 @@ class MemoryUploads(UploadStore):
         """See UploadStore."""
         return self._parts.get(upload.id, ())
 
+    async def count_parts(self, upload: Upload) -> int:
+        """See UploadStore."""
+        return len(self._parts.get(upload.id, ()))
+
+    async def count_open(self, project_id: str, most: int) -> int:
+        """See UploadStore."""
+        uploads = self._uploads.values()
+        return min(most, sum(each.project_id == project_id and each.state is UploadState.OPEN for each in uploads))
+
     async def update(self, upload: Upload) -> None:
         """See UploadStore."""
         self._uploads[upload.id] = dataclasses.replace(upload)

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +60,18 @@ class PostgresUploads(UploadStore):
             select(part.begin, part.size_bytes, part.name).where(part.upload_id == upload.id).order_by(part.begin)
         )
         return [Part(*row) for row in rows]
+
+    async def count_parts(self, upload: Upload) -> int:
+        """See UploadStore."""
+        part = artifact_upload_parts.c
+        query = select(func.count()).select_from(artifact_upload_parts).where(part.upload_id == upload.id)
+        return (await self._connection.execute(query)).scalar_one()
+
+    async def count_open(self, project_id: str, most: int) -> int:
+        """See UploadStore."""
+        upload = artifact_uploads.c
+        some = select(upload.id).where(upload.state == UploadState.OPEN, upload.project_id == project_id).limit(most)
+        return (await self._connection.execute(select(func.count()).select_from(some.subquery()))).scalar_one()
 
     async def update(self, upload: Upload) -> None:
         """See UploadStore."""

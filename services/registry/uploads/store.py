@@ -23,6 +23,12 @@ class UploadStore(Protocol):
     async def parts(self, upload: Upload) -> Sequence[Part]:
         """The parts in their order."""
 
+    async def count_parts(self, upload: Upload) -> int:
+        """How many parts there are."""
+
+    async def count_open(self, project_id: str, most: int) -> int:
+        """How many open uploads the project has; counted up to ``most``."""
+
     async def update(self, upload: Upload) -> None:
         """Store what can change of ``upload``, which is locked: stored bytes, state, expire time, artifact."""
 

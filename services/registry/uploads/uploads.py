@@ -15,10 +15,19 @@ from services.registry.events import event
 from services.registry.origin import Origin, once
 from services.registry.projects.use import project_in_use
 from services.registry.store import Store, Transaction
-from services.registry.uploads.errors import UploadEnded, UploadIncomplete, UploadMoved, UploadTooLong
+from services.registry.uploads.errors import (
+    TooManyParts,
+    TooManyUploads,
+    UploadEnded,
+    UploadIncomplete,
+    UploadMoved,
+    UploadTooLong,
+)
 from services.registry.uploads.model import NewUpload, Part, Upload, UploadState
 
 _PART_BYTES = 32 * 2**20
+_MAX_PARTS = 10_000
+_RETRY_MS = 30_000
 
 
 class Uploads:
@@ -27,7 +36,9 @@ class Uploads:
     Args:
         lifetime: how long an upload lives after its last bytes.
         max_bytes: the largest artifact.
+        max_open: how many uploads of one project may be open, about: some more where many are begun at once.
         part_bytes: how long a part is, about: what a failure costs at most.
+        max_parts: how many parts an upload may have; more where the largest artifact needs them.
     """
 
     def __init__(
@@ -39,7 +50,9 @@ class Uploads:
         *,
         lifetime: datetime.timedelta,
         max_bytes: int,
+        max_open: int = 1000,
         part_bytes: int = _PART_BYTES,
+        max_parts: int = _MAX_PARTS,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -47,13 +60,15 @@ class Uploads:
         self._clock = clock
         self._lifetime = lifetime
         self._max_bytes = max_bytes
+        self._max_open = max_open
         self._part_bytes = part_bytes
+        self._max_parts = max(max_parts, 2 * max_bytes // part_bytes)
 
     async def create(self, parent: ProjectName, new: NewUpload, origin: Origin) -> Upload:
         """Begin an upload; it is finished at once where the project has an artifact of the declared digest.
 
         Raises:
-            ProjectNotFound, ProjectArchived, ArtifactTooLarge
+            ProjectNotFound, ProjectArchived, ArtifactTooLarge, TooManyUploads
             RequestIdReused: the request id came before with another body.
         """
         if new.size_bytes > self._max_bytes:
@@ -76,6 +91,10 @@ class Uploads:
                 )
                 for known in await _known(tx, parent, new.digest):
                     upload = _finished(upload, known)
+                if upload.state is UploadState.OPEN and (
+                    await tx.uploads.count_open(project.id, self._max_open) >= self._max_open
+                ):
+                    raise TooManyUploads(max_open=self._max_open, retry_after_ms=_RETRY_MS)
                 await tx.uploads.add(upload)
                 await tx.events.append(event(origin.actor, "artifact_upload.create", upload.name, None, upload, now))
                 return str(upload.name)
@@ -94,8 +113,12 @@ class Uploads:
             UploadNotFound, UploadEnded
             UploadMoved: the upload stands elsewhere; of two writers at one offset exactly one goes on.
             UploadTooLong, ArtifactTooLarge: the bytes go past the declared size, or what this server takes.
+            TooManyParts: so many calls have brought so little.
         """
-        upload = await self.get(name)
+        async with self._store.transaction() as tx:
+            upload = await tx.uploads.get(name)
+            if await tx.uploads.count_parts(upload) >= self._max_parts:
+                raise TooManyParts(max_parts=self._max_parts)
         _check_open(upload, offset)
         segments = _Segments(self._bounded(upload, chunks), self._part_bytes)
         while await segments.begin():

@@ -17,6 +17,8 @@ from services.registry.artifacts.errors import ArtifactTooLarge
 from services.registry.origin import Origin
 from services.registry.store import Store
 from services.registry.uploads.errors import (
+    TooManyParts,
+    TooManyUploads,
     UploadEnded,
     UploadIncomplete,
     UploadMoved,
@@ -137,6 +139,42 @@ async def test_nothing_stays_of_what_goes_past_the_end(uploads: Uploads, tmp_pat
         with pytest.raises(UploadTooLong):
             await uploads.write(begun.name, 0, _chunks(bytes(700)))
     assert _files(tmp_path) == []
+
+
+async def test_a_project_has_so_many_open_uploads_and_no_more(
+    store: Store, blobs: MemoryBlobs, staging: Staging, clock: ManualClock, me: Origin
+) -> None:
+    """Promise 8: whoever begins uploads and sends nothing more is stopped; what ends, or has ended, does not count."""
+    lifetime = datetime.timedelta(hours=1)
+    uploads = Uploads(store, blobs, staging, clock, lifetime=lifetime, max_bytes=2**20, max_open=3)
+    begun = [await uploads.create(DEFAULT, UNKNOWN, me) for _ in range(3)]
+    with pytest.raises(TooManyUploads) as refused:
+        await uploads.create(DEFAULT, UNKNOWN, me)
+    assert (refused.value.metadata["max_open"], refused.value.retry_after_ms) == ("3", 30_000)
+    await uploads.finish(begun[0].name, "", me)
+    empty = f"sha256:{hashlib.sha256().hexdigest()}"
+    await uploads.create(DEFAULT, UNKNOWN, me)
+    assert (await uploads.create(DEFAULT, NewUpload("a.bin", empty, 0), me)).state is UploadState.FINISHED
+    await uploads.abort(begun[1].name, me)
+    await uploads.create(DEFAULT, UNKNOWN, me)
+    clock.advance(3601)
+    await uploads.collect()
+    for _ in range(3):
+        await uploads.create(DEFAULT, UNKNOWN, me)
+
+
+async def test_an_upload_of_very_many_parts_takes_no_more_of_them(
+    store: Store, blobs: MemoryBlobs, staging: Staging, clock: ManualClock, me: Origin
+) -> None:
+    """Promise 8: a file and a row for each byte would cost a thousand times what the bytes do."""
+    lifetime = datetime.timedelta(hours=1)
+    uploads = Uploads(store, blobs, staging, clock, lifetime=lifetime, max_bytes=5000, part_bytes=5000, max_parts=3)
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    for offset in range(3):
+        await uploads.write(begun.name, offset, _chunks(b"x"))
+    with pytest.raises(TooManyParts):
+        await uploads.write(begun.name, 3, _chunks(b"x"))
+    assert (await uploads.finish(begun.name, "", me)).size_bytes == 3
 
 
 async def test_an_empty_upload_is_an_empty_artifact(uploads: Uploads, me: Origin) -> None:
