@@ -16,7 +16,7 @@ from headwater import experiments
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.metric_log import MetricLog
-from headwater.names import DEFAULT_PROJECT, ProjectName, RunName
+from headwater.names import DEFAULT_PROJECT, DatasetVersionName, ProjectName, RunName
 from headwater.patience import patiently
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 
@@ -55,6 +55,36 @@ class ActiveRun:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; the others stay."""
         self._call(runs_pb2.LogMetricsRequest(name=str(self.name), tags=tags))
+
+    def log_data(
+        self,
+        name: str,
+        digest: str = "",
+        *,
+        context: str = "",
+        source: str = "",
+        source_type: str = "",
+        dataset_version: DatasetVersionName | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say what data the run reads; the same again changes nothing, another description is refused.
+
+        Args:
+            digest: in the notation of whoever computed it; name and digest tell one input from another.
+            context: what it is read for: ``training``, for example.
+            source: where it comes from, in the notation of ``source_type``: a path, an address, a query.
+            dataset_version: the version of a dataset that it is: lineage joins it to the run.
+        """
+        data = artifact_pb2.RunDataInput(
+            name=name,
+            digest=digest,
+            source=source,
+            source_type=source_type,
+            dataset_version=str(dataset_version or ""),
+            tags={**(tags or {}), **({"context": context} if context else {})},
+        )
+        request = runs_pb2.LogRunInputsRequest(name=str(self.name), data_inputs=[data])
+        patiently(lambda: self._stub.LogRunInputs(request))
 
     def flush(self) -> None:
         """Wait until everything that was logged is recorded."""

@@ -1,4 +1,4 @@
-"""The how-to pages about models, run as they are written."""
+"""The how-to pages about models and runs, run as they are written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from chassis.testing import TokenFor
 from headwater.client import Connection, Endpoints
 from tests.e2e.pages import run_page
 
-PAGES = ["docs/how-to/package-a-model.md", "docs/how-to/register-a-model.md"]
+PAGES = ["docs/how-to/log-runs.md", "docs/how-to/package-a-model.md", "docs/how-to/register-a-model.md"]
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ async def test_runs_on_the_command_line(headwater: Command, connection: Connecti
     assert "at character 12" in refused
 
     shown = await headwater("run", "show", best)
-    for word in ("lr 0.03", "succeeded", "layers=[8.0, 4.0]", "team=vision", "confusion", "loss"):
+    for word in ("lr 0.03", "succeeded", "layers=[8, 4]", "lr=0.03", "team=vision", '{"counts": [[5, 1], [0, 9]]}', "loss"):
         assert word in shown, word
     history = await headwater("run", "metrics", best, "loss")
     assert [line.split()[0] for line in history.splitlines()] == ["0", "1", "2"]

@@ -1,6 +1,7 @@
 """Showing one run and the history of its metrics."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import cyclopts
 from google.protobuf import json_format, struct_pb2
@@ -79,7 +80,7 @@ def show_run(run: artifact_pb2.Run) -> None:
         references=", ".join(run.references),
         parameters=", ".join(f"{key}={_value(value)}" for key, value in sorted(run.parameters.items())),
         tags=", ".join(f"{key}={value}" for key, value in sorted(run.tags.items())),
-        read=", ".join([*(data.name for data in run.data_inputs), *(model.model for model in run.model_inputs)]),
+        read=", ".join([*map(_data, run.data_inputs), *(model.model for model in run.model_inputs)]),
         made=", ".join(model.model for model in run.model_outputs),
     )
     rows = [
@@ -92,6 +93,10 @@ def show_run(run: artifact_pb2.Run) -> None:
         output.print(f"{key}  {_value(value)}", markup=False)
 
 
+def _data(data: artifact_pb2.RunDataInput) -> str:
+    return f"{data.dataset_version or data.name} {data.digest}".rstrip()
+
+
 def as_json_line(point: runs_pb2.MetricPoint | runs_pb2.ObjectPoint) -> None:
     """Print a point as one line of JSON."""
     text = json_format.MessageToJson(point, preserving_proto_field_name=True, indent=None)
@@ -99,7 +104,18 @@ def as_json_line(point: runs_pb2.MetricPoint | runs_pb2.ObjectPoint) -> None:
 
 
 def _value(value: struct_pb2.Value | float) -> str:
-    """A value in one line."""
+    """A value in one line: whole numbers without a fraction, keys in order."""
     if isinstance(value, struct_pb2.Value):
-        return json_format.MessageToJson(value, indent=None)
+        return json.dumps(_plain(json_format.MessageToDict(value)), sort_keys=True, ensure_ascii=False)
     return f"{value:.17g}"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+    return value
