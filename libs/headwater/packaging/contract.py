@@ -93,13 +93,16 @@ class Contract:
         if at is None:
             return cls(request=None, answer=None)
         base = local.path(folder, at.path or ".", "score.model_features_schema_source.scorable_model_local.path")
-        paths = next((each for each in package.data_store_file_paths if each.name == at.data_store_file_paths), None)
-        if paths is None:
+        named = {each.name: (number, each) for number, each in enumerate(package.data_store_file_paths)}
+        if at.data_store_file_paths not in named:
             return cls(request=None, answer=None)
+        number, paths = named[at.data_store_file_paths]
+        field = f"data_store_file_paths[{number}]"
+        taken, given = f"{field}.input_schema_file", f"{field}.output_schema_file"
         return cls(
-            request=_schema(_read(base, paths.input_schema_file), "input_schema_file"),
-            answer=_schema(_read(base, paths.output_schema_file), "output_schema_file"),
-            sample=_read(base, paths.sample_inputs_file),
+            request=_schema(_read(base, paths.input_schema_file, taken), taken),
+            answer=_schema(_read(base, paths.output_schema_file, given), given),
+            sample=_read(base, paths.sample_inputs_file, f"{field}.sample_inputs_file"),
         )
 
     def check_request(self, value: Any) -> None:
@@ -111,16 +114,16 @@ class Contract:
         _keep(self.answer, value, "answer")
 
 
-def _read(base: Path, name: str) -> Any:
+def _read(base: Path, name: str, field: str) -> Any:
     if not name:
         return None
-    file = local.path(base, name, "data_store_file_paths")
+    file = local.path(base, name, field)
     if file.stat().st_size > _MAX_FILE_BYTES:
-        raise InvalidSchema(f"{name} is larger than {_MAX_FILE_BYTES:,} bytes.", file=name)
+        raise InvalidSchema(f"{field}: {name} is larger than {_MAX_FILE_BYTES:,} bytes.", field=field)
     try:
         return json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InvalidSchema(f"{name} is no JSON.", file=name) from error
+        raise InvalidSchema(f"{field}: {name} is no JSON.", field=field) from error
 
 
 def _schema(value: Any, field: str) -> Mapping[str, Any] | None:

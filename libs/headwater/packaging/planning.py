@@ -11,8 +11,8 @@ from headwater import references
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import InvalidArgument
 from headwater.names import DatasetVersionName
-from headwater.packaging import local
-from headwater.packaging.description import ModelDescription
+from headwater.packaging import local, writer
+from headwater.packaging.description import Metadata, ModelDescription, Origin
 from headwater.packaging.documents import write
 from headwater.packaging.general import HEADWATER
 from headwater.packaging.model import ModelPackage
@@ -23,6 +23,8 @@ PACKAGE_FILE: Final = "model-package.yml"
 """The document itself, among a version's files: canonical, and without secrets."""
 _PATH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,7}", re.ASCII)
 _MAX_FILES: Final = 999
+_MAX_ANNOTATION: Final = 4096
+_MAX_NAME: Final = 255
 
 
 class NamelessModel(InvalidArgument):
@@ -45,6 +47,7 @@ class Plan:
     task: str = ""
     hyperparameters: Mapping[str, Any]
     annotations: Mapping[str, str]
+    user_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tags: tuple[str, ...] = ()
     dataset_versions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ def of_package(package: ModelPackage, folder: Path, model: str, project: str) ->
         task=package.purpose,
         hyperparameters=package.train.training_params if package.train else {},
         annotations={key: value for key, value in said.items() if value},
+        user_metadata=_named({"author": said["author"]}),
         dataset_versions=_datasets(package, project),
         warnings=tuple(warnings),
     )
@@ -178,8 +182,12 @@ def of_description(description: ModelDescription, folder: Path, model: str) -> P
         "dimensionality_reduction": description.dimensionality_reduction,
         **{f"custom.{key}": _text(value) for key, value in description.custom.items()},
         **{f"framework.{key}": _text(value) for key, value in (framework.custom if framework else {}).items()},
+        "composition": _text(description.composition),
+        **{f"origin.{key}": _text(value) for key, value in writer.plain(description.origin or Origin()).items()},
     }
-    tags = description.metadata.tags if description.metadata else {}
+    long = [key for key, value in said.items() if len(value) > _MAX_ANNOTATION]
+    warnings += [f"{key} is kept in {PACKAGE_FILE} alone: it is long" for key in long]
+    metadata = description.metadata or Metadata()
     return Plan(
         model_id=_model_id(model),
         display_name=model,
@@ -188,8 +196,9 @@ def of_description(description: ModelDescription, folder: Path, model: str) -> P
         text=write(description),
         task=description.purpose,
         hyperparameters={},
-        annotations={key: value for key, value in said.items() if value},
-        tags=tuple(f"{key}:{_text(value)}" for key, value in tags.items()),
+        annotations={key: value for key, value in said.items() if value and key not in long},
+        user_metadata=_named({"author": description.created_by, "training_dataset": metadata.link_to_dataset}),
+        tags=tuple(f"{key}:{_text(value)}" for key, value in metadata.tags.items()),
         warnings=tuple(warnings),
     )
 
@@ -201,5 +210,10 @@ def _model_id(name: str) -> str:
     return model_id
 
 
+def _named(said: Mapping[str, str]) -> dict[str, str]:
+    """What the registry reads of these: names that it links or no longer misses."""
+    return {key: value for key, value in said.items() if value and len(value) <= _MAX_NAME}
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -85,6 +85,7 @@ def _store(connection: Connection, plan: Plan, name: ModelName, semantic_version
         hyperparameters={key: runs.value_of(value) for key, value in plan.hyperparameters.items() if value is not None},
         task=plan.task,
         annotations=plan.annotations,
+        user_metadata=plan.user_metadata,
         tags=plan.tags,
         dataset_versions=plan.dataset_versions,
         request_id=str(uuid.uuid4()),

@@ -156,6 +156,26 @@ async def test_what_a_description_says_is_kept_with_the_version(connection: Conn
     assert done.version.annotations["created_by"] == "sam@example.org"
     assert list(done.version.tags) == ["team:vision"]
     assert done.version.task == "binary_classification"
+    assert "author" not in done.version.missing_metadata  # R-26
+
+
+async def test_a_version_knows_what_its_description_says_that_it_was_made_of(
+    connection: Connection, folder: Path
+) -> None:
+    """M-79, M-80: lineage to code, data and pipeline, and the models that it is composed of."""
+    made_of = (
+        "composition: [tokenizer@2, ranker@5]\n"
+        "origin: {codeAssets: [github.com/a/b], pipeline: nightly, logs: %s}\n"
+        "metadata: {link_to_dataset: faces@v1.0.0}\n" % ("l" * 5000)
+    )
+    text = DESCRIPTION.replace("metadata: {tags: {team: vision}}\n", made_of)
+    done = await store(connection, text, folder, model="composed")
+    assert done.version is not None
+    assert done.version.annotations["composition"] == '["tokenizer@2", "ranker@5"]'
+    assert done.version.annotations["origin.codeAssets"] == '["github.com/a/b"]'
+    assert done.version.annotations["origin.pipeline"] == "nightly"
+    assert list(done.version.dangling_links) == ["training_dataset: faces@v1.0.0"]
+    assert "origin.logs is kept in model-package.yml alone: it is long" in done.warnings
 
 
 async def test_a_dataset_that_nobody_knows_is_told_by_the_registry(connection: Connection, folder: Path) -> None:

@@ -218,9 +218,11 @@ def test_a_package_s_schemas_are_the_files_that_it_names(tmp_path: Path) -> None
     with pytest.raises(ContractBroken):
         contract.check_request({})
     (tmp_path / "schemas" / "in.json").write_text("{")
-    with pytest.raises(InvalidSchema, match=r"in\.json is no JSON"):
+    with pytest.raises(InvalidSchema, match=r"data_store_file_paths\[0\]\.input_schema_file: in\.json is no JSON"):
         Contract.of_package(package, tmp_path)
     (tmp_path / "schemas" / "in.json").unlink()
     (tmp_path / "schemas" / "in.json").symlink_to("/etc/hostname")
-    with pytest.raises(LocalFileRefused, match=r"in\.json is (outside|not there)"):
+    with pytest.raises(
+        LocalFileRefused, match=r"data_store_file_paths\[0\]\.input_schema_file: .*in\.json is (outside|not there)"
+    ):
         Contract.of_package(package, tmp_path)
