@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 MAX_PAGE_WEIGHT = 250_000
 """A page ends before it holds more small values (parameters, metrics, tensors) than this: about 16 MiB as a message."""
-_CHARACTERS = 64
+CHARACTERS = 64
 """Of text weigh as much as one small value."""
 _CHUNK = 100
 """Rows that are read at once: each may hold much."""
@@ -36,7 +36,7 @@ def fitting(rows: Sequence[T], size: int, weight: Callable[[T], int]) -> int:
 
 def weight_of(*said: object) -> int:
     """How much texts and free values weigh, beside what else there is of a row."""
-    return sum(len(each if isinstance(each, str) else json.dumps(each)) for each in said) // _CHARACTERS
+    return sum(len(each if isinstance(each, str) else json.dumps(each)) for each in said) // CHARACTERS
 
 
 async def read_by_weight(

@@ -10,7 +10,7 @@ from headwater.names import ProjectName, RunName
 from services.registry.events import Event, event
 from services.registry.metrics.model import Log, MetricBatch
 from services.registry.origin import Origin, once
-from services.registry.pages import fitting, read_by_weight, weight_of
+from services.registry.pages import CHARACTERS, fitting, read_by_weight
 from services.registry.runs.errors import RunFinished
 from services.registry.runs.fields import FIELDS
 from services.registry.runs.model import ALLOWED, OPEN, NewRun, Run, RunState
@@ -124,5 +124,7 @@ class Runs:
 
 
 def _weight(run: Run) -> int:
-    said = weight_of(run.description, run.failure, dict(run.parameters), dict(run.tags), dict(run.annotations))
-    return len(run.parameters) + len(run.tags) + 2 * len(run.metrics) + said
+    # As weight_of, in a third of the time: a page has a thousand of them.
+    texts = (run.description, run.failure, *run.tags.values(), *run.annotations.values())
+    characters = sum(map(len, texts)) + sum(map(len, map(str, run.parameters.values())))
+    return 2 * (len(run.parameters) + len(run.tags) + len(run.metrics)) + characters // CHARACTERS
