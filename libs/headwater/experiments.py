@@ -1,5 +1,6 @@
 """Experiments, from Python: runs that belong together."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 
 from headwater.client import Connection
@@ -27,6 +28,7 @@ def create(
         parent=str(ProjectName(experiment.project)),
         experiment_id=experiment.experiment,
         experiment=experiments_pb2.Experiment(display_name=display_name, description=description, tags=tags),
+        request_id=str(uuid.uuid4()),
     )
     return _stub(connection).CreateExperiment(request)
 

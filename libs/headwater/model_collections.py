@@ -1,5 +1,6 @@
 """Models as a whole, from Python: create, list, describe and rename them (to take one out of use: headwater.models)."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 
 from headwater.client import Connection
@@ -19,7 +20,9 @@ def create(
 ) -> models_pb2.Model:
     """Create a model before it has a version; registering one creates its model too."""
     said = models_pb2.Model(display_name=display_name, description=description, tags=tags)
-    request = models_pb2.CreateModelRequest(parent=str(ProjectName(model.project)), model_id=model.model, model=said)
+    request = models_pb2.CreateModelRequest(
+        parent=str(ProjectName(model.project)), model_id=model.model, model=said, request_id=str(uuid.uuid4())
+    )
     return _stub(connection).CreateModel(request)
 
 

@@ -58,7 +58,7 @@ class MemoryVersions(VersionStore):
             version
             for version in self._versions.values()
             if (version.model_id == scope.id if isinstance(scope, Model) else version.project == scope.project)
-            and (search.show_inactive or version.state is State.ACTIVE)
+            and (search.show_inactive or self._in_use(version, scope))
             and memory.matches(search.condition, version, lookup)
         ]
         if search.after is not None:
@@ -72,6 +72,11 @@ class MemoryVersions(VersionStore):
         """See VersionStore."""
         stored = self._versions[version.model_id, version.version]
         self._versions[version.model_id, version.version] = dataclasses.replace(version, files=stored.files)
+
+    def _in_use(self, version: ModelVersion, scope: Model | ProjectName) -> bool:
+        """Who asks for the versions of one model knows whether that is in use."""
+        model_in_use = isinstance(scope, Model) or self._models[version.model_id].state is State.ACTIVE
+        return version.state is State.ACTIVE and model_in_use
 
     def _seen(self, version: ModelVersion, view: View) -> ModelVersion:
         model = self._models[version.model_id]

@@ -9,6 +9,7 @@ from chassis.testing import ManualClock
 from headwater.names import ModelName, ProjectName
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.models.errors import ModelNotFound
+from services.registry.models.lifecycle import Lifecycle
 from services.registry.origin import Origin
 from services.registry.projects.errors import ProjectNotFound
 from services.registry.runs.runs import Runs
@@ -93,6 +94,20 @@ async def test_what_is_out_of_use_is_found_only_when_asked_for(
     assert await _found(versions) == ["digits@3", "digits@1"]
     page = await versions.page(DIGITS, 10, "", where="state = 'archived'", show_inactive=True)
     assert [version.version for version in page.items] == [2]
+
+
+async def test_versions_of_a_model_that_is_out_of_use_are_found_only_when_asked_for(
+    versions: Versions, store: Store, clock: ManualClock, me: Origin
+) -> None:
+    """M-05, M-06: or when that model is asked for."""
+    await Lifecycle(store, clock).deprecate(DIGITS, None, "", me)
+    assert await _found(versions, DEFAULT) == ["faces@1"]
+    assert await _found(versions) == ["digits@3", "digits@2", "digits@1"]
+    gone = await Lifecycle(store, clock).archive(DIGITS, "", me)
+    assert await _found(versions, DEFAULT) == ["faces@1"]
+    assert [version.version for version in (await versions.page(gone.name, 10, "")).items] == [3, 2, 1]
+    every = (await versions.page(DEFAULT, 10, "", show_inactive=True)).items
+    assert {version.known_as for version in every} == {"faces", "digits"}
 
 
 async def test_what_cannot_be_found_in_is_refused(versions: Versions) -> None:

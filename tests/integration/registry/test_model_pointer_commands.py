@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from chassis import Service
@@ -160,3 +161,15 @@ async def test_versions_are_compared_in_a_table(headwater: Command, tmp_path: Pa
     assert "do not differ" in await headwater("compare", "digits@1", "digits@1")
     await headwater("compare", "digits@1", refused=True)
     await headwater("compare", "digits@1", "digits@7", refused=True)
+
+
+async def test_what_is_created_can_be_sent_again(headwater: Command, postgres_url: str) -> None:
+    """Promise 4: every Create of the client says which request it is, so that it is tried again where an answer is
+    lost."""
+    await headwater("create", "digits")
+    database = await asyncpg.connect(postgres_url, server_settings={"search_path": "registry"})
+    try:
+        [row] = await database.fetch("SELECT method FROM requests")
+    finally:
+        await database.close()
+    assert row["method"].endswith(".CreateModelRequest")

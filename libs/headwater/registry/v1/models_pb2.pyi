@@ -566,7 +566,7 @@ class ListModelVersionsRequest(_message.Message):
     order_by: _builtins.str
     """In which order, for example `create_time desc`; newest first when unset."""
     show_inactive: _builtins.bool
-    """Deprecated and archived ones too."""
+    """Deprecated and archived ones too; in `models/-` also those of models that are."""
     view: _model_versions_pb2.ModelVersionView.ValueType
     """How much to tell."""
     def __init__(

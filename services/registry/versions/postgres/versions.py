@@ -73,6 +73,8 @@ class PostgresVersions(VersionStore):
             query = query.where(model_versions.c.model_id == scope.id)
         else:
             query = query.where(projects.c.name == scope.project)
+            if not search.show_inactive:  # who asks for the versions of one model knows that it is out of use
+                query = query.where(models.c.state == State.ACTIVE)
         if not search.show_inactive:
             query = query.where(model_versions.c.state == State.ACTIVE)
         found = await find(self._connection, query, search.order, _PLACES, tie, after=search.after, limit=search.limit)
