@@ -56,7 +56,7 @@ def _by_name(tensors: Sequence[Tensor]) -> Mapping[str, Tensor]:
 
 
 def _type(tensor: Tensor) -> str:
-    return tensor.datatype or "no tensor"
+    return tensor.datatype or "of no known type"
 
 
 def _size(dimension: int) -> str:

@@ -1929,7 +1929,9 @@ class TensorSpec(_message.Message):
     name: _builtins.str
     """The tensor's name."""
     datatype: _builtins.str
-    """The element type in Open Inference Protocol notation: `FP32`, `INT64`, `BOOL`, …"""
+    """The element type in Open Inference Protocol notation: `FP32`, `INT64`, `BOOL`, …; `SEQUENCE`, `MAP`, `OPTIONAL` or `SPARSE`
+    for what goes into a model or comes out and is no dense tensor. Empty when not known.
+    """
     begin_offset: _builtins.int
     """Where in the file its elements begin; unset where they do not lie there as they are."""
     end_offset: _builtins.int

@@ -4,9 +4,12 @@ from services.registry.formats.facts import Tensor
 from services.registry.formats.onnx.tensor import MAX_NAME, MAX_RANK, TYPES
 from services.registry.formats.wire import Malformed, Reader, Span, signed
 
+_OTHERS = {4: "SEQUENCE", 5: "MAP", 8: "SPARSE", 9: "OPTIONAL"}
+"""What TypeProto has beside dense tensors, by the numbers of its fields."""
+
 
 def read_end(reader: Reader, span: Span) -> Tensor:
-    """Name, type and shape, -1 for a dimension that varies; no type for what is no tensor (a sequence, a map).
+    """Name, type and shape, -1 for a dimension that varies; of what is no dense tensor what it is, ``SEQUENCE``.
 
     Raises:
         Malformed
@@ -25,6 +28,8 @@ def read_end(reader: Reader, span: Span) -> Tensor:
 def _type(reader: Reader, span: Span) -> tuple[str, list[int]]:
     datatype, shape = "", list[int]()
     for number, value in reader.fields(span):
+        if number in _OTHERS:
+            datatype, shape = _OTHERS[number], []
         if number != 1 or not isinstance(value, Span):  # TypeProto.tensor_type
             continue
         for inner, part in reader.fields(value):

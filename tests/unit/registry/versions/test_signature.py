@@ -47,7 +47,7 @@ def test_an_output_that_is_gone_breaks_and_one_more_does_not() -> None:
 def test_another_type_or_rank_breaks() -> None:
     assert _after([Tensor("x", "FP16", (-1, 4))], [Y]) == ["input x is FP16 and was FP32"]
     assert _after([X], [Tensor("y", "FP32", (-1, 3, 1))]) == ["output y has 3 dimensions and had 2"]
-    assert _after([X], [Tensor("y", "", (-1, 3))]) == ["output y is no tensor and was FP32"]
+    assert _after([X], [Tensor("y", "", (-1, 3))]) == ["output y is of no known type and was FP32"]
 
 
 def test_an_input_may_take_more_and_an_output_may_give_less() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,10 +165,24 @@ def test_up_to_ir_version_3_weights_are_no_inputs() -> None:
     assert [each.name for each in read(MemoryContent(model.SerializeToString())).inputs] == ["x"]
 
 
-def test_an_end_that_is_no_tensor_has_no_type() -> None:
+FLOATS = helper.make_tensor_type_proto(TensorProto.FLOAT, [4])
+
+
+@pytest.mark.parametrize(
+    ("type_", "told"),
+    [
+        (helper.make_sequence_type_proto(FLOATS), "SEQUENCE"),
+        (helper.make_map_type_proto(TensorProto.INT64, FLOATS), "MAP"),
+        (helper.make_optional_type_proto(FLOATS), "OPTIONAL"),
+        (helper.make_sparse_tensor_type_proto(TensorProto.FLOAT, [4]), "SPARSE"),
+    ],
+)
+def test_an_end_that_is_no_dense_tensor_says_what_it_is(type_: Any, told: str) -> None:
+    """So that one cannot take the place of another unseen (M-80)."""
     model = linear(4, 3)
-    model.graph.output.append(helper.make_tensor_sequence_value_info("z", TensorProto.FLOAT, None))
-    assert read(MemoryContent(model.SerializeToString())).outputs[1].datatype == ""
+    model.graph.output.append(helper.make_value_info("z", type_))
+    end = read(MemoryContent(model.SerializeToString())).outputs[1]
+    assert (end.datatype, end.shape) == (told, ())
 
 
 _WHY = {
