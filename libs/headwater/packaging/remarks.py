@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from headwater.errors import InvalidArgument
 
@@ -27,8 +28,11 @@ class Remark:
         return f"line {self.place.line}: {self.path}: {self.message}" if self.path else self.message
 
 
+_MAX_TOLD: Final = 50
+
+
 class InvalidPackage(InvalidArgument):
-    """A document breaks rules. All of them are in ``remarks``, in the order of the document."""
+    """A document breaks rules. All of them are in ``remarks``, in the order of the document; the text has the first."""
 
     reason = "PACKAGE_INVALID"
     text = "The document is not valid."
@@ -36,7 +40,9 @@ class InvalidPackage(InvalidArgument):
     def __init__(self, remarks: Sequence[Remark], name: str = "") -> None:
         self.remarks = tuple(sorted(remarks, key=lambda remark: remark.place))
         self.violations = [(remark.path, remark.message) for remark in self.remarks]
-        listed = "; ".join(str(remark) for remark in self.remarks)
+        listed = "; ".join(str(remark) for remark in self.remarks[:_MAX_TOLD])
+        if (more := len(self.remarks) - _MAX_TOLD) > 0:
+            listed = f"{listed}; and {more:,} more"
         super().__init__(f"{name}: {listed}" if name else listed, error_count=len(self.remarks))
 
 

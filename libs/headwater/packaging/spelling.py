@@ -3,7 +3,6 @@
 Each is read, with a warning, and written as it is meant.
 """
 
-import re
 from typing import Final
 
 KEYS: Final = {
@@ -33,12 +32,10 @@ LATENCIES: Final = ("requestLatency", "requestLatencyMs", "inferenceLatency")
 """What MLSpec calls one number, the milliseconds of an answer (K-14)."""
 LATENCY: Final = "latency_ms"
 
-_NOTE: Final = re.compile(r"\s*\([^()]*\)$")
-
 
 def meant(key: str) -> str:
     """The key that is meant: itself where it is not one of those that are known to be misspelt."""
-    key = _NOTE.sub("", key)
+    key = _without_note(key)
     return word(KEYS.get(key, key))
 
 
@@ -47,3 +44,9 @@ def word(text: str) -> str:
     for wrong, right in WORDS.items():
         text = text.replace(wrong, right)
     return text
+
+
+def _without_note(key: str) -> str:
+    """``requirement(optional)`` is ``requirement``."""
+    name, opened, note = key[:-1].rpartition("(") if key.endswith(")") else (key, "", "")
+    return name.rstrip() if opened and ")" not in note else key

@@ -47,6 +47,20 @@ def test_an_attack_is_refused_soon(text: str | bytes, message: str) -> None:
     assert time.perf_counter() - begun < 5.0
 
 
+def test_keys_that_are_long_to_look_at_are_refused_soon() -> None:
+    keys = [f"a{' ' * 240}{number}" for number in range(3900)]
+    begun = time.perf_counter()
+    assert len(errors_of("name: x\n" + "".join(f"'{key}': 1\n" for key in keys))) == 3901
+    assert time.perf_counter() - begun < 5.0
+
+
+def test_of_many_errors_the_text_has_the_first() -> None:
+    with pytest.raises(packaging.InvalidPackage) as caught:
+        packaging.read("name: x\nframework: {name: y}\n" + "".join(f"key{number}: 1\n" for number in range(1000)))
+    assert len(caught.value.remarks) == len(caught.value.violations) == 1000
+    assert str(caught.value).endswith("; and 950 more")
+
+
 @pytest.mark.parametrize(
     "content",
     [
