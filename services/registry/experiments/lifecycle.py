@@ -100,6 +100,8 @@ class Lifecycle:
         now = self._clock.now()
         changed = experiment.changed(now, **changes)
         await tx.experiments.update(changed, experiment.name)
+        if changed.name != experiment.name:
+            await tx.runs.rename_references(str(experiment.name), str(changed.name))
         await tx.events.append(event(origin.actor, kind, experiment.name, experiment, changed, now))
         return changed
 

@@ -100,6 +100,7 @@ class Lifecycle:
             await tx.models.rename(changed, model.name)
             await tx.lineage.rename_model(model.name, changed.name)
             await tx.run_links.rename_model(model.name, changed.name)
+            await tx.runs.rename_references(str(model.name), str(changed.name))
         await tx.events.append(event(origin.actor, kind, model.name, model, changed, now))
         return changed
 

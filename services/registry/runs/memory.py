@@ -85,6 +85,15 @@ class MemoryRuns(RunStore):
         """See RunStore."""
         self._runs[run.id] = run
 
+    async def rename_references(self, before: str, after: str) -> None:
+        """See RunStore."""
+        for run_id, run in self._runs.items():
+            renamed = tuple(
+                after + name.removeprefix(before) if f"{name}/".startswith(f"{before}/") else name
+                for name in run.references
+            )
+            self._runs[run_id] = dataclasses.replace(run, references=renamed)
+
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """See RunStore."""
         wanted = sorted((step, time) for (run_id, k, step, time) in self._points if (run_id, k) == (run.id, key))

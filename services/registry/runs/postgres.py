@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, func, select
+from sqlalchemy import ColumnElement, Row, Select, Text, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +60,18 @@ JOIN projects AS project ON project.id = run.project_id
 JOIN experiments AS experiment ON experiment.id = run.experiment_id
 WHERE run.id = ANY(CAST($1 AS uuid[]))
 """  # in the order of the fields of BriefRun
+
+_RENAME = text("""
+UPDATE runs SET "references" = (
+    SELECT jsonb_agg(
+        CASE WHEN starts_with(name || '/', CAST(:before AS text) || '/')
+        THEN CAST(:after AS text) || substr(name, length(CAST(:before AS text)) + 1) ELSE name END
+        ORDER BY place
+    )
+    FROM jsonb_array_elements_text("references") WITH ORDINALITY AS each (name, place)
+)
+WHERE "references" <> '[]' AND (strpos("references"::text, :whole) > 0 OR strpos("references"::text, :part) > 0)
+""")  # names have no characters that JSON writes otherwise
 
 
 class PostgresRuns(RunStore):
@@ -124,6 +136,11 @@ class PostgresRuns(RunStore):
         await self._connection.execute(
             runs.update().where(runs.c.id == run.id).values(annotations=dict(run.annotations), **_changing_row(run))
         )
+
+    async def rename_references(self, before: str, after: str) -> None:
+        """See RunStore."""
+        values = {"before": before, "after": after, "whole": f'"{before}"', "part": f'"{before}/'}
+        await self._connection.execute(_RENAME, values)
 
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """See RunStore."""

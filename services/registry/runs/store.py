@@ -57,6 +57,9 @@ class RunStore(Protocol):
     async def update(self, run: Run) -> None:
         """Store what may change of ``run``, which is locked: not its metrics."""
 
+    async def rename_references(self, before: str, after: str) -> None:
+        """Let every reference to ``before``, or to something of it, be one to ``after``: it has another name now."""
+
     async def points(self, run: Run, key: str, *, after: tuple[int, int] | None, limit: int) -> Sequence[MetricPoint]:
         """Points of one metric after ``(step, time_us)``, by step, then time."""
 

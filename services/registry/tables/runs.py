@@ -45,6 +45,7 @@ runs = Table(
 )
 Index("runs_experiment", runs.c.experiment_id, runs.c.sequence)
 Index("runs_parent", runs.c.parent_run, runs.c.sequence, postgresql_where=runs.c.parent_run != "")
+Index("runs_references", runs.c.id, postgresql_where=text("\"references\" <> '[]'"))
 Index("runs_start_time", runs.c.project_id, runs.c.start_time, runs.c.id)
 
 # Copies of the parameters and tags in ``runs``, made by triggers whoever writes them: searches follow their indexes.

@@ -1,12 +1,16 @@
 """The life of a model, over every store: described, renamed, deprecated, archived, back again."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
 from chassis.etags import EtagMismatch, etag_of
-from headwater.names import InvalidName, ModelName
+from headwater.names import ExperimentName, InvalidName, ModelName
 from services.registry.artifacts.artifacts import Artifacts
+from services.registry.experiments.experiments import Experiments
+from services.registry.experiments.lifecycle import Lifecycle as ExperimentLifecycle
+from services.registry.experiments.model import About as ExperimentAbout
 from services.registry.lineage.lineage import Lineages
 from services.registry.lineage.model import Direction
 from services.registry.models.errors import InvalidReplacement, ModelAlreadyExists, ModelArchived, ModelNotFound
@@ -276,3 +280,31 @@ async def test_what_runs_read_and_made_follows_a_rename(
     async with store.transaction() as tx:
         found = (await tx.run_links.of([run.id]))[run.id]
     assert [(link.model, link.step) for link in found.model_outputs] == [(f"{NUMBERS}/versions/1", 3), (others, 4)]
+
+
+async def test_what_runs_refer_to_follows_a_rename(
+    models: Models,
+    runs: Runs,
+    lifecycle: Lifecycle,
+    experiments: Experiments,
+    experiment_lifecycle: ExperimentLifecycle,
+    me: Origin,
+) -> None:
+    """M-30: to a model, to something of it, to an experiment; and to nothing whose name only begins like it."""
+    model = await models.create(DIGITS, About(), me)
+    first = ExperimentName("default", "digits")
+    await experiments.create(first, ExperimentAbout(), me)
+    others = ("projects/default/models/digits-2/versions/1", "projects/other/models/digits")
+    said = (f"{DIGITS}/versions/1", others[0], str(DIGITS), str(first), others[1])
+    run = await runs.create(DEFAULT, dataclasses.replace(a_run(), references=said), me)
+    bare = await runs.create(DEFAULT, a_run(), me)
+
+    await lifecycle.rename(DIGITS, "numbers", "", me)
+    await experiment_lifecycle.rename(first, "second", "", me)
+    second = "projects/default/experiments/second"
+    renamed = (f"{NUMBERS}/versions/1", others[0], str(NUMBERS), second, others[1])
+    assert (await runs.get(run.name)).references == renamed
+    assert (await runs.get(bare.name)).references == ()
+
+    await lifecycle.archive(NUMBERS, "", me)
+    assert (await runs.get(run.name)).references[2] == str(by_uid(model))
