@@ -14,9 +14,10 @@ class MemoryRunLinks(RunLinkStore):
     def __init__(self, links: dict[str, RunLinks]) -> None:
         self._links = links
 
-    async def of(self, run_ids: Sequence[str]) -> Mapping[str, RunLinks]:
+    async def of(self, run_ids: Sequence[str], *, brief: bool = False) -> Mapping[str, RunLinks]:
         """See RunLinkStore."""
-        return {run_id: self._links[run_id] for run_id in run_ids if run_id in self._links}
+        found = {run_id: self._links[run_id] for run_id in run_ids if run_id in self._links}
+        return {run_id: _brief(links) for run_id, links in found.items()} if brief else found
 
     async def put_data(self, run_id: str, data: DataInput) -> None:
         """See RunLinkStore."""
@@ -48,3 +49,8 @@ class MemoryRunLinks(RunLinkStore):
                 model_inputs=tuple(map(renamed, links.model_inputs)),
                 model_outputs=tuple(map(renamed, links.model_outputs)),
             )
+
+
+def _brief(links: RunLinks) -> RunLinks:
+    inputs = [dataclasses.replace(data, source="", schema="", profile="") for data in links.data_inputs]
+    return dataclasses.replace(links, data_inputs=tuple(inputs))

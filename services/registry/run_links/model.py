@@ -14,6 +14,10 @@ CONTEXTS = ("mlflow.data.context", "context")
 """Tags of a data input that tell what a run read it for, for example ``training``; the first that is there."""
 
 
+LONG = ("source", "schema", "profile")
+"""What may be long of a data input, and is told of one run at a time."""
+
+
 class Role(enum.IntEnum):
     """What a model is to a run."""
 
@@ -63,3 +67,9 @@ class RunLinks:
     data_inputs: Sequence[DataInput] = ()
     model_inputs: Sequence[ModelLink] = ()
     model_outputs: Sequence[ModelLink] = ()
+
+    @property
+    def entries(self) -> int:
+        """How many things there are to tell."""
+        data = sum(1 + len(data.tags) for data in self.data_inputs)
+        return data + len(self.model_inputs) + len(self.model_outputs)

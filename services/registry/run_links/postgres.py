@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ModelName
-from services.registry.run_links.model import DataInput, ModelLink, Role, RunLinks
+from services.registry.run_links.model import LONG, DataInput, ModelLink, Role, RunLinks
 from services.registry.run_links.store import RunLinkStore
 from services.registry.tables.logged_models import run_data_inputs, run_models
+
+_DATA = run_data_inputs.c
 
 
 class PostgresRunLinks(RunLinkStore):
@@ -19,13 +21,13 @@ class PostgresRunLinks(RunLinkStore):
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def of(self, run_ids: Sequence[str]) -> Mapping[str, RunLinks]:
+    async def of(self, run_ids: Sequence[str], *, brief: bool = False) -> Mapping[str, RunLinks]:
         """See RunLinkStore."""
         if not run_ids:
             return {}
         data: dict[str, list[DataInput]] = {}
         for row in await self._connection.execute(
-            select(run_data_inputs)
+            select(*(literal("").label(column.name) if brief and column.name in LONG else column for column in _DATA))
             .where(run_data_inputs.c.run_id.in_(run_ids))
             .order_by(run_data_inputs.c.run_id, run_data_inputs.c.sequence)
         ):

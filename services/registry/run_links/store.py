@@ -10,8 +10,9 @@ from services.registry.run_links.model import DataInput, ModelLink, Role, RunLin
 class RunLinkStore(Protocol):
     """What runs read and made, as one transaction sees it. Runs are meant by their ids; who adds has locked the run."""
 
-    async def of(self, run_ids: Sequence[str]) -> Mapping[str, RunLinks]:
-        """What the runs read and made, by id; a run without any is left out."""
+    async def of(self, run_ids: Sequence[str], *, brief: bool = False) -> Mapping[str, RunLinks]:
+        """What the runs read and made, by id; a run without any is left out. ``brief``: without sources, schemas and
+        profiles of data."""
 
     async def put_data(self, run_id: str, data: DataInput) -> None:
         """Add an input, or give the one of the same name and digest the tags of this one."""

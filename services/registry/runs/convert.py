@@ -92,7 +92,8 @@ def wanted(request: runs_pb2.ListRunsRequest, parent: ProjectName) -> Wanted:
     parent_run = RunName.parse(request.parent_run, "parent_run") if request.parent_run else None
     if any(name.project != parent.project for name in experiments):
         raise convert.InvalidField("The experiments must be those of the parent.", field="experiments")
-    return Wanted(request.filter, request.order_by, tuple(experiments), parent_run, _LIFECYCLES[request.lifecycle])
+    lifecycle = _LIFECYCLES[request.lifecycle]
+    return Wanted(request.filter, request.order_by, tuple(experiments), parent_run, lifecycle, links=request.show_links)
 
 
 def to_proto(run: Run) -> artifact_pb2.Run:

@@ -77,7 +77,13 @@ class Runs:
             search = RunQuery(project.id, condition, order, within, parent_run, wanted.lifecycle)
 
             async def read(limit: int, after: Position | None) -> Sequence[tuple[Run, Position]]:
-                return await tx.runs.search(search, after=after, limit=limit)
+                found = await tx.runs.search(search, after=after, limit=limit)
+                if not wanted.links:
+                    return found
+                links = await tx.run_links.of([run.id for run, _position in found], brief=True)
+                return [
+                    (dataclasses.replace(run, links=links.get(run.id, run.links)), position) for run, position in found
+                ]
 
             rows = await read_by_weight(read, size + 1, after, _weight)
         return pages.page_of_found(rows, fitting([run for run, _position in rows], size, _weight), query)
@@ -127,4 +133,5 @@ def _weight(run: Run) -> int:
     # As weight_of, in a third of the time: a page has a thousand of them.
     texts = (run.description, run.failure, *run.tags.values(), *run.annotations.values())
     characters = sum(map(len, texts)) + sum(map(len, map(str, run.parameters.values())))
-    return 2 * (len(run.parameters) + len(run.tags) + len(run.metrics)) + characters // CHARACTERS
+    entries = len(run.parameters) + len(run.tags) + len(run.metrics) + run.links.entries
+    return 2 * entries + characters // CHARACTERS

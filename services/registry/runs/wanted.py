@@ -13,6 +13,7 @@ class Wanted:
     Attributes:
         experiments: only those of these experiments; of all when empty.
         parent_run: only the children of this run.
+        links: with what they read and made, in brief.
         lifecycle: only those in use, or only those archived; None means all.
     """
 
@@ -21,3 +22,4 @@ class Wanted:
     experiments: tuple[ExperimentName, ...] = ()
     parent_run: RunName | None = None
     lifecycle: Lifecycle | None = Lifecycle.ACTIVE
+    links: bool = False

@@ -11,11 +11,12 @@ from services.registry.lineage.model import Connections, Direction
 from services.registry.logged_models.errors import LoggedModelNotFound
 from services.registry.origin import Origin
 from services.registry.run_links.errors import DataInputConflict, TooManyLinks
-from services.registry.run_links.model import DataInput, ModelLink
+from services.registry.run_links.model import DataInput, ModelLink, RunLinks
 from services.registry.run_links.run_links import LinksOfRuns
 from services.registry.runs.errors import RunNotFound
 from services.registry.runs.model import Run
 from services.registry.runs.runs import Runs
+from services.registry.runs.wanted import Wanted
 from services.registry.versions.errors import ModelVersionNotFound
 from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, a_run, dataset_node, safetensors, upload, version_of
@@ -55,6 +56,18 @@ async def test_inputs_of_one_call_are_held_to_each_other(runs: Runs, run_links: 
     tagged = dataclasses.replace(SOMEWHERE, tags={"seen": "twice"})
     _, links = await run_links.log(run.name, data_inputs=[SOMEWHERE, tagged], origin=me)
     assert [data.tags for data in links.data_inputs] == [{"context": "training", "seen": "twice"}]
+
+
+async def test_lists_tell_in_brief_what_runs_read_where_it_is_asked_for(
+    runs: Runs, run_links: LinksOfRuns, me: Origin
+) -> None:
+    """R-28: MLflow's search_runs tells the inputs of each run."""
+    read, nothing = [await _run(runs, me) for _ in range(2)]
+    await run_links.log(read.name, data_inputs=[SOMEWHERE], origin=me)
+    page = await runs.page(DEFAULT, Wanted(links=True), 10, "")
+    brief = dataclasses.replace(SOMEWHERE, source="", schema="", profile="")
+    assert [(run.id, list(run.links.data_inputs)) for run in page.items] == [(nothing.id, []), (read.id, [brief])]
+    assert [run.links for run in (await runs.page(DEFAULT, Wanted(), 10, "")).items] == [RunLinks(), RunLinks()]
 
 
 async def test_dataset_versions_and_model_versions_are_joined_in_lineage(

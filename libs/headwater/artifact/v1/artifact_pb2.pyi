@@ -514,15 +514,15 @@ class Run(_message.Message):
 
     @_builtins.property
     def data_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunDataInput]:
-        """The data that it read, as logged by it; told by GetRun."""
+        """The data that it read, as logged by it; told by GetRun and, in brief, by ListRuns where it is asked for."""
 
     @_builtins.property
     def model_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
-        """The models that it read; told by GetRun."""
+        """The models that it read; likewise."""
 
     @_builtins.property
     def model_outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunModel]:
-        """The models that it made; told by GetRun."""
+        """The models that it made; likewise."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:

@@ -122,6 +122,7 @@ class ListRunsRequest(_message.Message):
     EXPERIMENTS_FIELD_NUMBER: _builtins.int
     PARENT_RUN_FIELD_NUMBER: _builtins.int
     LIFECYCLE_FIELD_NUMBER: _builtins.int
+    SHOW_LINKS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     page_size: _builtins.int
@@ -138,6 +139,8 @@ class ListRunsRequest(_message.Message):
     """Only the children of this run, as a resource name."""
     lifecycle: Global___RunLifecycleFilter.ValueType
     """Those in use, those archived, or all."""
+    show_links: _builtins.bool
+    """Also what they read and made: data inputs without their source, schema and profile, and models."""
     @_builtins.property
     def experiments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only those of these experiments, as resource names; of all when empty."""
@@ -153,10 +156,11 @@ class ListRunsRequest(_message.Message):
         experiments: _abc.Iterable[_builtins.str] | None = ...,
         parent_run: _builtins.str = ...,
         lifecycle: Global___RunLifecycleFilter.ValueType = ...,
+        show_links: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiments", b"experiments", "filter", b"filter", "lifecycle", b"lifecycle", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "parent_run", b"parent_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiments", b"experiments", "filter", b"filter", "lifecycle", b"lifecycle", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "parent_run", b"parent_run", "show_links", b"show_links"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
