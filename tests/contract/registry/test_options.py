@@ -3,6 +3,7 @@
 import io
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 
 import onnx
 import pytest
@@ -158,3 +159,13 @@ def test_every_format_that_holds_a_whole_model_leads_somewhere() -> None:
         *(Format.SAFETENSORS_INDEX, Format.TENSORFLOW_VARIABLES, Format.HUGGING_FACE_CONFIG),
     }
     assert set(Format) - parts == {*CONVERSIONS, *DEPLOYMENTS}
+
+
+def test_the_page_lists_all_that_does_it() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "model-versions.md").read_text()
+    section = page.partition("## What can be made of it")[2].partition("\n## ")[0]
+    options = [option for every in CONVERSIONS.values() for option in every]
+    assert [option.by for option in options if f"`{option.by}`" not in section] == []
+    platforms = {option.target for every in DEPLOYMENTS.values() for option in every}
+    told = section.lower().replace(" ", "-")
+    assert [platform for platform in platforms if platform not in told] == []
