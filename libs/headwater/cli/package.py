@@ -148,6 +148,8 @@ def register(
     from headwater.packaging.registering import register as register_model
 
     document = _read(file).document
+    if isinstance(document, packaging.ExperimentRecord) and (model or semantic_version):
+        raise WrongKind(f"{file} is a {document.TITLE}, which becomes a run: it takes no --model and no --version.")
     with Connection.discover() as connection:
         match document:
             case packaging.ExperimentRecord():

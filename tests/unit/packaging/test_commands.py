@@ -99,6 +99,12 @@ def test_a_command_for_another_kind_says_so(
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--model", "--version"])
+def test_a_record_of_an_experiment_is_no_version_of_a_model(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("register", EXAMPLES / "experiment_example.yml", option, "v1.0.0") == 1
+    assert "becomes a run: it takes no --model and no --version" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.filterwarnings("ignore")  # torch remarks on its own deprecated parts
 def test_a_model_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(4, 3)), tmp_path / "model.pt")
