@@ -79,6 +79,7 @@ async def five(runs: Runs, clock: ManualClock, me: Origin) -> None:
         ("tags.team NOT LIKE 'v%'", "", "b"),
         ("status = 'FAILED' AND failure LIKE 'out%'", "", "e"),
         ("attributes.run_name IN ('a', 'c') AND tags.team = 'vision'", "", "ca"),
+        ("""attributes."run name" = 'b' OR attribute.`Run name` = 'd'""", "Created", "bd"),
         ("end_time IS NOT NULL", "", "e"),
         ("", "metrics.loss", "badce"),
         ("", "metrics.loss desc, display_name", "dabce"),

@@ -20,12 +20,13 @@ FILES = (artifact_pb2, artifacts_pb2, experiments_pb2, logged_models_pb2, models
 # The endpoints of MLflow 3's client: mlflow/protos/service.proto and model_registry.proto, without traces and prompts.
 ENDPOINTS = [
     *(f"experiments/{each}" for each in ("create", "get", "get-by-name", "search", "update", "delete", "restore")),
+    "experiments/search-datasets",
     *(f"experiments/{each}" for each in ("set-experiment-tag", "delete-experiment-tag")),
     *(f"runs/{each}" for each in ("create", "get", "update", "delete", "restore", "search", "log-metric", "log-batch")),
     *(f"runs/{each}" for each in ("log-parameter", "set-tag", "delete-tag", "log-inputs", "outputs", "log-model")),
     *("metrics/get-history", "metrics/get-history-bulk", "metrics/get-history-bulk-interval", "artifacts/list"),
     *("logged-models/create", "logged-models/search", "logged-models/{id}", "logged-models/{id}/tags"),
-    "logged-models/{id}/params",
+    *("logged-models/{id}/params", "logged-models/{id}/artifacts/directories"),
     *(f"registered-models/{each}" for each in ("create", "get", "search", "rename", "update", "delete", "alias")),
     *(f"registered-models/{each}" for each in ("get-latest-versions", "set-tag", "delete-tag")),
     *(f"model-versions/{each}" for each in ("create", "get", "search", "update", "delete", "transition-stage")),
