@@ -26,6 +26,7 @@ RECORD: Final = "mlspec.record"
 _DIGEST: Final = "mlspec.digest"
 _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MOST_OBJECTS: Final = 100
+_GIVEN_UP: Final = (artifact_pb2.Run.STATE_FAILED, artifact_pb2.Run.STATE_CANCELLED)
 _FAILURE_CHARACTERS: Final = 1000
 
 
@@ -59,7 +60,7 @@ def record(
     """
     files = _Files.of(document, folder)
     active, archived = (_recorded(connection, document, project, archived=archived) for archived in (False, True))
-    run = next((each for each in active if each.state != artifact_pb2.Run.STATE_FAILED), None)
+    run = next((each for each in active if each.state not in _GIVEN_UP), None)
     if run is None:
         run = _begun(connection, document, files, project, attempt=len(active) + len(archived))
     elif run.annotations[_DIGEST] != _digest(document):

@@ -16,6 +16,7 @@ from chassis.auth import Role
 from chassis.service import Service
 from chassis.testing import TokenFor
 from headwater import experiments, packaging, run_artifacts, runs
+from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection, Endpoints
 from headwater.errors import FailedPrecondition, InvalidArgument
 from headwater.names import ProjectName, RunName
@@ -23,7 +24,7 @@ from headwater.packaging.local import LocalFileRefused
 from headwater.packaging.planning import PACKAGE_FILE
 from headwater.packaging.recording import RecordChanged, Recorded, record
 from headwater.packaging.registering import ModelExpired, Registered, register
-from headwater.registry.v1 import models_pb2
+from headwater.registry.v1 import models_pb2, runs_pb2, runs_pb2_grpc
 from tests.integration.registry.client import Client
 
 CLEAR = "wJalrXUtnFEMI"
@@ -298,6 +299,29 @@ async def test_the_same_record_again_is_the_same_run(connection: Connection, tmp
     again = await recorded(connection, tmp_path, text)
     assert (first.is_new, again.is_new) == (True, False)
     assert again.run == first.run
+
+
+async def test_a_record_that_was_interrupted_is_gone_on_with(connection: Connection, tmp_path: Path) -> None:
+    """What a program leaves that was killed after its first call."""
+    text = "experiment_id: interrupted\nname: x\nid: interrupted\nmetrics: {key: a, value: 1}\n"
+    document = packaging.read(text).document
+    digest = f"sha256:{hashlib.sha256(packaging.write(document).encode()).hexdigest()}"
+    begun = artifact_pb2.Run(tags={"mlspec.record": "interrupted"}, annotations={"mlspec.digest": digest})
+    stub = runs_pb2_grpc.RunServiceStub(connection.channel("registry"))
+    request = runs_pb2.CreateRunRequest(parent="projects/default", run=begun)
+    left = await asyncio.to_thread(stub.CreateRun, request)
+    done = await recorded(connection, tmp_path, text)
+    assert (done.run.name, done.run.state) == (left.name, type(left).STATE_SUCCEEDED)
+    assert done.run.latest_metrics == {"a": 1}
+
+
+async def test_a_record_whose_run_was_archived_is_recorded_anew(connection: Connection, tmp_path: Path) -> None:
+    text = "experiment_id: anew\nname: x\nid: anew\n"
+    first = await recorded(connection, tmp_path, text)
+    await asyncio.to_thread(runs.archive, connection, RunName.parse(first.run.name))
+    second = await recorded(connection, tmp_path, text)
+    assert second.is_new
+    assert second.run.name != first.run.name
 
 
 async def test_records_at_once_are_one_run(connection: Connection, tmp_path: Path) -> None:
