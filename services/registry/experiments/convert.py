@@ -30,6 +30,8 @@ def changes(request: experiments_pb2.UpdateExperimentRequest) -> Mapping[str, An
     Raises:
         InvalidUpdateMask, InvalidField
     """
+    if not request.update_mask.paths:  # else the mask says what is meant, and the rest of what was read may come along
+        convert.refuse_other_fields(request.experiment, ("name", "etag", *_DESCRIBED), "experiment")
     said = _described(request.experiment)
     return {field: said[field] for field in masked(request.experiment, request.update_mask.paths, _DESCRIBED)}
 

@@ -32,6 +32,8 @@ def model_changes(request: models_pb2.UpdateModelRequest) -> Mapping[str, Any]:
     Raises:
         InvalidUpdateMask, InvalidField
     """
+    if not request.update_mask.paths:  # else the mask says what is meant, and the rest of what was read may come along
+        convert.refuse_other_fields(request.model, ("name", "etag", *_DESCRIBED), "model")
     said = _described(request.model)
     return {field: said[field] for field in masked(request.model, request.update_mask.paths, _DESCRIBED)}
 

@@ -26,6 +26,8 @@ def changes(request: projects_pb2.UpdateProjectRequest) -> Mapping[str, Any]:
     Raises:
         InvalidUpdateMask, InvalidField
     """
+    if not request.update_mask.paths:  # else the mask says what is meant, and the rest of what was read may come along
+        convert.refuse_other_fields(request.project, ("name", *_GIVEN), "project")
     said = _described(request.project)
     return {field: said[field] for field in masked(request.project, request.update_mask.paths, _GIVEN)}
 

@@ -20,7 +20,7 @@ from headwater.errors import (
     NotFound,
     PermissionDenied,
 )
-from headwater.registry.v1 import model_versions_pb2, models_pb2
+from headwater.registry.v1 import model_versions_pb2, models_pb2, projects_pb2
 from tests.integration.registry.client import DEFAULT, DIGITS, Client
 
 Stage = artifact_pb2.ModelMetadata.Stage
@@ -50,6 +50,27 @@ async def test_a_model_is_described_by_mask_and_etag(client: Client) -> None:
         )
         with pytest.raises(InvalidArgument):
             await client.models.UpdateModel(request)
+
+
+async def test_what_an_update_cannot_change_is_refused_unless_a_mask_says_what_is_meant(client: Client) -> None:
+    """Whoever thinks that an update sets an alias or a state is told; whoever sends back what was read names fields."""
+    await client.register(b"weights")
+    model = await client.models.GetModel(models_pb2.GetModelRequest(name=DIGITS))
+    for said in (
+        models_pb2.Model(name=DIGITS, aliases={"champion": "1"}),
+        models_pb2.Model(name=DIGITS, state=models_pb2.Model.STATE_ARCHIVED),
+        models_pb2.Model(name=DIGITS, model_id="numbers"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            await client.models.UpdateModel(models_pb2.UpdateModelRequest(model=said))
+        assert refused.value.reason == "INVALID_FIELD"
+    project = artifact_pb2.Project(name=DEFAULT, state=artifact_pb2.Project.STATE_ARCHIVED)
+    with pytest.raises(InvalidArgument):
+        await client.projects.UpdateProject(projects_pb2.UpdateProjectRequest(project=project))
+    model.description = "Reads digits"
+    mask = FieldMask(paths=["description"])
+    changed = await client.models.UpdateModel(models_pb2.UpdateModelRequest(model=model, update_mask=mask))
+    assert changed.description == "Reads digits"
 
 
 @pytest.mark.parametrize(
