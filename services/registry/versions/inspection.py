@@ -67,14 +67,30 @@ class Inspector:
                         f"Its files take longer to be read than the {self._max_cpu_s:g} s that are spent on a version."
                     )
                     raise InvalidFiles(told, path=path)
-                async with self._turn:
-                    content = await self._content(artifact.digest, artifact.size_bytes)
-                    by_digest[artifact.digest], spent_s = await asyncio.to_thread(_read, content)
+                by_digest[artifact.digest], spent_s = await self._in_turn(artifact)
                 cpu_s += spent_s
             said.add(by_digest[artifact.digest])
         facts = {path: by_digest[artifact.digest] for path, artifact in artifacts.items()}
         _check_fit(facts, artifacts)
         return facts
+
+    async def _in_turn(self, artifact: Artifact) -> tuple[FileFacts, float]:
+        """Read in a thread when it is our turn, which lasts until the thread has ended, also if nobody waits for it any
+        more: who asks and hangs up, again and again, does not get several at once."""
+        await self._turn.acquire()
+        try:
+            content = await self._content(artifact.digest, artifact.size_bytes)
+        except BaseException:
+            self._turn.release()
+            raise
+        reading = asyncio.ensure_future(asyncio.to_thread(_read, content))
+        reading.add_done_callback(self._end_turn)
+        return await asyncio.shield(reading)
+
+    def _end_turn(self, reading: asyncio.Future[tuple[FileFacts, float]]) -> None:
+        self._turn.release()
+        if not reading.cancelled():
+            reading.exception()  # it was told to whoever waited
 
     async def _content(self, digest: str, size_bytes: int) -> Content:
         """The bytes by range, wherever they are; the whole of a large file is never fetched nor digested for this."""

@@ -102,6 +102,37 @@ async def test_other_work_goes_on_while_a_file_is_read() -> None:
     assert turns > 5
 
 
+async def test_a_caller_who_hangs_up_gives_no_turn_to_another_before_the_work_has_ended() -> None:
+    """Promises 8 and 9: else whoever asks and hangs up, again and again, would have all threads read files."""
+    reads, go_on = 0, asyncio.Event()
+
+    class Slow(MemoryBlobs):
+        async def read_range(self, digest: str, start: int, length: int) -> bytes:
+            nonlocal reads
+            reads += 1
+            await go_on.wait()
+            return await super().read_range(digest, start, length)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield safetensors(a=(3,))
+
+    blobs = Slow()
+    blob = await blobs.put(chunks())
+    artifact = Artifact("id", "p", "p", blob.digest, blob.size_bytes, "a", ManualClock().now(), "tester")
+    inspector = Inspector(blobs, 1)
+    for _ in range(5):
+        impatient = asyncio.create_task(inspector.inspect({"a": artifact}))
+        await asyncio.sleep(0.02)
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+    patient = asyncio.create_task(inspector.inspect({"a": artifact}))
+    await asyncio.sleep(0.02)
+    assert reads == 1
+    go_on.set()
+    assert (await patient)["a"].format is Format.SAFETENSORS
+
+
 async def test_the_files_of_a_saved_model_are_one_model() -> None:
     """R-14: a version of loose files says what a tar of them would."""
     folder = {f"variables/{name}": data for name, data in tensorflow_files.variables({"w": (4, 3)}, 2).items()}
