@@ -42,11 +42,11 @@ class Reader:
         for field in fields_of(of):
             if field.rule.rest:
                 continue
-            found = entries.pop(field.key, None)
+            found, before = entries.pop(field.key, None), len(self.errors)
             value = _ABSENT if found is None or found.is_null else self._field(field, found, _join(path, field.key))
             if value is not _ABSENT:
                 values[field.attribute] = value
-            elif field.rule.required:
+            elif field.rule.required and len(self.errors) == before:  # what is wrong with it has not been said
                 self.error(_join(path, field.key), "is required", node)
         self._rest(of, entries, values, node, path)
         self._names.pop()

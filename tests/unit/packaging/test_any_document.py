@@ -1,6 +1,7 @@
 """Any text is read or refused cleanly, and what is read is written as it was (promise 12)."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from headwater import packaging
 from headwater.packaging.fields import Field, fields_of
-from tests.unit.packaging.documents import EXAMPLES, errors_of
+from tests.unit.packaging.documents import EXAMPLES, changed, errors_of
 
 LAUGHS = "name: &a [x, x]\n" + "labels: [*a, *a, *a]\n"
 
@@ -72,6 +73,31 @@ def test_of_many_errors_the_text_has_the_first() -> None:
 )
 def test_what_editors_add_changes_nothing(content: bytes) -> None:
     assert packaging.write(packaging.read(content).document) == "name: café\nframework:\n  name: x\n"
+
+
+CANONICAL = yaml.safe_load(packaging.write(packaging.read((EXAMPLES / "model_packaging.yaml").read_bytes()).document))
+
+
+def paths_of(value: Any) -> Iterator[tuple[str, ...]]:
+    """The way to each field of a document."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in entries:
+        yield (str(key),)
+        yield from ((str(key), *way) for way in paths_of(below))
+
+
+@pytest.mark.parametrize("wrong", [{"zz": {"zz": 1}}, [["zz"]]], ids=["a mapping", "a list"])
+def test_whatever_stands_in_a_field_the_error_names_that_field(wrong: Any) -> None:
+    """M-78."""
+    for way in paths_of(CANONICAL):
+        if "training_params" in way[:-1]:
+            continue  # anything may stand there
+        path = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in way)[1:]
+        found = errors_of(changed(".".join(way), wrong, CANONICAL))
+        assert not found or any(each.startswith(path) or (each and path.startswith(each)) for each in found), (
+            path,
+            found,
+        )
 
 
 AMBIGUOUS = ["1.10", "yes", "null", "~", "1e3", "0x1f", "2019-01-01", "12:30", "=", "<<"]

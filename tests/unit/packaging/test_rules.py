@@ -219,6 +219,9 @@ def test_a_number_may_be_written_as_a_text(written: str, meant: int) -> None:
 
 def test_what_is_wrong_with_one_field_is_said_once() -> None:
     assert errors_of(RECORD + "metrics: {key: a, value_type: NUMBER}") == {"metrics[0].value": "is required"}
+    with pytest.raises(packaging.InvalidPackage) as caught:
+        packaging.read("data_stores: [{name: [a], type: headwater}]")
+    assert [remark.message for remark in caught.value.remarks] == ["must be a text and not a list"]
 
 
 def test_all_that_is_wrong_is_said_at_once_with_lines() -> None:
