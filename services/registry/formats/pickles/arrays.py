@@ -16,7 +16,7 @@ _PLAIN_TYPE = (
 )
 _TYPE = re.compile(_PLAIN_TYPE)
 _USUAL = re.compile(
-    rb"\{'descr': '" + _PLAIN_TYPE.encode() + rb"', 'fortran_order': (?:True|False), 'shape': \([0-9, ]*\), \} *\n"
+    rb"\{'descr': '" + _PLAIN_TYPE.encode() + rb"', 'fortran_order': (?:True|False), 'shape': \([0-9L, ]*\), \} *\n"
 )
 
 

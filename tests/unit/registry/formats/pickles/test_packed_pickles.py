@@ -95,6 +95,12 @@ def test_arrays_of_numbers_and_texts_are_not_marked(dtype: str) -> None:
         assert not read(MemoryContent(by_name({"a.npy": content}))).problems
 
 
+def test_an_array_that_python_2_wrote_is_not_marked() -> None:
+    """Its long numbers end in L."""
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 3L), }"
+    assert not read(MemoryContent(with_header(header, bytes(48)))).problems
+
+
 @pytest.mark.parametrize("type_", ["object", "object_", "O8", "<O", "i4,O", "(2,)O", "OO"])
 def test_an_array_whose_type_is_written_as_nobody_writes_it_is_marked(type_: str) -> None:
     header = f"{{'descr': {type_!r}, 'fortran_order': False, 'shape': (1,), }}"
