@@ -100,8 +100,10 @@ class PostgresRuns(RunStore):
         """See RunStore."""
         if not is_id(name.run):
             raise RunNotFound(run=name)
+        if lock:  # first: joined to its experiment, a run that moves to another while it is waited for is not found
+            await self._connection.execute(select(runs.c.id).where(runs.c.id == name.run).with_for_update())
         query = _runs().where(runs.c.id == name.run, projects.c.name == name.project)
-        row = (await self._connection.execute(query.with_for_update(of=runs) if lock else query)).one_or_none()
+        row = (await self._connection.execute(query)).one_or_none()
         if row is None:
             raise RunNotFound(run=name)
         metrics = await reading.summaries(self._connection, [row.id])

@@ -75,6 +75,18 @@ async def test_tags_set_at_once_are_all_there(runs: Runs, run_changes: RunChange
         await run_changes.tag(run.name, {f"n{number}": "" for number in range(1000)}, (), me)
 
 
+async def test_a_run_is_found_while_it_moves_between_experiments(
+    runs: Runs, run_changes: RunChanges, experiments: Experiments, me: Origin
+) -> None:
+    run = await runs.create(DEFAULT, _new(), me)
+    digits = await experiments.create(ExperimentName("default", "digits"), About(), me)
+    places = (digits.name, ExperimentName("default", "default"))
+    moves = [run_changes.describe(run.name, {"experiment": places[number % 2]}, "", me) for number in range(10)]
+    tags = [run_changes.tag(run.name, {f"t{number}": ""}, (), me) for number in range(10)]
+    await asyncio.gather(*(change for pair in zip(moves, tags, strict=True) for change in pair))
+    assert len((await runs.get(run.name)).tags) == 10
+
+
 async def test_children_take_over_tags_and_the_experiment(
     runs: Runs, experiments: Experiments, run_changes: RunChanges, me: Origin
 ) -> None:
