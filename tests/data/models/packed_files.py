@@ -133,6 +133,13 @@ ATTACKS: Mapping[str, Attack] = {
     "a member of a PyTorch archive": _in_torch("extra", 4),
     "an old member of a PyTorch archive": _in_torch("extra/info", 0),
     "a storage that no tensor has": _in_torch("data/7", 4),
+    "a compressed member of an exported program": lambda canary: by_name(
+        {
+            "m/archive_format": b"pt2",
+            "m/archive_version": b"0",
+            "m/extra/data": gzip.compress(_PICKLES["protocol 2"](canary)),
+        }
+    ),
     "an extra file of TorchScript": lambda canary: pytorch_files.archive(
         b"\x80\x02}.", {"constants.pkl": b"\x80\x02).", "extra/labels": _PICKLES["protocol 1"](canary)}
     ),

@@ -36,6 +36,8 @@ def read(content: Content, budget: Budget) -> FileFacts:
     parts = _nested(archive, [name for name in names if name not in raw], budget)
     if is_old and (state := parts.get("serialized_state_dict.pt")):
         tensors = list(state.tensors)
+    known = {name.lower() for name in (*raw, *parts)}
+    others = archive.problems_of_others(lambda name: name in known or name.endswith(".json"))
     compiled = [name for name in names if name.startswith(_COMPILED) or name.endswith(_LIBRARIES)]
     return FileFacts(
         Format.TORCH_EXPORT,
@@ -50,7 +52,7 @@ def read(content: Content, budget: Budget) -> FileFacts:
         opsets=first.opsets,
         globals=_globals(parts),
         code=[*compiled, *(each for one in read_programs for each in one.code)],
-        problems=_problems(parts, read_programs, compiled),
+        problems=[*_problems(parts, read_programs, compiled), *others],
     )
 
 
