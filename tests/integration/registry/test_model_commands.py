@@ -56,7 +56,15 @@ async def test_a_version_from_its_files_to_its_end(headwater: Command, tmp_path:
     printed = await headwater(
         "model", "register", "digits", tmp_path, "--version", "1.0.0", "--annotation", "ticket=12", *said
     )
-    for word in ("v1.0.0", "onnx", "params=25000000", "vision, x", "training_date", "nobody knows training_dataset"):
+    for word in (
+        "v1.0.0",
+        "onnx",
+        "ticket=12",
+        "params=25000000",
+        "vision, x",
+        "training_date",
+        "nobody knows training_dataset",
+    ):
         assert word in printed, word
     shown = await headwater("model", "show", "digits@v1.0.0")
     assert "x FP32[-1, 4]" in shown

@@ -101,6 +101,7 @@ def show_version(version: artifact_pb2.ModelMetadata) -> None:
         pipelines=", ".join(version.pipeline_versions),
         metrics=", ".join(f"{key} {value:.4g}" for key, value in sorted(version.metrics.items())),
         tags=", ".join(version.tags),
+        annotations=", ".join(f"{key}={value}" for key, value in sorted(version.annotations.items())),
         metadata=", ".join(f"{key}={_value(value)}" for key, value in sorted(version.metadata.items())),
         missing=", ".join(version.missing_metadata),
         converts_to=", ".join(map(_option, version.conversions)),
