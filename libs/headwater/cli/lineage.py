@@ -129,17 +129,19 @@ def uses(name: str, *, as_json: AsJson = False, project: str = DEFAULT_PROJECT) 
 
 
 @app.command(name="import")
-def import_(file: Path, *, project: str = DEFAULT_PROJECT) -> None:
-    """Add what OpenLineage run events tell. What is there already stays as it is.
+def import_(
+    file: Annotated[Path, cyclopts.Parameter(allow_leading_hyphen=True)], *, project: str = DEFAULT_PROJECT
+) -> None:
+    """Add what OpenLineage events tell. What is there already stays as it is.
 
     Parameters
     ----------
     file
-        Events as JSON, one a line or all in a list; - reads standard input.
+        Events as JSON: one, one a line, all in a list, or as Marquez lists them; - reads standard input.
     project
         The project that gets them.
     """
-    events = _events(sys.stdin.read() if str(file) == "-" else file.read_text())
+    events = _events(_text(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
     with Connection.discover() as connection:
         answer = lineage.import_openlineage(connection, events, project=project)
     facts(events=f"{len(events):,}", runs=f"{len(set(answer.runs)):,}", new_edges=f"{answer.created_count:,}")
@@ -187,13 +189,23 @@ def use_row(use: lineage_pb2.ModelVersionUse) -> tuple[str, ...]:
     return use.model_version, str(use.distance), "; ".join(_tenures(use)), ", ".join(use.deployments)
 
 
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"The file is not UTF-8: {error.reason} at byte {error.start}.") from error
+
+
 def _events(text: str) -> list[str]:
-    if text.lstrip().startswith("["):
-        try:
-            return [json.dumps(event) for event in json.loads(text)]
-        except (ValueError, RecursionError) as error:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith("["):
             raise InvalidArgument(f"The file is not JSON: {error}.") from error
-    return [line for line in text.split("\n") if line.strip()]
+        return [line for line in text.split("\n") if line.strip()]
+    if isinstance(value, dict) and isinstance(value.get("events"), list):
+        value = value["events"]
+    return [json.dumps(event) for event in (value if isinstance(value, list) else [value])]
 
 
 def _tenures(use: lineage_pb2.ModelVersionUse) -> Iterable[str]:
@@ -209,4 +221,4 @@ def _print_json(message: Message, indent: int | None = 2) -> None:
 
 def _warn_if(truncated: bool) -> None:
     if truncated:
-        warn(["the graph goes on; ask with a larger --depth or --max-nodes for more"])
+        warn(["the graph goes on; ask with a larger --depth or --max-nodes, or for fewer kinds, for more"])

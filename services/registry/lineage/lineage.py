@@ -23,7 +23,7 @@ from services.registry.lineage.model import (
     NodeKind,
     kind_of,
 )
-from services.registry.lineage.nodes import AnyNode, find_nodes, find_reached
+from services.registry.lineage.nodes import AnyNode, find_in_order, find_nodes
 from services.registry.lineage.openlineage.writing import write as openlineage_events
 from services.registry.lineage.prov import write as prov_document
 from services.registry.lineage.uses import Use, uses
@@ -119,11 +119,12 @@ class Lineages:
             walked = await walk(
                 tx.lineage, name, direction, max_depth or DEFAULT_DEPTH, max_nodes=size, kinds=frozenset(kinds)
             )
-            found = await find_reached(tx, {node.name: node.kind for node in walked.nodes})
-            if name not in found and name not in await find_nodes(tx, [name]):  # it may be of no kind that is asked for
+            nodes, whole = await find_in_order(tx, walked.nodes)
+            names = {str(node.name) for node in nodes}
+            if name not in names and name not in await find_nodes(tx, [name]):  # it may be of no kind that is asked for
                 raise LineageNodeNotFound(name=name)
-        nodes = [found[name] for name in walked.names if name in found]
-        return Lineage(nodes, walked.edges, walked.truncated)
+        edges = [edge for edge in walked.edges if edge.first in names and edge.second in names]
+        return Lineage(nodes, edges, walked.truncated or not whole)
 
     async def export(
         self,

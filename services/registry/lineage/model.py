@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -173,6 +174,9 @@ _KINDS: Mapping[type[ResourceName], NodeKind] = {
 _RESOURCES = {(resource.pattern.split("/")[2], resource.pattern.count("/")): resource for resource in _KINDS}
 
 
+_VERSIONED = re.compile(r"projects/[^/]+/(datasets|models|pipelines)/[^/]+")
+
+
 def kind_of(name: str) -> NodeKind:
     """What ``name`` names.
 
@@ -181,6 +185,8 @@ def kind_of(name: str) -> NodeKind:
     """
     collection = name.split("/", 3)[2:3]
     resource = _RESOURCES.get((collection[0], name.count("/"))) if collection else None
+    if resource is None and _VERSIONED.fullmatch(name):
+        raise InvalidName(f"Say which version of it: {name}/versions/….", field="name", name=name)
     if resource is None:
         raise InvalidName(
             "Lineage joins dataset versions, pipeline versions, artifacts, model versions, runs, deployments, receipts "

@@ -92,6 +92,11 @@ def _entity(node: AnyNode) -> dict[str, Any]:
     told: dict[str, Any] = {"prov:type": kind_of(str(node.name)).name.lower()}
     if isinstance(node, Node | ModelVersion) and node.digest:
         told["hwt:digest"] = node.digest
-    if isinstance(node, Node) and node.kind is NodeKind.DATA and "description" in node.details:
+    if not isinstance(node, Node):
+        return told
+    others = node.details.get("annotations")
+    if isinstance(others, Mapping) and "openlineage.name" in others:  # what it is called where it is
+        told |= {"prov:label": others["openlineage.name"], "hwt:namespace": others["openlineage.namespace"]}
+    elif node.kind is NodeKind.DATA and "description" in node.details:
         told["prov:label"] = str(node.details["description"])
     return told

@@ -24,7 +24,7 @@ async def page_of_versions(
         return await tx.versions.search(scope, dataclasses.replace(search, limit=limit, after=after), view=View.BASIC)
 
     def weight(version: ModelVersion) -> int:
-        return _weight(version, view)
+        return weigh(version, view)
 
     found = await read_by_weight(read, search.limit + 1, search.after, weight)
     count = fitting([version for version, _ in found], search.limit, weight)
@@ -35,7 +35,8 @@ async def page_of_versions(
     return Page([full.get(version.id, version) for version in page.items], page.next_page_token)
 
 
-def _weight(version: ModelVersion, view: View) -> int:
+def weigh(version: ModelVersion, view: View) -> int:
+    """How many small values an answer tells of the version."""
     said = weight_of(
         version.description,
         dict(version.annotations),

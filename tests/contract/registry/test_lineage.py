@@ -1,6 +1,7 @@
 """Lineage, over every store."""
 
 import asyncio
+import dataclasses
 import itertools
 
 import pytest
@@ -26,6 +27,24 @@ async def test_what_is_there_already_stays_as_it_is(lineages: Lineages, me: Orig
     new = Connections([raw, prepared], [NewEdge(raw.name, prepared.name, "", Role.INPUT)])
     assert await lineages.connect(DEFAULT, new, me) == 1
     assert await lineages.connect(DEFAULT, new, me) == 0
+
+
+async def test_of_nodes_that_say_much_the_nearest_are_told(lineages: Lineages, me: Origin) -> None:
+    """Promise 8: an answer fits into a message, and that it goes on is told."""
+    nodes = [dataclasses.replace(dataset_node(f"v1.{n}.0"), details={"query": "x" * 60_000}) for n in range(300)]
+    edges = [NewEdge(one.name, other.name, "", Role.INPUT) for one, other in itertools.pairwise(nodes)]
+    await lineages.connect(DEFAULT, Connections(nodes, edges), me)
+    found = await lineages.get(nodes[0].name, Direction.DOWNSTREAM, max_depth=100)
+    assert (len(found.nodes), len(found.edges)) == (101, 100)
+    first = nodes[0]
+    fan = [NewEdge(first.name, node.name, "", Role.INPUT) for node in nodes[1:]]
+    await lineages.connect(DEFAULT, Connections([], fan), me)
+    found = await lineages.get(first.name, Direction.DOWNSTREAM)
+    assert found.truncated
+    assert 250 < len(found.nodes) < 280
+    assert str(found.nodes[0].name) == first.name
+    told = {str(node.name) for node in found.nodes}
+    assert {name for edge in found.edges for name in (edge.first, edge.second)} == told
 
 
 async def test_two_who_connect_the_same_at_once_do_it_once_between_them(lineages: Lineages, me: Origin) -> None:

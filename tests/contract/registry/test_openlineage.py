@@ -75,6 +75,15 @@ def an_event(
     )
 
 
+def documentation(text: str) -> Any:
+    return documentation_dataset.DocumentationDatasetFacet(description=text)
+
+
+def schema(fields: Sequence[dict[str, Any]]) -> Any:
+    columns = [schema_dataset.SchemaDatasetFacetFields(**field) for field in fields]
+    return schema_dataset.SchemaDatasetFacet(fields=columns)
+
+
 @dataclasses.dataclass(frozen=True)
 class Exchange:
     """What takes in and gives out."""
@@ -198,6 +207,38 @@ async def test_versions_of_external_data_are_nodes_of_their_own(exchange: Exchan
     assert data == {name_of("orders", "2"), name_of("y")}
 
 
+async def test_what_is_only_described_is_in_the_graph_by_itself(exchange: Exchange) -> None:
+    """As the event of a dataset tells it: a file may have some among those of runs."""
+    dataset = ol.StaticDataset(WAREHOUSE, "lonely", facets={"documentation": documentation("Nobody reads it")})
+    event = ol.DatasetEvent(eventTime=NOON.isoformat(), dataset=dataset, producer="https://example.com/producer")
+    run_id = new_id()
+    told = await exchange.take_in(an_event(run=run_id), event)
+    assert (told.created, [run.run for run in told.runs]) == (1, [run_id])
+    graph = await exchange.lineages.get(name_of("lonely"), Direction.DOWNSTREAM)
+    assert [isinstance(node, Node) and node.details["description"] for node in graph.nodes] == ["Nobody reads it"]
+    assert graph.edges == []
+
+
+async def test_a_wide_table_and_a_long_description_are_taken_in_as_far_as_they_fit(exchange: Exchange) -> None:
+    """Who imports events of others cannot make them shorter."""
+    wide = [{"name": f"column {n}", "type": "varchar", "description": "x" * 100} for n in range(200)]
+    described = table("described", schema=schema(wide), documentation=documentation("d" * 10_000))
+    widest = table("widest", schema=schema(wide * 10))
+    await exchange.take_in(an_event(inputs=[described, widest]))
+    found = await exchange.lineages.get(name_of("described"), Direction.UPSTREAM)
+    details = found.nodes[0].details if isinstance(found.nodes[0], Node) else {}
+    assert details["description"] == "d" * 4095 + "…"
+    annotations: Any = details["annotations"]
+    assert json.loads(annotations["openlineage.schema"]) == [{"name": f["name"], "type": f["type"]} for f in wide]
+    assert "openlineage.schema.left_out" not in annotations
+
+    found = await exchange.lineages.get(name_of("widest"), Direction.UPSTREAM)
+    annotations = found.nodes[0].details["annotations"] if isinstance(found.nodes[0], Node) else {}
+    kept = json.loads(annotations["openlineage.schema"])
+    assert [field["name"] for field in kept] == [field["name"] for field in (wide * 10)[: len(kept)]]
+    assert 300 < len(kept) == 2000 - int(annotations["openlineage.schema.left_out"])
+
+
 async def test_a_run_of_another_project_is_not_taken_over(exchange: Exchange, projects: Projects, me: Origin) -> None:
     run_id = new_id()
     await exchange.take_in(an_event(run=run_id))
@@ -297,6 +338,18 @@ async def test_prov_json_says_the_same(exchange: Exchange, runs: Runs, me: Origi
     assert f"hw:{name}" in entities
 
 
+async def test_prov_json_says_what_external_data_is_called_where_it_is(exchange: Exchange) -> None:
+    await exchange.take_in(an_event(inputs=[table("public.orders")], outputs=["public.totals"]))
+    exported = await exchange.lineages.export(Form.PROV_JSON, name_of("public.totals"), Direction.UPSTREAM)
+    document = prov.model.ProvDocument.deserialize(content=exported.text, format="json")
+    labels = {
+        (str(record.label), *record.get_attribute("hwt:namespace"))
+        for record in document.get_records(prov.model.ProvEntity)
+    }
+    assert labels == {("public.orders", WAREHOUSE), ("public.totals", WAREHOUSE), ("daily.orders", "airflow")}
+
+
+HEAD = {"eventTime": NOON.isoformat(), "producer": "https://example.com/producer", "schemaURL": "https://example.com"}
 GOOD: dict[str, Any] = json.loads(Serde.to_json(an_event(inputs=[table("a")], outputs=["b"])))
 
 
@@ -346,7 +399,9 @@ def _changed(path: str, value: Any = ...) -> str:
         (_changed("outputs.0", "b"), "outputs[0]"),
         (_changed("outputs.0.facets.version", {"datasetVersion": 3}), "outputs[0].facets.version.datasetVersion"),
         (_changed("outputs.0.facets.schema", {"fields": ["x" * 20_000]}), "outputs[0].facets.schema.fields"),
-        (json.dumps({"dataset": {}, "eventTime": "x"}), "dataset"),
+        (_changed("eventTime", "0001-01-01T00:00:00Z"), "eventTime"),
+        (_changed("eventTime", "9999-12-31T23:59:59.999999Z"), "eventTime"),
+        (json.dumps({"dataset": {"name": "a"}, **HEAD}), "dataset.namespace"),
     ],
 )
 def test_what_is_no_event_is_refused_with_its_place(text: str, field: str) -> None:
@@ -381,4 +436,5 @@ def test_whatever_is_said_it_is_read_or_refused(path: str, value: Any) -> None:
         event = read(_changed(path, value), 0)
     except InvalidOpenLineage:
         return
+    assert event.job
     assert event.job.name

@@ -94,6 +94,7 @@ class OpenLineage:
     ) -> Run:
         run, job = events[0].run, events[0].job
         assert run is not None
+        assert job is not None
         parents = [each.run.parent_id for each in events if each.run and each.run.parent_id]
         parent = known.get(parents[0]) if parents else None
         annotations = {"openlineage.namespace": job.namespace, "openlineage.name": job.name}
@@ -153,7 +154,7 @@ class _Told:
 
     def _add(self, told: Event) -> None:
         inputs, outputs = list(map(self._dataset, told.inputs)), list(map(self._dataset, told.outputs))
-        jobs = [name for name in [self._job(told.job)] if name]
+        jobs = [name for name in [self._job(told.job)] if name] if told.job else []
         if told.run is None:
             for second in outputs:
                 self._join(inputs, second, "", Role.INPUT)
@@ -179,6 +180,8 @@ class _Told:
         annotations: dict[str, Json] = {"openlineage.namespace": dataset.namespace, "openlineage.name": dataset.name}
         if dataset.schema:
             annotations["openlineage.schema"] = dataset.schema
+        if dataset.left_out:
+            annotations["openlineage.schema.left_out"] = str(dataset.left_out)
         details = {
             "description": dataset.description,
             "source": dataset.source or f"{dataset.namespace}/{dataset.name}",
@@ -210,7 +213,7 @@ def _said(details: Mapping[str, str]) -> dict[str, str]:
 
 def _ours(events: Iterable[Event]) -> set[str]:
     """The names of ours that events say, whether they are known or not."""
-    names = {our_name(each.job.namespace, each.job.name) for each in events}
+    names = {our_name(each.job.namespace, each.job.name) for each in events if each.job}
     names |= {our_name(data.namespace, data.name) for each in events for data in (*each.inputs, *each.outputs)}
     executables = {name for each in events if each.run for name in each.run.executables}
     return {name for name in names - {""} if kind_of(name) is not NodeKind.RUN} | set(

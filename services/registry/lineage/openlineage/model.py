@@ -30,7 +30,8 @@ class EventType(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dataset:
-    """Data as an event tells of it; ``version`` is empty where it is not told. ``schema`` is JSON."""
+    """Data as an event tells of it; ``version`` is empty where it is not told. ``schema`` is JSON, without the last
+    ``left_out`` fields."""
 
     namespace: str
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     description: str = ""
     source: str = ""
     schema: str = ""
+    left_out: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,12 +65,12 @@ class RunPart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a run or, without one, of a job."""
+    """An event of a run or, without one, of a job; without a job as well, of what is the only one of ``inputs``."""
 
     type: EventType
     time: datetime.datetime
     run: RunPart | None
-    job: Job
+    job: Job | None
     inputs: tuple[Dataset, ...]
     outputs: tuple[Dataset, ...]
 

@@ -2,13 +2,14 @@
 
 Read are: of a run the facets ``parent``, ``errorMessage`` and our own ``headwater_run``; of a job ``documentation`` and
 ``sourceCodeLocation``; of a dataset ``documentation``, ``version``, ``dataSource`` and ``schema``. Other facets, which
-anybody may invent, are left aside.
+anybody may invent, are left aside. What people wrote is cut where it is long, and so are the schemas of wide tables:
+who imports them cannot make them shorter.
 """
 
 import datetime
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from headwater.errors import InvalidArgument
@@ -18,6 +19,8 @@ _MAX_NAME = 2048
 _MAX_TEXT = 4096
 _MAX_SCHEMA = 16_384
 _MAX_DATASETS = 1000
+# The database's driver takes them for infinite.
+_INFINITE = (datetime.datetime.min.replace(tzinfo=datetime.UTC), datetime.datetime.max.replace(tzinfo=datetime.UTC))
 
 
 class InvalidOpenLineage(InvalidArgument):
@@ -41,6 +44,22 @@ def read(text: str, index: int) -> Event:
     return _Reader(index).event(value)
 
 
+def _fitting(fields: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The fields of a schema; where they are too much to keep without what is said of them, and the first that fit."""
+    if len(_json(fields)) <= _MAX_SCHEMA:
+        return fields
+    brief, room = [{key: field[key] for key in ("name", "type") if key in field} for field in fields], _MAX_SCHEMA
+    for count, field in enumerate(brief):
+        room -= len(_json(field)) + 1
+        if room < 1:
+            return brief[:count]
+    return brief
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number in JSON")
 
@@ -58,14 +77,15 @@ class _Reader:
 
     def event(self, value: Any) -> Event:
         fields = self._object(value, "")
-        if "dataset" in fields and "job" not in fields:
-            self._refuse("dataset", "is that of a DatasetEvent; events of runs and of jobs tell of lineage")
         for each in ("producer", "schemaURL"):
             self._text(fields, each, each)
+        time = self._time(self._text(fields, "eventTime", "eventTime"))
+        if "dataset" in fields and "job" not in fields and "run" not in fields:
+            return Event(EventType.OTHER, time, None, None, (self._dataset(fields["dataset"], "dataset"),), ())
         run = self._run(fields["run"]) if "run" in fields else None
         return Event(
             self._type(fields),
-            self._time(self._text(fields, "eventTime", "eventTime")),
+            time,
             run,
             self._job(fields.get("job")),
             self._datasets(fields, "inputs"),
@@ -84,9 +104,12 @@ class _Reader:
             time = datetime.datetime.fromisoformat(text)
             if time.tzinfo is None:
                 raise ValueError("no zone")
-            return time.astimezone(datetime.UTC)
+            told = time.astimezone(datetime.UTC)
         except (ValueError, OverflowError):
             self._refuse("eventTime", "must be a time with its zone, as 2026-01-31T12:00:00Z")
+        if told in _INFINITE:
+            self._refuse("eventTime", "must lie in the years 1 to 9999, and not at their edge")
+        return told
 
     def _run(self, value: Any) -> RunPart:
         fields = self._object(value, "run")
@@ -98,12 +121,12 @@ class _Reader:
             parent_id = self._uuid(
                 self._object(parent.get("run"), "run.facets.parent.run"), "run.facets.parent.run.runId"
             )
-        failure = self._facet(facets, "run", "errorMessage", "message")
+        failure = self._facet(facets, "run", "errorMessage", "message", cut=True)
         ours = self._object(facets.get("headwater_run", {}), "run.facets.headwater_run")
         executables = ours.get("executables", [])
         if not isinstance(executables, list) or not all(isinstance(each, str) for each in executables):
             self._refuse("run.facets.headwater_run.executables", "must be a list of texts")
-        return RunPart(run_id, parent_id, failure[:_MAX_TEXT], tuple(executables[:_MAX_DATASETS]))
+        return RunPart(run_id, parent_id, failure, tuple(executables[:_MAX_DATASETS]))
 
     def _uuid(self, fields: Mapping[str, Any], where: str) -> str:
         text = self._text(fields, where.rpartition(".")[2], where)
@@ -118,7 +141,7 @@ class _Reader:
         return Job(
             self._text(fields, "namespace", "job.namespace"),
             self._text(fields, "name", "job.name"),
-            self._facet(facets, "job", "documentation", "description"),
+            self._facet(facets, "job", "documentation", "description", cut=True),
             self._facet(facets, "job", "sourceCodeLocation", "repoUrl")
             or self._facet(facets, "job", "sourceCodeLocation", "url"),
             self._facet(facets, "job", "sourceCodeLocation", "version"),
@@ -135,27 +158,30 @@ class _Reader:
     def _dataset(self, value: Any, where: str) -> Dataset:
         fields = self._object(value, where)
         facets = self._facets(fields, where)
-        schema = self._object(facets.get("schema", {}), f"{where}.facets.schema").get("fields")
-        kept = json.dumps(schema, sort_keys=True, separators=(",", ":")) if schema else ""
-        if len(kept) > _MAX_SCHEMA:
-            self._refuse(f"{where}.facets.schema.fields", f"may have at most {_MAX_SCHEMA:,} characters")
+        schema = self._object(facets.get("schema", {}), f"{where}.facets.schema").get("fields") or []
+        if not isinstance(schema, list) or not all(isinstance(field, dict) for field in schema):
+            self._refuse(f"{where}.facets.schema.fields", "must be a list of objects")
+        kept = _fitting(schema)
         return Dataset(
             self._text(fields, "namespace", f"{where}.namespace"),
             self._text(fields, "name", f"{where}.name"),
             self._facet(facets, where, "version", "datasetVersion"),
-            self._facet(facets, where, "documentation", "description"),
+            self._facet(facets, where, "documentation", "description", cut=True),
             self._facet(facets, where, "dataSource", "uri"),
-            kept,
+            _json(kept) if kept else "",
+            len(schema) - len(kept),
         )
 
     def _facets(self, fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         return self._object(fields.get("facets") or {}, f"{where}.facets")
 
-    def _facet(self, facets: Mapping[str, Any], where: str, facet: str, key: str) -> str:
-        """A text of a facet; empty where there is no such facet or text."""
+    def _facet(self, facets: Mapping[str, Any], where: str, facet: str, key: str, *, cut: bool = False) -> str:
+        """A text of a facet; empty where there is no such facet or text. It is ``cut`` where it is long, or refused."""
         place = f"{where}.facets.{facet}"
         value = self._object(facets.get(facet) or {}, place).get(key) or ""
-        if not isinstance(value, str) or (len(value) > _MAX_TEXT and facet != "errorMessage"):
+        if cut and isinstance(value, str) and len(value) > _MAX_TEXT:
+            value = f"{value[: _MAX_TEXT - 1]}…"
+        if not isinstance(value, str) or len(value) > _MAX_TEXT:
             self._refuse(f"{place}.{key}", f"must be a text of at most {_MAX_TEXT:,} characters")
         return self._clean(value, f"{place}.{key}")
 

@@ -30,22 +30,24 @@ Object = dict[str, Any]
 def write(nodes: Sequence[AnyNode], edges: Sequence[Edge], now: datetime.datetime) -> str:
     """The events, a JSON object a line. ``now`` is the time of what has none of its own."""
     known = {str(node.name): node for node in nodes}
+    beside: dict[str, list[Edge]] = {node.name: [] for node in nodes if isinstance(node, BriefRun)}
+    for edge in edges:
+        for name in {edge.first, edge.second, edge.run} & beside.keys():
+            beside[name].append(edge)
     events = [
-        *(event for node in nodes if isinstance(node, BriefRun) for event in _of_run(node, edges, known)),
+        *(event for node in nodes if isinstance(node, BriefRun) for event in _of_run(node, beside[node.name], known)),
         *_of_jobs(edges, known, now),
     ]
     return "".join(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in events)
 
 
-def _of_run(run: BriefRun, edges: Sequence[Edge], known: Mapping[str, AnyNode]) -> Iterator[Object]:
-    name = str(run.name)
-    mine = [edge for edge in edges if name in (edge.first, edge.second, edge.run)]
+def _of_run(run: BriefRun, mine: Sequence[Edge], known: Mapping[str, AnyNode]) -> Iterator[Object]:
     into = [edge.first for edge in mine if kind_of(edge.first) is not NodeKind.RUN]
     outputs = [edge.second for edge in mine if kind_of(edge.second) is not NodeKind.RUN]
     executables = [each for each in dict.fromkeys(into) if kind_of(each) is NodeKind.EXECUTABLE]
     inputs = [each for each in into if each not in executables]
     job = _job(run, executables, known)
-    facets: Object = {"headwater_run": _facet({"name": name, "executables": executables}, "HeadwaterRunFacet")}
+    facets: Object = {"headwater_run": _facet({"name": run.name, "executables": executables}, "HeadwaterRunFacet")}
     if run.parent_run:
         facets["parent"] = _parent(run)
     yield _event(EventType.START, run.start_time, {"runId": run.id, "facets": facets}, job, [], [])
