@@ -33,7 +33,7 @@ def headwater(
         with pytest.raises(SystemExit) as end:
             await asyncio.to_thread(cli.main, list(arguments))
         printed = capsys.readouterr()
-        assert end.value.code in ((1,) if refused else (0, None)), printed.err
+        assert end.value.code in ((1, 2) if refused else (0, None)), printed.err
         return printed.err + printed.out
 
     return run
@@ -150,11 +150,23 @@ async def test_runs_on_the_command_line(headwater: Command, connection: Connecti
     assert "at character 12" in refused
 
     shown = await headwater("run", "show", best)
-    for word in ("lr 0.03", "succeeded", "layers=[8, 4]", "lr=0.03", "team=vision", '{"counts": [[5, 1], [0, 9]]}', "loss"):
+    for word in (
+        "lr 0.03",
+        "succeeded",
+        "layers=[8, 4]",
+        "lr=0.03",
+        "team=vision",
+        '{"counts": [[5, 1], [0, 9]]}',
+        "loss",
+    ):
         assert word in shown, word
     history = await headwater("run", "metrics", best, "loss")
     assert [line.split()[0] for line in history.splitlines()] == ["0", "1", "2"]
     assert json.loads((await headwater("run", "metrics", best, "confusion", "--json")).strip())["key"] == "confusion"
+
+    unknown = await headwater("run", "metrics", best, "los", refused=True)
+    assert "no los; it has measured confusion, loss, nothing." in unknown
+    assert "Must be >= 0" in await headwater("run", "list", "--limit", "-1", refused=True)
 
     assert "stage" in await headwater("run", "tag", best, "stage=late", "--remove", "team")
     assert "team" not in await headwater("run", "tag", best)

@@ -23,7 +23,7 @@ def list_(
     parent: str = "",
     archived: Annotated[bool, cyclopts.Parameter(negative="")] = False,
     metric: Several = (),
-    limit: int = 50,
+    limit: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0))] = 50,
     in_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:

@@ -1,5 +1,6 @@
 """Showing one run and the history of its metrics."""
 
+import itertools
 import json
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from headwater.cli.model.words import as_json
 from headwater.cli.render import facts, output, table
 from headwater.cli.run.app import app
 from headwater.client import Connection
+from headwater.errors import NotFound
 from headwater.names import DEFAULT_PROJECT
 from headwater.registry.v1 import runs_pb2
 
@@ -54,12 +56,22 @@ def metrics(run: str, key: str, *, in_json: AsJson = False, project: str = DEFAU
     project
         The project.
     """
+    name = runs.named(run, project)
     with Connection.discover() as connection:
-        for point in runs.points(connection, runs.named(run, project), key):
+        points = runs.points(connection, name, key)
+        first = next(points, None)
+        if first is None:
+            raise _not_measured(runs.get(connection, name), key)
+        for point in itertools.chain([first], points):
             if in_json:
                 as_json_line(point)
             else:
                 output.print(f"{point.step}\t{point.time.ToJsonString()}\t{_value(point.value)}", markup=False)
+
+
+def _not_measured(run: artifact_pb2.Run, key: str) -> NotFound:
+    there = ", ".join(sorted({*run.metric_summaries, *run.latest_objects})) or "nothing"
+    return NotFound(f"The run has measured no {key}; it has measured {there}.")
 
 
 def show_run(run: artifact_pb2.Run) -> None:
