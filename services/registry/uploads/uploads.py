@@ -1,7 +1,9 @@
 """The use cases of uploads: bytes come in parts, each durable by itself, and become an artifact in the end."""
 
+import asyncio
 import dataclasses
 import datetime
+import weakref
 from collections.abc import AsyncIterator, Sequence
 
 from chassis.blobs import Blobs, DigestMismatch, PartLost, Staging
@@ -62,6 +64,7 @@ class Uploads:
         self._max_bytes = max_bytes
         self._max_open = max_open
         self._part_bytes = part_bytes
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._max_parts = max(max_parts, 2 * max_bytes // part_bytes)
 
     async def create(self, parent: ProjectName, new: NewUpload, origin: Origin) -> Upload:
@@ -139,11 +142,13 @@ class Uploads:
             UploadIncomplete: fewer bytes are there than were declared; the upload stays open.
             DigestMismatch: the bytes have another digest than was declared, here or before; the upload is given up.
         """
-        async with self._store.transaction() as tx:
-            upload = await tx.uploads.get(name)
-            parts = await tx.uploads.parts(upload)
-        if upload.state is not UploadState.FINISHED:
-            upload = await self._join(upload, parts, digest, origin)
+        # One after the other, so that a retry of what is still at work makes no second copy, which the disk may lack.
+        async with self._turns.setdefault(name.artifact_upload, asyncio.Lock()):
+            async with self._store.transaction() as tx:
+                upload = await tx.uploads.get(name)
+                parts = await tx.uploads.parts(upload)
+            if upload.state is not UploadState.FINISHED:
+                upload = await self._join(upload, parts, digest, origin)
         _one_digest(upload.artifact, digest)
         async with self._store.transaction() as tx:
             [artifact] = await tx.artifacts.find(

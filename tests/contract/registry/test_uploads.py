@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.blobs import DigestMismatch, LocalStaging, MemoryBlobs, Staging
+from chassis.blobs import BlobWriter, DigestMismatch, LocalStaging, MemoryBlobs, Scheme, Staging
 from chassis.testing import ManualClock
 from headwater.names import ArtifactUploadName
 from services.registry.artifacts.artifacts import Artifacts
@@ -243,6 +243,26 @@ async def test_an_upload_may_be_ended_while_its_parts_are_joined(
         goes_on.set()
         with pytest.raises(UploadEnded):
             await late
+
+
+async def test_many_who_finish_one_upload_at_once_make_one_copy_of_it(
+    store: Store, staging: Staging, clock: ManualClock, me: Origin
+) -> None:
+    """Promise 8: each copy takes as much of the disk as the upload, which may be most of it."""
+    copies = 0
+
+    class Counting(MemoryBlobs):
+        def writer(self, scheme: Scheme = Scheme.SHA256, *, direct: bool = False) -> BlobWriter:
+            nonlocal copies
+            copies += 1
+            return super().writer(scheme, direct=direct)
+
+    uploads = Uploads(store, Counting(), staging, clock, lifetime=datetime.timedelta(hours=1), max_bytes=2**20)
+    begun = await uploads.create(DEFAULT, UNKNOWN, me)
+    await uploads.write(begun.name, 0, _chunks(CONTENT))
+    artifacts = await asyncio.gather(*(uploads.finish(begun.name, "", me) for _ in range(10)))
+    assert {artifact.digest for artifact in artifacts} == {DIGEST}
+    assert copies == 1
 
 
 async def test_what_is_left_alone_is_collected(
