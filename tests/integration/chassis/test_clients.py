@@ -5,6 +5,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,7 +19,8 @@ from chassis.auth import Role, current_token
 from chassis.rpc.client import channel
 from chassis.testing import StartService, TokenFor
 from chassis.testing.waiting import eventually
-from headwater import rpc
+from headwater import artifacts, rpc
+from headwater.client import Connection, Endpoints
 from headwater.errors import Aborted, DeadlineExceeded, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from headwater.registry.v1 import artifacts_pb2, artifacts_pb2_grpc
 from tests.integration.chassis.tiny_service import TinyArtifacts, tiny_service
@@ -113,6 +115,34 @@ async def test_a_read_that_found_the_service_away_is_repeated_and_nothing_else_i
             got = await asyncio.to_thread(artifacts_pb2_grpc.ArtifactServiceStub(blocking).GetArtifact, Get(name="x"))
         assert got.name == "x"
     await service.stop()
+
+
+class Restarting(TinyArtifacts):
+    """Away for the first two uploads, whose bytes it has begun to take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def UploadArtifact(self, request_iterator: Any, context: Any) -> artifacts_pb2.Artifact:
+        self.asked += 1
+        if self.asked < 3:
+            await anext(request_iterator)
+            raise Unavailable()
+        return artifacts_pb2.Artifact(size_bytes=sum([len(message.data) async for message in request_iterator]))
+
+
+async def test_a_small_file_is_sent_again_when_the_service_was_away(tmp_path: Path) -> None:
+    """It is stored by its digest, so that sending it twice does no harm."""
+    file = tmp_path / "model.bin"
+    file.write_bytes(bytes(3 * 2**20))
+    restarting = Restarting()  # type: ignore[abstract]
+    service = tiny_service(ServiceSettings(), restarting)
+    await service.start()
+    with Connection(Endpoints(registry=service.address)) as connection:
+        stored = await asyncio.to_thread(artifacts.upload, connection, file)
+    await service.stop()
+    assert (stored.size_bytes, restarting.asked) == (3 * 2**20, 3)
 
 
 async def test_a_service_that_is_not_there_is_unavailable_within_the_deadline() -> None:
