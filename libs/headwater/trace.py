@@ -8,7 +8,7 @@ module puts them together as one tree. Every node carries the digest of what it 
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
@@ -82,24 +82,43 @@ def tree(
     *,
     downstream: bool = False,
 ) -> Node:
-    """The graph as a tree that begins at ``start`` and goes to what went in or, downstream, to what came of it."""
+    """The graph as a tree that begins at ``start`` and goes to what went in or, downstream, to what came of it.
+
+    What can be reached by several ways is expanded where it is nearest to ``start``; elsewhere only its name is told.
+    """
     artifacts = {artifact_name(artifact): artifact for artifact in lineage.artifacts}
     beyond: dict[str, set[str]] = defaultdict(set)
     for connection in lineage.connections:
         for first, second in _arcs(connection):
             near, far = (first, second) if downstream else (second, first)
             beyond[near].add(far)
-    seen: set[str] = set()
+    parents = _nearest(start, beyond)
+    shown: set[str] = set()
 
-    def expand(name: str) -> Node:
+    def expand(name: str, parent: str) -> Node:
         node = describe(name, artifacts.get(name))
-        if name in seen:
-            return dataclasses.replace(node, details={**node.details, "shown": "above"})
-        seen.add(name)
-        below = [expand(each) for each in sorted(beyond[name])]
+        if parents[name] != parent:
+            where = "above" if name in shown else "below"
+            return dataclasses.replace(node, details={**node.details, "shown": where})
+        shown.add(name)
+        below = [expand(each, name) for each in sorted(beyond[name])]
         return dataclasses.replace(node, origins=(*below, *_files((sources or {}).get(name))))
 
-    return expand(start)
+    return expand(start, "")
+
+
+def _nearest(start: str, beyond: Mapping[str, Set[str]]) -> Mapping[str, str]:
+    """Of everything that can be reached from ``start`` what it is next to on the shortest way; of ``start`` nothing."""
+    parents, level = {start: ""}, [start]
+    while level:
+        steps = [(near, far) for near in level for far in sorted(beyond.get(near, ()))]
+        fresh: dict[str, str] = {}
+        for near, far in steps:
+            if far not in parents:
+                fresh.setdefault(far, near)
+        parents |= fresh
+        level = list(fresh)
+    return parents
 
 
 def _arcs(connection: artifact_pb2.ArtifactConnection) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """The trace as a tree: from the parts that the services answer."""
 
+import itertools
+
 from headwater.artifact.v1 import artifact_pb2
 from headwater.dataset.v1 import datasets_pb2
 from headwater.inference.v1 import deployments_pb2
 from headwater.registry.v1 import lineage_pb2
-from headwater.trace import Node, Sources, assemble
+from headwater.trace import Node, Sources, assemble, tree
 
 MODEL = "projects/default/models/digits/versions/2"
 RUN = "projects/default/runs/train"
@@ -43,6 +45,22 @@ def names(node: Node) -> list[str]:
 def test_the_tree_goes_from_the_request_to_the_files() -> None:
     root = assemble(RECORD, lineage(), {RAW: Sources(FILES, 1, "sha256:all")})
     assert names(root) == [RECORD.name, MODEL, RUN, CODE, TENSORS, PREP_RUN, RAW, "train/7/1.png", PIPELINE]
+
+
+def test_what_many_ways_lead_to_is_expanded_where_it_is_nearest() -> None:
+    """However long the other ways are: each version here was made of the one before, and a run read them all."""
+    versions = [f"projects/default/datasets/digits/versions/v1.{number:04}.0" for number in range(2000)]
+    edges = [*((version, RUN) for version in versions), *itertools.pairwise(reversed(versions)), (RUN, versions[-1])]
+    graph = lineage_pb2.Lineage(
+        connections=[artifact_pb2.ArtifactConnection(first_name=first, second_name=second) for first, second in edges]
+    )
+    root = tree(graph, RUN)
+    assert [origin.name for origin in root.origins] == versions
+    assert [[(each.name, each.details["shown"]) for each in origin.origins] for origin in root.origins[:2]] == [
+        [(versions[1], "below")],
+        [(versions[2], "below")],
+    ]
+    assert [(each.name, each.details["shown"]) for each in root.origins[-1].origins] == [(RUN, "above")]
 
 
 def test_every_thing_that_is_content_carries_its_digest() -> None:
