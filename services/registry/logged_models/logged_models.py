@@ -113,7 +113,7 @@ class LoggedModels:
         async with self._store.transaction() as tx:
             logged = await _in_use(tx, name)
             if logged.state is state:
-                return logged
+                return await tx.logged_models.get(name)
             if logged.state is not LoggedModelState.PENDING:
                 raise LoggedModelFinished(logged_model=name, state=logged.state.name)
             changed = dataclasses.replace(logged, state=state, state_message=message)
@@ -141,15 +141,17 @@ class LoggedModels:
             )
             added = await tx.logged_models.add_metrics(logged, additions.metrics)
             if changed == logged and not added:
-                return logged
-            return await self._change(tx, "logged_model.log", logged, changed, origin)
+                return await tx.logged_models.get(name)
+            # What is on record is what was added, not all that there is then.
+            told = dataclasses.replace(changed, metrics=additions.metrics)
+            return await self._change(tx, "logged_model.log", logged, told, origin)
 
     async def archive(self, name: LoggedModelName, origin: Origin) -> LoggedModel:
         """Take it out of default lists; again changes nothing. Or raise LoggedModelNotFound."""
         async with self._store.transaction() as tx:
             logged = await tx.logged_models.get(name, lock=True)
             if logged.archived:
-                return logged
+                return await tx.logged_models.get(name)
             archived = dataclasses.replace(logged, archived=True)
             return await self._change(tx, "logged_model.archive", logged, archived, origin)
 
@@ -157,10 +159,10 @@ class LoggedModels:
         self, tx: Transaction, kind: str, before: LoggedModel, after: LoggedModel, origin: Origin
     ) -> LoggedModel:
         now = self._clock.now()
-        await tx.logged_models.update(dataclasses.replace(after, update_time=now))
-        changed = await tx.logged_models.get(before.name)
+        changed = dataclasses.replace(after, update_time=now)
+        await tx.logged_models.update(changed)
         await tx.events.append(event(origin.actor, kind, before.name, before, changed, now))
-        return changed
+        return await tx.logged_models.get(before.name)
 
 
 def _weight(logged: LoggedModel) -> int:

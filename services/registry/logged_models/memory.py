@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from headwater.names import LoggedModelName
 from services.registry.experiments.model import Experiment
 from services.registry.logged_models.errors import LoggedModelNotFound
-from services.registry.logged_models.model import DataMetric, LoggedModel
+from services.registry.logged_models.model import DataMetric, LoggedModel, last_of_each
 from services.registry.logged_models.searching import Search, lookup_in
 from services.registry.logged_models.store import LoggedModelStore
 from services.registry.search import memory
@@ -24,7 +24,7 @@ class MemoryLoggedModels(LoggedModelStore):
         versions: dict[VersionKey, ModelVersion],
         experiments: Mapping[str, Experiment],
     ) -> None:
-        self._logged = logged  # by id, oldest first
+        self._logged = logged  # by id, oldest first; with all their metrics
         self._versions = versions
         self._experiments = experiments
 
@@ -44,6 +44,7 @@ class MemoryLoggedModels(LoggedModelStore):
         )
         return dataclasses.replace(
             logged,
+            metrics=() if lock else last_of_each(logged.metrics),
             model_versions=[version for _, _, version in made],
             experiment=str(self._experiments[logged.experiment_id].name),
         )

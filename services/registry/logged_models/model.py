@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from headwater.names import ArtifactName, LoggedModelName
 
@@ -38,6 +38,14 @@ class DataMetric:
         return self.key, self.step, self.time_us, self.run, self.data_name, self.data_digest
 
 
+def last_of_each(metrics: Iterable[DataMetric]) -> Sequence[DataMetric]:
+    """The last point, by step and time, of each metric on each data by each run; by their identities."""
+    last: dict[tuple[str, str, str, str], DataMetric] = {}
+    for metric in sorted(metrics, key=lambda each: each.identity):
+        last[metric.key, metric.run, metric.data_name, metric.data_digest] = metric
+    return sorted(last.values(), key=lambda each: each.identity)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewLoggedModel:
     """What a caller says of a logged model to be; ``experiment`` and ``run`` are resource names or empty."""
@@ -68,6 +76,7 @@ class LoggedModel:
     Attributes:
         experiment: the resource name of its experiment; ``experiment_id`` is its id.
         files: digests by path.
+        metrics: of each metric on each data by each run the last point.
         sequence: tells which of two is older.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, false, func, not_, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import ExperimentName, LoggedModelName, ModelVersionName
@@ -53,7 +53,8 @@ class PostgresLoggedModels(LoggedModelStore):
         """See LoggedModelStore."""
         if is_id(name.logged_model):
             query = _all().where(logged_models.c.id == name.logged_model, projects.c.name == name.project)
-            for found in await self._load(query.with_for_update(of=logged_models) if lock else query):
+            rows = await self._connection.execute(query.with_for_update(of=logged_models) if lock else query)
+            for found in await self._completed(rows.all(), metrics=not lock):
                 return found
         raise LoggedModelNotFound(logged_model=name)
 
@@ -96,28 +97,26 @@ class PostgresLoggedModels(LoggedModelStore):
         added = await self._connection.execute(insert(logged_model_metrics).values(rows).on_conflict_do_nothing())
         return added.rowcount
 
-    async def _load(self, query: Select[Any]) -> list[LoggedModel]:
-        return await self._completed((await self._connection.execute(query)).all())
-
-    async def _completed(self, rows: Sequence[Row[Any]]) -> list[LoggedModel]:
-        ids = [row.id for row in rows]
-        metrics = await self._metrics(ids)
+    async def _completed(self, rows: Sequence[Row[Any]], *, metrics: bool = True) -> list[LoggedModel]:
+        measured = await self._metrics([row.id for row in rows]) if metrics else {}
         versions = await self._versions([str(LoggedModelName(row.project, row.id)) for row in rows])
         return [
-            _logged_model(row, metrics.get(row.id, []), versions.get(str(LoggedModelName(row.project, row.id)), []))
+            _logged_model(row, measured.get(row.id, []), versions.get(str(LoggedModelName(row.project, row.id)), []))
             for row in rows
         ]
 
     async def _metrics(self, ids: Iterable[str]) -> dict[str, list[DataMetric]]:
+        series = [_metric[name] for name in ("logged_model_id", "key", "run_name", "data_name", "data_digest")]
         found: dict[str, list[DataMetric]] = {}
         for row in await self._connection.execute(
             select(logged_model_metrics)
+            .ext(distinct_on(*series))
             .where(_metric.logged_model_id.in_(list(ids)))
-            .order_by(*(_metric[name] for name in _IDENTITY))
+            .order_by(*series, _metric.step.desc(), _metric.time_us.desc())
         ):
             metric = DataMetric(row.key, row.value, row.step, row.time_us, row.run_name, row.data_name, row.data_digest)
             found.setdefault(row.logged_model_id, []).append(metric)
-        return found
+        return {each: sorted(metrics, key=lambda metric: metric.identity) for each, metrics in found.items()}
 
     async def _versions(self, names: Sequence[str]) -> dict[str, list[str]]:
         """The resource names of the versions that were made from logged models, by the latter's."""

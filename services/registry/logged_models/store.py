@@ -16,9 +16,11 @@ class LoggedModelStore(Protocol):
         """Add one; its ``sequence`` is given by the store."""
 
     async def get(self, name: LoggedModelName, *, lock: bool = False) -> LoggedModel:
-        """It with its metrics and the versions made from it, or raise LoggedModelNotFound.
+        """It with its metrics (the last point of each on each data by each run) and the versions made from it, or raise
+        LoggedModelNotFound.
 
-        With ``lock`` nobody else changes it until the transaction ends.
+        With ``lock`` nobody else changes it until the transaction ends, and it comes without metrics: what is added to
+        it costs the same however many there are.
         """
 
     async def search(self, project: str, search: Search) -> Sequence[tuple[LoggedModel, Position]]:

@@ -22,6 +22,7 @@ from services.registry.logged_models.searching import Data, Wanted
 from services.registry.origin import Origin
 from services.registry.runs.errors import RunNotFound
 from services.registry.runs.runs import Runs
+from services.registry.store import Store
 from services.registry.versions.versions import Versions
 from tests.contract.registry.builders import DEFAULT, DIGITS, a_run, safetensors, upload, version_of
 
@@ -81,10 +82,26 @@ async def test_what_is_added_stays(logged_models: LoggedModels, artifacts: Artif
     assert added.parameters == {"lr": "0.1", "depth": "3"}
     assert added.tags == {"team": "audio"}
     assert added.files == {"data/model.bin": f"sha256:{weights.artifact}"}
-    assert [metric.value for metric in added.metrics] == [0.8, 0.9]
+    assert [metric.value for metric in added.metrics] == [0.9]
     assert await logged_models.add(logged.name, more, me) == added
     untagged = await logged_models.add(logged.name, Additions(removed_tags=["team", "none"]), me)
     assert untagged.tags == {}
+
+
+async def test_of_each_metric_the_last_point_is_told_and_more_points_cost_the_same(
+    logged_models: LoggedModels, store: Store, me: Origin
+) -> None:
+    """Promise 8: MLflow's clients add a point with every step of a training."""
+    logged = await logged_models.create(DEFAULT, NEW, me)
+    points = [_metric("loss", float(step), step, data) for step in range(500) for data in ("", "train")]
+    for first in (0, 500):
+        added = await logged_models.add(logged.name, Additions(metrics=points[first : first + 500]), me)
+    assert [(metric.data_name, metric.step) for metric in added.metrics] == [("", 499), ("train", 499)]
+    late = await logged_models.add(logged.name, Additions(metrics=[_metric("loss", -1.0, -1)]), me)
+    assert late.metrics == added.metrics
+    assert (await logged_models.page(DEFAULT, Wanted("metrics.loss = 499"), 0, "")).items == [late]
+    async with store.transaction() as tx:
+        assert not (await tx.logged_models.get(logged.name, lock=True)).metrics
 
 
 async def test_another_value_is_refused_and_nothing_is_added(

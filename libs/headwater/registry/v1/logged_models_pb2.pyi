@@ -161,7 +161,7 @@ class LoggedModel(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoggedModelMetric]:
-        """Its metrics, as logged by runs about it."""
+        """Its metrics, as logged by runs about it: of each metric on each data by each run the last point."""
 
     @_builtins.property
     def files(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
