@@ -10,7 +10,7 @@ from headwater.marked_yaml import Node, YamlFault
 from headwater.packaging import spelling
 from headwater.packaging.fields import Field, fields_of
 from headwater.packaging.remarks import Place, Remark
-from headwater.packaging.values import Secret, holds_credentials, is_placeholder, variable_name
+from headwater.packaging.values import Secret, holds_credentials, is_placeholder, is_secret, variable_name
 
 MAX_TEXT: Final = 32_768
 _PLACEHOLDER: Final = "is a placeholder and taken for nothing"
@@ -240,6 +240,9 @@ class Reader:
             return _ABSENT
         if any(holds_credentials(text) for text in _texts(value)):
             self.error(path, "holds a password or a signature; name a data store or a container store instead", node)
+        for where, found in _within(node, path):
+            if found.kind == "scalar" and not found.is_null and is_secret(where.rpartition(".")[2], found.text):
+                self.warn(where, "looks like a secret, and is stored as it stands; write ${A_VARIABLE} instead", found)
         return value
 
 
@@ -248,6 +251,15 @@ def _named(name: str, value: Node, key: str) -> Node:
     entries = value.entries if value.kind == "mapping" else {key: value}
     named = Node(value.key_line, value.key_column, "scalar", name)
     return Node(value.key_line, value.key_column, "mapping", entries={"name": named, **entries})
+
+
+def _within(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """A value and all that is in it, each with its path."""
+    yield path, node
+    for at, item in enumerate(node.items):
+        yield from _within(item, f"{path}[{at}]")
+    for key, entry in node.entries.items():
+        yield from _within(entry, _join(path, key))
 
 
 def _texts(value: Any) -> Iterator[str]:

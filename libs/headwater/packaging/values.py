@@ -12,6 +12,9 @@ _CREDENTIALS: Final = re.compile(
     r"|[?&]((x-amz-|x-goog-)?signature|x-amz-security-token|sig|(access_)?token|api_?key|secret|passw(or)?d)=",
     re.IGNORECASE,
 )
+_SECRETS: Final = re.compile(
+    r"(.*[^a-z])?(passw(or)?d|secret|(api|access|secret|private)_?key|(auth|access)_?token)", re.IGNORECASE
+)
 _PLACEHOLDER: Final = re.compile(r"x{3,}|enum\(.*\)|\S*\.\.\.\s+or\s.*", re.IGNORECASE)
 
 
@@ -89,6 +92,11 @@ def variable_name(*words: str) -> str:
 def holds_credentials(text: str) -> bool:
     """Whether an address in ``text`` has a password or a signature in it."""
     return _CREDENTIALS.search(text) is not None
+
+
+def is_secret(key: str, text: str) -> bool:
+    """Whether ``text``, which stands under ``key``, is by that name a secret in clear, and no reference to one."""
+    return bool(text) and _SECRETS.fullmatch(key) is not None and _REFERENCE.fullmatch(text) is None
 
 
 def is_placeholder(text: str) -> bool:

@@ -11,7 +11,7 @@ import yaml
 from headwater import packaging
 from headwater.packaging import Secret
 from headwater.packaging.values import SecretNotSet, is_placeholder
-from tests.unit.packaging.documents import WHOLE, changed, errors_of
+from tests.unit.packaging.documents import GENERAL, WHOLE, changed, errors_of, warnings_of
 
 CLEAR = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 
@@ -112,6 +112,23 @@ def test_no_error_of_the_text_shows_a_secret() -> None:
     assert errors_of(broken)
     assert CLEAR not in str(errors_of(broken))
     assert CLEAR not in str(errors_of(yaml.safe_dump({CLEAR.lower() * 20: CLEAR})).values())
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"db_password": CLEAR}, "train.training_params.db_password"),
+        ({"tracker": {"api_key": CLEAR}}, "train.training_params.tracker.api_key"),
+        ({"callbacks": [{"AWS_SECRET_ACCESS_KEY": CLEAR}]}, "train.training_params.callbacks[0].AWS_SECRET_ACCESS_KEY"),
+        ({"api_key": "${TRACKER_KEY}", "password": None, "secret": ""}, ""),
+        ({"max_tokens": 512, "key": "value", "secretary": "Ada", "passwords_seen": 3}, ""),
+    ],
+)
+def test_what_is_named_like_a_secret_is_warned_of(params: dict[str, object], named: str) -> None:
+    """What is registered is never deleted."""
+    found = warnings_of(yaml.safe_dump({**GENERAL, "train": {"training_params": params}}))
+    assert list(found) == ([named] if named else [])
+    assert CLEAR not in str(found)
 
 
 def test_an_address_without_a_secret_is_kept() -> None:
