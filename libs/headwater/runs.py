@@ -43,7 +43,7 @@ class ActiveRun:
         self._metrics.add(metrics, step)
 
     def log_objects(self, objects: Mapping[str, Any], step: int = 0) -> None:
-        """Log arrays and objects, as in JSON: a confusion matrix, for example. Numbers must be finite."""
+        """Log arrays and objects, as in JSON or of NumPy: a confusion matrix, for example. Numbers must be finite."""
         points = [runs_pb2.ObjectPoint(key=key, value=value_of(value), step=step) for key, value in objects.items()]
         self._call(runs_pb2.LogMetricsRequest(name=str(self.name), objects=points))
 
@@ -249,7 +249,7 @@ def reactivate(connection: Connection, run: RunName) -> artifact_pb2.Run:
 
 
 def value_of(value: Any) -> struct_pb2.Value:
-    """A plain value, as in JSON, as a message.
+    """A plain value, as in JSON, or a number or array of NumPy or PyTorch, as a message.
 
     Raises:
         TypeError: it is no such value.
@@ -268,6 +268,8 @@ def value_of(value: Any) -> struct_pb2.Value:
             return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
         case list() | tuple():
             return struct_pb2.Value(list_value=struct_pb2.ListValue(values=map(value_of, value)))
+        case _ if hasattr(value, "tolist"):
+            return value_of(value.tolist())
     raise TypeError(f"{value!r} is no value as in JSON")
 
 
