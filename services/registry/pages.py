@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from chassis.paging import Key, Page, page_of
-from services.registry.search.pages import Position
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 MAX_PAGE_WEIGHT = 250_000
 """A page ends before it holds more small values (parameters, metrics, tensors) than this: about 16 MiB as a message."""
@@ -40,14 +40,14 @@ def weight_of(*said: object) -> int:
 
 
 async def read_by_weight(
-    read: Callable[[int, Position | None], Awaitable[Sequence[tuple[T, Position]]]],
+    read: Callable[[int, A | None], Awaitable[Sequence[tuple[T, A]]]],
     wanted: int,
-    after: Position | None,
+    after: A | None,
     weight: Callable[[T], int],
-) -> Sequence[tuple[T, Position]]:
-    """The first ``wanted`` rows after a position, or fewer as soon as they are too heavy for a page; ``read(limit,
-    after)`` gives some of them."""
-    found: list[tuple[T, Position]] = []
+) -> Sequence[tuple[T, A]]:
+    """The first ``wanted`` rows after a place, or fewer as soon as they are too heavy for a page; ``read(limit,
+    after)`` gives some of them, each with its own place."""
+    found: list[tuple[T, A]] = []
     total = 0
     while len(found) < wanted and total <= MAX_PAGE_WEIGHT:
         limit = min(_CHUNK, wanted - len(found))

@@ -1,15 +1,17 @@
 """The use cases of aliases: names that point to one version each, and the history of where they pointed."""
 
 import re
+from collections.abc import Sequence
 
 from chassis.etags import check, etag_of
-from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from chassis.paging import Page, page_size, query_digest
 from headwater.names import ModelName
 from services.registry.events import event
 from services.registry.models.errors import InvalidAlias, TooManyAliases
 from services.registry.models.model import Model, Stage
 from services.registry.models.models import check_in_use
 from services.registry.moves.model import AliasChange, Why, after
+from services.registry.moves.paging import page_of_moves
 from services.registry.origin import Origin
 from services.registry.states import State
 from services.registry.store import Store
@@ -68,10 +70,10 @@ class Aliases:
     async def changes(self, name: ModelName, alias: str, size: int, token: str) -> Page[AliasChange]:
         """The moves of one alias of a model, or of all, newest first, or raise ModelNotFound."""
         size, query = page_size(size), query_digest("alias changes", name, alias.lower())
-        before = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
             model = await tx.models.get(name)
-            rows = await tx.moves.alias_changes(
-                model, alias=alias.lower(), before=int(before[0]) if before else None, limit=size + 1
-            )
-        return page_of(rows, size, key=lambda row: (row.sequence,), query=query)
+
+            async def read(limit: int, before: int | None) -> Sequence[AliasChange]:
+                return await tx.moves.alias_changes(model, alias=alias.lower(), before=before, limit=limit)
+
+            return await page_of_moves(read, size, token, query)

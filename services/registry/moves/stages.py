@@ -1,14 +1,16 @@
 """The use cases of stages: moving a version, with its objectives judged by the server, and the history of moves."""
 
 import datetime
+from collections.abc import Sequence
 
 from chassis.etags import check, etag_of
-from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from chassis.paging import Page, page_size, query_digest
 from headwater.names import ModelName
 from services.registry.events import event
 from services.registry.models.model import EXCLUSIVE, Model, Stage
 from services.registry.models.models import check_in_use
 from services.registry.moves.model import Transition, Why, after
+from services.registry.moves.paging import page_of_moves
 from services.registry.origin import Origin
 from services.registry.states import State
 from services.registry.store import Store, Transaction
@@ -59,11 +61,13 @@ class Stages:
     async def transitions(self, name: ModelName, size: int, token: str) -> Page[Transition]:
         """The moves of a model's versions, newest first, or raise ModelNotFound."""
         size, query = page_size(size), query_digest("transitions", name)
-        before = decode_token(token, query, (int,))
         async with self._store.transaction() as tx:
             model = await tx.models.get(name)
-            rows = await tx.moves.transitions(model, before=int(before[0]) if before else None, limit=size + 1)
-        return page_of(rows, size, key=lambda row: (row.sequence,), query=query)
+
+            async def read(limit: int, before: int | None) -> Sequence[Transition]:
+                return await tx.moves.transitions(model, before=before, limit=limit)
+
+            return await page_of_moves(read, size, token, query)
 
 
 def _check_servable(version: ModelVersion, stage: Stage) -> None:

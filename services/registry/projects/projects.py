@@ -6,11 +6,12 @@ from typing import Any
 
 from chassis.clock import Clock
 from chassis.ids import new_id
-from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from chassis.paging import Page, decode_token, page_size, query_digest
 from headwater.names import ProjectName
 from services.registry.events import event
 from services.registry.experiments.model import default_of
 from services.registry.origin import Origin, once
+from services.registry.pages import weighed_page, weight_of
 from services.registry.projects.model import NewProject, Project
 from services.registry.store import Store
 
@@ -68,4 +69,8 @@ class Projects:
         async with self._store.transaction() as tx:
             begin = int(after[0]) if after else 0
             rows = await tx.projects.page(after=begin, limit=size + 1, show_inactive=show_inactive)
-        return page_of(rows, size, key=lambda row: (row.sequence,), query=query)
+        return weighed_page(rows, size, key=lambda row: (row.sequence,), query=query, weight=_weight)
+
+
+def _weight(project: Project) -> int:
+    return 5 + weight_of(project.description, dict(project.annotations))

@@ -73,6 +73,40 @@ async def test_moves_of_aliases_are_listed_newest_first_page_by_page(
     assert shadow.alias == "shadow"
 
 
+async def test_a_page_of_moves_ends_early_where_much_was_said_of_them(
+    versions: Versions,
+    artifacts: Artifacts,
+    stages: Stages,
+    aliases: Aliases,
+    me: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Promise 8: a hundred pieces of evidence of 8 KiB each, and a thousand such moves fit into no message."""
+    monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 1000)
+    await _versions(versions, artifacts, me, 2)
+    why = Why("", [Evidence("x" * 4000, "y" * 4000, "")] * 6)
+    for number in (1, 2, 1):
+        await stages.move(DIGITS, number, Stage.ARCHIVED, etag="", why=why, origin=me)
+        await stages.move(DIGITS, number, Stage.DEVELOPMENT, etag="", why=why, origin=me)
+        await aliases.set(DIGITS, "champion", number, etag="", why=why, origin=me)
+    transitions: list[tuple[int, Stage]] = []
+    changes: list[int] = []
+    token, pages = "", 0
+    while token or not pages:
+        moves = await stages.transitions(DIGITS, 10, token)
+        token, pages = moves.next_page_token, pages + 1
+        transitions += [(move.version, move.to_stage) for move in moves.items]
+    assert pages == 6
+    back_and_forth = (Stage.DEVELOPMENT, Stage.ARCHIVED)
+    assert transitions == [(number, stage) for number in (1, 2, 1) for stage in back_and_forth]
+    while token or not changes:
+        page = await aliases.changes(DIGITS, "", 10, token)
+        token = page.next_page_token
+        changes += [change.to_version for change in page.items]
+        assert len(page.items) == 1
+    assert changes == [1, 2, 1]
+
+
 async def test_versions_go_to_different_stages_at_once(
     versions: Versions, artifacts: Artifacts, stages: Stages, resolver: Resolver, me: Origin
 ) -> None:

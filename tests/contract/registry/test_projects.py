@@ -90,6 +90,18 @@ async def test_a_request_id_with_another_body_is_refused(projects: Projects) -> 
         await projects.get(ProjectName("audio"))
 
 
+async def test_a_page_of_projects_ends_early_where_much_is_said_of_them(
+    projects: Projects, me: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 8."""
+    monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 1000)
+    for name in ("a", "b"):
+        await projects.create(NewProject(name, "", "x" * 32_768, {"note": "y" * 32_768}), me)
+    first = await projects.page(10, "")
+    rest = await projects.page(10, first.next_page_token)
+    assert [[project.name for project in page.items] for page in (first, rest)] == [["default"], ["a"]]
+
+
 async def test_nothing_new_begins_in_an_archived_project(
     projects: Projects,
     project_lifecycle: Lifecycle,
