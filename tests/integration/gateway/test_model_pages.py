@@ -253,6 +253,7 @@ async def test_what_there_is_much_of_is_shown_in_part_and_counted(reader: httpx.
     assert said.count("… and 3 more") == 2
     assert "https://example.com/report … and 2 more" in said
     assert "… and 3 more" in text_of(await reader.get(MODELS))
+    assert "… and 3 more" in text_of(await reader.get(LARGE))
 
 
 async def test_commands_on_pages_name_the_project_and_are_those_that_would_work(
