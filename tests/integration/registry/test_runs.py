@@ -147,6 +147,36 @@ async def test_a_project_is_described(client: Client) -> None:
         await client.projects.UpdateProject(wrong)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+async def test_the_longest_names_and_descriptions_are_taken_and_no_longer_ones(
+    client: Client, experiments: "experiments_pb2_grpc.ExperimentServiceAsyncStub", more: int
+) -> None:
+    """M-02, M-07: in characters, whatever their bytes."""
+    called, said = "é" * (255 + more), "é" * (32_768 + more)
+    make, experiment = experiments_pb2.CreateExperimentRequest, experiments_pb2.Experiment
+    calls = [
+        *(
+            client.runs.CreateRun(runs_pb2.CreateRunRequest(parent=DEFAULT, run=run))
+            for run in (_Run(display_name=called), _Run(description=said))
+        ),
+        experiments.CreateExperiment(make(parent=DEFAULT, experiment_id="x" * (255 + more))),
+        experiments.CreateExperiment(
+            make(parent=DEFAULT, experiment_id="called", experiment=experiment(display_name=called))
+        ),
+        experiments.UpdateExperiment(
+            experiments_pb2.UpdateExperimentRequest(
+                experiment=experiment(name=f"{DEFAULT}/experiments/default", description=said)
+            )
+        ),
+    ]
+    for call in calls:
+        if not more:
+            await call
+            continue
+        with pytest.raises(InvalidArgument):
+            await call
+
+
 async def test_what_cannot_be_said_of_a_run_is_refused(client: Client) -> None:
     """Promise 16."""
     run = (await client.start_run()).name
