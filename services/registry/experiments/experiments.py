@@ -1,6 +1,6 @@
 """The use cases of experiments: creating, finding, describing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.clock import Clock
@@ -13,6 +13,7 @@ from services.registry.experiments.fields import FIELDS
 from services.registry.experiments.model import About, Experiment, new_experiment
 from services.registry.ids import is_id
 from services.registry.origin import Origin, once
+from services.registry.pages import fitting, read_by_weight, weight_of
 from services.registry.projects.use import project_in_use
 from services.registry.search import pages
 from services.registry.search.fields import Field, Kind
@@ -73,14 +74,13 @@ class Experiments:
         after = pages.decode(token, query, order, str if order.keys else int)
         async with self._store.transaction() as tx:
             await tx.projects.get(parent.project)
-            rows = await tx.experiments.search(
-                parent.project,
-                condition if show_inactive else And((condition, _IN_USE)),
-                order,
-                after=after,
-                limit=size + 1,
-            )
-        return pages.page_of_found(rows, size, query)
+            found = condition if show_inactive else And((condition, _IN_USE))
+
+            async def read(limit: int, after: pages.Position | None) -> Sequence[tuple[Experiment, pages.Position]]:
+                return await tx.experiments.search(parent.project, found, order, after=after, limit=limit)
+
+            rows = await read_by_weight(read, size + 1, after, _weight)
+        return pages.page_of_found(rows, fitting([row for row, _ in rows], size, _weight), query)
 
     async def describe(self, name: ExperimentName, values: Mapping[str, Any], etag: str, origin: Origin) -> Experiment:
         """Change what is said of an experiment: ``values`` by field. Where all stays the same, nothing changes.
@@ -117,3 +117,7 @@ def check_in_use(experiment: Experiment) -> None:
     """Go on if the experiment is not archived, else raise ExperimentArchived."""
     if experiment.state is State.ARCHIVED:
         raise ExperimentArchived(experiment=experiment.name, was=experiment.archived_name)
+
+
+def _weight(experiment: Experiment) -> int:
+    return 5 + weight_of(experiment.description, dict(experiment.tags))

@@ -209,3 +209,16 @@ async def test_experiments_are_searched_page_by_page(experiments: Experiments, m
     assert await found("uid = 'x'") == []
     assert await found(f"experiment_id IN ('{one.id}', 'x')") == ["trial-1"]
     assert await found(f"uid != '{one.id}'", "uid") == ["default", "trial-0", "trial-2", "trial-3"]
+
+
+async def test_a_page_of_experiments_ends_early_where_much_is_said_of_them(
+    experiments: Experiments, me: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 8: a thousand experiments with two mebibytes of tags each fit into no message."""
+    monkeypatch.setattr("services.registry.pages.MAX_PAGE_WEIGHT", 1000)
+    for name in ("a", "b"):
+        about = About(name, "x" * 32_768, {"note": "y" * 8000, "other": "z" * 8000})
+        await experiments.create(ExperimentName("default", name), about, me)
+    first = await experiments.page(DEFAULT, 10, "")
+    rest = await experiments.page(DEFAULT, 10, first.next_page_token)
+    assert [[each.experiment for each in page.items] for page in (first, rest)] == [["b"], ["a", "default"]]
