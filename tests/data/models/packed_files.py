@@ -113,6 +113,13 @@ ATTACKS: Mapping[str, Attack] = {
     "bzip2 of a pickle behind much": lambda canary: bz2.compress(
         _PICKLES["protocol 2"](canary)[:-1] + b"0B" + (10**6).to_bytes(4, "little") + bytes(10**6) + b"."
     ),
+    "without a protocol, behind more than is read": lambda canary: (
+        b"N0" * 1_600_000 + _PICKLES["without a protocol"](canary)
+    ),
+    "gzip of that": lambda canary: gzip.compress(b"N0" * 1_600_000 + _PICKLES["without a protocol"](canary)),
+    "gzip, without a protocol, behind more than is decompressed": lambda canary: gzip.compress(
+        b"X" + (2**25).to_bytes(4, "little") + bytes(2**25) + b"0" + _PICKLES["without a protocol"](canary)
+    ),
     "an array of objects": _array,
     "an array with objects in a field": _in_fields,
     "an array behind a long header": _behind_a_long_header,

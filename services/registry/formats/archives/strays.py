@@ -57,12 +57,11 @@ def look(archive: Zip, names: Iterable[str], budget: Budget) -> Strays:
                     problems.append(f"{name}: An array of objects, which are pickled.")
         elif could_begin_with(beginning, budget):
             others.append(name)
-    found = _found(archive, pickled[:_MAX_LOOKED_AT], others, budget)
-    told = {name: facts for name, facts in found.items() if facts is not None}
+    told = _told(archive, pickled[:_MAX_LOOKED_AT], others, budget)
+    left = len(pickled) + len(others) - len(told)
+    if left:
+        problems.insert(0, f"{left} of its pickles are too many, or too large, to be looked at.")
     problems += [f"{name}: {problem}" for name, facts in told.items() for problem in facts.problems]
-    left = len(found) - len(told) + len(pickled[_MAX_LOOKED_AT:])
-    if left or budget.is_spent:
-        problems.append(f"{left or 'Some'} of its pickles are too many, or too large, to be looked at.")
     return Strays({name: facts for name, facts in told.items() if facts.format}, problems[:_MAX_PROBLEMS])
 
 
@@ -72,19 +71,16 @@ def _may_hold_objects(archive: Zip, name: str, header_end: int) -> bool:
     return arrays.holds_objects(archive.beginning(name, header_end))
 
 
-def _found(
-    archive: Zip, pickled: Sequence[str], others: Sequence[str], budget: Budget
-) -> Mapping[str, FileFacts | None]:
-    """What the pickles say, and those of the others that turn out to be some; None of what would be unpacked to too
-    much, and no format of what is none."""
-    found: dict[str, FileFacts | None] = {}
+def _told(archive: Zip, pickled: Sequence[str], others: Sequence[str], budget: Budget) -> Mapping[str, FileFacts]:
+    """What the pickles say, and those of the others that turn out to be some, for as long as the budget lasts and
+    without those that would be unpacked to too much; of what is no pickle, no format."""
+    told: dict[str, FileFacts] = {}
     for name in (*pickled, *others):
-        found[name] = None
-        if _affordable(archive.members[name], budget):
+        if not budget.is_spent and _affordable(archive.members[name], budget):
             content = _content(archive, name)
             is_one = name in pickled or pickles.fits(content, budget)
-            found[name] = pickles.read(content, budget) if is_one else FileFacts()
-    return found
+            told[name] = pickles.read(content, budget) if is_one else FileFacts()
+    return told
 
 
 def _affordable(member: Member, budget: Budget) -> bool:

@@ -8,6 +8,7 @@ from services.registry.formats.archives.tar_headers import BLOCK, is_header
 from services.registry.formats.content import Content, MemoryContent
 from services.registry.formats.facts import FileFacts, Format
 from services.registry.formats.pickles import plain
+from services.registry.formats.pickles.cursor import Budget
 
 _MAX_UNPACKED_BYTES = 16 * 2**20
 _TRIED_BYTES = 65_536
@@ -30,7 +31,7 @@ def read(content: Content) -> FileFacts:
     inside = MemoryContent(packed.content)
     if packed.refused:
         return _unknown(f"It is compressed, and was not looked into: {packed.broken}; it may be a pickle.")
-    if plain.fits(inside):
+    if plain.fits(inside) or (not packed.complete and plain.could_begin_with(packed.content, Budget())):
         told = plain.read(inside)
         problems = [*told.problems, *_rest(packed)]
         return dataclasses.replace(told, properties={"compression": packing.name}, problems=problems)

@@ -14,7 +14,7 @@ _FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflo
 
 def fits(content: Content, budget: Budget | None = None) -> bool:
     """Whether the content begins with a pickle that says its protocol; or is one of those that do not say it, to its
-    end or up to a call."""
+    end, up to a call, or for more than is read."""
     if content.size < 2:
         return False
     first, second, *third = content.read(0, min(3, content.size))
@@ -23,9 +23,12 @@ def fits(content: Content, budget: Budget | None = None) -> bool:
     if first not in OPCODES:
         return False
     findings = Findings()
-    scanned = run_all(content, findings, budget or Budget())
+    budget = budget or Budget()
+    scanned = run_all(content, findings, budget)
     builds = any(isinstance(value, Table | Call | Reference | list | tuple) for value in scanned.values)
-    return any(each.called for each in findings.globals()) or (builds and scanned.end == content.size)
+    return (
+        budget.is_spent or any(each.called for each in findings.globals()) or (builds and scanned.end == content.size)
+    )
 
 
 def could_begin_with(beginning: bytes, budget: Budget) -> bool:
