@@ -129,8 +129,10 @@ class Models:
                 await tx.events.append(told)
                 return f"{model.id}/{new.objective}"  # the model may have another name when a retry comes
 
-            model_id, _, added = (await once(tx, origin, add)).partition("/")
-            objectives = await tx.models.objectives(await tx.models.get(ModelName(name.project, model_id)))
+            # The release before kept no id of the model.
+            model_id, _, added = (await once(tx, origin, add)).rpartition("/")
+            model = await tx.models.get(ModelName(name.project, model_id or name.model))
+            objectives = await tx.models.objectives(model)
             return next(objective for objective in objectives if objective.objective == added)
 
     async def objectives(self, name: ModelName, size: int, token: str) -> Page[Objective]:

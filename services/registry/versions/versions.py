@@ -58,8 +58,10 @@ class Versions:
                 made.append(await self._add(tx, parent, draft, origin))
                 return f"{made[0].model_id}/{made[0].version}"  # the model may have another name when a retry comes
 
-            model_id, _, number = (await once(tx, origin, add)).partition("/")
-            return made[0] if made else await tx.versions.get(ModelName(parent.project, model_id), int(number))
+            # The release before kept no id of the model.
+            model_id, _, number = (await once(tx, origin, add)).rpartition("/")
+            name = ModelName(parent.project, model_id or parent.model)
+            return made[0] if made else await tx.versions.get(name, int(number))
 
     async def get(self, name: ModelName, which: Which, view: View = View.FULL) -> ModelVersion:
         """The version, or raise ModelVersionNotFound."""

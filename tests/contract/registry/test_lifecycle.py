@@ -119,6 +119,22 @@ async def test_a_retry_finds_what_it_made_though_another_model_has_the_name_by_n
         assert (await models.add_objective(DIGITS, objective, add)).model_id == version.model_id, step
 
 
+async def test_an_answer_of_the_release_before_is_given_again(
+    store: Store, models: Models, versions: Versions, artifacts: Artifacts, me: Origin
+) -> None:
+    """Promises 4 and 17: it noted the number of the version and the name of the objective alone."""
+    objective = NewObjective("accurate", Stage.PRODUCTION, "accuracy", Comparison.AT_LEAST, 0.9)
+    new = version_of({"weights.bin": await upload(artifacts, b"weights", me)})
+    made, added = await versions.create(DIGITS, new, me), await models.add_objective(DIGITS, objective, me)
+    register, add = (Origin("tester", method, "request-1", "digest-1") for method in ("register", "add"))
+    async with store.transaction() as tx:
+        for origin, answer in ((register, "1"), (add, "accurate")):
+            assert await tx.first_answer(origin) is None
+            await tx.remember(origin, answer)
+    assert (await versions.create(DIGITS, new, register)).id == made.id
+    assert await models.add_objective(DIGITS, objective, add) == added
+
+
 async def test_a_name_that_is_taken_is_refused_whatever_its_case(
     models: Models, lifecycle: Lifecycle, me: Origin
 ) -> None:
