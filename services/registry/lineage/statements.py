@@ -7,9 +7,9 @@ from services.registry.lineage.model import Direction
 # between two nodes would cost as much as it has ways.
 #
 # A level looks for one node more than there is room for: that it found one says that the graph goes on, and after the
-# last level there is no room. The last row of what is told says whether it does. Of one node, whose arcs lead to as many
-# nodes, no more are read than would do if all that was seen were among them. That limit also makes the planner look up
-# the arcs of each node instead of reading the table.
+# last level there is no room. The last row of what is told says whether it does. Of the arcs of one node, which lead to
+# as many nodes, no more are read than would do if all that was seen were among them. That limit also makes the planner
+# look them up for each node instead of reading the table.
 _LEVELS = """
 WITH RECURSIVE start (numbers) AS MATERIALIZED (
     SELECT coalesce(array_agg(number), '{{}}') FROM lineage_names WHERE name = ANY(CAST($1 AS text[]))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -195,6 +196,20 @@ async def test_a_run_knows_the_run_that_started_it(exchange: Exchange, runs: Run
     )
     assert (await runs.get(RunName("default", child))).parent_run == f"projects/default/runs/{parent}"
     assert (await runs.get(RunName("default", orphan))).annotations["openlineage.parent"] == gone
+
+
+async def test_a_thousand_runs_each_of_which_started_the_next_are_taken_in(clock: ManualClock, me: Origin) -> None:
+    """Whichever of them is told of first."""
+    store = MemoryStore()
+    ids = [new_id() for _ in range(1000)]
+    events = []
+    for child, parent in itertools.pairwise([*ids, ids[0]]):
+        started = parent_run.ParentRunFacet(run=parent_run.Run(parent), job=parent_run.Job("airflow", "dag"))
+        events.append(Serde.to_json(an_event(run=child, run_facets={"parent": started})))
+    assert len((await OpenLineage(store, clock).take_in(DEFAULT, events, me)).runs) == 1000
+    async with store.transaction() as tx:
+        found = {run.id: run.parent_run for run in await tx.runs.find([f"{DEFAULT}/runs/{each}" for each in ids])}
+    assert sorted(found.values()) == sorted(["", *(f"{DEFAULT}/runs/{each}" for each in ids[1:])]), "but for the cycle"
 
 
 async def test_versions_of_external_data_are_nodes_of_their_own(exchange: Exchange) -> None:

@@ -231,15 +231,14 @@ def _is_executable(name: str) -> bool:
 def _parents_first(by_id: Mapping[str, Sequence[Event]]) -> Sequence[str]:
     """The ids of the runs, each after that of the run that started it where that is among them."""
     order: dict[str, None] = {}
-
-    def visit(run_id: str, below: frozenset[str]) -> None:
-        if run_id in order or run_id in below or run_id not in by_id:
-            return
-        for each in by_id[run_id]:
-            if each.run is not None:
-                visit(each.run.parent_id, below | {run_id})
-        order[run_id] = None
-
-    for run_id in by_id:
-        visit(run_id, frozenset())
+    met: set[str] = set()
+    waiting = list(by_id)[::-1]
+    while waiting:
+        run_id = waiting[-1]
+        if run_id in met:
+            order[waiting.pop()] = None
+            continue
+        met.add(run_id)
+        parents = [each.run.parent_id for each in by_id[run_id] if each.run is not None]
+        waiting += [parent for parent in parents if parent in by_id and parent not in met]
     return list(order)
