@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, func, select, text
+from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +12,6 @@ from headwater.names import ExperimentName, RunName
 from services.registry.ids import is_id
 from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint, Span
 from services.registry.metrics.postgres import reading
-from services.registry.run_links.model import CONTEXTS
 from services.registry.runs.errors import RunAlreadyExists, RunNotFound
 from services.registry.runs.model import MAX_CHILDREN, BriefRun, Lifecycle, Run, RunState
 from services.registry.runs.store import RunQuery, RunStore
@@ -40,12 +39,7 @@ _PLANNING = select(
     func.set_config("max_parallel_workers_per_gather", "0", True),
 )
 _DATA = run_data_inputs.c
-_OF_DATA: Mapping[str, ColumnElement[str]] = {
-    "name": _DATA.name,
-    "digest": func.nullif(_DATA.digest, "", type_=Text),
-    "context": func.nullif(func.coalesce(*(_DATA.tags[key].astext for key in CONTEXTS)), "", type_=Text).collate("C"),
-    "dataset_version": func.nullif(_DATA.dataset_version, "", type_=Text),
-}
+_OF_DATA = ("name", "digest", "context", "dataset_version")
 _TEXTS = ("display_name", "description", "created_by", "failure", "job", "parent_run")
 
 _STATES = {int(state): state for state in RunState}
@@ -186,7 +180,7 @@ def _places(project_id: str) -> Places:
         "metrics": InRows(latest_metrics, runs.c.id, "run_id", scope, {Kind.NUMBER: "value"}, has_nan=True),
         "params": InRows(run_parameters, runs.c.id, "run_id", scope, {Kind.NUMBER: "number", **texts}),
         "tags": InRows(run_tags, runs.c.id, "run_id", scope, texts),
-        **{f"datasets.{name}": InSome(runs.c.id, _DATA.run_id, value) for name, value in _OF_DATA.items()},
+        **{f"datasets.{name}": InSome(runs.c.id, _DATA.run_id, _DATA[name]) for name in _OF_DATA},
     }
 
 

@@ -4,12 +4,14 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Double,
     ForeignKey,
     Identity,
     Index,
     SmallInteger,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
 )
@@ -17,6 +19,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.registry.tables.columns import id_column, metadata, text_column, time_column
 from services.registry.tables.versions import model_versions
+
+# As DataInput.context tells it: a column of its own has statistics, without which searches are planned wrong.
+_CONTEXT = "coalesce(tags ->> 'mlflow.data.context', tags ->> 'context')"
 
 logged_models = Table(
     "logged_models",
@@ -73,6 +78,7 @@ run_data_inputs = Table(
     text_column("profile"),
     text_column("dataset_version"),
     Column("tags", JSONB, nullable=False),
+    Column("context", Text(collation="C"), Computed(_CONTEXT, persisted=True)),
 )
 
 run_models = Table(

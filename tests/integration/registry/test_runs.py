@@ -1,6 +1,7 @@
 """Experiments and runs over gRPC: what the edge takes, what it refuses, and that every change is told once."""
 
 import time
+from collections.abc import Awaitable
 
 import asyncpg
 import grpc.aio
@@ -154,7 +155,7 @@ async def test_the_longest_names_and_descriptions_are_taken_and_no_longer_ones(
     """M-02, M-07: in characters, whatever their bytes."""
     called, said = "é" * (255 + more), "é" * (32_768 + more)
     make, experiment = experiments_pb2.CreateExperimentRequest, experiments_pb2.Experiment
-    calls = [
+    calls: list[Awaitable[object]] = [
         *(
             client.runs.CreateRun(runs_pb2.CreateRunRequest(parent=DEFAULT, run=run))
             for run in (_Run(display_name=called), _Run(description=said))

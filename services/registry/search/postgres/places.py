@@ -202,7 +202,8 @@ class InSome(Place):
 
     Attributes:
         owner: the column that ``owned`` of the other table points to.
-        value: of the other table; a text in the collation C.
+        value: a column of the other table with texts in the collation C; empty or null where there is none. As it is,
+            and not in an expression, the planner knows how common a value is.
     """
 
     owner: ColumnElement[Any]
@@ -213,7 +214,7 @@ class InSome(Place):
 
     def holds(self, leaf: Leaf) -> ColumnElement[bool]:
         """See Place."""
-        return exists().where(self.owned == self.owner, test(leaf, self.value))
+        return exists().where(self.owned == self.owner, self.value != "", test(leaf, self.value))
 
     def fails(self, leaf: Leaf) -> ColumnElement[bool]:
         """See Place."""
@@ -221,7 +222,7 @@ class InSome(Place):
 
     def joined(self, query: Select[Any], field: Field, *, required: bool) -> tuple[Select[Any], ColumnElement[Any]]:
         """See Place."""
-        least = select(func.min(self.value, type_=self.value.type)).where(self.owned == self.owner)
+        least = select(func.min(self.value, type_=self.value.type)).where(self.owned == self.owner, self.value != "")
         return query, least.correlate(self.owner.table).scalar_subquery()
 
 
