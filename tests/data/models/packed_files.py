@@ -116,7 +116,6 @@ ATTACKS: Mapping[str, Attack] = {
     "without a protocol, behind more than is read": lambda canary: (
         b"N0" * 1_600_000 + _PICKLES["without a protocol"](canary)
     ),
-    "gzip of that": lambda canary: gzip.compress(b"N0" * 1_600_000 + _PICKLES["without a protocol"](canary)),
     "gzip, without a protocol, behind more than is decompressed": lambda canary: gzip.compress(
         b"X" + (2**25).to_bytes(4, "little") + bytes(2**25) + b"0" + _PICKLES["without a protocol"](canary)
     ),
@@ -136,6 +135,9 @@ ATTACKS: Mapping[str, Attack] = {
     "an asset of Keras": _in_keras("assets/vocabulary.bin"),
     "weights of Keras in NumPy's form": lambda canary: keras_files.archive(
         keras_files.sequential(), model__weights__npz=by_name({"w.npy": _array(canary)})
+    ),
+    "an attribute that PyTables unpickles": lambda canary: keras_files.hdf5(
+        lambda file: file.attrs.create("info", np.bytes_(_PICKLES["protocol 0"](canary)))
     ),
     "a member of a PyTorch archive": _in_torch("extra", 4),
     "an old member of a PyTorch archive": _in_torch("extra/info", 0),
@@ -165,6 +167,9 @@ MARKED: Mapping[str, Callable[[], bytes]] = {
     ),
     "more than is decompressed": lambda: gzip.compress(
         b"\x80\x02B" + (2**25).to_bytes(4, "little") + bytes(2**25) + b"0cos\nsystem\n."
+    ),
+    "rows of objects in HDF5": lambda: keras_files.hdf5(
+        lambda file: file.create_group("table").attrs.create("PSEUDOATOM", np.bytes_(b"object"))
     ),
     "an archive in a zip": lambda: by_name({"a": lzma.compress(b"x"), "b": bz2.compress(b"x")}),
 }

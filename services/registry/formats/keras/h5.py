@@ -1,14 +1,18 @@
 """Reads HDF5 files: Keras models of the older form, whose configuration is an attribute, and weights of any kind."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
-from services.registry.formats.content import Content
+from services.registry.formats import pickles
+from services.registry.formats.content import Content, MemoryContent
 from services.registry.formats.facts import FileFacts, Format, InvalidModelFile
 from services.registry.formats.hdf5.file import Hdf5, begins_like_it, read_file
 from services.registry.formats.hdf5.source import BadHdf5
 from services.registry.formats.keras.model import described, invalid, of_model, of_optimizer
+from services.registry.formats.pickles.cursor import Budget
 from services.registry.formats.texts import storable
 
+_MAX_PICKLED = 100
 _CONFIGURATION, _TRAINING, _VERSION, _BACKEND = "model_config", "training_config", "keras_version", "backend"
 
 
@@ -49,9 +53,23 @@ def read_hdf5(content: Content) -> Hdf5:
         InvalidModelFile
     """
     try:
-        return read_file(content)
+        file = read_file(content)
     except BadHdf5 as error:
         raise InvalidModelFile(f"Not a valid HDF5 file: {error}.", format="hdf5") from error
+    file.problems += itertools.islice(_pickled(file), _MAX_PICKLED)
+    return file
+
+
+def _pickled(file: Hdf5) -> Iterator[str]:
+    """What PyTables, and pandas with it, would unpickle: attributes that end as pickles do, and rows of objects."""
+    budget = Budget()
+    for path, attributes in file.attributes.items():
+        for name, texts in attributes.items():
+            pickled = [MemoryContent(text.encode()) for text in texts or () if text.endswith(".")]
+            if any(pickles.fits(each, budget) for each in pickled):
+                yield f"the attribute {name[:255]!r} of {path or 'the file'} is a pickle"
+        if attributes.get("PSEUDOATOM") == ["object"]:
+            yield f"{path or 'the file'} holds objects, which are pickled"
 
 
 def _one(texts: Sequence[str] | None) -> str:

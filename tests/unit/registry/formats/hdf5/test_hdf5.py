@@ -150,3 +150,11 @@ def test_what_is_fetched_does_not_grow_with_the_data() -> None:
         assert len(read(RangedContent(len(content), fetch)).tensors) == 3
         fetched.append(sum(asked))
     assert fetched[1] <= 1.2 * fetched[0]
+
+
+def test_a_text_that_only_ends_as_a_pickle_does_is_no_problem() -> None:
+    def fill(file: h5py.File) -> None:
+        for number, text in enumerate(("A table.", "(see below).", "I am a text.", "1.", ".", "c.", "{}.")):
+            file.attrs[f"note{number}"] = np.bytes_(text.encode())
+
+    assert not read(MemoryContent(hdf5(fill))).problems
