@@ -11,6 +11,7 @@ from typing import Any
 
 from services.registry.lineage.model import Edge, Node, NodeKind, kind_of
 from services.registry.lineage.nodes import AnyNode
+from services.registry.lineage.openlineage.model import name_elsewhere
 from services.registry.runs.model import BriefRun
 from services.registry.versions.model import ModelVersion
 
@@ -94,9 +95,9 @@ def _entity(node: AnyNode) -> dict[str, Any]:
         told["hwt:digest"] = node.digest
     if not isinstance(node, Node):
         return told
-    others = node.details.get("annotations")
-    if isinstance(others, Mapping) and "openlineage.name" in others:  # what it is called where it is
-        told |= {"prov:label": others["openlineage.name"], "hwt:namespace": others["openlineage.namespace"]}
+    elsewhere = name_elsewhere(node.details)
+    if elsewhere:
+        told["hwt:namespace"], told["prov:label"] = elsewhere
     elif node.kind is NodeKind.DATA and "description" in node.details:
         told["prov:label"] = str(node.details["description"])
     return told

@@ -329,6 +329,29 @@ async def test_it_can_be_taken_in_where_nothing_is_known_of_it(
     assert imported.created == len([edge for edge in graph.edges if edge.first != pipeline_node().name])
 
 
+async def test_a_schema_goes_out_as_it_came_in(exchange: Exchange) -> None:
+    fields = [{"name": "id", "type": "int"}, {"name": "at", "type": "timestamp", "description": "when"}]
+    await exchange.take_in(an_event(inputs=[table("orders", schema=schema(fields))], outputs=["totals"]))
+    *_, event = await exchange.give_out(name_of("totals"))
+    told = [{k: v for k, v in each.items() if v} for each in event["inputs"][0]["facets"]["schema"]["fields"]]
+    assert told == fields
+
+
+@pytest.mark.parametrize("annotations", [{"openlineage.name": "x"}, {"openlineage.schema": "[" * 9999}])
+async def test_what_reads_like_a_name_elsewhere_but_is_none_is_left_as_it_is(
+    exchange: Exchange, annotations: dict[str, str], me: Origin
+) -> None:
+    """Anybody may write annotations."""
+    node = dataclasses.replace(dataset_node("v9.0.0"), details={"annotations": {**annotations}})
+    other = dataset_node("v9.1.0", "b")
+    edges = [NewEdge(node.name, other.name, "", Role.INPUT)]
+    await exchange.lineages.connect(DEFAULT, Connections([node, other], edges), me)
+    event = (await exchange.give_out(other.name))[0]
+    assert [each["name"] for each in event["inputs"]] == ["datasets/digits/versions/v9.0.0"]
+    assert "schema" not in event["inputs"][0]["facets"]
+    assert (await exchange.lineages.export(Form.PROV_JSON, other.name, Direction.UPSTREAM)).text
+
+
 async def test_prov_json_says_the_same(exchange: Exchange, runs: Runs, me: Origin) -> None:
     """Read by the reference implementation of another author."""
     name = await _ours(exchange, runs, me)

@@ -6,9 +6,11 @@ import enum
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 
 from headwater.names import ExternalDatasetName, ExternalJobName, InvalidName, ProjectName
 from services.registry.lineage.model import kind_of
+from services.registry.values import Json
 
 OURS = "headwater://"
 """What the namespaces of our projects begin with: ``headwater://default`` has ``datasets/digits/versions/3`` in it."""
@@ -91,6 +93,14 @@ def their_name(name: str) -> tuple[str, str]:
     """Namespace and name by which others know what is called ``name`` here."""
     _, project, rest = name.split("/", 2)
     return f"{OURS}{project}", rest
+
+
+def name_elsewhere(details: Mapping[str, Json]) -> tuple[str, str] | None:
+    """Namespace and name by which an event told of the node with these details; None where none did."""
+    said = details.get("annotations")
+    if not isinstance(said, Mapping) or not {"openlineage.namespace", "openlineage.name"} <= said.keys():
+        return None
+    return str(said["openlineage.namespace"]), str(said["openlineage.name"])
 
 
 def external_dataset(parent: ProjectName, dataset: Dataset) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 from services.registry.lineage.model import Edge, Node, NodeKind, kind_of
 from services.registry.lineage.nodes import AnyNode
-from services.registry.lineage.openlineage.model import CONNECTIONS, OURS, EventType, their_name
+from services.registry.lineage.openlineage.model import CONNECTIONS, OURS, EventType, name_elsewhere, their_name
 from services.registry.runs.model import BriefRun, RunState
+from services.registry.values import Json
 from services.registry.versions.model import ModelVersion
 
 PRODUCER = "urn:headwater"
@@ -113,6 +114,8 @@ def _datasets(names: Iterable[str], known: Mapping[str, AnyNode]) -> list[Object
         description = _description(known.get(name))
         if description:
             facets["documentation"] = _facet({"description": description}, "DocumentationDatasetFacet", "1-0-1")
+        if schema := _schema(known.get(name)):
+            facets["schema"] = _facet({"fields": schema}, "SchemaDatasetFacet", "1-1-1")
         found.append({"namespace": namespace, "name": theirs, "facets": facets})
     return found
 
@@ -120,14 +123,8 @@ def _datasets(names: Iterable[str], known: Mapping[str, AnyNode]) -> list[Object
 def _called(name: str, known: Mapping[str, AnyNode]) -> tuple[str, str, str]:
     """Namespace, name and version by which others know it."""
     node = known.get(name)
-    if isinstance(node, Node):
-        said = node.details.get("annotations")
-        if isinstance(said, Mapping) and "openlineage.name" in said:
-            return (
-                str(said["openlineage.namespace"]),
-                str(said["openlineage.name"]),
-                str(node.details.get("version", "")),
-            )
+    if isinstance(node, Node) and (told := name_elsewhere(node.details)):
+        return (*told, str(node.details.get("version", "")))
     version = node.digest if isinstance(node, Node | ModelVersion) else ""
     return (*their_name(name), version)
 
@@ -136,6 +133,18 @@ def _description(node: AnyNode | None) -> str:
     if isinstance(node, Node):
         return str(node.details.get("description", ""))
     return node.description if isinstance(node, ModelVersion) else ""
+
+
+def _schema(node: AnyNode | None) -> list[Json]:
+    """The schema that an event told of; nothing where it was told in part, or by somebody who wrote what is none."""
+    said = node.details.get("annotations") if isinstance(node, Node) else None
+    if not isinstance(said, Mapping) or "openlineage.schema.left_out" in said:
+        return []
+    try:
+        fields = json.loads(str(said.get("openlineage.schema", "[]")))
+    except (ValueError, RecursionError):
+        return []
+    return fields if isinstance(fields, list) else []
 
 
 def _facet(values: Object, schema: str, version: str = "") -> Object:
