@@ -1,7 +1,7 @@
 """The use cases of logged models."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
@@ -25,11 +25,11 @@ from services.registry.logged_models.model import (
 )
 from services.registry.logged_models.searching import FIELDS, Search, Wanted
 from services.registry.origin import Origin, once
-from services.registry.pages import fitting
+from services.registry.pages import fitting, read_by_weight, weight_of
 from services.registry.projects.use import project_in_use
 from services.registry.search.filters import parse_filter
 from services.registry.search.orders import parse_order
-from services.registry.search.pages import decode, page_of_found
+from services.registry.search.pages import Position, decode, page_of_found
 from services.registry.store import Store, Transaction
 
 
@@ -95,12 +95,16 @@ class LoggedModels:
                 limit=size + 1,
                 condition=condition,
                 order=order,
-                after=decode(token, query, order, int),
                 experiments=frozenset(experiment.id for experiment in experiments),
                 data=wanted.data,
                 show_archived=wanted.show_archived,
             )
-            rows = await tx.logged_models.search(parent.project, search)
+
+            async def read(limit: int, after: Position | None) -> Sequence[tuple[LoggedModel, Position]]:
+                part = dataclasses.replace(search, limit=limit, after=after)
+                return await tx.logged_models.search(parent.project, part)
+
+            rows = await read_by_weight(read, size + 1, decode(token, query, order, int), _weight)
         return page_of_found(rows, fitting([row for row, _ in rows], size, _weight), query)
 
     async def finish(self, name: LoggedModelName, state: LoggedModelState, message: str, origin: Origin) -> LoggedModel:
@@ -166,7 +170,8 @@ class LoggedModels:
 
 
 def _weight(logged: LoggedModel) -> int:
-    return 1 + len(logged.parameters) + len(logged.tags) + len(logged.files) + len(logged.metrics)
+    said = weight_of(dict(logged.parameters), dict(logged.tags), logged.state_message)
+    return 1 + 2 * len(logged.files) + 2 * len(logged.metrics) + len(logged.model_versions) + said
 
 
 async def _in_use(tx: Transaction, name: LoggedModelName) -> LoggedModel:

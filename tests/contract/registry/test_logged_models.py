@@ -172,6 +172,17 @@ async def test_pages_follow_one_another_in_any_order(logged_models: LoggedModels
         assert found == expected
 
 
+async def test_a_page_ends_early_where_much_is_said(logged_models: LoggedModels, me: Origin) -> None:
+    """Promise 8."""
+    long = {str(number): "x" * 6000 for number in range(1000)}
+    for _ in range(4):
+        await logged_models.create(DEFAULT, dataclasses.replace(NEW, parameters=long), me)
+    first = await logged_models.page(DEFAULT, Wanted(), 50, "")
+    assert 1 <= len(first.items) < 4
+    rest = await logged_models.page(DEFAULT, Wanted(), 50, first.next_page_token)
+    assert len({logged.id for logged in (*first.items, *rest.items)}) == 4
+
+
 async def test_what_is_not_there_is_said(logged_models: LoggedModels, me: Origin) -> None:
     with pytest.raises(LoggedModelNotFound):
         await logged_models.get(NOBODY)
