@@ -147,10 +147,11 @@ async def test_the_client_outlasts_a_registry_that_is_killed_and_comes_back(
     async with process(port, settings) as first:
         await ready(client)
         sending = asyncio.create_task(asyncio.to_thread(artifacts.upload, connection, file))
-        await eventually(lambda: bool(_staged(blobs_dir)))
+        await eventually(lambda: _staged(blobs_dir) or sending.done(), every_s=0.005)
         first.kill()
     async with process(port, settings) as second:
-        await eventually(lambda: bool(_files(blobs_dir / "registry" / "incoming")), timeout_s=60)
+        joining = blobs_dir / "registry" / "incoming"
+        await eventually(lambda: _files(joining) or sending.done(), timeout_s=60, every_s=0.005)
         second.kill()
         await second.wait()
     async with process(port, settings):
