@@ -10,7 +10,8 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-BUCKET = "team"
+BUCKET = "headwater"
+"""No other test of this process uses it: what moto stores is in the process, not in a server."""
 
 
 class ObjectStorage:
