@@ -7,9 +7,8 @@ service cannot read another's tables whatever SQL it sends. Queries name tables 
 import contextlib
 from collections.abc import AsyncIterator
 
-import asyncpg
 import sqlalchemy
-from asyncpg import Record
+from asyncpg import Connection, Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from chassis.db.errors import guarded
@@ -57,14 +56,19 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def asyncpg(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def asyncpg(self) -> AsyncIterator["Connection[Record]"]:
         """The driver's own connection in a transaction, for COPY and cursors; otherwise like :meth:`transaction`."""
+        async with self.autocommit() as driver, driver.transaction():
+            yield driver
+
+    @contextlib.asynccontextmanager
+    async def autocommit(self) -> AsyncIterator["Connection[Record]"]:
+        """The driver's own connection: each statement is a transaction by itself, without two more round trips."""
         async with guarded(), self._engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
             try:
-                async with driver.transaction():
-                    yield driver
+                yield driver
             finally:
                 if driver.is_closed():  # SQLAlchemy did not see it happen and would hand it out again
                     await connection.invalidate()
