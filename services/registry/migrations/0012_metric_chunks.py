@@ -27,8 +27,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE metric_chunks ALTER points SET STORAGE EXTERNAL")
     op.execute("ALTER TABLE metric_chunks SET (toast_tuple_target = 8160)")
     # The new state of a metric beside the old one costs less than on another page.
-    op.execute("ALTER TABLE latest_metrics SET (fillfactor = 70)")
-    for statement in (_WHOLE, _NUMBER, _POINTS, _VIEW, _ADD, _TRIGGER):
+    op.execute("ALTER TABLE latest_metrics SET (fillfactor = 50)")
+    for statement in (_WHOLE, _NUMBER, _POINTS, _VIEW, _ADD, _TRIGGER, _ALL_OR_NONE):
         op.execute(statement)
 
 
@@ -91,4 +91,15 @@ $$
 _TRIGGER = """
 CREATE TRIGGER metric_points_add INSTEAD OF INSERT ON metric_points
 FOR EACH ROW EXECUTE FUNCTION add_metric_point()
+"""
+# Takes back the statement that it is in.
+_ALL_OR_NONE = """
+CREATE FUNCTION all_or_none(done bigint, wanted bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF done <> wanted THEN
+        RAISE unique_violation USING MESSAGE = 'only some of the points come after those that are there';
+    END IF;
+    RETURN true;
+END
+$$
 """

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +91,28 @@ async def test_calls_that_overlap_at_the_same_time_record_each_point_once(
     points = (await history.points(name, "loss", 1000, "")).items
     assert [point.step for point in points] == list(range(250))
     assert (await runs.get(name)).metrics["loss"].point_count == 250
+
+
+@pytest.mark.parametrize("times", [1, 20])
+async def test_a_key_may_have_any_characters(runs: Runs, history: MetricHistory, me: Origin, times: int) -> None:
+    name = await _run(runs, me)
+    keys = ['"', "\\", '\\"', "{a,b}", ",", "NULL", "null", " ", "'", "\n", "é\U0001f600", "$1", "%s"]
+    points = [(key, step, 0, 0.5) for key in keys for step in range(times)]
+    for recorded in (len(points), 0):
+        assert await runs.log(name, _batch(points), {}, me) == recorded
+    assert (await runs.get(name)).metrics.keys() == set(keys)
+    for key in keys:
+        found = (await history.points(name, key, 100, "")).items
+        assert found == [MetricPoint(key, step, 0, 0.5) for step in range(times)]
+
+
+async def test_some_metrics_may_go_on_while_others_come_again(runs: Runs, history: MetricHistory, me: Origin) -> None:
+    """With parameters in the same call, too, which keep the run to themselves."""
+    name = await _run(runs, me)
+    assert await runs.log(name, _batch([("a", 1, 0, 1.0), ("b", 1, 0, 1.0)]), {"lr": 0.1}, me) == 2
+    assert await runs.log(name, _batch([("a", 2, 0, 2.0), ("b", 1, 0, 5.0), ("c", 1, 0, 1.0)]), {}, me) == 2
+    assert await runs.log(name, _batch([("a", 3, 0, 3.0), ("b", 0, 0, 0.0)]), {"depth": 2.0}, me) == 2
+    run = await runs.get(name)
+    assert run.latest_metrics == {"a": 3.0, "b": 1.0, "c": 1.0}
+    assert run.parameters == {"lr": 0.1, "depth": 2.0}
+    assert [point.step for point in (await history.points(name, "b", 9, "")).items] == [0, 1]

@@ -21,12 +21,21 @@ class Points:
     def of(cls, batch: MetricBatch) -> "Points":
         """The points of a call."""
         keys, steps, times_us, values = batch.keys, batch.steps, batch.times_us, batch.values
-        if len(set(keys)) == 1 and _increases(steps):  # as a training loop logs
+        different = set(keys)
+        if len(different) == 1 and _increases(steps):
             return cls(keys, steps, times_us, values)
-        places = list(zip(keys, steps, times_us, strict=True))
-        order = sorted(range(len(places)), key=places.__getitem__)
-        once = [n for before, n in zip([-1, *order], order, strict=False) if before < 0 or places[before] != places[n]]
-        return cls(*([column[n] for n in once] for column in (keys, steps, times_us, values)))  # type: ignore[arg-type]
+        if len(different) == len(keys):
+            order = sorted(range(len(keys)), key=keys.__getitem__)
+        else:
+            places = list(zip(keys, steps, times_us, strict=True))
+            order = sorted(range(len(places)), key=places.__getitem__)
+            order = [n for last, n in zip([-1, *order], order, strict=False) if last < 0 or places[last] != places[n]]
+        return cls(
+            [keys[n] for n in order],
+            [steps[n] for n in order],
+            [times_us[n] for n in order],
+            [values[n] for n in order],
+        )
 
     def __len__(self) -> int:
         return len(self.keys)

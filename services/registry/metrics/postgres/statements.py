@@ -11,12 +11,51 @@ _EVENT = "INSERT INTO events (time, actor, kind, object, before_digest, after_di
 # any but the latest. If only one metric has others, nothing at all is done.
 #
 # The run is locked for sharing, so that it cannot be finished in between; then the metrics, in their order: two calls
-# with the same ones wait for each other instead of deadlocking. A metric that another call adds meanwhile violates the
-# primary key.
+# with the same ones wait for each other instead of deadlocking.
 _APPEND = """
-WITH run AS ({run} FOR SHARE OF runs), metric AS (
-    {metrics}
-), locked AS MATERIALIZED (
+WITH run AS ({run} FOR SHARE OF runs), metric AS ({metrics}
+){summaries}, points AS (
+    INSERT INTO metric_singles (run_id, key, step, time_us, value)
+    SELECT open.id, point.* FROM open, {points} AS point
+), event AS ({event} FROM open WHERE $9)
+SELECT state, lifecycle, EXISTS (SELECT FROM open) AS appended FROM run
+"""
+# One point of each metric. That one does not come after all others is told by a unique violation.
+APPEND_ONE_EACH = _APPEND.format(
+    run=_RUN,
+    event=_EVENT,
+    metrics="""
+    SELECT key, step, time_us, value, nullif(value, 'NaN') AS number
+    FROM unnest($10::text::text[], $11::text::bigint[], $12::text::bigint[], $13::double precision[])
+        AS point (key, step, time_us, value)""",
+    summaries=""", summary AS (
+    INSERT INTO latest_metrics AS known
+        (run_id, key, step, time_us, value, minimum, maximum, point_count, project_id)
+    SELECT run.id, key, step, time_us, value, number, number, 1, run.project_id
+    FROM run, metric WHERE state = 1 AND lifecycle = 1 ORDER BY key COLLATE "C"
+    ON CONFLICT (run_id, key) DO UPDATE SET
+        step = excluded.step, time_us = excluded.time_us, value = excluded.value,
+        minimum = least(known.minimum, excluded.minimum), maximum = greatest(known.maximum, excluded.maximum),
+        point_count = known.point_count + 1
+    WHERE (excluded.step, excluded.time_us) > (known.step, known.time_us)
+    RETURNING key
+), open AS (
+    SELECT id FROM run
+    WHERE state = 1 AND lifecycle = 1
+        AND all_or_none((SELECT count(*) FROM summary), (SELECT count(*) FROM metric))
+)""",
+    points="(SELECT key, step, time_us, value FROM metric)",
+)
+# Many of each: what is known of each metric, then its chunks or, where it has few, its points. A metric that another
+# call adds meanwhile violates the primary key.
+APPEND_MANY = _APPEND.format(
+    run=_RUN,
+    event=_EVENT,
+    metrics="""
+    SELECT * FROM unnest($10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
+        $15::double precision[], $16::double precision[], $17::double precision[], $18::bigint[])
+        AS metric (key, first_step, first_time_us, step, time_us, value, minimum, maximum, point_count)""",
+    summaries=""", locked AS MATERIALIZED (
     SELECT known.key, (metric.first_step, metric.first_time_us) > (known.step, known.time_us) AS is_after
     FROM metric JOIN latest_metrics AS known ON known.key = metric.key
     WHERE known.run_id = (SELECT id FROM run WHERE state = 1 AND lifecycle = 1)
@@ -34,42 +73,12 @@ WITH run AS ({run} FOR SHARE OF runs), metric AS (
     INSERT INTO latest_metrics (run_id, key, step, time_us, value, minimum, maximum, point_count, project_id)
     SELECT open.id, key, step, time_us, value, minimum, maximum, point_count, open.project_id FROM open, metric
     WHERE NOT EXISTS (SELECT FROM locked WHERE locked.key = metric.key)
-){points}, event AS ({event} FROM open WHERE $9)
-SELECT state, lifecycle, EXISTS (SELECT FROM open) AS appended FROM run
-"""
-# One point of each metric.
-APPEND_ONE_EACH = _APPEND.format(
-    run=_RUN,
-    event=_EVENT,
-    metrics="""
-    SELECT key, step AS first_step, time_us AS first_time_us, step, time_us, value, nullif(value, 'NaN') AS minimum,
-        nullif(value, 'NaN') AS maximum, 1 AS point_count
-    FROM unnest($10::text[], $11::bigint[], $12::bigint[], $13::double precision[])
-        AS point (key, step, time_us, value)
-    """,
-    points=""", singles AS (
-    INSERT INTO metric_singles (run_id, key, step, time_us, value)
-    SELECT open.id, key, step, time_us, value FROM open, metric
-)""",
-)
-# Many of each: what is known of each metric, then its chunks or, where it has few, its points.
-APPEND_MANY = _APPEND.format(
-    run=_RUN,
-    event=_EVENT,
-    metrics="""
-    SELECT * FROM unnest($10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-        $15::double precision[], $16::double precision[], $17::double precision[], $18::bigint[])
-        AS metric (key, first_step, first_time_us, step, time_us, value, minimum, maximum, point_count)
-    """,
-    points=""", chunks AS (
+), chunks AS (
     INSERT INTO metric_chunks (run_id, key, first_step, first_time_us, last_step, last_time_us, points)
     SELECT open.id, chunk.* FROM open,
         unnest($19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bytea[]) AS chunk
-), singles AS (
-    INSERT INTO metric_singles (run_id, key, step, time_us, value)
-    SELECT open.id, point.* FROM open,
-        unnest($25::text[], $26::bigint[], $27::bigint[], $28::double precision[]) AS point
 )""",
+    points="unnest($25::text[], $26::bigint[], $27::bigint[], $28::double precision[])",
 )
 
 # The chunks in whose spans points are.
