@@ -54,9 +54,9 @@ class PostgresMetrics(MetricSink):
         points, follow = Points.of(log.batch), True
         if points and not (log.parameters or log.tags or log.batch.objects):
             try:
-                async with self._database.autocommit() as connection:
-                    if await _append(connection, run, points, event, changed=True):
-                        return len(points)
+                statement = _appending(run, points, event, changed=True)
+                if _is_appended(run, await self._database.write_row(*statement)):
+                    return len(points)
                 follow = False
             except _Scheduled:
                 pass
@@ -68,7 +68,8 @@ class PostgresMetrics(MetricSink):
             if follow:
                 with contextlib.suppress(UniqueViolationError):
                     async with connection.transaction():
-                        if await _append(connection, run, points, event, changed=changed or bool(points)):
+                        statement = _appending(run, points, event, changed=changed or bool(points))
+                        if _is_appended(run, await connection.fetchrow(*statement)):
                             return len(points) + objects
             return await _add_new(connection, run, points, event, changed=changed) + objects
 
@@ -77,8 +78,9 @@ class _Scheduled(Exception):
     """The run has to begin first, which needs it for oneself: two calls that shared it would wait for each other."""
 
 
-async def _append(connection: Any, run: RunName, points: Points, event: Event, *, changed: bool) -> bool:
-    """Add the points if they come after all that are there, and the event if so and if anything ``changed``."""
+def _appending(run: RunName, points: Points, event: Event, *, changed: bool) -> tuple[Any, ...]:
+    """The statement, and its arguments, that adds the points if they come after all that are there, and the event if so
+    and if anything ``changed``."""
     columns: Sequence[Any]
     metrics = list(points.metrics())
     if len(metrics) == len(points):
@@ -86,7 +88,15 @@ async def _append(connection: Any, run: RunName, points: Points, event: Event, *
         statement, columns = statements.APPEND_ONE_EACH, (texts, steps, times_us, points.values)
     else:
         statement, columns = statements.APPEND_MANY, _of_metrics(points, metrics)
-    row = await connection.fetchrow(statement, run.run, run.project, *_told(event), changed, *columns)
+    return statement, run.run, run.project, *_told(event), changed, *columns
+
+
+def _is_appended(run: RunName, row: Any) -> bool:
+    """Whether it did.
+
+    Raises:
+        RunNotFound, RunFinished, RunArchived, _Scheduled
+    """
     if row is None:
         raise RunNotFound(run=run)
     state, lifecycle = RunState(row["state"]), Lifecycle(row["lifecycle"])
