@@ -4,7 +4,7 @@ import array
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.registry.values import Json
@@ -106,3 +106,16 @@ class Span:
             return True
         parts = self.max_points - 1
         return n == 0 or n * parts // (count - 1) > (n - 1) * parts // (count - 1)
+
+    def picked(self, begin: int, end: int, count: int) -> Iterator[int]:
+        """The numbers from ``begin`` to before ``end`` whose points are picked."""
+        if count <= self.max_points:
+            yield from range(begin, end)
+            return
+        parts, most = self.max_points - 1, count - 1
+        for part in range(-(-(begin - 1) * parts // most) if begin else 0, parts + 1):
+            n = -(-part * most // parts)
+            if n >= end:
+                return
+            if n >= begin:
+                yield n

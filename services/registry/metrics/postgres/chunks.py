@@ -3,7 +3,7 @@ bits in network order, as PostgreSQL sends numbers."""
 
 import array
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from services.registry.metrics.model import MetricPoint
@@ -25,16 +25,16 @@ def to_bytes(steps: Sequence[int], times_us: Sequence[int], values: Sequence[flo
     return _column("q", steps) + _column("q", times_us) + _column("d", values)
 
 
-def points_of(key: str, points: bytes) -> Iterator[MetricPoint]:
-    """The points of the metric that are in these bytes."""
+def points_of(key: str, points: bytes, places: Iterable[int] | None = None) -> Iterator[MetricPoint]:
+    """The points of the metric that are in these bytes, or those at ``places`` of them."""
     third = len(points) // 3
     steps, times_us, values = array.array("q"), array.array("q"), array.array("d")
     columns: Sequence[array.array[Any]] = (steps, times_us, values)
     for number, column in enumerate(columns):
         column.frombytes(points[number * third : (number + 1) * third])
         _swap(column)
-    for step, time_us, value in zip(steps, times_us, values, strict=True):
-        yield MetricPoint(key, step, time_us, value)
+    for n in range(len(steps)) if places is None else places:
+        yield MetricPoint(key, steps[n], times_us[n], values[n])
 
 
 def _column(code: str, numbers: Sequence[float]) -> bytes:

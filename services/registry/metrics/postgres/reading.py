@@ -62,7 +62,7 @@ WITH chunk AS (
         sum(size) OVER (PARTITION BY run_id, key)::bigint AS count
     FROM part
 )
-SELECT run_id, key, step, time_us, value, points, until - size AS n, count FROM numbered
+SELECT run_id, key, step, time_us, value, points, size, until - size AS n, count FROM numbered
 WHERE count <= :parts + 1 OR until = size
     OR (until - 1) * :parts / (count - 1) > (until - size - 1) * :parts / (count - 1)
 ORDER BY run_id, key, step, time_us
@@ -153,12 +153,12 @@ async def sample(
         )
     )
     picked = []
-    for run_id, key, step, time_us, value, content, before, count in rows:
+    for run_id, key, step, time_us, value, content, size, before, count in rows:
         if content is None:
             picked.append((str(run_id), MetricPoint(key, step, time_us, value)))
             continue
-        inside = enumerate(chunks.points_of(key, content), before)
-        picked += [(str(run_id), point) for n, point in inside if span.picks(n, count)]
+        places = (n - before for n in span.picked(before, before + size, count))
+        picked += [(str(run_id), point) for point in chunks.points_of(key, content, places)]
     return picked
 
 
