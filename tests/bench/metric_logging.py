@@ -1,6 +1,11 @@
-"""LogMetrics, 1,000 points a call, against mlflow and bare asyncpg COPY on the same PostgreSQL; the same call again."""
+"""LogMetrics, 1,000 points a call, against mlflow and bare asyncpg COPY on the same PostgreSQL; the same call again.
+
+Twice: a thousand points of one metric, as somebody logs who collects them; and a point of each of a thousand metrics,
+as somebody does who watches every layer. All three sides get the same points.
+"""
 
 import asyncio
+import dataclasses
 import datetime
 import time
 import uuid
@@ -22,18 +27,36 @@ HISTORY, RETRIES = 200_000, 20
 TABLE = "CREATE TABLE bench_points (run uuid, key text, step bigint, time timestamptz, value double precision)"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Work:
+    """What calls log: ``points`` gives the key, step and value of each point of a call by its number."""
+
+    name: str
+    points: Callable[[int], Sequence[tuple[str, int, float]]]
+
+
+ONE_METRIC = Work(
+    f"{POINTS:,} points a call",
+    lambda batch: [("loss", step, step * 0.5) for step in range(batch * POINTS, (batch + 1) * POINTS)],
+)
+MANY_METRICS = Work(
+    f"{POINTS:,} metrics a call",
+    lambda batch: [(f"layer.{n}.grad_norm", batch, (n * 7919 + batch * 31337) % 100_003 * 0.5) for n in range(POINTS)],
+)
+
+
 def run(running: Running) -> Iterator[Result]:
     """One client, and several. Every side commits each call durably."""
     servers = running.processes("registry", "postgres")
     with asyncio.Runner() as runner:
         logger = runner.run(_Logger.open(running))
         copier = runner.run(_Copier.open(running.database_url))
-        for clients in (1, CLIENTS):
+        for work, clients in ((ONE_METRIC, 1), (ONE_METRIC, CLIENTS), (MANY_METRICS, CLIENTS)):
             runner.run(logger.prepare(clients * (2 * ROUNDS + 1)))
             yield measure(
-                f"LogMetrics, {POINTS:,} points a call, {clients} clients",
-                _repeat(runner, logger, clients),
-                _repeat(runner, copier, clients),
+                f"LogMetrics, {work.name}, {clients} clients",
+                _repeat(runner, logger, clients, work),
+                _repeat(runner, copier, clients, work),
                 unit="points/s",
                 peer="asyncpg COPY, no network service",
                 servers=servers,
@@ -42,17 +65,18 @@ def run(running: Running) -> Iterator[Result]:
         yield _retries(running, runner, logger)
         with mlflow_server(running.database_url) as peer:
             theirs = _MlflowLogger(peer)
-            runner.run(logger.prepare(CLIENTS * (2 * ROUNDS + 1)))
-            runner.run(theirs.prepare(CLIENTS * (2 * ROUNDS + 1)))
-            yield measure(
-                f"LogMetrics, {POINTS:,} points a call, {CLIENTS} clients, against mlflow",
-                _repeat(runner, logger, CLIENTS),
-                _repeat(runner, theirs, CLIENTS),
-                unit="points/s",
-                peer="mlflow server, same PostgreSQL",
-                servers=servers,
-                must_be="≥ 30",
-            )
+            for work in (ONE_METRIC, MANY_METRICS):
+                runner.run(logger.prepare(CLIENTS * (2 * ROUNDS + 1)))
+                runner.run(theirs.prepare(CLIENTS * (2 * ROUNDS + 1)))
+                yield measure(
+                    f"LogMetrics, {work.name}, {CLIENTS} clients, against mlflow",
+                    _repeat(runner, logger, CLIENTS, work),
+                    _repeat(runner, theirs, CLIENTS, work),
+                    unit="points/s",
+                    peer="mlflow server, same PostgreSQL",
+                    servers=servers,
+                    must_be="≥ 30",
+                )
             runner.run(theirs.close())
         runner.run(logger.close())
         runner.run(copier.close())
@@ -61,7 +85,7 @@ def run(running: Running) -> Iterator[Result]:
 def _retries(running: Running, runner: asyncio.Runner, logger: "_Logger") -> Result:
     """The same call again, where the run has many points and where it has few."""
     runner.run(logger.prepare(2))
-    long, short = logger.clients(2)
+    long, short = logger.clients(2, ONE_METRIC)
     for batch in range(HISTORY // POINTS):
         runner.run(_log(long, batch))
     runner.run(_log(short, 0))
@@ -89,9 +113,11 @@ async def _log(client: Callable[[int], Awaitable[object]], batch: int) -> None:
     await client(batch)
 
 
-def _repeat(runner: asyncio.Runner, writer: "_Logger | _Copier | _MlflowLogger", clients: int) -> Callable[[], float]:
+def _repeat(
+    runner: asyncio.Runner, writer: "_Logger | _Copier | _MlflowLogger", clients: int, work: Work
+) -> Callable[[], float]:
     def once() -> float:
-        runner.run(_share(CALLS, writer.clients(clients)))
+        runner.run(_share(CALLS, writer.clients(clients, work)))
         return float(POINTS * CALLS)
 
     return once
@@ -126,23 +152,19 @@ class _Logger:
         request = runs_pb2.CreateRunRequest(parent="projects/default", run=artifact_pb2.Run(display_name="bench"))
         self._runs = [(await self._stub.CreateRun(request, metadata=self._metadata)).name for _ in range(count)]
 
-    def clients(self, count: int) -> list[Callable[[int], Awaitable[object]]]:
-        return [self._client(self._runs.pop()) for _ in range(count)]
+    def clients(self, count: int, work: Work) -> list[Callable[[int], Awaitable[object]]]:
+        return [self._client(self._runs.pop(), work) for _ in range(count)]
 
-    def _client(self, run: str) -> Callable[[int], Awaitable[object]]:
+    def _client(self, run: str, work: Work) -> Callable[[int], Awaitable[object]]:
         async def call(batch: int) -> None:
-            request = runs_pb2.LogMetricsRequest(name=run, points=_points(batch))
+            points = [runs_pb2.MetricPoint(key=key, step=step, value=value) for key, step, value in work.points(batch)]
+            request = runs_pb2.LogMetricsRequest(name=run, points=points)
             await self._stub.LogMetrics(request, metadata=self._metadata)
 
         return call
 
     async def close(self) -> None:
         await self._channel.close()
-
-
-def _points(batch: int) -> list[runs_pb2.MetricPoint]:
-    first = batch * POINTS
-    return [runs_pb2.MetricPoint(key="loss", value=step * 0.5, step=step) for step in range(first, first + POINTS)]
 
 
 class _MlflowLogger:
@@ -157,14 +179,15 @@ class _MlflowLogger:
         made = [await self._post("runs/create", {"experiment_id": "0", "start_time": 0}) for _ in range(count)]
         self._runs = [answer["run"]["info"]["run_id"] for answer in made]
 
-    def clients(self, count: int) -> list[Callable[[int], Awaitable[object]]]:
-        return [self._log_to(self._runs.pop()) for _ in range(count)]
+    def clients(self, count: int, work: Work) -> list[Callable[[int], Awaitable[object]]]:
+        return [self._log_to(self._runs.pop(), work) for _ in range(count)]
 
-    def _log_to(self, run: str) -> Callable[[int], Awaitable[object]]:
+    def _log_to(self, run: str, work: Work) -> Callable[[int], Awaitable[object]]:
         async def call(batch: int) -> None:
-            first, now = batch * POINTS, int(time.time() * 1000)
-            steps = range(first, first + POINTS)
-            metrics = [{"key": "loss", "value": step * 0.5, "timestamp": now, "step": step} for step in steps]
+            now = int(time.time() * 1000)
+            metrics = [
+                {"key": key, "value": value, "timestamp": now, "step": step} for key, step, value in work.points(batch)
+            ]
             await self._post("runs/log-batch", {"run_id": run, "metrics": metrics})
 
         return call
@@ -190,16 +213,17 @@ class _Copier:
         await connections[0].execute(TABLE)
         return cls(connections)
 
-    def clients(self, count: int) -> list[Callable[[int], Awaitable[object]]]:
-        return [self._client(connection) for connection in self._connections[:count]]
+    def clients(self, count: int, work: Work) -> list[Callable[[int], Awaitable[object]]]:
+        return [self._client(connection, work) for connection in self._connections[:count]]
 
-    def _client(self, connection: "asyncpg.Connection[asyncpg.Record]") -> Callable[[int], Awaitable[object]]:
+    def _client(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", work: Work
+    ) -> Callable[[int], Awaitable[object]]:
         run = uuid.uuid4()
 
         async def call(batch: int) -> None:
             now = datetime.datetime.now(datetime.UTC)
-            first = batch * POINTS
-            records = [(run, "loss", step, now, step * 0.5) for step in range(first, first + POINTS)]
+            records = [(run, key, step, now, value) for key, step, value in work.points(batch)]
             await connection.copy_records_to_table("bench_points", records=records)
 
         return call

@@ -13,7 +13,7 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from chassis.db.errors import guarded
-from chassis.db.reading import Readers
+from chassis.db.reading import Direct
 from chassis.db.settings import CONNECT_TIMEOUT_S, driver_url, server_settings
 
 _READERS = 4
@@ -37,7 +37,7 @@ class Database:
     Args:
         url: ``postgresql://user:password@host:port/database``; the user may become ``headwater_<schema>``.
         schema: the service's schema, made by :func:`chassis.db.migrate.migrate`.
-        pool_size: connections at most.
+        pool_size: connections at most; as many again for single statements that write, when they are needed.
         pool_timeout_s: who finds no free connection for so long gets DatabaseBusy.
     """
 
@@ -45,7 +45,8 @@ class Database:
         self._engine = create_engine(url, schema, pool_size, pool_timeout_s)
         # A connection of its own, so that readiness tells "busy" from "away".
         self._probe = create_engine(url, schema, 1, pool_timeout_s)
-        self._readers = Readers(url, schema, _READERS, pool_timeout_s)
+        self._readers = Direct(url, schema, _READERS, pool_timeout_s)
+        self._writers = Direct(url, schema, pool_size, pool_timeout_s, writes=True)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -73,6 +74,13 @@ class Database:
         """The first row of one statement that only reads, on connections of its own (see chassis.db.reading)."""
         return await self._readers.fetch_row(statement, *arguments)
 
+    async def write_row(self, statement: str, *arguments: object) -> Record | None:
+        """The first row of one statement that is a transaction by itself: durable when this returns, or not done.
+
+        It has connections of its own (see chassis.db.reading).
+        """
+        return await self._writers.fetch_row(statement, *arguments)
+
     async def check(self) -> None:
         """Return when the database answers.
 
@@ -87,3 +95,4 @@ class Database:
         await self._engine.dispose()
         await self._probe.dispose()
         await self._readers.close()
+        await self._writers.close()

@@ -1,9 +1,9 @@
-"""Statements that only read, without what SQLAlchemy adds to them.
+"""Statements without what SQLAlchemy adds to them.
 
 One row that is asked for again and again comes by the driver's own connections, in one round trip. What SQLAlchemy's
 pool and a transaction around the statement cost is more than such a statement itself, and who only reads one row does
-not wait until those who write have ended their transactions. Where a transaction reads thousands of rows, to make
-SQLAlchemy's of the driver's costs more than to find them.
+not wait until those who write have ended their transactions. A statement that writes is a transaction by itself. Where
+a transaction reads thousands of rows, to make SQLAlchemy's of the driver's costs more than to find them.
 """
 
 import json
@@ -30,17 +30,17 @@ async def fetch(connection: AsyncConnection, statement: str, *arguments: object)
     return rows
 
 
-class Readers:
-    """At most ``size`` connections, made when they are needed. They cannot write.
+class Direct:
+    """At most ``size`` connections, made when they are needed. They cannot write unless it ``writes``.
 
     Ids come as text, JSON as what it says.
     """
 
-    def __init__(self, url: str, schema: str, size: int, timeout_s: float) -> None:
+    def __init__(self, url: str, schema: str, size: int, timeout_s: float, *, writes: bool = False) -> None:
         self._url = url
-        self._schema = schema
         self._size = size
         self._timeout_s = timeout_s
+        self._settings = server_settings(schema) | ({} if writes else {"default_transaction_read_only": "on"})
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def fetch_row(self, statement: str, *arguments: object) -> asyncpg.Record | None:
@@ -74,7 +74,7 @@ class Readers:
                 min_size=0,
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT_S,
-                server_settings=server_settings(self._schema) | {"default_transaction_read_only": "on"},
+                server_settings=self._settings,
                 init=_prepared,
                 reset=_as_it_is,
             )

@@ -9,6 +9,7 @@ import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from buf.validate import validate_pb2
 from headwater.errors import InvalidArgument
 
 _validator = protovalidate.Validator()
@@ -37,7 +38,8 @@ def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
 
     Raises:
         MalformedMessage: ``raw`` is not such a message.
-        InvalidFields: it breaks a rule of its proto, or a text has a NUL (which PostgreSQL cannot hold).
+        InvalidFields: it breaks a rule of its proto, or a text has a NUL (which PostgreSQL cannot hold). What the proto
+            leaves to the service is not looked at.
     """
     try:
         message = deserialize(raw)
@@ -110,7 +112,13 @@ def _map_with_nul(entries: object, name: str) -> list[str]:
 @cache
 def _text_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
     """The fields in which a text can be: only those are walked, since zero bytes are common in numbers and tensors."""
-    return tuple(field for field in descriptor.fields if _holds_text(field, frozenset()))
+    return tuple(field for field in descriptor.fields if _holds_text(field, frozenset()) and not _is_left_out(field))
+
+
+def _is_left_out(field: FieldDescriptor) -> bool:
+    """Whether the proto leaves the field to the service (``IGNORE_ALWAYS``): it then looks for NUL itself."""
+    rules: validate_pb2.FieldRules = field.GetOptions().Extensions[validate_pb2.field]
+    return rules.ignore == validate_pb2.IGNORE_ALWAYS
 
 
 def _holds_text(field: FieldDescriptor, above: frozenset[str]) -> bool:

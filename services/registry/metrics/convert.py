@@ -1,11 +1,13 @@
 """What runs measure between proto and domain."""
 
+import array
 import datetime
 import operator
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.rpc.validation import InvalidFields
 from headwater.artifact.v1 import artifact_pb2
 from headwater.names import RunName
 from headwater.registry.v1 import runs_pb2
@@ -18,7 +20,8 @@ _DEFAULT_POINTS = 320
 _MAX_SAMPLED = 500_000
 _MAX_OBJECT_BYTES = 2**20
 _MICROSECOND = datetime.timedelta(microseconds=1)
-_KEY, _STEP, _VALUE = (operator.attrgetter(name) for name in ("key", "step", "value"))  # a call has 10,000 points
+# A call has up to 10,000 points.
+_KEY, _STEP, _VALUE = (operator.attrgetter(name) for name in ("key", "step", "value"))
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # What google.protobuf.Timestamp can say: the years 1 to 9999.
 _FIRST_US = (datetime.datetime.min.replace(tzinfo=datetime.UTC) - _EPOCH) // _MICROSECOND
@@ -31,18 +34,18 @@ def batch(request: runs_pb2.LogMetricsRequest, now: datetime.datetime) -> Metric
     Raises:
         InvalidField: there are too many, a key is none, a time lies outside the years 1 to 9999, or an object is too
             large or none.
+        InvalidFields: a key has a NUL.
     """
     points = list(request.points)
     keys = list(map(_KEY, points))
     if len(points) > _MAX_POINTS:
         raise convert.InvalidField(f"A call may have at most {_MAX_POINTS:,} points.", field="points")
-    if not all(0 < len(key) <= _MAX_KEY for key in set(keys)):
-        raise convert.InvalidField(f"A metric's key must have 1 to {_MAX_KEY} characters.", field="points.key")
+    _check_keys(set(keys))
     return MetricBatch(
         keys=keys,
-        steps=list(map(_STEP, points)),
+        steps=array.array("q", list(map(_STEP, points))),
         times_us=_times_us(points, now, "points.time"),
-        values=list(map(_VALUE, points)),
+        values=array.array("d", list(map(_VALUE, points))),
         objects=_objects(request.objects, now),
     )
 
@@ -96,6 +99,13 @@ def summary_to_proto(summary: MetricSummary) -> artifact_pb2.MetricSummary:
     )
 
 
+def _check_keys(keys: Iterable[str]) -> None:
+    if not all(0 < len(key) <= _MAX_KEY for key in keys):
+        raise convert.InvalidField(f"A metric's key must have 1 to {_MAX_KEY} characters.", field="points.key")
+    if "\0" in "".join(keys):
+        raise InvalidFields([("points.key", "must not contain NUL")])
+
+
 def _point(point: MetricPoint) -> runs_pb2.MetricPoint:
     return runs_pb2.MetricPoint(key=point.key, value=point.value, step=point.step, time=_timestamp(point.time_us))
 
@@ -116,16 +126,19 @@ def _objects(messages: Sequence[runs_pb2.ObjectPoint], now: datetime.datetime) -
 
 
 def _times_us(
-    points: Sequence[runs_pb2.MetricPoint] | Sequence[runs_pb2.ObjectPoint], now: datetime.datetime, field: str
-) -> list[int]:
+    points: Sequence[runs_pb2.MetricPoint | runs_pb2.ObjectPoint], now: datetime.datetime, field: str
+) -> "array.array[int]":
     now_us = (now - _EPOCH) // _MICROSECOND
+    given = [point.HasField("time") for point in points]
+    if not any(given):
+        return array.array("q", [now_us]) * len(points)
     times = [
-        point.time.seconds * 1_000_000 + point.time.nanos // 1000 if point.HasField("time") else now_us
-        for point in points
+        point.time.seconds * 1_000_000 + point.time.nanos // 1000 if has_time else now_us
+        for point, has_time in zip(points, given, strict=True)
     ]
-    if times and not (min(times) >= _FIRST_US and max(times) <= _LAST_US):
+    if not (min(times) >= _FIRST_US and max(times) <= _LAST_US):
         raise convert.InvalidField("A point's time must lie in the years 1 to 9999.", field=field)
-    return times
+    return array.array("q", times)
 
 
 def _timestamp(time_us: int) -> Timestamp:

@@ -4,7 +4,7 @@ import array
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.registry.values import Json
@@ -63,7 +63,9 @@ class MetricBatch:
     def digest(self) -> str:
         """The SHA-256 of the columns (keys as NUL-terminated text, then the numbers as 64-bit little-endian) and of the
         objects as JSON."""
-        content = hashlib.sha256("".join(f"{key}\0" for key in self.keys).encode())
+        keys = set(self.keys)
+        told = f"{self.keys[0]}\0" * len(self.keys) if len(keys) == 1 else "".join(f"{key}\0" for key in self.keys)
+        content = hashlib.sha256(told.encode())
         for code, column in (("q", self.steps), ("q", self.times_us), ("d", self.values)):
             content.update(array.array(code, column).tobytes())
         if self.objects:
@@ -104,3 +106,16 @@ class Span:
             return True
         parts = self.max_points - 1
         return n == 0 or n * parts // (count - 1) > (n - 1) * parts // (count - 1)
+
+    def picked(self, begin: int, end: int, count: int) -> Iterator[int]:
+        """The numbers from ``begin`` to before ``end`` whose points are picked."""
+        if count <= self.max_points:
+            yield from range(begin, end)
+            return
+        parts, most = self.max_points - 1, count - 1
+        for part in range(-(-(begin - 1) * parts // most) if begin else 0, parts + 1):
+            n = -(-part * most // parts)
+            if n >= end:
+                return
+            if n >= begin:
+                yield n

@@ -11,7 +11,7 @@ from services.registry.tables.logged_models import (
     run_data_inputs,
     run_models,
 )
-from services.registry.tables.metrics import latest_metrics, metric_objects, metric_points
+from services.registry.tables.metrics import latest_metrics, metric_chunks, metric_objects, metric_singles
 from services.registry.tables.models import model_alias_changes, model_aliases, models, objectives
 from services.registry.tables.projects import projects
 from services.registry.tables.runs import run_parameters, run_tags, runs
@@ -31,8 +31,9 @@ __all__ = [
     "logged_model_metrics",
     "logged_models",
     "metadata",
+    "metric_chunks",
     "metric_objects",
-    "metric_points",
+    "metric_singles",
     "model_alias_changes",
     "model_aliases",
     "model_files",

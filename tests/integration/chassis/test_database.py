@@ -113,6 +113,15 @@ async def test_who_reads_at_once_cannot_write(database: Database) -> None:
         assert (await connection.execute(text("SELECT count(*) FROM fruit"))).scalar() == 0
 
 
+async def test_one_statement_that_writes_is_done_when_it_returns_or_not_at_all(database: Database) -> None:
+    row = await database.write_row("INSERT INTO fruit VALUES ('fig', 1), ('pear', 2) RETURNING name")
+    assert row is not None
+    assert row["name"] == "fig"
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.write_row("INSERT INTO fruit VALUES ('plum', 1), ('fig', 2)")
+    assert sorted(await _fruit(database)) == ["fig", "pear"]
+
+
 async def test_many_read_at_once_and_a_deadline_ends_a_read(database: Database) -> None:
     rows = await asyncio.gather(*(database.fetch_row("SELECT $1::int AS number", number) for number in range(50)))
     assert [row["number"] for row in rows if row is not None] == list(range(50))

@@ -9,21 +9,62 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.metrics.model import MetricPoint, MetricSummary, ObjectPoint, Span
-from services.registry.tables import latest_metrics, metric_objects, metric_points
+from services.registry.metrics.postgres import chunks
+from services.registry.tables import latest_metrics, metric_objects, metric_singles
 from services.registry.values import Json
 
 _MAX_OBJECTS_BYTES = 16 * 2**20
 """Latest objects of a run, together: what fits into a message."""
+_BEFORE_ALL = (-(2**63), -(2**63))
 
-# The points of a metric are numbered by step and time, see Span.picks.
-_SAMPLE = text("""
-SELECT run_id, key, step, time_us, value FROM (
-    SELECT *, row_number() OVER (PARTITION BY run_id, key ORDER BY step, time_us) - 1 AS n,
-        count(*) OVER (PARTITION BY run_id, key) AS count
-    FROM metric_points
-    WHERE run_id = ANY (:runs) AND key = ANY (:keys) AND step BETWEEN :first_step AND :last_step
+# So many chunks, each with chunks.LEAST points at least, and then no more than hold the points asked for: of the first
+# one only the last point may be among them.
+_CHUNKS = text("""
+SELECT points FROM (
+    SELECT points, last_step, last_time_us, sum(length(points) / 24) OVER (
+        ORDER BY last_step, last_time_us ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS before
+    FROM (
+        SELECT points, last_step, last_time_us FROM metric_chunks
+        WHERE run_id = :run AND key = :key AND (last_step, last_time_us) > (:step, :time_us)
+        ORDER BY last_step, last_time_us LIMIT :chunks
+    ) AS next
 ) AS numbered
-WHERE count <= :parts + 1 OR n = 0 OR n * :parts / (count - 1) > (n - 1) * :parts / (count - 1)
+WHERE before IS NULL OR before < :enough
+ORDER BY last_step, last_time_us
+""")
+
+# Single points and chunks follow each other, except for chunks that have single points in between or lie only partly
+# between the steps asked for: those are taken apart. Points are numbered by step and time, and only those rows are
+# told that have a point to be picked, see Span.picks.
+_SAMPLE = text("""
+WITH chunk AS (
+    SELECT *, first_step >= :first_step AND last_step <= :last_step AND NOT EXISTS (
+        SELECT FROM metric_singles AS single
+        WHERE single.run_id = chunk.run_id AND single.key = chunk.key
+            AND (single.step, single.time_us) > (first_step, first_time_us)
+            AND (single.step, single.time_us) < (last_step, last_time_us)
+    ) AS stays
+    FROM metric_chunks AS chunk
+    WHERE run_id = ANY (:runs) AND key = ANY (:keys) AND last_step >= :first_step AND first_step <= :last_step
+), part AS (
+    SELECT run_id, key, step, time_us, value, NULL::bytea AS points, 1 AS size
+    FROM metric_singles
+    WHERE run_id = ANY (:runs) AND key = ANY (:keys) AND step BETWEEN :first_step AND :last_step
+    UNION ALL
+    SELECT run_id, key, point.step, point.time_us, point.value, NULL, 1
+    FROM chunk, LATERAL points_in_chunk(chunk.points) AS point
+    WHERE NOT stays AND point.step BETWEEN :first_step AND :last_step
+    UNION ALL
+    SELECT run_id, key, first_step, first_time_us, NULL, points, length(points) / 24 FROM chunk WHERE stays
+), numbered AS (
+    SELECT *, sum(size) OVER (PARTITION BY run_id, key ORDER BY step, time_us)::bigint AS until,
+        sum(size) OVER (PARTITION BY run_id, key)::bigint AS count
+    FROM part
+)
+SELECT run_id, key, step, time_us, value, points, size, until - size AS n, count FROM numbered
+WHERE count <= :parts + 1 OR until = size
+    OR (until - 1) * :parts / (count - 1) > (until - size - 1) * :parts / (count - 1)
 ORDER BY run_id, key, step, time_us
 """)
 
@@ -37,7 +78,17 @@ async def points(
     connection: AsyncConnection, run_id: str, key: str, after: tuple[int, int] | None, limit: int
 ) -> Sequence[MetricPoint]:
     """See RunStore."""
-    return [MetricPoint(*row) for row in await connection.execute(_points(metric_points, run_id, key, after, limit))]
+    singles = await connection.execute(_points(metric_singles, run_id, key, after, limit))
+    position = after or _BEFORE_ALL
+    wanted = {"run": run_id, "key": key, "step": position[0], "time_us": position[1]}
+    most = {"chunks": limit // chunks.LEAST + 2, "enough": limit + chunks.MOST}
+    together = [
+        point
+        for content in (await connection.execute(_CHUNKS, wanted | most)).scalars()
+        for point in chunks.points_of(key, content)
+        if after is None or (point.step, point.time_us) > after
+    ]
+    return sorted([*(MetricPoint(*row) for row in singles), *together], key=_place)[:limit]
 
 
 async def object_points(
@@ -101,7 +152,18 @@ async def sample(
             parts=span.max_points - 1,
         )
     )
-    return [(str(run_id), MetricPoint(*point)) for run_id, *point in rows]
+    picked = []
+    for run_id, key, step, time_us, value, content, size, before, count in rows:
+        if content is None:
+            picked.append((str(run_id), MetricPoint(key, step, time_us, value)))
+            continue
+        places = (n - before for n in span.picked(before, before + size, count))
+        picked += [(str(run_id), point) for point in chunks.points_of(key, content, places)]
+    return picked
+
+
+def _place(point: MetricPoint) -> tuple[int, int]:
+    return point.step, point.time_us
 
 
 def _points(
