@@ -1,0 +1,334 @@
+"""One client's connection: its streams, the windows, and what is sent."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import structlog
+
+from chassis.rpc.http2 import frames
+from chassis.rpc.http2.frames import Broken, ErrorCode, Setting
+from chassis.rpc.http2.header_blocks import NO_TABLE, BadRequest, HeaderReader, http_status
+from chassis.rpc.http2.reader import MAX_FRAME_BYTES, FrameReader
+from chassis.rpc.http2.stream import Method, Stream
+
+STREAM_WINDOW = 4 * 2**20
+"""What a client may send of one call before it is told that there is room for more, in bytes."""
+_WINDOW = 64 * 2**20
+_MAX_UNSENT_BYTES = 4 * 2**20  # of answers to control frames that nobody reads
+
+_log = structlog.get_logger("chassis.rpc")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may do.
+
+    Attributes:
+        max_message_bytes: the largest message, each way.
+        max_metadata_bytes: of one call.
+        max_streams: calls at once, those included that the client has given up and that have not ended yet.
+        keepalive_s: who has said nothing for so long is asked, and who does not answer for as long is given up.
+    """
+
+    max_message_bytes: int
+    max_metadata_bytes: int
+    max_streams: int
+    keepalive_s: float
+
+
+class Connection(asyncio.Protocol):
+    """See the module. ``ended`` is called once, when the connection is gone."""
+
+    def __init__(
+        self, methods: Mapping[str, Method], unknown: Method, limits: Limits, ended: "Callable[[Connection], None]"
+    ) -> None:
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.peer = ""
+        self.window = frames.DEFAULT_WINDOW
+        """What may be sent of all streams together."""
+        self.frame_bytes = frames.MIN_FRAME_BYTES
+        """Of one frame that is sent, at most."""
+        self.prefix = b""
+        """What the next header block that is sent has to begin with; see :meth:`headers`."""
+        self._methods = methods
+        self._unknown = unknown
+        self._ended = ended
+        self._transport: asyncio.Transport
+        self._reader = FrameReader(self)
+        self._headers = HeaderReader()
+        self._streams: dict[int, Stream] = {}
+        self._blocked: dict[int, Stream] = {}
+        self._running = 0
+        self._last_stream = 0
+        self._stream_window = frames.DEFAULT_WINDOW
+        self._window_left, self._unacknowledged = _WINDOW, 0
+        self._outbox: list[bytes | memoryview] = []
+        self._writable: asyncio.Future[None] | None = None
+        self._draining = False
+        self._heard, self._asked = True, False
+        self._keepalive: asyncio.TimerHandle | None = None
+        self._on: Mapping[int, Callable[[int, int, bytes], None]] = {
+            frames.RST_STREAM: self._on_reset,
+            frames.SETTINGS: self._on_settings,
+            frames.PUSH_PROMISE: self._on_promise,
+            frames.PING: self._on_ping,
+            frames.GOAWAY: self._on_goaway,
+            frames.WINDOW_UPDATE: self._on_window_update,
+        }
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the client."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
+        name = transport.get_extra_info("peername")
+        self.peer = f"ipv{6 if len(name) > 2 else 4}:{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix:"
+        said = {
+            Setting.MAX_CONCURRENT_STREAMS: self.limits.max_streams,
+            Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            Setting.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
+            Setting.MAX_HEADER_LIST_SIZE: self.limits.max_metadata_bytes,
+        }
+        self.send(frames.settings(said) + frames.window_update(0, _WINDOW - frames.DEFAULT_WINDOW))
+        self._keepalive = self.loop.call_later(self.limits.keepalive_s, self._keep_alive)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Cancel what nobody waits for any more."""
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        self._abandon()
+        self.resume_writing()
+        self._ended(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is answered."""
+        self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def data_received(self, data: bytes) -> None:
+        """See FrameReader."""
+        self._heard = True
+        if self._transport.is_closing():
+            return
+        try:
+            self._reader.read(data)
+        except Broken as error:
+            _log.debug("a client breaks HTTP/2", peer=self.peer, why=str(error))
+            self.send(frames.goaway(self._last_stream, error.code, str(error)))
+            self._abandon()
+            self._close()
+
+    # What streams call.
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send, together with all else that is sent before the loop comes around."""
+        if not self._outbox:
+            self.loop.call_soon(self._flush)
+        self._outbox.append(data)
+
+    def headers(self, number: int, flags: int, block: bytes) -> bytes:
+        """A HEADERS frame with such a block, to be sent next."""
+        if self.prefix:
+            block, self.prefix = self.prefix + block, b""
+        return frames.frame(frames.HEADERS, flags | frames.END_HEADERS, number, block)
+
+    async def drained(self) -> None:
+        """Wait while the client does not read."""
+        while self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def block(self, stream: Stream) -> None:
+        """Go on with this stream when there is room in the window of the connection."""
+        self._blocked[stream.number] = stream
+
+    def begin(self) -> None:
+        """A stream's work has begun."""
+        self._running += 1
+
+    def end(self) -> None:
+        """A stream's work has ended."""
+        self._running -= 1
+
+    def forget(self, stream: Stream) -> None:
+        """The stream has ended on both sides, or been reset."""
+        self._streams.pop(stream.number, None)
+        self._blocked.pop(stream.number, None)
+        if self._draining and not self._streams:
+            self.loop.call_soon(self._close)
+
+    # What the server calls.
+
+    def drain(self) -> None:
+        """Take no new streams; close when the last has ended."""
+        if self._draining:
+            return
+        self._draining = True
+        self.send(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
+        if not self._streams:
+            self.loop.call_soon(self._close)
+
+    def cancel(self) -> None:
+        """End every stream, and the connection when they have."""
+        self.drain()
+        for stream in list(self._streams.values()):
+            stream.cancel()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    # What the reader calls.
+
+    def on_data(self, number: int, data: bytes, begin: int, end: int, padding: int, last: bool) -> None:
+        """See Frames."""
+        size = end - begin + padding
+        self._window_left -= size
+        if self._window_left < 0:
+            raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "more than the window")
+        self._unacknowledged += size
+        if self._unacknowledged >= _WINDOW // 2:
+            self.send(frames.window_update(0, self._unacknowledged))
+            self._window_left += self._unacknowledged
+            self._unacknowledged = 0
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.receive(data, begin, end, padding, last)
+        elif number > self._last_stream or not number & 1:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "data of no stream")
+
+    def on_headers(self, number: int, block: bytes, last: bool) -> None:
+        """See Frames."""
+        if not number & 1:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "the number of a stream is not a client's")
+        if number <= self._last_stream:
+            self._headers.skip(block)
+            if (stream := self._streams.get(number)) is not None:  # trailers, of which gRPC's clients have none
+                if not last:
+                    raise Broken(ErrorCode.PROTOCOL_ERROR, "headers in the middle of a stream")
+                stream.receive(b"", 0, 0, 0, last=True)
+            return
+        self._last_stream = number
+        try:
+            request = self._headers.read(block)
+        except BadRequest as error:
+            if error.status is None:
+                self._reply(frames.rst_stream(number, ErrorCode.PROTOCOL_ERROR))
+            else:
+                self._reply(self.headers(number, frames.END_STREAM, http_status(error.status)))
+            return
+        if self._draining or len(self._streams) + self._running >= 2 * self.limits.max_streams:
+            self._reply(frames.rst_stream(number, ErrorCode.REFUSED_STREAM))
+            return
+        method = self._methods.get(request.path, self._unknown)
+        stream = Stream(self, number, method, request, self._stream_window, STREAM_WINDOW)
+        self._streams[number] = stream
+        stream.start(last)
+
+    def on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """See Frames. Kinds that nobody knows are to be ignored, and so are priorities."""
+        handle = self._on.get(kind)
+        if handle is not None:
+            handle(flags, number, payload)
+
+    def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.word(payload)
+        if number > self._last_stream or not number:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "a stream ends that never began")
+        if (stream := self._streams.get(number)) is not None:
+            self.forget(stream)
+            stream.abandon()
+
+    def _on_promise(self, _flags: int, _number: int, _payload: bytes) -> None:
+        raise Broken(ErrorCode.PROTOCOL_ERROR, "clients promise nothing")
+
+    def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if number or len(payload) != 8:
+            raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a PING has eight bytes and no stream")
+        if not flags & frames.ACK:
+            self._reply(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _on_goaway(self, _flags: int, _number: int, _payload: bytes) -> None:
+        self.drain()
+
+    def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
+        increment = frames.word(payload) & 0x7FFFFFFF
+        if number > self._last_stream:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "a window of no stream")
+        if number:
+            if (stream := self._streams.get(number)) is not None:
+                stream.widen(increment)
+            return
+        self.window += increment
+        if not increment or self.window > frames.MAX_WINDOW:
+            raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "a window of another size")
+        blocked, self._blocked = self._blocked, {}
+        for stream in blocked.values():
+            stream.pump()
+
+    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "settings of a stream")
+        if flags & frames.ACK:
+            return
+        for name, value in frames.read_settings(payload):
+            if name == Setting.INITIAL_WINDOW_SIZE:
+                self._resize(value)
+            elif name == Setting.HEADER_TABLE_SIZE:
+                self.prefix = NO_TABLE  # no table is used; a client who wants a smaller one has to be told so
+            elif name == Setting.MAX_FRAME_SIZE:
+                if not frames.MIN_FRAME_BYTES <= value < 2**24:
+                    raise Broken(ErrorCode.PROTOCOL_ERROR, "frames of another size")
+                self.frame_bytes = value
+        self._reply(frames.frame(frames.SETTINGS, frames.ACK, 0))
+
+    def _resize(self, window: int) -> None:
+        if window > frames.MAX_WINDOW:
+            raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "a window of another size")
+        more, self._stream_window = window - self._stream_window, window
+        for stream in list(self._streams.values()):
+            stream.window += more
+            stream.pump()
+
+    def _reply(self, data: bytes) -> None:
+        """Send what a client can ask for without end."""
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            self._transport.abort()
+            raise Broken(ErrorCode.ENHANCE_YOUR_CALM, "asks, and does not read the answers")
+        self.send(data)
+
+    # The end.
+
+    def _abandon(self) -> None:
+        streams, self._streams, self._blocked = list(self._streams.values()), {}, {}
+        for stream in streams:
+            stream.abandon()
+
+    def _keep_alive(self) -> None:
+        if not self._heard and self._asked:
+            self._transport.abort()
+            return
+        if not self._heard:
+            self.send(frames.frame(frames.PING, 0, 0, b"headwatr"))
+        self._asked, self._heard = not self._heard, False
+        self._keepalive = self.loop.call_later(self.limits.keepalive_s, self._keep_alive)
+
+    def _close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        if self._transport.is_closing():
+            return
+        if len(outbox) == 1:
+            self._transport.write(outbox[0])
+        elif outbox:
+            self._transport.writelines(outbox)
