@@ -11,12 +11,14 @@ from chassis.rpc.http2 import frames
 from chassis.rpc.http2.frames import Broken, ErrorCode, Setting
 from chassis.rpc.http2.header_blocks import NO_TABLE, BadRequest, HeaderReader, http_status
 from chassis.rpc.http2.reader import MAX_FRAME_BYTES, FrameReader
+from chassis.rpc.http2.sender import Sender
 from chassis.rpc.http2.stream import Method, Stream
 
 STREAM_WINDOW = 4 * 2**20
 """What a client may send of one call before it is told that there is room for more, in bytes."""
 _WINDOW = 64 * 2**20
-_MAX_UNSENT_BYTES = 4 * 2**20  # of answers to control frames that nobody reads
+_PING, _LAST_PING = b"headwatr", b"goodbye!"
+_GOODBYE_S = 1.0  # a client that has not answered the last ping by then is taken to have read what came before it
 
 _log = structlog.get_logger("chassis.rpc")
 
@@ -47,12 +49,8 @@ class Connection(asyncio.Protocol):
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.peer = ""
-        self.window = frames.DEFAULT_WINDOW
-        """What may be sent of all streams together."""
-        self.frame_bytes = frames.MIN_FRAME_BYTES
-        """Of one frame that is sent, at most."""
-        self.prefix = b""
-        """What the next header block that is sent has to begin with; see :meth:`headers`."""
+        self.sender: Sender
+        """What answers go through."""
         self._methods = methods
         self._unknown = unknown
         self._ended = ended
@@ -60,17 +58,16 @@ class Connection(asyncio.Protocol):
         self._reader = FrameReader(self)
         self._headers = HeaderReader()
         self._streams: dict[int, Stream] = {}
-        self._blocked: dict[int, Stream] = {}
         self._running = 0
-        self._last_stream = 0
+        self._last_stream = self._last_taken = 0
         self._stream_window = frames.DEFAULT_WINDOW
         self._window_left, self._unacknowledged = _WINDOW, 0
-        self._outbox: list[bytes | memoryview] = []
-        self._writable: asyncio.Future[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
         self._draining = False
         self._heard, self._asked = True, False
         self._keepalive: asyncio.TimerHandle | None = None
         self._on: Mapping[int, Callable[[int, int, bytes], None]] = {
+            frames.PRIORITY: self._on_priority,
             frames.RST_STREAM: self._on_reset,
             frames.SETTINGS: self._on_settings,
             frames.PUSH_PROMISE: self._on_promise,
@@ -84,6 +81,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
+        self.sender = Sender(self._transport, self.loop.call_soon)
         name = transport.get_extra_info("peername")
         self.peer = f"ipv{6 if len(name) > 2 else 4}:{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix:"
         said = {
@@ -92,26 +90,24 @@ class Connection(asyncio.Protocol):
             Setting.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
             Setting.MAX_HEADER_LIST_SIZE: self.limits.max_metadata_bytes,
         }
-        self.send(frames.settings(said) + frames.window_update(0, _WINDOW - frames.DEFAULT_WINDOW))
+        self.sender.send(frames.settings(said) + frames.window_update(0, _WINDOW - frames.DEFAULT_WINDOW))
         self._keepalive = self.loop.call_later(self.limits.keepalive_s, self._keep_alive)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Cancel what nobody waits for any more."""
-        if self._keepalive is not None:
-            self._keepalive.cancel()
+        for timer in (self._keepalive, self._leaving):
+            if timer is not None:
+                timer.cancel()
         self._abandon()
-        self.resume_writing()
         self._ended(self)
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it is answered."""
-        self._writable = self.loop.create_future()
+        self.sender.pause()
 
     def resume_writing(self) -> None:
         """It does again."""
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        self.sender.resume()
 
     def data_received(self, data: bytes) -> None:
         """See FrameReader."""
@@ -122,32 +118,11 @@ class Connection(asyncio.Protocol):
             self._reader.read(data)
         except Broken as error:
             _log.debug("a client breaks HTTP/2", peer=self.peer, why=str(error))
-            self.send(frames.goaway(self._last_stream, error.code, str(error)))
+            self.sender.send(frames.goaway(self._last_taken, error.code, str(error)))
             self._abandon()
             self._close()
 
     # What streams call.
-
-    def send(self, data: bytes | memoryview) -> None:
-        """Send, together with all else that is sent before the loop comes around."""
-        if not self._outbox:
-            self.loop.call_soon(self._flush)
-        self._outbox.append(data)
-
-    def headers(self, number: int, flags: int, block: bytes) -> bytes:
-        """A HEADERS frame with such a block, to be sent next."""
-        if self.prefix:
-            block, self.prefix = self.prefix + block, b""
-        return frames.frame(frames.HEADERS, flags | frames.END_HEADERS, number, block)
-
-    async def drained(self) -> None:
-        """Wait while the client does not read."""
-        while self._writable is not None:
-            await asyncio.shield(self._writable)
-
-    def block(self, stream: Stream) -> None:
-        """Go on with this stream when there is room in the window of the connection."""
-        self._blocked[stream.number] = stream
 
     def begin(self) -> None:
         """A stream's work has begun."""
@@ -160,24 +135,25 @@ class Connection(asyncio.Protocol):
     def forget(self, stream: Stream) -> None:
         """The stream has ended on both sides, or been reset."""
         self._streams.pop(stream.number, None)
-        self._blocked.pop(stream.number, None)
+        self.sender.forget(stream.number)
         if self._draining and not self._streams:
             self.loop.call_soon(self._close)
 
     # What the server calls.
 
     def drain(self) -> None:
-        """Take no new streams; close when the last has ended."""
-        if self._draining:
-            return
-        self._draining = True
-        self.send(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
-        if not self._streams:
-            self.loop.call_soon(self._close)
+        """Take no new streams, as soon as the client knows that; close when the last has ended.
+
+        A call that was on its way when it was told would fail otherwise, though nothing was wrong with it.
+        """
+        if self._leaving is None and not self._draining:
+            parting = frames.goaway(frames.MAX_STREAM, ErrorCode.NO_ERROR) + frames.ping(0, _LAST_PING)
+            self.sender.send(parting)
+            self._leaving = self.loop.call_later(_GOODBYE_S, self._refuse_more)
 
     def cancel(self) -> None:
         """End every stream, and the connection when they have."""
-        self.drain()
+        self._refuse_more()
         for stream in list(self._streams.values()):
             stream.cancel()
 
@@ -195,7 +171,7 @@ class Connection(asyncio.Protocol):
             raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "more than the window")
         self._unacknowledged += size
         if self._unacknowledged >= _WINDOW // 2:
-            self.send(frames.window_update(0, self._unacknowledged))
+            self.sender.send(frames.window_update(0, self._unacknowledged))
             self._window_left += self._unacknowledged
             self._unacknowledged = 0
         stream = self._streams.get(number)
@@ -219,21 +195,23 @@ class Connection(asyncio.Protocol):
         try:
             request = self._headers.read(block)
         except BadRequest as error:
-            if error.status is None:
-                self._reply(frames.rst_stream(number, ErrorCode.PROTOCOL_ERROR))
-            else:
-                self._reply(self.headers(number, frames.END_STREAM, http_status(error.status)))
+            if error.status is not None:
+                self.sender.send(self.sender.headers(number, frames.END_STREAM, http_status(error.status)))
+            if error.status is None or not last:
+                code = ErrorCode.PROTOCOL_ERROR if error.status is None else ErrorCode.NO_ERROR
+                self.sender.send(frames.rst_stream(number, code))
             return
         if self._draining or len(self._streams) + self._running >= 2 * self.limits.max_streams:
-            self._reply(frames.rst_stream(number, ErrorCode.REFUSED_STREAM))
+            self.sender.send(frames.rst_stream(number, ErrorCode.REFUSED_STREAM))
             return
+        self._last_taken = number
         method = self._methods.get(request.path, self._unknown)
         stream = Stream(self, number, method, request, self._stream_window, STREAM_WINDOW)
         self._streams[number] = stream
         stream.start(last)
 
     def on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        """See Frames. Kinds that nobody knows are to be ignored, and so are priorities."""
+        """See Frames. Kinds that nobody knows are to be ignored."""
         handle = self._on.get(kind)
         if handle is not None:
             handle(flags, number, payload)
@@ -246,17 +224,31 @@ class Connection(asyncio.Protocol):
             self.forget(stream)
             stream.abandon()
 
+    def _on_priority(self, _flags: int, number: int, payload: bytes) -> None:
+        if not number:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "a priority of no stream")
+        if len(payload) != frames.PRIORITY_BYTES:
+            raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a priority of another length")
+
     def _on_promise(self, _flags: int, _number: int, _payload: bytes) -> None:
         raise Broken(ErrorCode.PROTOCOL_ERROR, "clients promise nothing")
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) != 8:
-            raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a PING has eight bytes and no stream")
+        if number:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "a PING of a stream")
+        if len(payload) != frames.PING_BYTES:
+            raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a PING has eight bytes")
         if not flags & frames.ACK:
-            self._reply(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self.sender.send(frames.ping(frames.ACK, payload))
+        elif payload == _LAST_PING and self._leaving is not None:
+            self._refuse_more()
 
-    def _on_goaway(self, _flags: int, _number: int, _payload: bytes) -> None:
-        self.drain()
+    def _on_goaway(self, _flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "the end of a stream is no GOAWAY")
+        if len(payload) < frames.GOAWAY_BYTES:
+            raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY is too short")
+        self._refuse_more()
 
     def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
         increment = frames.word(payload) & 0x7FFFFFFF
@@ -266,49 +258,45 @@ class Connection(asyncio.Protocol):
             if (stream := self._streams.get(number)) is not None:
                 stream.widen(increment)
             return
-        self.window += increment
-        if not increment or self.window > frames.MAX_WINDOW:
+        if not increment:
+            raise Broken(ErrorCode.PROTOCOL_ERROR, "a window is widened by nothing")
+        if self.sender.window + increment > frames.MAX_WINDOW:
             raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "a window of another size")
-        blocked, self._blocked = self._blocked, {}
-        for stream in blocked.values():
-            stream.pump()
+        self.sender.widen(increment)
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number:
             raise Broken(ErrorCode.PROTOCOL_ERROR, "settings of a stream")
         if flags & frames.ACK:
+            if payload:
+                raise Broken(ErrorCode.FRAME_SIZE_ERROR, "to acknowledge settings takes no payload")
             return
         for name, value in frames.read_settings(payload):
             if name == Setting.INITIAL_WINDOW_SIZE:
                 self._resize(value)
             elif name == Setting.HEADER_TABLE_SIZE:
-                self.prefix = NO_TABLE  # no table is used; a client who wants a smaller one has to be told so
+                self.sender.prefix = NO_TABLE  # no table is used; a client who wants a smaller one has to be told so
             elif name == Setting.MAX_FRAME_SIZE:
                 if not frames.MIN_FRAME_BYTES <= value < 2**24:
                     raise Broken(ErrorCode.PROTOCOL_ERROR, "frames of another size")
-                self.frame_bytes = value
-        self._reply(frames.frame(frames.SETTINGS, frames.ACK, 0))
+                self.sender.limit_frames(value)
+            elif name == Setting.ENABLE_PUSH and value > 1:
+                raise Broken(ErrorCode.PROTOCOL_ERROR, "a setting is neither on nor off")
+        self.sender.send(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     def _resize(self, window: int) -> None:
         if window > frames.MAX_WINDOW:
             raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "a window of another size")
         more, self._stream_window = window - self._stream_window, window
         for stream in list(self._streams.values()):
-            stream.window += more
-            stream.pump()
-
-    def _reply(self, data: bytes) -> None:
-        """Send what a client can ask for without end."""
-        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            self._transport.abort()
-            raise Broken(ErrorCode.ENHANCE_YOUR_CALM, "asks, and does not read the answers")
-        self.send(data)
+            stream.resize(more)
 
     # The end.
 
     def _abandon(self) -> None:
-        streams, self._streams, self._blocked = list(self._streams.values()), {}, {}
+        streams, self._streams = list(self._streams.values()), {}
         for stream in streams:
+            self.sender.forget(stream.number)
             stream.abandon()
 
     def _keep_alive(self) -> None:
@@ -316,19 +304,22 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         if not self._heard:
-            self.send(frames.frame(frames.PING, 0, 0, b"headwatr"))
+            self.sender.send(frames.ping(0, _PING))
         self._asked, self._heard = not self._heard, False
+        for stream in list(self._streams.values()):
+            stream.expire(self.loop.time())
         self._keepalive = self.loop.call_later(self.limits.keepalive_s, self._keep_alive)
 
-    def _close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        if self._transport.is_closing():
+    def _refuse_more(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+        if self._draining:
             return
-        if len(outbox) == 1:
-            self._transport.write(outbox[0])
-        elif outbox:
-            self._transport.writelines(outbox)
+        self._draining = True
+        self.sender.send(frames.goaway(self._last_taken, ErrorCode.NO_ERROR))
+        if not self._streams:
+            self.loop.call_soon(self._close)
+
+    def _close(self) -> None:
+        self.sender.flush()
+        self._transport.close()

@@ -10,9 +10,11 @@ HEADER_BYTES = HEADER.size
 MIN_FRAME_BYTES = 2**14
 MAX_WINDOW = 2**31 - 1
 DEFAULT_WINDOW = 2**16 - 1
+MAX_STREAM = 2**31 - 1
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+PRIORITY_BYTES, PING_BYTES, GOAWAY_BYTES = 5, 8, 8
 
 _SETTING = struct.Struct(">HI")
 _WORD = struct.Struct(">I")
@@ -72,6 +74,11 @@ def read_settings(payload: bytes) -> list[tuple[int, int]]:
     if len(payload) % _SETTING.size:
         raise Broken(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of another length")
     return list(_SETTING.iter_unpack(payload))
+
+
+def ping(flags: int, payload: bytes) -> bytes:
+    """PING, or with ``ACK`` the answer to one."""
+    return frame(PING, flags, 0, payload)
 
 
 def window_update(stream: int, increment: int) -> bytes:

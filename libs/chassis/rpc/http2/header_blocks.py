@@ -8,9 +8,10 @@ instead of read.
 import base64
 import binascii
 import dataclasses
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import hpack
 from hpack.exceptions import HPACKError
@@ -28,7 +29,12 @@ _MAX_TIMEOUT_DIGITS = 8
 _GRPC = "application/grpc"
 _RESERVED = frozenset(("content-type", "te"))
 _OF_CONNECTIONS = frozenset(("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"))
-_PSEUDO = frozenset((":method", ":scheme", ":path", ":authority"))
+_NEEDED = frozenset((":method", ":scheme", ":path"))
+_PSEUDO = _NEEDED | {":authority"}
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_FORBIDDEN = re.compile(r"[\0\r\n]|^[ \t]|[ \t]$")  # in the value of a header (RFC 9113, 8.2.1)
+_PRINTABLE = re.compile(rb"(?:[!-~](?:[ -~]*[!-~])?)?")
+_RESIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
 
 
 class BadRequest(Exception):
@@ -89,7 +95,7 @@ class HeaderReader:
         if known is not None:
             return known
         before = self._table.state
-        headers = self.skip(block)
+        headers = self._decode(block)
         if self._table.state != before:
             self._known.clear()
             return _request(headers)
@@ -100,12 +106,18 @@ class HeaderReader:
             self._known[block] = request
         return request
 
-    def skip(self, block: bytes) -> Iterable[Any]:
-        """Keep the table up to date with a block that is not of a request. Returns its headers as bytes.
+    def skip(self, block: bytes) -> None:
+        """Keep the table up to date with a block that is not of a request.
 
         Raises:
             Broken: it cannot be read.
         """
+        self._known.clear()  # it may change the table
+        self._decode(block)
+
+    def _decode(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
+        if _RESIZES.match(block):  # two say all that can be said (RFC 7541, 4.2); thousands only take time
+            raise Broken(ErrorCode.COMPRESSION_ERROR, "a header block resizes the table again and again")
         try:
             return self._decoder.decode(block, raw=True)
         except HPACKError as error:
@@ -115,7 +127,7 @@ class HeaderReader:
 def _request(headers: Iterable[tuple[bytes, bytes]]) -> Request:
     said: dict[str, str] = {}
     metadata: list[tuple[str, str | bytes]] = []
-    size = 0
+    size, fields = 0, False
     for raw_name, raw_value in headers:
         size += len(raw_name) + len(raw_value) + _ENTRY_BYTES
         try:
@@ -123,12 +135,14 @@ def _request(headers: Iterable[tuple[bytes, bytes]]) -> Request:
         except UnicodeDecodeError as error:
             raise BadRequest("A header is not ASCII.", 400) from error
         if name.startswith(":"):
-            if metadata or name in said or name not in _PSEUDO:
+            if fields or name in said or name not in _PSEUDO:
                 raise BadRequest("Pseudo-headers are wrong.")
             said[name] = value
-        elif name != name.lower() or name in _OF_CONNECTIONS or not name:
+            continue
+        fields = True
+        if not _NAME.fullmatch(name) or name in _OF_CONNECTIONS or _FORBIDDEN.search(value):
             raise BadRequest("A header does not belong in HTTP/2.")
-        elif name in _RESERVED or name.startswith("grpc-"):
+        if name in _RESERVED or name.startswith("grpc-"):
             said[name] = value
         elif name.endswith("-bin"):
             metadata.extend((name, _from_base64(each)) for each in value.split(","))
@@ -146,8 +160,13 @@ def _request(headers: Iterable[tuple[bytes, bytes]]) -> Request:
 
 
 def _check(said: Mapping[str, str]) -> None:
-    if ":method" not in said or ":path" not in said or ":scheme" not in said:
-        raise BadRequest("Pseudo-headers are missing.")
+    if (
+        ":method" not in said
+        or ":path" not in said
+        or ":scheme" not in said
+        or said.get("te", "trailers") != "trailers"
+    ):
+        raise BadRequest("Headers are missing, or are none of HTTP/2.")
     if said[":method"] != "POST":
         raise BadRequest("gRPC is POST.", 405)
     kind = said.get("content-type", "")
@@ -190,11 +209,21 @@ def literal(name: bytes, value: bytes) -> bytes:
 
 
 def literals(metadata: Metadata) -> bytes:
-    """Metadata of an answer. Bytes belong to names that end in -bin."""
+    """Metadata of an answer. Bytes that are not text belong to names that end in -bin.
+
+    Raises:
+        ValueError: it cannot be sent.
+    """
     encoded = []
     for name, value in metadata:
-        raw = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode("ascii")
-        encoded.append(literal(name.encode("ascii"), raw))
+        raw = value if isinstance(value, bytes) else value.encode()
+        if name.endswith("-bin"):
+            raw = base64.b64encode(raw).rstrip(b"=")
+        elif not _PRINTABLE.fullmatch(raw):
+            raise ValueError(f"the metadata {name} have a value that is not printable ASCII")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no metadata can have the name {name!r}")
+        encoded.append(literal(name.encode(), raw))
     return b"".join(encoded)
 
 
@@ -204,13 +233,14 @@ OK = b"\x88" + literal(b"content-type", _GRPC.encode())
 """``:status: 200`` and the type: how every answer begins."""
 
 
-def trailers(code: int, text: str, metadata: Metadata) -> bytes:
-    """How every answer ends: ``text`` goes percent-encoded."""
+def trailers(code: int, text: str, metadata: bytes) -> bytes:
+    """How every answer ends: ``text`` goes percent-encoded, ``metadata`` as :func:`literals` has them."""
     encoded = literal(b"grpc-status", b"%d" % code)
     if text:
-        message = urllib.parse.quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode("ascii")
-        encoded += literal(b"grpc-message", message)
-    return encoded + literals(metadata) if metadata else encoded
+        # Spaces at the ends would belong to no value (RFC 9113, 8.2.1).
+        message = urllib.parse.quote(text.strip(" "), safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}", errors="replace")
+        encoded += literal(b"grpc-message", message.encode("ascii"))
+    return encoded + metadata
 
 
 def http_status(status: int) -> bytes:

@@ -12,6 +12,7 @@ _GZIP = 31
 ENCODINGS = {"gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 """How messages may be compressed, beside not at all; as zlib calls it."""
 _PIECE_BYTES = 2**16
+_WEIGHT_BYTES = 2**6
 
 
 class Refused(Exception):
@@ -32,9 +33,9 @@ class Inbox:
         self._bits = ENCODINGS.get(encoding)
         self._max_bytes = max_bytes
         self._buffer: bytearray | None = None
-        self._ready: collections.deque[bytes] = collections.deque()
+        self._ready: collections.deque[tuple[int, bytes]] = collections.deque()
         self.unread_bytes = 0
-        """Of messages that are complete."""
+        """Of messages that are complete, with what each takes beside its bytes: empty ones take room, too."""
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -48,7 +49,7 @@ class Inbox:
         """The next piece.
 
         Raises:
-            Refused: a message is too large, or compressed in another way than was said.
+            Refused: a message is too large, or compressed though the headers do not say how.
         """
         size = end - begin
         if self._buffer is None and size >= PREFIX.size:
@@ -61,10 +62,14 @@ class Inbox:
             self._gather(data, begin, end)
 
     def take(self) -> bytes:
-        """The next message."""
-        raw = self._ready.popleft()
-        self.unread_bytes -= len(raw)
-        return raw
+        """The next message. It is decompressed only now, so that no more than one takes that memory.
+
+        Raises:
+            Refused: it is too large, or not compressed in the way that the headers say.
+        """
+        compressed, raw = self._ready.popleft()
+        self.unread_bytes -= len(raw) + _WEIGHT_BYTES
+        return self._inflated(raw) if compressed else raw
 
     def _gather(self, data: bytes, begin: int, end: int) -> None:
         buffer = self._buffer = bytearray() if self._buffer is None else self._buffer
@@ -91,24 +96,24 @@ class Inbox:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
     def _keep(self, raw: bytes, compressed: int) -> None:
-        if compressed:
-            raw = self._inflated(raw)
-        self._ready.append(raw)
-        self.unread_bytes += len(raw)
+        if compressed and (compressed > 1 or self._bits is None):
+            raise Refused(grpc.StatusCode.INTERNAL, "A message is compressed, and the headers do not say how.")
+        self._ready.append((compressed, raw))
+        self.unread_bytes += len(raw) + _WEIGHT_BYTES
 
     def _inflated(self, raw: bytes) -> bytes:
-        if self._bits is None:
-            raise Refused(grpc.StatusCode.INTERNAL, "A message is compressed, and the headers do not say how.")
+        assert self._bits is not None
         inflate = zlib.decompressobj(self._bits)
         try:
             inflated = inflate.decompress(raw, _PIECE_BYTES)
+            self._check(len(inflated))
             if inflate.unconsumed_tail:
                 self._check(_inflated_bytes(raw, self._bits, self._max_bytes))
                 inflated += inflate.decompress(inflate.unconsumed_tail, self._max_bytes)
         except zlib.error as error:
             raise Refused(grpc.StatusCode.INTERNAL, "A message cannot be decompressed.") from error
-        if not inflate.eof:
-            raise Refused(grpc.StatusCode.INTERNAL, "A compressed message is not complete.")
+        if not inflate.eof or inflate.unused_data:
+            raise Refused(grpc.StatusCode.INTERNAL, "A compressed message is not complete, or more than one.")
         return inflated
 
 

@@ -8,7 +8,6 @@ from chassis.rpc.http2.frames import HEADER, HEADER_BYTES, Broken, ErrorCode
 MAX_FRAME_BYTES = 2**20
 """Of a frame that a client sends, without its header."""
 _MAX_BLOCK_BYTES = 64 * 1024
-_PRIORITY_BYTES = 5
 
 
 class Frames(Protocol):
@@ -30,7 +29,8 @@ class FrameReader:
     def __init__(self, told: Frames) -> None:
         self._told = told
         self._greeted = False
-        self._rest = b""
+        self._rest, self._needed = bytearray(), 0  # of a frame that is not complete; how much of it is
+        self._only: int | None = frames.SETTINGS  # the kind of frame that must come next
         # Of a DATA frame, what is there need not wait for what is not.
         self._left = self._number = self._flags = 0
         self._block: list[bytes] | None = None
@@ -43,13 +43,16 @@ class FrameReader:
             Broken: it is no HTTP/2.
         """
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data, self._rest = bytes(self._rest), bytearray()
         position = 0
         if not self._greeted:
             if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
                 raise Broken(ErrorCode.PROTOCOL_ERROR, "no HTTP/2")
             if len(data) < len(frames.PREFACE):
-                self._rest = data
+                self._rest += data
                 return
             self._greeted, position = True, len(frames.PREFACE)
         elif self._left:
@@ -59,18 +62,18 @@ class FrameReader:
             self._told.on_data(self._number, data, 0, position, 0, last)
         position = self._frames(data, position)
         if position < len(data):
-            self._rest = data[position:]
+            self._rest += memoryview(data)[position:]
 
     def _frames(self, data: bytes, position: int) -> int:
         """Where the first frame begins that is not complete."""
-        end = len(data)
+        end, self._needed = len(data), HEADER_BYTES
         while end - position >= HEADER_BYTES:
             high, low, kind, flags, number = HEADER.unpack_from(data, position)
             size, number, begin = high << 8 | low, number & 0x7FFFFFFF, position + HEADER_BYTES
             if size > MAX_FRAME_BYTES:
                 raise Broken(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
-            if self._block is not None and (kind != frames.CONTINUATION or number != self._number):
-                raise Broken(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+            if self._only is not None and (kind != self._only or (self._block is not None and number != self._number)):
+                raise Broken(ErrorCode.PROTOCOL_ERROR, "settings do not come first, or a header block is interrupted")
             if kind == frames.DATA and not flags & frames.PADDED:
                 position = min(begin + size, end)
                 self._left = begin + size - position
@@ -79,6 +82,7 @@ class FrameReader:
                 self._told.on_data(number, data, begin, position, 0, last)
                 continue
             if end - begin < size:
+                self._needed = HEADER_BYTES + size
                 break
             position = begin + size
             self._frame(kind, flags, number, data[begin:position])
@@ -88,10 +92,10 @@ class FrameReader:
         if kind == frames.HEADERS:
             begin, end = _unpadded(flags, payload)
             if flags & frames.WITH_PRIORITY:
-                begin += _PRIORITY_BYTES
+                begin += frames.PRIORITY_BYTES
             if begin > end:
                 raise Broken(ErrorCode.FRAME_SIZE_ERROR, "headers are too short")
-            self._block, self._block_bytes = [], 0
+            self._block, self._block_bytes, self._only = [], 0, frames.CONTINUATION
             self._number, self._flags = number, flags
             self._add(payload[begin:end], flags)
         elif kind == frames.CONTINUATION:
@@ -103,6 +107,7 @@ class FrameReader:
             last = bool(flags & frames.END_STREAM)
             self._told.on_data(number, payload, begin, end, len(payload) - (end - begin), last)
         else:
+            self._only = None
             self._told.on_frame(kind, flags, number, payload)
 
     def _add(self, part: bytes, flags: int) -> None:
@@ -112,7 +117,7 @@ class FrameReader:
         if self._block_bytes > _MAX_BLOCK_BYTES:
             raise Broken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
         if flags & frames.END_HEADERS:
-            block, self._block = b"".join(self._block), None
+            block, self._block, self._only = b"".join(self._block), None, None
             self._told.on_headers(self._number, block, bool(self._flags & frames.END_STREAM))
 
 

@@ -11,6 +11,8 @@ import grpc
 from chassis.rpc.http2.connection import Connection, Limits
 from chassis.rpc.http2.stream import Method
 
+_LAST_WORDS_S = 1.0
+
 
 class Http2Server:
     """Answers methods of gRPC. Handlers get bytes and give bytes, and their behaviours are coroutines."""
@@ -40,7 +42,10 @@ class Http2Server:
         self._server = await loop.create_server(self._connect, sock=listener, backlog=1024)
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new calls; wait up to ``grace_s`` for those in flight, then cancel them."""
+        """Take no new calls; wait up to ``grace_s`` for those in flight, then cancel them.
+
+        Clients that do not take their answers hold it up for a second more, at most.
+        """
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
@@ -51,7 +56,13 @@ class Http2Server:
         except TimeoutError:
             for connection in list(self._connections):
                 connection.cancel()
-            await self._all_gone.wait()
+            try:
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._all_gone.wait()
+            except TimeoutError:  # a client does not read, or a method does not let itself be cancelled
+                for connection in list(self._connections):
+                    connection.abort()
+                await self._all_gone.wait()
 
     def _connect(self) -> Connection:
         assert self._unknown is not None

@@ -1,7 +1,7 @@
 """One call: its messages, the servicer's task, and the answer."""
 
 import asyncio
-import collections
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,19 +11,17 @@ import grpc.aio
 import structlog
 
 from chassis.rpc.http2 import frames
-from chassis.rpc.http2.frames import HEADER, ErrorCode
-from chassis.rpc.http2.header_blocks import OK, Metadata, Request, literals, trailers
-from chassis.rpc.http2.inbox import ENCODINGS, PREFIX, Inbox, Refused
+from chassis.rpc.http2.answer import Answer
+from chassis.rpc.http2.frames import Broken, ErrorCode
+from chassis.rpc.http2.header_blocks import Metadata, Request, literals, trailers
+from chassis.rpc.http2.inbox import ENCODINGS, Inbox, Refused
 
 if TYPE_CHECKING:
     from chassis.rpc.http2.connection import Connection
 
-_SMALL = 2**14
-_MAX_QUEUED_BYTES = 2**20
 _MAX_UNREAD_BYTES = 2**20
-_LAST = frames.END_HEADERS | frames.END_STREAM
-_ACCEPTED = (("grpc-accept-encoding", "identity,deflate,gzip"),)
-_FINE = trailers(0, "", ())
+_ACCEPTED = literals((("grpc-accept-encoding", "identity,deflate,gzip"),))
+_FINE = trailers(0, "", b"")
 
 _log = structlog.get_logger("chassis.rpc")
 
@@ -49,51 +47,40 @@ class Stream(AsyncIterator[bytes]):
     """
 
     __slots__ = (
+        "_answer",
         "_arrived",
         "_callbacks",
         "_cancelled",
-        "_closed",
         "_code",
         "_connection",
         "_deadline",
         "_ended",
-        "_ending",
         "_inbox",
         "_method",
-        "_opened",
-        "_outbox",
-        "_queued",
         "_request",
-        "_room",
         "_task",
         "_text",
         "_trailing",
         "_unacknowledged",
         "_window_left",
         "number",
-        "window",
     )
 
     def __init__(
         self, connection: "Connection", number: int, method: Method, request: Request, window: int, own_window: int
     ) -> None:
         self.number = number
-        self.window = window
-        """What may be sent."""
         self._connection = connection
         self._method = method
         self._request = request
         self._inbox = Inbox(request.encoding, connection.limits.max_message_bytes)
+        self._answer = Answer(connection.sender, number, window, self._close)
         self._window_left, self._unacknowledged = own_window, 0
         self._ended = False  # the client has sent all
-        self._opened = self._closed = self._cancelled = False  # headers sent; all sent; nobody waits
+        self._cancelled = False  # nobody waits for the answer
         self._arrived: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._outbox: collections.deque[memoryview] = collections.deque()
-        self._queued = 0
-        self._ending: bytes | None = None
-        self._trailing: Metadata = ()
+        self._trailing = b""
         self._code, self._text = 0, ""
         self._callbacks: list[Callable[[Any], object]] = []
         timeout_s = request.timeout_s
@@ -124,7 +111,7 @@ class Stream(AsyncIterator[bytes]):
             self._reset(ErrorCode.STREAM_CLOSED if self._ended else ErrorCode.FLOW_CONTROL_ERROR)
             return
         self._unacknowledged += size
-        if not self._closed:
+        if not self._answer.closed:
             try:
                 self._inbox.add(data, begin, end)
                 if len(self._inbox) > 1 and not self._method.takes_stream:
@@ -139,43 +126,28 @@ class Stream(AsyncIterator[bytes]):
 
     def widen(self, increment: int) -> None:
         """The client takes so many bytes more."""
-        self.window += increment
-        if not increment or self.window > frames.MAX_WINDOW:
+        self._answer.window += increment
+        if not increment or self._answer.window > frames.MAX_WINDOW:
             self._reset(ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR)
         else:
-            self.pump()
+            self._answer.pump()
 
-    def pump(self) -> None:
-        """Send what the windows allow."""
-        connection = self._connection
-        while self._outbox:
-            room = min(self.window, connection.window, connection.frame_bytes)
-            if room <= 0:
-                if connection.window <= 0:
-                    connection.block(self)
-                return
-            piece = self._outbox[0]
-            if len(piece) > room:
-                piece, self._outbox[0] = piece[:room], piece[room:]
-            else:
-                self._outbox.popleft()
-            size = len(piece)
-            self.window -= size
-            connection.window -= size
-            self._queued -= size
-            connection.send(HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, self.number))
-            connection.send(piece)
-        _wake(self._room)
-        if self._ending is not None and not self._closed:
-            connection.send(connection.headers(self.number, frames.END_STREAM, self._ending))
-            self._close()
+    def resize(self, more: int) -> None:
+        """The client takes so many bytes more of every stream, or, below zero, less.
+
+        Raises:
+            Broken: there are no such windows.
+        """
+        self._answer.window += more
+        if self._answer.window > frames.MAX_WINDOW:
+            raise Broken(ErrorCode.FLOW_CONTROL_ERROR, "a window of another size")
+        self._answer.pump()
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
-        self._closed = self._cancelled = True
-        self._outbox.clear()
+        self._cancelled = True
+        self._answer.abandon()
         _wake(self._arrived)
-        _wake(self._room)
         if self._task is not None:
             self._task.cancel()
 
@@ -184,6 +156,16 @@ class Stream(AsyncIterator[bytes]):
         if self._task is not None and not self._task.done():
             self._task.cancel()
         else:
+            self._reset(ErrorCode.CANCEL)
+
+    def expire(self, now: float) -> None:
+        """End the call if its deadline is over, and no method is at work that would notice by itself."""
+        if self._deadline is None or now < self._deadline:
+            return
+        if self._task is None:
+            text = "The deadline was over before the message had come."
+            self._refuse(Refused(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+        elif self._task.done():  # the client does not take the answer
             self._reset(ErrorCode.CANCEL)
 
     # What the servicer calls; see grpc.aio.ServicerContext.
@@ -206,15 +188,19 @@ class Stream(AsyncIterator[bytes]):
 
     def done(self) -> bool:
         """Whether the call has ended."""
-        return self._closed
+        return self._answer.closed
 
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
         """Call it with this when the method has ended."""
         self._callbacks.append(callback)
 
     def set_trailing_metadata(self, metadata: Metadata) -> None:
-        """What goes with the status."""
-        self._trailing = metadata
+        """What goes with the status.
+
+        Raises:
+            ValueError: it is no metadata.
+        """
+        self._trailing = literals(metadata)
 
     def set_code(self, code: grpc.StatusCode) -> None:
         """What the call ends with if nothing goes wrong."""
@@ -225,32 +211,42 @@ class Stream(AsyncIterator[bytes]):
         self._text = text
 
     async def send_initial_metadata(self, metadata: Metadata) -> None:
-        """Begin the answer."""
-        self._open(literals(metadata))
+        """Begin the answer.
+
+        Raises:
+            ValueError: it is no metadata.
+        """
+        self._answer.open(literals(metadata))
 
     async def abort(self, code: grpc.StatusCode, text: str = "", metadata: Metadata = ()) -> NoReturn:
         """End the call with this status; raises what the servicer lets pass."""
-        self._code, self._text, self._trailing = _number(code), text, metadata or self._trailing
+        self._code, self._text, self._trailing = _number(code), text, literals(metadata) or self._trailing
         raise grpc.aio.AbortError
 
     async def write(self, message: Any) -> None:
         """Send a message of a stream; waits while the client does not take what was sent before."""
         serialize = self._method.serialize
-        self._send(message if serialize is None else serialize(message))
-        while self._queued > _MAX_QUEUED_BYTES and not self._cancelled:
-            self._room = self._connection.loop.create_future()
-            await self._room
-        await self._connection.drained()
-        if self._cancelled:
+        raw: bytes = message if serialize is None else serialize(message)
+        if self._too_large(raw):
+            raise grpc.aio.AbortError
+        self._answer.add(raw)
+        await self._answer.room(self._connection.loop)
+        if self._answer.closed:
             raise asyncio.CancelledError
 
     async def __anext__(self) -> bytes:
-        while not self._inbox:
-            if self._ended or self._cancelled:
+        while not self._inbox and not self._answer.closed:
+            if self._ended:
                 raise StopAsyncIteration
             self._arrived = self._connection.loop.create_future()
             await self._arrived
-        raw = self._inbox.take()
+        if self._answer.closed:  # never as if the client had sent all that it wanted to
+            raise asyncio.CancelledError
+        try:
+            raw = self._inbox.take()
+        except Refused as refusal:
+            self._refuse(refusal)
+            raise asyncio.CancelledError from refusal
         self._make_room()
         return raw
 
@@ -259,7 +255,7 @@ class Stream(AsyncIterator[bytes]):
     def _end_input(self) -> None:
         self._ended = True
         _wake(self._arrived)
-        if self._closed:
+        if self._answer.closed:
             self._connection.forget(self)
         elif self._inbox.in_message:
             self._refuse(Refused(grpc.StatusCode.INTERNAL, "The last message is not complete."))
@@ -272,8 +268,8 @@ class Stream(AsyncIterator[bytes]):
     def _make_room(self) -> None:
         """Let the client send more, once it has sent half of what it may and most of it was taken."""
         enough = 2 * self._unacknowledged >= self._window_left
-        if enough and self._inbox.unread_bytes < _MAX_UNREAD_BYTES and not (self._ended or self._closed):
-            self._connection.send(frames.window_update(self.number, self._unacknowledged))
+        if enough and self._inbox.unread_bytes < _MAX_UNREAD_BYTES and not (self._ended or self._answer.closed):
+            self._connection.sender.send(frames.window_update(self.number, self._unacknowledged))
             self._window_left += self._unacknowledged
             self._unacknowledged = 0
 
@@ -285,18 +281,23 @@ class Stream(AsyncIterator[bytes]):
         self._task.add_done_callback(self._done)
 
     async def _work(self) -> None:
+        message = None
         try:
-            message = await self._answer()
+            message = await self._call()
+            if message is not None and self._too_large(message):
+                message = None
         except grpc.aio.AbortError:
-            message = None
+            pass  # the code was set by who has raised it
+        except Refused as refusal:
+            self._code, self._text = _number(refusal.code), refusal.text
         except asyncio.CancelledError:
-            message, self._code, self._text = None, _number(grpc.StatusCode.CANCELLED), "The call was cancelled."
+            self._code, self._text = _number(grpc.StatusCode.CANCELLED), "The call was cancelled."
         except Exception as error:
             _log.error("a method failed outside of its interceptors", exc_info=error)
-            message, self._code, self._text = None, _number(grpc.StatusCode.UNKNOWN), ""
-        self._finish(message)
+            self._code, self._text = _number(grpc.StatusCode.UNKNOWN), ""
+        self._answer.finish(message, self._trailers())
 
-    async def _answer(self) -> bytes | None:
+    async def _call(self) -> bytes | None:
         method = self._method
         source = self if method.takes_stream else self._inbox.take()
         if not method.gives_stream:
@@ -305,105 +306,50 @@ class Stream(AsyncIterator[bytes]):
         if method.writes:
             await method.behaviour(source, self)
             return None
-        async for message in method.behaviour(source, self):
-            await self.write(message)
+        async with contextlib.aclosing(method.behaviour(source, self)) as messages:
+            async for message in messages:
+                await self.write(message)
         return None
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._connection.end()
         if task.cancelled():  # before it could begin
             self._code = _number(grpc.StatusCode.CANCELLED)
-            self._finish(None)
+            self._answer.finish(None, self._trailers())
         for callback in self._callbacks:
             callback(self)
 
-    # Output.
+    # The end.
 
-    def _finish(self, message: bytes | None) -> None:
-        """End the call, with a last message if there is one."""
-        if self._closed:
-            return
-        if message is not None:
-            try:
-                if self._finish_at_once(message):
-                    return
-                self._send(message)
-            except grpc.aio.AbortError:
-                pass  # too large; the status says so
-        ending = self._trailers()
-        self._ending = ending if self._opened else OK + ending
-        self._opened = True
-        self.pump()
-
-    def _finish_at_once(self, message: bytes) -> bool:
-        """Send all of a small answer in one piece, as nearly all are."""
-        connection, number, size = self._connection, self.number, len(message) + PREFIX.size
-        if self._opened or connection.prefix or size > min(_SMALL, self.window, connection.window):
+    def _too_large(self, message: bytes) -> bool:
+        most = self._connection.limits.max_message_bytes
+        if len(message) <= most:
             return False
-        ending = self._trailers()
-        self.window -= size
-        connection.window -= size
-        parts = (
-            HEADER.pack(0, len(OK), frames.HEADERS, frames.END_HEADERS, number),
-            OK,
-            HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, number),
-            PREFIX.pack(0, len(message)),
-            message,
-            HEADER.pack(len(ending) >> 8, len(ending) & 0xFF, frames.HEADERS, _LAST, number),
-            ending,
-        )
-        connection.send(b"".join(parts))
-        self._close()
+        self._code = _number(grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self._text = f"Sent message larger than max ({len(message)} vs. {most})"
         return True
 
     def _trailers(self) -> bytes:
         return trailers(self._code, self._text, self._trailing) if self._code or self._trailing else _FINE
 
-    def _send(self, message: bytes) -> None:
-        most = self._connection.limits.max_message_bytes
-        if len(message) > most:
-            self._code = _number(grpc.StatusCode.RESOURCE_EXHAUSTED)
-            self._text = f"Sent message larger than max ({len(message)} vs. {most})"
-            raise grpc.aio.AbortError
-        if self._closed:
-            return
-        self._open(b"")
-        prefix = PREFIX.pack(0, len(message))
-        if len(message) < _SMALL:
-            self._outbox.append(memoryview(prefix + message))
-        else:
-            self._outbox.extend((memoryview(prefix), memoryview(message)))
-        self._queued += len(message) + PREFIX.size
-        self.pump()
-
-    def _open(self, more: bytes) -> None:
-        if not (self._opened or self._closed):
-            self._opened = True
-            self._connection.send(self._connection.headers(self.number, 0, OK + more))
-
     def _refuse(self, refusal: Refused) -> None:
         """End the call without the method."""
-        if self._closed:
+        if self._answer.closed:
             return
         self._code, self._text = _number(refusal.code), refusal.text
-        self._outbox.clear()
-        block = self._trailers() if self._opened else OK + self._trailers()
-        self._connection.send(self._connection.headers(self.number, frames.END_STREAM, block))
-        self._close()
+        self._answer.refuse(self._trailers())
         if self._task is not None:
             self._task.cancel()
 
     def _close(self) -> None:
         """The answer is complete. A client that still sends is told that it need not."""
-        self._closed = True
         if not self._ended:
-            self._connection.send(frames.rst_stream(self.number, ErrorCode.NO_ERROR))
+            self._connection.sender.send(frames.rst_stream(self.number, ErrorCode.NO_ERROR))
         self._connection.forget(self)
 
     def _reset(self, code: ErrorCode) -> None:
         """End the call without a status."""
-        if not self._closed:
-            self._connection.send(frames.rst_stream(self.number, code))
+        self._connection.sender.send(frames.rst_stream(self.number, code))
         self._connection.forget(self)
         self.abandon()
 
