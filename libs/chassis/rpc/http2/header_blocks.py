@@ -34,7 +34,7 @@ _PSEUDO = _NEEDED | {":authority"}
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _FORBIDDEN = re.compile(r"[\0\r\n]|^[ \t]|[ \t]$")  # in the value of a header (RFC 9113, 8.2.1)
 _PRINTABLE = re.compile(rb"(?:[!-~](?:[ -~]*[!-~])?)?")
-_RESIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
+_RESIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){17}")
 
 
 class BadRequest(Exception):
@@ -116,7 +116,7 @@ class HeaderReader:
         self._decode(block)
 
     def _decode(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
-        if _RESIZES.match(block):  # two say all that can be said (RFC 7541, 4.2); thousands only take time
+        if _RESIZES.match(block):  # two say all there is to say (RFC 7541, 4.2); thousands only take time
             raise Broken(ErrorCode.COMPRESSION_ERROR, "a header block resizes the table again and again")
         try:
             return self._decoder.decode(block, raw=True)
