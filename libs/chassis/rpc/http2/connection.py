@@ -41,10 +41,15 @@ class Limits:
 
 
 class Connection(asyncio.Protocol):
-    """See the module. ``ended`` is called once, when the connection is gone."""
+    """See the module. ``begun`` is called once, when there is a connection, ``ended`` when it is gone."""
 
     def __init__(
-        self, methods: Mapping[str, Method], unknown: Method, limits: Limits, ended: "Callable[[Connection], None]"
+        self,
+        methods: Mapping[str, Method],
+        unknown: Method,
+        limits: Limits,
+        begun: "Callable[[Connection], None]",
+        ended: "Callable[[Connection], None]",
     ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
@@ -53,7 +58,7 @@ class Connection(asyncio.Protocol):
         """What answers go through."""
         self._methods = methods
         self._unknown = unknown
-        self._ended = ended
+        self._begun, self._ended = begun, ended
         self._transport: asyncio.Transport
         self._reader = FrameReader(self)
         self._headers = HeaderReader()
@@ -92,6 +97,7 @@ class Connection(asyncio.Protocol):
         }
         self.sender.send(frames.settings(said) + frames.window_update(0, _WINDOW - frames.DEFAULT_WINDOW))
         self._keepalive = self.loop.call_later(self.limits.keepalive_s, self._keep_alive)
+        self._begun(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Cancel what nobody waits for any more."""

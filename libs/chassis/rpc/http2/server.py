@@ -23,6 +23,7 @@ class Http2Server:
         self._unknown: Method | None = None
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._stopping = False
         self._all_gone = asyncio.Event()
         self._all_gone.set()
 
@@ -46,6 +47,7 @@ class Http2Server:
 
         Clients that do not take their answers hold it up for a second more, at most.
         """
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
@@ -66,10 +68,13 @@ class Http2Server:
 
     def _connect(self) -> Connection:
         assert self._unknown is not None
-        connection = Connection(self._methods, self._unknown, self._limits, self._forget)
+        return Connection(self._methods, self._unknown, self._limits, self._remember, self._forget)
+
+    def _remember(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._all_gone.clear()
-        return connection
+        if self._stopping:  # it was accepted when the server was not stopping yet
+            connection.abort()
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
