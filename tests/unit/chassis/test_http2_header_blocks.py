@@ -111,6 +111,10 @@ def test_what_is_no_timeout_is_a_bad_request(text: str) -> None:
         read(("grpc-timeout", text))
 
 
+def test_spaces_around_a_value_are_none_of_it() -> None:
+    assert read(("x", " a b\t")).metadata == (("x", "a b"),)
+
+
 def test_binary_metadata_come_with_padding_and_without_and_several_in_one() -> None:
     request = read(("a-bin", "AAE="), ("b-bin", "AAE"), ("c-bin", "AAE,AAI="), ("d-bin", ""), ("e", "AAE="))
     two, three = b"\0\1", b"\0\2"
@@ -139,7 +143,6 @@ def test_binary_metadata_come_with_padding_and_without_and_several_in_one() -> N
         ((*HEAD, ("", "x")), None),
         ((*HEAD, ("x", "a\r\nb: c")), None),
         ((*HEAD, ("x", "a\0")), None),
-        ((*HEAD, ("x", " a")), None),
         ((*HEAD, ("connection", "close")), None),
         ((*HEAD, ("te", "gzip")), None),
     ],

@@ -246,7 +246,8 @@ class Stream(AsyncIterator[bytes]):
             raw = self._inbox.take()
         except Refused as refusal:
             self._refuse(refusal)
-            raise asyncio.CancelledError from refusal
+            await asyncio.sleep(0)  # here the method is cancelled, and not once more while it cleans up
+            raise asyncio.CancelledError from refusal  # whoever else asks
         self._make_room()
         return raw
 
