@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
-import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,15 +14,18 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from chassis.auth import Role
 from chassis.errors import StartupError
 from chassis.rpc.health import HealthServicer
+from chassis.rpc.http2.connection import Limits
+from chassis.rpc.http2.server import Http2Server
 from chassis.rpc.interceptors import Handler, Interceptors, Method
 from chassis.rpc.validation import check_rules
 from chassis.settings import ServiceSettings
-from chassis.sockets import PortInUse, bind
+from chassis.sockets import bind
 from chassis.telemetry import Metrics
 from headwater.auth.v1 import auth_pb2
 from headwater.errors import Unimplemented
 
 _MAX_METADATA_BYTES = 16 * 1024
+_KEEPALIVE_S = 60.0
 _HEALTH: Any = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION: Any = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
@@ -43,7 +45,15 @@ class RpcServer:
         self._interceptors = interceptors
         self._metrics = metrics
         self._methods: dict[str, Method] = {}
-        self._server = grpc.aio.server(options=_options(settings.max_message_bytes))
+        self._server = Http2Server(
+            Limits(
+                max_message_bytes=settings.max_message_bytes,
+                max_metadata_bytes=_MAX_METADATA_BYTES,
+                # Who makes more calls than are admitted is told so; who makes many more waits for them.
+                max_streams=2 * settings.max_concurrent_calls,
+                keepalive_s=_KEEPALIVE_S,
+            )
+        )
         self._names: list[str] = []
         self.health = HealthServicer()
         self.port = 0
@@ -87,7 +97,7 @@ class RpcServer:
             method = Method(path, role, self._metrics.calls("grpc", path))
             self._methods[path] = method
             wrapped[name] = self._interceptors.wrap(method, handler)
-        self._server.add_registered_method_handlers(descriptor.full_name, wrapped)
+        self._server.add(descriptor.full_name, wrapped)
         self._names.append(descriptor.full_name)
 
     async def start(self) -> None:
@@ -109,15 +119,11 @@ class RpcServer:
             _REFLECTION,
             {"ServerReflectionInfo": Role.READER},
         )
-        self._server.add_generic_rpc_handlers((_Unknown(self._interceptors, self._metrics),))
-        # gRPC would write lines of its own about a taken port, so it is tried here first.
-        bind(self._settings.host, self._settings.port, "HEADWATER_PORT").close()
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        try:
-            self.port = self._server.add_insecure_port(f"{host}:{self._settings.port}")
-        except RuntimeError as error:
-            raise PortInUse(self._settings.host, self._settings.port, "HEADWATER_PORT") from error
-        await self._server.start()
+        unknown = Method("unknown", Role.READER, self._metrics.calls("grpc", "unknown"))
+        self._server.answer_unknown(self._interceptors.wrap(unknown, _refusing(UnknownMethod)))
+        listener = bind(self._settings.host, self._settings.port, "HEADWATER_PORT")
+        self.port = listener.getsockname()[1]
+        await self._server.start(listener)
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls; wait up to ``grace_s`` for those in flight, then cancel them."""
@@ -138,17 +144,6 @@ class _Recorder:
 
     def add_registered_method_handlers(self, _service: str, handlers: Mapping[str, Any]) -> None:
         self.handlers.update(handlers)
-
-
-class _Unknown(grpc.GenericRpcHandler):
-    """Answers for every method that nobody registered; asks for a token like any other."""
-
-    def __init__(self, interceptors: Interceptors, metrics: Metrics) -> None:
-        method = Method("unknown", Role.READER, metrics.calls("grpc", "unknown"))
-        self._handler = interceptors.wrap(method, _refusing(UnknownMethod))
-
-    def service(self, _call: grpc.HandlerCallDetails) -> Handler:
-        return self._handler
 
 
 def _refusing(refusal: Callable[[], Unimplemented]) -> Handler:
@@ -185,15 +180,3 @@ def _role_of(method: MethodDescriptor, roles: Mapping[str, Role | None]) -> Role
             "Add: option (headwater.auth.v1.role) = ROLE_…; to it in its proto."
         )
     return Role(declared)
-
-
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_metadata_size", _MAX_METADATA_BYTES // 2),
-        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
-        ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]
