@@ -11,7 +11,6 @@ from obstore.store import LocalStore, MemoryStore
 
 from chassis.blobs import InvalidBlobsUrl, LocalStaging, ObjectStaging, PartLost, Staging, staging_from_url
 
-
 PUT_WITH_NO_ROOM = """
 import asyncio, pathlib, resource, sys
 from chassis.blobs import BlobStoreFull, LocalStaging

@@ -151,10 +151,13 @@ async def test_a_deadline_ends_a_read_of_many_rows_in_the_database_too(database:
 
 
 async def test_a_connection_that_broke_while_it_was_read_from_is_not_used_again(database: Database) -> None:
-    with pytest.raises(DatabaseUnavailable):
+    async def break_it() -> None:
         async with database.transaction() as connection:
             await fetch(connection, "SET ROLE NONE")
             await fetch(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(DatabaseUnavailable):
+        await break_it()
     for _ in range(3):
         async with database.transaction() as connection:
             assert (await fetch(connection, "SELECT 1"))[0][0] == 1

@@ -85,5 +85,5 @@ def test_an_empty_file_has_no_bytes(tmp_path: Path) -> None:
 def _is_open(folder: Path) -> bool:
     """Whether this process has a file of the folder open, or mapped into its memory."""
     process = psutil.Process()
-    paths = [each.path for each in (*process.open_files(), *process.memory_maps())]
+    paths = [each.path for each in process.open_files()] + [each.path for each in process.memory_maps()]
     return any(Path(path).is_relative_to(folder) for path in paths)
