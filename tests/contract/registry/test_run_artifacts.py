@@ -54,6 +54,7 @@ async def test_a_run_has_logs_and_places_in_several_datastores(
 async def test_the_same_again_is_no_change_and_something_else_is_refused(
     runs: Runs, run_artifacts: RunArtifacts, me: Origin
 ) -> None:
+    """M-03: a name is unique within its run."""
     run = await _run(runs, me)
     first = await run_artifacts.create(run.name, _made("model"), me)
     assert await run_artifacts.create(run.name, _made("model"), me) == first

@@ -49,7 +49,7 @@ def connection(registry: Service, token_for: TokenFor) -> Connection:
 
 
 async def test_a_version_from_its_files_to_its_end(headwater: Command, tmp_path: Path) -> None:
-    """R-18 to R-20, R-26, M-04 to M-06."""
+    """R-18 to R-20, R-26, M-04 to M-06, X-01."""
     (tmp_path / "model.onnx").write_bytes(linear_model(4, 3))
     save_file({"w": np.zeros((4, 3), np.float32)}, tmp_path / "weights.safetensors")
     said = ["--metadata", "params=25M", "--metadata", "training_dataset=imagenet-v1", "--tag", "vision", "--tag", "x"]

@@ -75,7 +75,7 @@ def test_an_example_is_written_as_it_was_read(example: Path) -> None:
 
 
 def test_every_field_of_the_package_is_read() -> None:
-    """M-66…M-76, field by field."""
+    """M-66, M-67, M-68, M-69, M-70, M-71, M-72, M-73, M-74, M-75, M-76: field by field."""
     package = packaging.read((EXAMPLES / "model_packaging.yaml").read_text()).document
     assert isinstance(package, packaging.ModelPackage)
     train, serve, score, convert = package.train, package.serve, package.score, package.convert

@@ -1,4 +1,4 @@
-"""Our artifact messages and Kubeflow's are the same bytes (K-19, M-115…M-117).
+"""Our artifact messages and Kubeflow's are the same bytes (K-19, M-115, M-116, M-117).
 
 The original is described here by hand, from its published field numbers and with the map types that its text form lost.
 Messages of either side are filled field by field, written, and read by the other. Whoever breaks this breaks people's
