@@ -29,7 +29,8 @@ def bind(host: str, port: int, variable: str) -> socket.socket:
         PortInUse: naming ``variable``, the setting to change.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, since asyncio sends small answers at once (TCP_NODELAY) only where it is sure that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

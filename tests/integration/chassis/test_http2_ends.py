@@ -165,3 +165,13 @@ async def test_a_connection_that_is_accepted_while_the_server_stops_ends() -> No
                 with contextlib.suppress(ConnectionError):
                     await asyncio.wait_for(reader.read(), 2)
                 writer.transport.abort()
+
+
+async def test_a_new_connection_is_answered_at_once(served: Served) -> None:
+    """Not after the forty milliseconds for which TCP holds back what is small."""
+    begun = time.monotonic()
+    for _ in range(30):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+            echo: Any = channel.unary_unary("/tests.Echo/Echo")
+            assert await echo(b"x") == b"x"
+    assert (time.monotonic() - begun) / 30 < 0.02

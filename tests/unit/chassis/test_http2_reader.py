@@ -107,13 +107,13 @@ def test_what_does_not_begin_as_http2_is_refused_at_its_first_wrong_byte(garbage
     assert read([garbage[: wrong + 1]])[1] is ErrorCode.PROTOCOL_ERROR
 
 
-def test_a_frame_in_a_megabyte_of_single_bytes_is_not_read_again_with_each_of_them() -> None:
+def test_a_frame_that_comes_in_a_hundred_thousand_pieces_is_not_read_again_with_each_of_them() -> None:
     payload = bytes(200_000)
     told = Told()
     reader = FrameReader(told)
     reader.read(GREETING)
     for index in range(0, len(sent := frames.frame(99, 0, 1, payload)), 2):
-        reader.read(sent[index : index + 2])  # 100,000 pieces: a second where it is linear, minutes where it is not
+        reader.read(sent[index : index + 2])  # less than a second where it is linear, minutes where it is not
     assert told.events[-1] == (99, 0, 1, payload)
 
 

@@ -82,13 +82,13 @@ class Answer:
     def refuse(self, trailers: bytes) -> None:
         """Send the trailers now; what was not sent before is not sent any more."""
         if not self.closed:
-            self._pieces.clear()
+            self._drop()
             self._end(trailers)
 
     def abandon(self) -> None:
         """Send nothing more."""
         self.closed = True
-        self._pieces.clear()
+        self._drop()
         self._wake()
 
     def pump(self) -> None:
@@ -118,9 +118,9 @@ class Answer:
     def _finish_at_once(self, message: bytes, trailers: bytes) -> bool:
         """Send all of a small answer in one piece, as nearly all are."""
         sender, number, size, ending = self._sender, self.number, len(message) + PREFIX.size, len(trailers)
-        if self._opened or sender.full or sender.prefix or max(size, ending) > _SMALL:
+        if self._opened or sender.full or sender.prefix or size > _SMALL or ending > _SMALL:
             return False
-        if size > min(self.window, sender.window):
+        if size > self.window or size > sender.window:
             return False
         self.window -= size
         sender.window -= size
@@ -144,6 +144,11 @@ class Answer:
         self._sender.send(self._sender.headers(self.number, frames.END_STREAM, block))
         self._wake()
         self._completed()
+
+    def _drop(self) -> None:
+        if self._pieces:
+            self._pieces.clear()
+            self._sender.forget(self.number)
 
     def _wake(self) -> None:
         if self._room is not None and not self._room.done():

@@ -141,7 +141,6 @@ class Connection(asyncio.Protocol):
     def forget(self, stream: Stream) -> None:
         """The stream has ended on both sides, or been reset."""
         self._streams.pop(stream.number, None)
-        self.sender.forget(stream.number)
         if self._draining and not self._streams:
             self.loop.call_soon(self._close)
 
@@ -302,7 +301,6 @@ class Connection(asyncio.Protocol):
     def _abandon(self) -> None:
         streams, self._streams = list(self._streams.values()), {}
         for stream in streams:
-            self.sender.forget(stream.number)
             stream.abandon()
 
     def _keep_alive(self) -> None:

@@ -96,7 +96,8 @@ class Sender:
         elif pieces:
             transport.writelines(pieces)
         self.full = self._paused
-        self._go_on()
+        if self._waiting:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Let those that wait send, in turn: who has used up the room waits behind all others."""
