@@ -105,5 +105,6 @@ def test_no_mutation_of_a_conversation_does_more_than_end_its_connection(sent: b
 
 
 def test_nothing_of_it_stays_in_memory() -> None:
+    streams = streams_in_memory()
     asyncio.run(survives(b"".join(conversation())[:-40]))
-    assert streams_in_memory() == 0
+    assert streams_in_memory() <= streams
