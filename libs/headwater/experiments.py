@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT, ExperimentName, ProjectName
+from headwater.pages import pages
 from headwater.registry.v1 import experiments_pb2, experiments_pb2_grpc
 
 _PAGE = 200
@@ -56,12 +57,8 @@ def list_(
     request = experiments_pb2.ListExperimentsRequest(
         parent=str(project), page_size=_PAGE, filter=where, order_by=order_by, show_inactive=show_inactive
     )
-    while True:
-        page = _stub(connection).ListExperiments(request)
+    for page in pages(_stub(connection).ListExperiments, request):
         yield from page.experiments
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def describe(

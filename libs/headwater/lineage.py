@@ -11,6 +11,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument, NotFound, Unavailable
 from headwater.names import DEFAULT_PROJECT
+from headwater.pages import pages
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc
 
 Direction = lineage_pb2.GetLineageRequest.Direction
@@ -111,12 +112,8 @@ def impact(connection: Connection, name: str) -> lineage_pb2.Impact:
 def uses(connection: Connection, name: str) -> Iterator[lineage_pb2.ModelVersionUse]:
     """Every model version that was trained on the dataset version ``name`` or on what was made of it, nearest first."""
     request = lineage_pb2.ListModelVersionUsesRequest(name=name, page_size=_PAGE)
-    while True:
-        page = _stub(connection).ListModelVersionUses(request)
+    for page in pages(_stub(connection).ListModelVersionUses, request):
         yield from page.uses
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def import_openlineage(

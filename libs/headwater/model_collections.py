@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from headwater.client import Connection
 from headwater.names import ModelName, ProjectName
+from headwater.pages import pages
 from headwater.registry.v1 import models_pb2, models_pb2_grpc
 
 _PAGE = 200
@@ -49,12 +50,8 @@ def list_(
     request = models_pb2.ListModelsRequest(
         parent=str(project), page_size=_PAGE, filter=where, order_by=order_by, show_inactive=show_inactive
     )
-    while True:
-        page = _stub(connection).ListModels(request)
+    for page in pages(_stub(connection).ListModels, request):
         yield from page.models
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def describe(

@@ -13,6 +13,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT, ModelName, ModelVersionName
+from headwater.pages import pages
 from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
 
 _BASIC = model_versions_pb2.MODEL_VERSION_VIEW_BASIC
@@ -130,22 +131,14 @@ def _pointed_to(
 
 def _transitions(connection: Connection, model: ModelName) -> Iterator[models_pb2.StageTransition]:
     request = models_pb2.ListStageTransitionsRequest(parent=str(model), page_size=_PAGE)
-    while True:
-        page = _stub(connection).ListStageTransitions(request)
+    for page in pages(_stub(connection).ListStageTransitions, request):
         yield from page.stage_transitions
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def _alias_changes(connection: Connection, model: ModelName) -> Iterator[models_pb2.AliasChange]:
     request = models_pb2.ListAliasChangesRequest(parent=str(model), page_size=_PAGE)
-    while True:
-        page = _stub(connection).ListAliasChanges(request)
+    for page in pages(_stub(connection).ListAliasChanges, request):
         yield from page.alias_changes
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def _stub(connection: Connection) -> models_pb2_grpc.ModelServiceStub:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT, ModelName, ModelVersionName, ProjectName
+from headwater.pages import pages
 from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
 
 _PAGE = 200
@@ -34,12 +35,8 @@ def versions(
         show_inactive=show_inactive,
         view=model_versions_pb2.MODEL_VERSION_VIEW_BASIC,
     )
-    while True:
-        page = _stub(connection).ListModelVersions(request)
+    for page in pages(_stub(connection).ListModelVersions, request):
         yield from page.model_versions
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def document(connection: Connection, version: ModelVersionName) -> str:

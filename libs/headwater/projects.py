@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.names import ProjectName
+from headwater.pages import pages
 from headwater.registry.v1 import projects_pb2, projects_pb2_grpc
 
 _PAGE = 200
@@ -36,12 +37,8 @@ def get(connection: Connection, project: ProjectName) -> artifact_pb2.Project:
 def list_(connection: Connection, *, show_inactive: bool = False) -> Iterator[artifact_pb2.Project]:
     """The projects that are in use, or all, oldest first; asked for page by page as they are read."""
     request = projects_pb2.ListProjectsRequest(page_size=_PAGE, show_inactive=show_inactive)
-    while True:
-        page = _stub(connection).ListProjects(request)
+    for page in pages(_stub(connection).ListProjects, request):
         yield from page.projects
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def describe(

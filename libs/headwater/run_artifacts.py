@@ -8,6 +8,7 @@ from headwater import artifacts
 from headwater.client import Connection
 from headwater.errors import FailedPrecondition, InvalidArgument, NotFound
 from headwater.names import ArtifactName, DatastoreName, RunName
+from headwater.pages import pages
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 
 RunArtifact: TypeAlias = runs_pb2.RunArtifact
@@ -64,12 +65,8 @@ def refer(
 def made_by(connection: Connection, run: RunName, *, below: str = "") -> Iterator[RunArtifact]:
     """All that ``run`` made, by path; only what lies below a folder where one is given."""
     request = runs_pb2.ListRunArtifactsRequest(parent=str(run), path=below, page_size=1000)
-    while True:
-        page = _runs(connection).ListRunArtifacts(request)
+    for page in pages(_runs(connection).ListRunArtifacts, request):
         yield from page.run_artifacts
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def download(connection: Connection, made: RunArtifact, folder: Path) -> Path:

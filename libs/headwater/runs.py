@@ -17,6 +17,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.metric_log import MetricLog
 from headwater.names import DEFAULT_PROJECT, DatasetVersionName, ProjectName, RunName
+from headwater.pages import pages
 from headwater.patience import patiently
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 
@@ -179,24 +180,16 @@ def search(
         parent_run=str(parent or ""),
         lifecycle=runs_pb2.RUN_LIFECYCLE_FILTER_ARCHIVED if archived else runs_pb2.RUN_LIFECYCLE_FILTER_ACTIVE,
     )
-    while True:
-        page = _stub(connection).ListRuns(request)
+    for page in pages(_stub(connection).ListRuns, request):
         yield from page.runs
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def points(connection: Connection, run: RunName, key: str) -> Iterator[runs_pb2.MetricPoint | runs_pb2.ObjectPoint]:
     """The history of one metric by step, then time: numbers or, where it has none, arrays and objects."""
     request = runs_pb2.ListMetricPointsRequest(name=str(run), key=key, page_size=1000)
-    while True:
-        page = _stub(connection).ListMetricPoints(request)
+    for page in pages(_stub(connection).ListMetricPoints, request):
         yield from page.points
         yield from page.objects
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 def sample(

@@ -30,7 +30,7 @@ _BASIC = model_versions_pb2.MODEL_VERSION_VIEW_BASIC
 
 def run(running: Running) -> Iterator[Result]:
     """By stage and by alias, of a model with one version and of one with many."""
-    with echo_server() as echo, grpc.insecure_channel(running.connection.endpoints.registry) as channel:
+    with echo_server() as (echo, _), grpc.insecure_channel(running.connection.endpoints.registry) as channel:
         for count in VERSIONS:
             model = _model(running, count)
             by_stage = models_pb2.ResolveModelVersionRequest(name=str(model), stage=_PRODUCTION, view=_BASIC)

@@ -6,7 +6,7 @@ import cyclopts
 
 from headwater import experiments, references
 from headwater.cli.model.words import Several, as_json
-from headwater.cli.render import facts, table
+from headwater.cli.render import facts, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
@@ -76,9 +76,7 @@ def list_(
     if in_json:
         as_json(experiments_pb2.ListExperimentsResponse(experiments=found))
         return
-    rows = [
-        (one.name, one.display_name, _state(one), f"{one.create_time.ToDatetime():%Y-%m-%d %H:%M:%S}") for one in found
-    ]
+    rows = [(one.name, one.display_name, _state(one), when(one.create_time)) for one in found]
     table(("experiment", "called", "state", "created"), rows)
 
 
@@ -219,7 +217,7 @@ def _show(experiment: experiments_pb2.Experiment) -> None:
         description=experiment.description,
         state=_state(experiment),
         use_instead=experiment.replacement,
-        created=f"{experiment.create_time.ToDatetime():%Y-%m-%d %H:%M:%S} by {experiment.created_by}",
+        created=f"{when(experiment.create_time)} by {experiment.created_by}",
         tags=", ".join(f"{key}={value}" for key, value in sorted(experiment.tags.items())),
     )
 

@@ -7,7 +7,7 @@ import cyclopts
 from headwater import projects, references
 from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.model.words import Several, as_json, pairs
-from headwater.cli.render import facts, table
+from headwater.cli.render import facts, table, when
 from headwater.client import Connection
 from headwater.registry.v1 import projects_pb2
 
@@ -61,9 +61,7 @@ def list_(
     if in_json:
         as_json(projects_pb2.ListProjectsResponse(projects=found))
         return
-    rows = [
-        (one.name, one.display_name, _state(one), f"{one.create_time.ToDatetime():%Y-%m-%d %H:%M:%S}") for one in found
-    ]
+    rows = [(one.name, one.display_name, _state(one), when(one.create_time)) for one in found]
     table(("project", "called", "state", "created"), rows)
 
 
@@ -150,7 +148,7 @@ def _show(project: artifact_pb2.Project) -> None:
         called=project.display_name,
         description=project.description,
         state=_state(project),
-        created=f"{project.create_time.ToDatetime():%Y-%m-%d %H:%M:%S}",
+        created=when(project.create_time),
         annotations=", ".join(f"{key}={value}" for key, value in sorted(project.annotations.items())),
     )
 

@@ -1,8 +1,10 @@
 """What commands print: one console for results, one for progress and errors, so that results can be piped."""
 
+import datetime
 import sys
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -71,3 +73,8 @@ def facts(**values: object) -> None:
     for key, value in values.items():
         if value not in ("", None):
             output.print(f"[dim]{key.replace('_', ' '):<{width}}[/]{escape(str(value))}")
+
+
+def when(time: Timestamp) -> str:
+    """A time as people read it, in their own zone."""
+    return f"{time.ToDatetime(datetime.UTC).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -15,6 +15,7 @@ from headwater.names import (
     ProjectName,
     TagName,
 )
+from headwater.pages import pages
 
 _PAGE = 1000
 
@@ -67,12 +68,8 @@ def list_datasets(
     """The datasets of a project, by name."""
     parent = str(ProjectName(project))
     request = datasets_pb2.ListDatasetsRequest(parent=parent, page_size=_PAGE, show_hidden=show_hidden)
-    while True:
-        page = stub(connection).ListDatasets(request)
+    for page in pages(stub(connection).ListDatasets, request):
         yield from page.datasets
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def resolve(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
@@ -142,12 +139,8 @@ def list_versions(
     """The versions of a dataset, newest first."""
     parent = str(references.dataset(dataset, project))
     request = datasets_pb2.ListDatasetVersionsRequest(parent=parent, page_size=_PAGE)
-    while True:
-        page = stub(connection).ListDatasetVersions(request)
+    for page in pages(stub(connection).ListDatasetVersions, request):
         yield from page.dataset_versions
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def list_chunks(
@@ -157,12 +150,8 @@ def list_chunks(
     version, split = references.split_within(version, split, project)
     parent = resolve_version(connection, version, project=project)
     request = datasets_pb2.ListChunksRequest(parent=parent, split=split, page_size=_PAGE)
-    while True:
-        page = stub(connection).ListChunks(request)
+    for page in pages(stub(connection).ListChunks, request):
         yield from page.chunks
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def list_source_files(
@@ -171,12 +160,8 @@ def list_source_files(
     """The files that a version was made from, by path. ``version`` is a resource name or a reference."""
     parent = resolve_version(connection, version, project=project)
     request = datasets_pb2.ListSourceFilesRequest(parent=parent, page_size=_PAGE)
-    while True:
-        page = stub(connection).ListSourceFiles(request)
+    for page in pages(stub(connection).ListSourceFiles, request):
         yield from page.source_files
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def stub(connection: Connection) -> datasets_pb2_grpc.DatasetServiceStub:

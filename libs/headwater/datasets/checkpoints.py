@@ -17,6 +17,7 @@ from headwater.dataset.v1 import views_pb2, views_pb2_grpc
 from headwater.datasets.catalog import resolve_version
 from headwater.errors import FailedPrecondition
 from headwater.names import DEFAULT_PROJECT
+from headwater.pages import pages
 
 _PAGE = 1000
 
@@ -86,12 +87,8 @@ def list_checkpoints(
     """The checkpoints of a version, newest first."""
     parent = resolve_version(connection, version, project=project)
     request = views_pb2.ListCheckpointsRequest(parent=parent, page_size=_PAGE)
-    while True:
-        page = _stub(connection).ListCheckpoints(request)
+    for page in pages(_stub(connection).ListCheckpoints, request):
         yield from page.checkpoints
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _stub(connection: Connection) -> views_pb2_grpc.DatasetViewServiceStub:

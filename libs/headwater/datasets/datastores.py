@@ -16,6 +16,7 @@ from headwater.dataset.v1 import datasets_pb2, datastores_pb2, datastores_pb2_gr
 from headwater.datasets.catalog import stub
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT, DatastoreName, ProjectName
+from headwater.pages import pages
 
 Place = (
     datastores_pb2.LocalFolder
@@ -76,12 +77,8 @@ def list_datastores(
     """The datastores of a project, by name."""
     parent = str(ProjectName(project))
     request = datastores_pb2.ListDatastoresRequest(parent=parent, page_size=_PAGE, show_archived=show_archived)
-    while True:
-        page = _stub(connection).ListDatastores(request)
+    for page in pages(_stub(connection).ListDatastores, request):
         yield from page.datastores
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def rename(connection: Connection, name: str, new: str, *, project: str = DEFAULT_PROJECT) -> datastores_pb2.Datastore:

@@ -16,6 +16,7 @@ from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
 from headwater.datasets.catalog import commit_of, history_stub, resolve_version, stub
 from headwater.names import DEFAULT_PROJECT, DatasetName
+from headwater.pages import pages
 
 MAIN = "main"
 _PAGE = 1000
@@ -41,12 +42,8 @@ def log(
     start = _commit(connection, reference, project)
     parent = "/".join(start.split("/")[:4])
     request = history_pb2.ListCommitsRequest(parent=parent, start=start, page_size=page_size)
-    while True:
-        page = history_stub(connection).ListCommits(request)
+    for page in pages(history_stub(connection).ListCommits, request):
         yield from page.commits
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def create_branch(
@@ -78,12 +75,8 @@ def list_branches(
     """The branches of a dataset, by name."""
     parent = str(references.dataset(dataset, project))
     request = history_pb2.ListBranchesRequest(parent=parent, page_size=_PAGE)
-    while True:
-        page = history_stub(connection).ListBranches(request)
+    for page in pages(history_stub(connection).ListBranches, request):
         yield from page.branches
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def reset_branch(connection: Connection, branch: history_pb2.Branch, to: str) -> history_pb2.Branch:
@@ -135,12 +128,8 @@ def create_tag(
 def list_tags(connection: Connection, dataset: str, *, project: str = DEFAULT_PROJECT) -> Iterator[history_pb2.Tag]:
     """The tags of a dataset, by name."""
     request = history_pb2.ListTagsRequest(parent=str(references.dataset(dataset, project)), page_size=_PAGE)
-    while True:
-        page = history_stub(connection).ListTags(request)
+    for page in pages(history_stub(connection).ListTags, request):
         yield from page.tags
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def delete_tag(connection: Connection, dataset: str, tag: str, *, project: str = DEFAULT_PROJECT) -> None:

@@ -17,6 +17,7 @@ from headwater.datasets.catalog import resolve_version
 from headwater.datasets.views import stub, view_name
 from headwater.errors import DeadlineExceeded, FailedPrecondition
 from headwater.names import DEFAULT_PROJECT
+from headwater.pages import pages
 
 DatasetProfile = profiles_pb2.DatasetProfile
 
@@ -120,12 +121,8 @@ def list_profiles(
     """The profiles of a version without their columns, newest first."""
     parent = resolve_version(connection, version, project=project)
     request = views_pb2.ListProfilesRequest(parent=parent, page_size=page_size)
-    while True:
-        page = stub(connection).ListProfiles(request)
+    for page in pages(stub(connection).ListProfiles, request):
         yield from page.profiles
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def newest(

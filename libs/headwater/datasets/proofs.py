@@ -19,6 +19,7 @@ from headwater.client import Connection
 from headwater.dataset.v1 import proofs_pb2, proofs_pb2_grpc
 from headwater.datasets.catalog import resolve
 from headwater.names import DEFAULT_PROJECT
+from headwater.pages import pages
 from headwater.tree import Node, RowHasher, Split
 from headwater.tree.proofs import ChunkStep, Claim, Inclusion, ProofInvalid, SplitStep, check_absence, check_inclusion
 
@@ -71,12 +72,8 @@ def uses(connection: Connection, parent: str, row_digest: bytes) -> Iterator[pro
     """The versions that hold a row, newest first. ``parent`` is the resource name of a dataset or a project."""
     stub = proofs_pb2_grpc.RowProofServiceStub(connection.channel("dataset"))
     request = proofs_pb2.ListRowUsesRequest(parent=parent, row_digest=row_digest, page_size=_PAGE)
-    while True:
-        page = stub.ListRowUses(request)
+    for page in pages(stub.ListRowUses, request):
         yield from page.uses
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def read_proof(data: bytes) -> proofs_pb2.RowProof:

@@ -11,6 +11,7 @@ from headwater.client import Connection
 from headwater.dataset.v1 import views_pb2, views_pb2_grpc
 from headwater.datasets.catalog import resolve_version
 from headwater.names import DEFAULT_PROJECT
+from headwater.pages import pages
 
 _PAGE = 1000
 
@@ -56,12 +57,8 @@ def list_views(
     """The views of a version, by name."""
     parent = resolve_version(connection, version, project=project)
     request = views_pb2.ListViewsRequest(parent=parent, page_size=_PAGE)
-    while True:
-        page = stub(connection).ListViews(request)
+    for page in pages(stub(connection).ListViews, request):
         yield from page.views
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def delete(connection: Connection, version: str, view: str, *, project: str = DEFAULT_PROJECT) -> None:

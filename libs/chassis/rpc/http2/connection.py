@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
-        self.peer = ""
+        self._peer = ""
         self.sender: Sender
         """What answers go through."""
         self._methods = methods
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
         self.sender = Sender(self._transport, self.loop.call_soon)
         name = transport.get_extra_info("peername")
-        self.peer = f"ipv{6 if len(name) > 2 else 4}:{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix:"
+        self._peer = f"ipv{6 if len(name) > 2 else 4}:{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix:"
         said = {
             Setting.MAX_CONCURRENT_STREAMS: self.limits.max_streams,
             Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         try:
             self._reader.read(data)
         except Broken as error:
-            _log.debug("a client breaks HTTP/2", peer=self.peer, why=str(error))
+            _log.debug("a client breaks HTTP/2", peer=self._peer, why=str(error))
             self.sender.send(frames.goaway(self._last_taken, error.code, str(error)))
             self._abandon()
             self._close()
@@ -206,6 +206,7 @@ class Connection(asyncio.Protocol):
                 code = ErrorCode.PROTOCOL_ERROR if error.status is None else ErrorCode.NO_ERROR
                 self.sender.send(frames.rst_stream(number, code))
             return
+        # A call at work counts twice, as a stream and as work; one that was given up, as work until it has ended.
         if self._draining or len(self._streams) + self._running >= 2 * self.limits.max_streams:
             self.sender.send(frames.rst_stream(number, ErrorCode.REFUSED_STREAM))
             return

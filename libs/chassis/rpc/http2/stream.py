@@ -49,8 +49,6 @@ class Stream(AsyncIterator[bytes]):
     __slots__ = (
         "_answer",
         "_arrived",
-        "_callbacks",
-        "_cancelled",
         "_code",
         "_connection",
         "_deadline",
@@ -77,12 +75,10 @@ class Stream(AsyncIterator[bytes]):
         self._answer = Answer(connection.sender, number, window, self._close)
         self._window_left, self._unacknowledged = own_window, 0
         self._ended = False  # the client has sent all
-        self._cancelled = False  # nobody waits for the answer
         self._arrived: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._trailing = b""
         self._code, self._text = 0, ""
-        self._callbacks: list[Callable[[Any], object]] = []
         timeout_s = request.timeout_s
         self._deadline = None if timeout_s is None else connection.loop.time() + timeout_s
 
@@ -145,7 +141,6 @@ class Stream(AsyncIterator[bytes]):
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
-        self._cancelled = True
         self._answer.abandon()
         _wake(self._arrived)
         if self._task is not None:
@@ -177,22 +172,6 @@ class Stream(AsyncIterator[bytes]):
     def time_remaining(self) -> float | None:
         """Until the client's deadline, in seconds; None if it has none."""
         return None if self._deadline is None else max(self._deadline - self._connection.loop.time(), 0.0)
-
-    def peer(self) -> str:
-        """Where the client is."""
-        return self._connection.peer
-
-    def cancelled(self) -> bool:
-        """Whether the client has given up."""
-        return self._cancelled
-
-    def done(self) -> bool:
-        """Whether the call has ended."""
-        return self._answer.closed
-
-    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
-        """Call it with this when the method has ended."""
-        self._callbacks.append(callback)
 
     def set_trailing_metadata(self, metadata: Metadata) -> None:
         """What goes with the status.
@@ -317,8 +296,6 @@ class Stream(AsyncIterator[bytes]):
         if task.cancelled():  # before it could begin
             self._code = _number(grpc.StatusCode.CANCELLED)
             self._answer.finish(None, self._trailers())
-        for callback in self._callbacks:
-            callback(self)
 
     # The end.
 

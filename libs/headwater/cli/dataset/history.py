@@ -8,7 +8,7 @@ import cyclopts
 from headwater import datasets
 from headwater.cli.dataset.app import app
 from headwater.cli.dataset.show import note, state
-from headwater.cli.render import facts, table
+from headwater.cli.render import facts, table, when
 from headwater.client import Connection
 from headwater.dataset.v1 import datasets_pb2, definitions_pb2, history_pb2
 from headwater.datasets import history
@@ -263,7 +263,7 @@ def _show(shown: datasets_pb2.DatasetVersion) -> None:
 
 
 def _row(commit: history_pb2.Commit) -> tuple[str, ...]:
-    time = f"{commit.create_time.ToDatetime():%Y-%m-%d %H:%M:%S}"
+    time = when(commit.create_time)
     parents = " ".join(_digits(parent) for parent in commit.parents)
     return _digits(commit.name), commit.version, commit.author, time, parents, commit.message
 

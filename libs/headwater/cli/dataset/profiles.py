@@ -9,7 +9,7 @@ from rich.progress import Progress, TaskID
 from headwater import datasets
 from headwater.cli.dataset.app import app
 from headwater.cli.dataset.charts import show
-from headwater.cli.render import facts, output, progress
+from headwater.cli.render import facts, output, progress, when
 from headwater.client import Connection
 from headwater.datasets import profiles
 from headwater.names import DEFAULT_PROJECT
@@ -77,7 +77,7 @@ def _show(found: profiles.DatasetProfile) -> None:
         profile=found.name,
         view=found.view.rpartition("/")[2],
         filter=found.filter,
-        made=f"{found.create_time.ToDatetime():%Y-%m-%d %H:%M:%S} by {found.created_by}",
+        made=f"{when(found.create_time)} by {found.created_by}",
         freshness=freshness.replace("unspecified", "not known"),
     )
     for split in found.splits:

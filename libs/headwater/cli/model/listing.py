@@ -7,7 +7,7 @@ import cyclopts
 from headwater import model_collections, model_versions, references
 from headwater.cli.model import words
 from headwater.cli.model.app import app
-from headwater.cli.render import table
+from headwater.cli.render import table, when
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT, ProjectName
 from headwater.registry.v1 import models_pb2
@@ -96,7 +96,7 @@ def versions(
                 words.stage(version.stage),
                 words.state(version.state),
                 words.format_(version.format),
-                f"{version.create_ts.ToDatetime():%Y-%m-%d %H:%M:%S}",
+                when(version.create_ts),
                 f"not safe: {version.problems[0]}" if version.problems else "",
             )
             for version in found

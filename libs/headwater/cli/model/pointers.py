@@ -6,12 +6,11 @@ from typing import Annotated
 
 import cyclopts
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater import model_pointers, references
 from headwater.cli.model import words
 from headwater.cli.model.app import app
-from headwater.cli.render import facts, output, table
+from headwater.cli.render import facts, output, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT
@@ -136,18 +135,13 @@ def _row(move: models_pb2.StageTransition | models_pb2.AliasChange) -> tuple[str
     why = "; ".join(filter(None, [move.comment, *evidence]))
     if isinstance(move, models_pb2.StageTransition):
         sides = words.stage(move.from_stage), words.stage(move.to_stage)
-        return _when(move.time), f"version {_last(move.model_version)}", *sides, move.actor, why
+        return when(move.time), f"version {_last(move.model_version)}", *sides, move.actor, why
     versions = _last(move.from_version) or "nothing", _last(move.to_version) or "nothing"
-    return _when(move.time), f"alias {move.alias}", *versions, move.actor, why
+    return when(move.time), f"alias {move.alias}", *versions, move.actor, why
 
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _when(time: Timestamp) -> str:
-    """The time of this machine."""
-    return f"{time.ToDatetime(datetime.UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _time(text: str) -> datetime.datetime | None:

@@ -7,7 +7,7 @@ import cyclopts
 from headwater import references, runs
 from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.model.words import Several, as_json
-from headwater.cli.render import table
+from headwater.cli.render import table, when
 from headwater.cli.run.app import app
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT
@@ -74,6 +74,6 @@ def _row(run: artifact_pb2.Run, metrics: Several) -> tuple[str, ...]:
         run.display_name,
         run.experiment.rpartition("/")[2],
         artifact_pb2.Run.State.Name(run.state).removeprefix("STATE_").lower(),
-        f"{run.start_time.ToDatetime():%Y-%m-%d %H:%M:%S}",
+        when(run.start_time),
         *(f"{run.latest_metrics[key]:.6g}" if key in run.latest_metrics else "" for key in metrics),
     )

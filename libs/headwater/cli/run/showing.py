@@ -10,7 +10,7 @@ from google.protobuf import json_format, struct_pb2
 from headwater import runs
 from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.model.words import as_json
-from headwater.cli.render import facts, output, table
+from headwater.cli.render import facts, output, table, when
 from headwater.cli.run.app import app
 from headwater.client import Connection
 from headwater.errors import NotFound
@@ -84,8 +84,8 @@ def show_run(run: artifact_pb2.Run) -> None:
         failure=run.failure,
         archived="yes" if run.lifecycle == artifact_pb2.Run.LIFECYCLE_ARCHIVED else "",
         description=run.description,
-        started=f"{run.start_time.ToDatetime():%Y-%m-%d %H:%M:%S} by {run.created_by}",
-        ended=f"{run.end_time.ToDatetime():%Y-%m-%d %H:%M:%S}" if run.HasField("end_time") else "",
+        started=f"{when(run.start_time)} by {run.created_by}",
+        ended=when(run.end_time) if run.HasField("end_time") else "",
         job=run.job,
         parent=run.parent_run,
         children=", ".join(run.child_runs),

@@ -1,0 +1,20 @@
+"""Pages of a list."""
+
+from headwater.pages import pages
+from headwater.registry.v1 import projects_pb2
+
+Request, Answer = projects_pb2.ListProjectsRequest, projects_pb2.ListProjectsResponse
+
+
+def test_each_page_is_asked_for_when_the_one_before_was_read() -> None:
+    asked = []
+
+    def call(request: Request) -> Answer:
+        asked.append(request.page_token)
+        return Answer(next_page_token={"": "second", "second": "third"}.get(request.page_token, ""))
+
+    reading = pages(call, Request())
+    assert next(reading).next_page_token == "second"
+    assert asked == [""]
+    assert [page.next_page_token for page in reading] == ["third", ""]
+    assert asked == ["", "second", "third"]
