@@ -2,30 +2,17 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.errors import DeadlineExceeded, HeadwaterError
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.serving import Serving
+from services.inference.question import Question
 from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
 from services.inference.tensors.model import Tensor
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Question:
-    """One request for a prediction. ``arrived`` is a reading of the clock's ``monotonic``."""
-
-    model: str
-    version: str
-    inputs: Mapping[str, Tensor]
-    outputs: Sequence[str]
-    caller: str
-    client_request_id: str
-    arrived: float
-    timeout_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,22 +54,14 @@ class Predictor:
 
     async def _answer(self, question: Question, loaded: Loaded) -> Prediction:
         self._recorder.admit()
-        signature = loaded.signature
-        chosen = signature.choose_outputs(question.outputs)
-        inputs = signature.arrange(question.inputs)
         if question.timeout_s is None:
-            computed = await loaded.batcher.compute(inputs)
+            computed = await loaded.compute(question)
         else:
             try:
                 async with asyncio.timeout(question.timeout_s):
-                    computed = await loaded.batcher.compute(inputs)
+                    computed = await loaded.compute(question)
             except TimeoutError as error:
                 raise DeadlineExceeded(timeout_s=question.timeout_s) from error
-        outputs = [
-            Tensor(spec.name, spec.datatype, computed.outputs[index])
-            for index in chosen
-            for spec in (signature.outputs[index],)
-        ]
         now = self._clock.now()
         latency_s = self._clock.monotonic() - question.arrived
         answered = Answered(
@@ -95,8 +74,8 @@ class Predictor:
             computed.batch_rows,
             computed.rows,
             question.inputs.values(),
-            outputs,
+            computed.outputs,
         )
         self._recorder.add(answered)
         loaded.requests.succeed(latency_s, int(now.timestamp() * 1000))
-        return Prediction(answered.request_id, loaded, outputs)
+        return Prediction(answered.request_id, loaded, computed.outputs)

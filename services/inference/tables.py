@@ -17,6 +17,7 @@ from sqlalchemy import (
     Uuid,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
@@ -42,8 +43,6 @@ deployments = Table(
     _text("model"),
     _text("selector_kind"),
     _text("selector_value"),
-    Column("max_batch_rows", Integer, nullable=False),
-    Column("max_queue_requests", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
     _time("create_time"),
     _time("update_time"),
@@ -52,6 +51,7 @@ deployments = Table(
     _text("model_uid"),
     Column("change", BigInteger, nullable=False, server_default=deployment_changes.next_value()),
     Column("announced_change", BigInteger, nullable=False, server_default="0"),
+    Column("options", JSONB, nullable=False, server_default="{}"),
 )
 # KServe v2 knows no projects: one name is served once, whatever the code does.
 Index(

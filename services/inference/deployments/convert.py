@@ -1,19 +1,18 @@
 """Deployments between protobuf and the domain."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.inference.v1 import deployments_pb2
 from headwater.names import ModelName, check_segment, check_version
+from services.inference.batching.convert import batching_from_proto, batching_to_proto
 from services.inference.deployments.errors import InvalidDeployment
-from services.inference.deployments.model import (
-    DEFAULT_MAX_BATCH_ROWS,
-    DEFAULT_MAX_QUEUE_REQUESTS,
-    Batching,
-    Deployment,
-    State,
-    Status,
-)
+from services.inference.deployments.model import Deployment, State, Status
+from services.inference.deployments.options import Options
 from services.inference.models.source import Selector, SelectorKind
 
 _Stage = artifact_pb2.ModelMetadata.Stage
@@ -26,7 +25,18 @@ _STATES = {
     State.FAILED: _State.STATE_FAILED,
 }
 _SELECTOR_PATHS = {"selector", "stage", "alias", "version"}
-_BATCHING_PATH = "batching"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """How one part of a deployment's options goes in and out of its message."""
+
+    from_proto: Callable[[Any], Any]
+    to_proto: Callable[[Any], Message]
+
+
+PARTS: Mapping[str, Part] = {"batching": Part(batching_from_proto, batching_to_proto)}
+"""By the name that the part has in the proto's Deployment, in Options and in update masks."""
 
 
 def model_from_proto(deployment: deployments_pb2.Deployment) -> ModelName:
@@ -53,27 +63,26 @@ def selector_from_proto(deployment: deployments_pb2.Deployment) -> Selector:
     raise InvalidDeployment("One of stage, alias and version must be given.", field="deployment.selector")
 
 
-def batching_from_proto(batching: deployments_pb2.Batching) -> Batching:
-    """How requests are to be batched; 0 stands for the default."""
-    return Batching(
-        batching.max_batch_size or DEFAULT_MAX_BATCH_ROWS, batching.max_queue_size or DEFAULT_MAX_QUEUE_REQUESTS
-    )
+def options_from_proto(deployment: deployments_pb2.Deployment) -> Options:
+    """All parts as they are given; what is not given has its default."""
+    return Options(**{name: part.from_proto(getattr(deployment, name)) for name, part in PARTS.items()})
 
 
 def changes_from_proto(
     deployment: deployments_pb2.Deployment, paths: Sequence[str]
-) -> tuple[Selector | None, Batching | None]:
-    """The new values of what an update names; no path names everything that can change.
+) -> tuple[Selector | None, Mapping[str, Any]]:
+    """The new values of what an update names, the options by their names; no path names everything that can change.
 
     Raises:
         InvalidDeployment: a path names something that cannot change.
     """
     for path in paths:
-        if path not in _SELECTOR_PATHS and path != _BATCHING_PATH:
-            raise InvalidDeployment("Only selector and batching can be changed.", field="update_mask", path=path)
+        if path not in _SELECTOR_PATHS and path not in PARTS:
+            changeable = ", ".join(["selector", *PARTS])
+            raise InvalidDeployment(f"What can be changed is: {changeable}.", field="update_mask", path=path)
     selector = selector_from_proto(deployment) if not paths or _SELECTOR_PATHS.intersection(paths) else None
-    batching = batching_from_proto(deployment.batching) if not paths or _BATCHING_PATH in paths else None
-    return selector, batching
+    named = paths or list(PARTS)
+    return selector, {path: PARTS[path].from_proto(getattr(deployment, path)) for path in named if path in PARTS}
 
 
 def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_pb2.Deployment:
@@ -82,12 +91,11 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
         name=str(deployment.name),
         uid=deployment.uid,
         model=str(deployment.model),
-        batching=deployments_pb2.Batching(
-            max_batch_size=deployment.batching.max_batch_rows, max_queue_size=deployment.batching.max_queue_requests
-        ),
         created_by=deployment.created_by,
         etag=deployment.etag,
     )
+    for name, part in PARTS.items():
+        getattr(message, name).CopyFrom(part.to_proto(getattr(deployment.options, name)))
     match deployment.selector.kind:
         case SelectorKind.STAGE:
             message.stage = _STAGES[deployment.selector.value]

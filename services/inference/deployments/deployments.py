@@ -1,7 +1,8 @@
 """The use cases of deployments."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from chassis import etags
 from chassis.clock import Clock
@@ -10,7 +11,8 @@ from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 from headwater.names import DeploymentName, ModelName
 from services.inference.deployments.errors import DeploymentArchived, InvalidDeployment
-from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.model import Deployment
+from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
 
@@ -37,7 +39,7 @@ class Deployments:
         self._changed = changed
 
     async def create(
-        self, name: DeploymentName, model: ModelName, selector: Selector, batching: Batching, origin: Origin
+        self, name: DeploymentName, model: ModelName, selector: Selector, options: Options, origin: Origin
     ) -> Deployment:
         """Serve ``model`` as ``name`` from now on. Neither the model nor such a version need exist yet.
 
@@ -57,7 +59,7 @@ class Deployments:
             if version is not None:
                 version.check_usable()
             now = self._clock.now()
-            deployment = Deployment(name, new_id(), model, selector, batching, now, now, origin.actor)
+            deployment = Deployment(name, new_id(), model, selector, options, now, now, origin.actor)
             await tx.insert(deployment)
             await tx.remember("CreateDeployment", origin.request_id, origin.body_digest, deployment.uid)
         self._changed()
@@ -77,9 +79,14 @@ class Deployments:
         return page_of(found, size, key=lambda deployment: (deployment.served_name,), query=query)
 
     async def update(
-        self, name: DeploymentName, etag: str, *, selector: Selector | None = None, batching: Batching | None = None
+        self,
+        name: DeploymentName,
+        etag: str,
+        *,
+        selector: Selector | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Deployment:
-        """Change what is given, and leave the rest.
+        """Change what is given, and leave the rest. ``options`` are parts of :class:`Options`, by name.
 
         Raises:
             EtagMismatch: ``etag`` is given and is not the current one.
@@ -97,7 +104,7 @@ class Deployments:
             changed = dataclasses.replace(
                 current,
                 selector=selector or current.selector,
-                batching=batching or current.batching,
+                options=dataclasses.replace(current.options, **(options or {})),
                 update_time=self._clock.now(),
                 revision=current.revision + 1,
             )

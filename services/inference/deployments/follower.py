@@ -63,7 +63,7 @@ class Follower:
         """Look for changes once more, with ``deployment`` as it is configured now; does not wait for what comes."""
         self.deployment = deployment
         if self.loaded is not None:
-            self.loaded.batcher.limits = self._loading.limits(deployment.batching)
+            self.loaded.batcher.limits = self._loading.limits(deployment.options.batching)
             self.loaded.batcher.stop_overdue()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._advance(deployment), name=f"follow {deployment.name}")

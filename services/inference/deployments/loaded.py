@@ -2,12 +2,14 @@
 
 import bisect
 import dataclasses
+from collections.abc import Sequence
 
 from services.inference.batching.batcher import Batcher
 from services.inference.deployments.model import Deployment
 from services.inference.models.source import ModelFile, ModelVersion
+from services.inference.question import Question
 from services.inference.records.model import Served
-from services.inference.tensors.model import Signature
+from services.inference.tensors.model import Signature, Tensor
 
 LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -40,6 +42,15 @@ class RequestCounts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """The outputs that a question asked for, its rows, and the rows of the batch that it was computed in."""
+
+    outputs: Sequence[Tensor]
+    rows: int
+    batch_rows: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
     """What answers for a deployment: a version, its file, and the engine behind its queue."""
 
@@ -60,6 +71,19 @@ class Loaded:
     def signature(self) -> Signature:
         """What goes in and what comes out."""
         return self.batcher.signature
+
+    async def compute(self, question: Question) -> Answer:
+        """The answer of this version.
+
+        Raises:
+            SignatureMismatch: the inputs or the outputs asked for are not the model's.
+            QueueFull, ModelNotReady, EngineFailed, EngineTimedOut: see Batcher.compute.
+        """
+        signature = self.signature
+        chosen = [(index, signature.outputs[index]) for index in signature.choose_outputs(question.outputs)]
+        computed = await self.batcher.compute(signature.arrange(question.inputs))
+        outputs = [Tensor(spec.name, spec.datatype, computed.outputs[index]) for index, spec in chosen]
+        return Answer(outputs, computed.rows, computed.batch_rows)
 
     @property
     def version_number(self) -> str:

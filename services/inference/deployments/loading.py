@@ -3,9 +3,10 @@
 import asyncio
 
 from services.inference.batching.batcher import Batcher
+from services.inference.batching.options import Batching
 from services.inference.batching.queue import Limits
 from services.inference.deployments.loaded import Loaded
-from services.inference.deployments.model import Batching, Deployment
+from services.inference.deployments.model import Deployment
 from services.inference.engines.loader import Engines
 from services.inference.models.cache import ModelCache
 from services.inference.models.source import ModelVersion
@@ -34,7 +35,7 @@ class Loading:
         async with self._turns:
             content = await self._cache.read(deployment.model, file)
             engine = await asyncio.to_thread(self._engines.load, file.format, content)
-        limits = self.limits(deployment.batching)
+        limits = self.limits(deployment.options.batching)
         batcher = Batcher(deployment.served_name, engine, limits, timeout_s=self._engine_timeout_s)
         return Loaded(deployment, version, file, batcher)
 

@@ -6,18 +6,8 @@ import enum
 from typing import Self
 
 from headwater.names import DeploymentName, ModelName, ModelVersionName
+from services.inference.deployments.options import Options
 from services.inference.models.source import ModelVersion, Selector
-
-DEFAULT_MAX_BATCH_ROWS = 64
-DEFAULT_MAX_QUEUE_REQUESTS = 1024
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Batching:
-    """How requests are batched (see batching.queue.Limits)."""
-
-    max_batch_rows: int = DEFAULT_MAX_BATCH_ROWS
-    max_queue_requests: int = DEFAULT_MAX_QUEUE_REQUESTS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +18,7 @@ class Deployment:
     uid: str
     model: ModelName
     selector: Selector
-    batching: Batching
+    options: Options
     create_time: datetime.datetime
     update_time: datetime.datetime
     created_by: str

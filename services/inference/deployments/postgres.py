@@ -14,7 +14,8 @@ from chassis.db.engine import Database
 from chassis.db.requests import PostgresRequests
 from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
-from services.inference.deployments.model import Batching, Deployment, Use
+from services.inference.deployments.model import Deployment, Use
+from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployment_changes, deployment_uses, deployments
@@ -131,8 +132,7 @@ def _to_row(deployment: Deployment) -> Mapping[str, object]:
         "model": str(deployment.model),
         "selector_kind": deployment.selector.kind.value,
         "selector_value": deployment.selector.value,
-        "max_batch_rows": deployment.batching.max_batch_rows,
-        "max_queue_requests": deployment.batching.max_queue_requests,
+        "options": deployment.options.to_json(),
         "revision": deployment.revision,
         "create_time": deployment.create_time,
         "update_time": deployment.update_time,
@@ -148,7 +148,7 @@ def _from_row(row: Row[Any]) -> Deployment:
         row.uid,
         ModelName.parse(row.model),
         Selector(SelectorKind(row.selector_kind), row.selector_value),
-        Batching(row.max_batch_rows, row.max_queue_requests),
+        Options.from_json(row.options),
         row.create_time,
         row.update_time,
         row.created_by,

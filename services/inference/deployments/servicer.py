@@ -28,7 +28,7 @@ class DeploymentServicer(deployments_pb2_grpc.DeploymentServiceServicer):
             DeploymentName(project, request.deployment_id),
             convert.model_from_proto(request.deployment),
             convert.selector_from_proto(request.deployment),
-            convert.batching_from_proto(request.deployment.batching),
+            convert.options_from_proto(request.deployment),
             Origin(current_principal().subject, request.request_id, body_digest(request)),
         )
         return self._to_proto(created)
@@ -55,8 +55,8 @@ class DeploymentServicer(deployments_pb2_grpc.DeploymentServiceServicer):
         """See the proto."""
         wanted = request.deployment
         name = DeploymentName.parse(wanted.name, "deployment.name")
-        selector, batching = convert.changes_from_proto(wanted, request.update_mask.paths)
-        changed = await self._deployments.update(name, wanted.etag, selector=selector, batching=batching)
+        selector, options = convert.changes_from_proto(wanted, request.update_mask.paths)
+        changed = await self._deployments.update(name, wanted.etag, selector=selector, options=options)
         return self._to_proto(changed)
 
     async def ArchiveDeployment(

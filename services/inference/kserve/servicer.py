@@ -15,7 +15,8 @@ from headwater.errors import HeadwaterError
 from services.inference.deployments.serving import Serving
 from services.inference.errors import NotSupported
 from services.inference.kserve import convert, metadata
-from services.inference.predictor import Prediction, Predictor, Question
+from services.inference.predictor import Prediction, Predictor
+from services.inference.question import Question
 from services.inference.records.recorder import Recorder
 
 DESCRIPTOR = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]

@@ -11,9 +11,11 @@ from chassis.db.engine import Database
 from chassis.db.requests import RequestIdReused
 from chassis.ids import new_id
 from headwater.names import DeploymentName, ModelName, ModelVersionName
+from services.inference.batching.options import Batching
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
 from services.inference.deployments.memory import MemoryDeployments
-from services.inference.deployments.model import Batching, Deployment, Use
+from services.inference.deployments.model import Deployment, Use
+from services.inference.deployments.options import Options
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import Selector, SelectorKind
@@ -38,7 +40,7 @@ def deployment(name: str = "digits", project: str = "p") -> Deployment:
         new_id(),
         ModelName(project, "model"),
         Selector(SelectorKind.ALIAS, "champion"),
-        Batching(8, 16),
+        Options(Batching(8, 16)),
         NOW,
         LATER,
         "tester",

@@ -89,7 +89,7 @@ async def test_what_cannot_change_is_named(running: Running, path: str) -> None:
     await running.deployments.CreateDeployment(creating(version="1"))
     request = deployments_pb2.UpdateDeploymentRequest(deployment=deployments_pb2.Deployment(name=NAME, version="2"))
     request.update_mask.paths.append(path)
-    with pytest.raises(InvalidArgument, match="Only selector and batching") as refused:
+    with pytest.raises(InvalidArgument, match="What can be changed is: selector, batching") as refused:
         await running.deployments.UpdateDeployment(request)
     assert refused.value.metadata["path"] == path
 

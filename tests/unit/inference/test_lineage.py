@@ -10,7 +10,8 @@ from headwater.errors import Unavailable
 from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.deployments.lineage import Announcer, MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
-from services.inference.deployments.model import Batching, Deployment, Use
+from services.inference.deployments.model import Deployment, Use
+from services.inference.deployments.options import Options
 from services.inference.models.source import Selector, SelectorKind
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -32,7 +33,7 @@ class Moody(MemoryLineage):
 
 def _deployment(name: str) -> Deployment:
     model, selector = ModelName("p", "model"), Selector(SelectorKind.ALIAS, "champion")
-    return Deployment(DeploymentName("p", name), new_id(), model, selector, Batching(), NOW, NOW, "tester")
+    return Deployment(DeploymentName("p", name), new_id(), model, selector, Options(), NOW, NOW, "tester")
 
 
 async def test_what_could_not_be_told_is_told_later_and_holds_up_nothing_else() -> None:

@@ -11,10 +11,12 @@ import pytest_asyncio
 from chassis.blobs import LocalBlobs
 from chassis.clock import SystemClock
 from headwater.names import DeploymentName, ModelName
+from services.inference.batching.options import Batching
 from services.inference.deployments.deployments import Deployments, Origin
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.memory import MemoryDeployments
-from services.inference.deployments.model import Batching, Deployment, State, Status
+from services.inference.deployments.model import Deployment, State, Status
+from services.inference.deployments.options import Options
 from services.inference.deployments.serving import Serving
 from services.inference.engines.loader import default_engines
 from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
@@ -50,7 +52,7 @@ class World:
         return version
 
     async def deploy(self, selector: Selector = PRODUCTION, name: DeploymentName = NAME) -> Deployment:
-        deployment = await self.deployments.create(name, MODEL, selector, Batching(), Origin("tester"))
+        deployment = await self.deployments.create(name, MODEL, selector, Options(), Origin("tester"))
         await self.follow()
         return deployment
 
@@ -262,11 +264,11 @@ async def test_a_change_is_followed_without_waiting_for_the_interval(world: Worl
 
     world.add(3)
     running = asyncio.create_task(world.serving.run())
-    await world.deployments.create(NAME, MODEL, PRODUCTION, Batching(max_batch_rows=1), Origin("tester"))
+    await world.deployments.create(NAME, MODEL, PRODUCTION, Options(Batching(max_batch_rows=1)), Origin("tester"))
     await eventually(ready)
     assert world.serving.find("digits").batcher.limits.max_batch_rows == 1
 
-    await world.deployments.update(NAME, "", batching=Batching(max_batch_rows=7))
+    await world.deployments.update(NAME, "", options={"batching": Batching(max_batch_rows=7)})
     await eventually(lambda: world.serving.find("digits").batcher.limits.max_batch_rows == 7)
     running.cancel()
 

@@ -1,0 +1,33 @@
+"""What can be said of a deployment beside its name, its model and which version it serves.
+
+Every part is a frozen value in the package of what it configures, and has a default. A new part is a field here, a
+line in ``convert.PARTS`` and a field of the same name in the proto's Deployment; the stores keep it without a change.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.inference.batching.options import Batching
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """All parts. The names of the fields are those of the proto, and of update masks."""
+
+    batching: Batching = dataclasses.field(default_factory=Batching)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """As the database keeps it."""
+        kept: Mapping[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return kept
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Options":
+        """The inverse; what an older release did not know has its default."""
+        return _ADAPTER.validate_python(kept)
+
+
+_ADAPTER = TypeAdapter(Options)

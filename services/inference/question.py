@@ -1,0 +1,31 @@
+"""What is asked of a deployment, whatever protocol it came by."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from services.inference.tensors.model import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """One request for a prediction.
+
+    Attributes:
+        model: the served name.
+        version: the version number that must answer; empty for whichever the deployment chooses.
+        inputs: by name.
+        outputs: the names of those that are wanted; none for all.
+        caller: who asks.
+        client_request_id: the id that the client gave; empty for none.
+        arrived: a reading of the clock's ``monotonic``.
+        timeout_s: how long the client waits; None for as long as the call may take.
+    """
+
+    model: str
+    version: str
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    caller: str
+    client_request_id: str
+    arrived: float
+    timeout_s: float | None = None
