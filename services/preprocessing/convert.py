@@ -6,9 +6,10 @@ import json
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 
 from headwater.preprocessing.v1 import jobs_pb2, pipelines_pb2
+from headwater.transforms.model import Fault, Step
 from services.preprocessing.cache.model import CacheStats
 from services.preprocessing.jobs.model import Job, State
-from services.preprocessing.pipelines.model import Fault, Pipeline, PipelineVersion, Step
+from services.preprocessing.pipelines.model import Pipeline, PipelineVersion
 
 _STATES = {
     State.PENDING: jobs_pb2.PreprocessingJob.STATE_PENDING,

@@ -1,12 +1,6 @@
-"""The named errors of this service."""
+"""The named errors of this service, beside those of pipelines themselves (``headwater.transforms.errors``)."""
 
-from headwater.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-
-
-class PipelineInvalid(InvalidArgument):
-    """The pipeline document has faults; the message names every one of them."""
-
-    reason = "PIPELINE_INVALID"
+from headwater.errors import AlreadyExists, NotFound
 
 
 class PipelineNotFound(NotFound):
@@ -26,15 +20,3 @@ class JobNotFound(NotFound):
     """No such job."""
 
     reason = "PREPROCESSING_JOB_NOT_FOUND"
-
-
-class RowInvalid(InvalidArgument):
-    """A row cannot be processed; the message names it."""
-
-    reason = "ROW_INVALID"
-
-
-class ColumnMissing(FailedPrecondition):
-    """The dataset version has no column that the pipeline could work on."""
-
-    reason = "COLUMN_MISSING"

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from services.preprocessing.pipelines.model import Step, steps_digest
+from headwater.transforms.model import Step, steps_digest
 
 
 def prefix_key(chunk_digest: str, steps: Sequence[Step], engine_version: str) -> str:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from headwater import datasets
 from headwater.client import Connection, Endpoints
-from services.preprocessing.pipelines.model import Step
-from services.preprocessing.steps import engine
-from services.preprocessing.steps.engine import Prefix
+from headwater.transforms import engine
+from headwater.transforms.engine import Prefix
+from headwater.transforms.model import Step
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

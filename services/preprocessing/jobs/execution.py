@@ -7,13 +7,14 @@ import pyarrow as pa
 
 from chassis.launchers import Launcher
 from headwater.dataset.v1 import datasets_pb2
+from headwater.transforms import catalogue, engine
+from headwater.transforms.model import Step
 from services.preprocessing.cache.keys import prefix_key
 from services.preprocessing.cache.tiers import StepCache
 from services.preprocessing.jobs import compute, recipe
 from services.preprocessing.jobs.datasets import Datasets, Stored
 from services.preprocessing.jobs.model import Job, Progress
-from services.preprocessing.pipelines.model import PipelineVersion, Step
-from services.preprocessing.steps import catalogue, engine
+from services.preprocessing.pipelines.model import PipelineVersion
 
 _WINDOW = 32
 """Chunks in flight: bounds the memory of a job to about this many times 8 MiB."""

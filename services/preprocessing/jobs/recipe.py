@@ -3,9 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from headwater.transforms import engine
+from headwater.transforms.model import Step, steps_digest
 from services.preprocessing.jobs.datasets import Recipe, Stored
-from services.preprocessing.pipelines.model import PipelineVersion, Step, steps_digest
-from services.preprocessing.steps import engine
+from services.preprocessing.pipelines.model import PipelineVersion
 
 FORMAT = "headwater.preprocessing/1"
 

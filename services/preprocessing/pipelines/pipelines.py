@@ -4,9 +4,10 @@ from chassis.clock import Clock
 from chassis.db.requests import Requests
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import PipelineName, PipelineVersionName, ProjectName
+from headwater.transforms import document
+from headwater.transforms.model import Fault
 from services.preprocessing.errors import PipelineNotFound, PipelineVersionConflict
-from services.preprocessing.pipelines import document
-from services.preprocessing.pipelines.model import Fault, Pipeline, PipelineVersion
+from services.preprocessing.pipelines.model import Pipeline, PipelineVersion
 from services.preprocessing.pipelines.store import PipelineStore
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.db.engine import Database
 from chassis.paging import Key
 from headwater.names import PipelineName, PipelineVersionName, ProjectName
-from services.preprocessing.pipelines.model import Definition, Pipeline, PipelineVersion, Step
+from headwater.transforms.model import Definition, Step
+from services.preprocessing.pipelines.model import Pipeline, PipelineVersion
 from services.preprocessing.pipelines.store import PipelineStore
 from services.preprocessing.tables import pipeline_versions, pipelines
 

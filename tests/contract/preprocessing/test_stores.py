@@ -17,12 +17,13 @@ from headwater.names import (
     PreprocessingJobName,
     ProjectName,
 )
+from headwater.transforms.model import Definition, Step
 from services.preprocessing.jobs.memory import MemoryJobStore
 from services.preprocessing.jobs.model import Job, Progress, State
 from services.preprocessing.jobs.postgres import PostgresJobStore
 from services.preprocessing.jobs.store import JobStore
 from services.preprocessing.pipelines.memory import MemoryPipelineStore
-from services.preprocessing.pipelines.model import Definition, PipelineVersion, Step
+from services.preprocessing.pipelines.model import PipelineVersion
 from services.preprocessing.pipelines.postgres import PostgresPipelineStore
 from services.preprocessing.pipelines.store import PipelineStore
 

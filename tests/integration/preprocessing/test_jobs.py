@@ -24,7 +24,7 @@ from headwater.errors import HeadwaterError
 from headwater.names import DatasetName
 from headwater.preprocessing.v1 import jobs_pb2, jobs_pb2_grpc
 from headwater.trace import upstream
-from services.preprocessing.steps.engine import ENGINE_VERSION
+from headwater.transforms.engine import ENGINE_VERSION
 from tests.platform import Platform, start
 
 State = jobs_pb2.PreprocessingJob.State

@@ -3,9 +3,9 @@
 import pytest
 import redis.asyncio
 
+from headwater.transforms.model import Step
 from services.preprocessing.cache.keys import prefix_key
 from services.preprocessing.cache.tiers import StepCache
-from services.preprocessing.pipelines.model import Step
 
 STEPS = (Step("a", "image_decode", {"mode": "gray"}), Step("b", "image_resize", {"width": 8, "height": 8}))
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.preprocessing.pipelines.model import Fault, Step
-from services.preprocessing.steps import images
-from services.preprocessing.steps.rows import Kind
-from services.preprocessing.steps.step import StepType
+from headwater.transforms import images
+from headwater.transforms.model import Fault, Step
+from headwater.transforms.rows import Kind
+from headwater.transforms.step import StepType
 
 STEP_TYPES: Final[Mapping[str, StepType]] = {**images.STEP_TYPES}
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from services.preprocessing.errors import ColumnMissing, RowInvalid
+from headwater.transforms.errors import ColumnMissing, RowInvalid
 
 SHAPE_METADATA: Final = b"headwater.shape"
 """Field metadata of a tensor column: its shape as a JSON list, channels first."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from services.preprocessing.steps.rows import Kind, Rows
+from headwater.transforms.rows import Kind, Rows
 
 
 class StepConfig(pydantic.BaseModel):

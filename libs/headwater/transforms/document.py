@@ -10,10 +10,9 @@ import pydantic
 
 from headwater import names
 from headwater.errors import HeadwaterError
-from services.preprocessing.errors import PipelineInvalid
-from services.preprocessing.pipelines import text
-from services.preprocessing.pipelines.model import Definition, Fault, Step
-from services.preprocessing.steps import catalogue
+from headwater.transforms import catalogue, text
+from headwater.transforms.errors import PipelineInvalid
+from headwater.transforms.model import Definition, Fault, Step
 
 MAX_STEPS: Final = 100
 _REQUIRED: Final = ("id", "version", "steps")

@@ -9,9 +9,9 @@ from typing import Final
 import pyarrow as pa
 from PIL import Image
 
-from services.preprocessing.pipelines.model import Step
-from services.preprocessing.steps import catalogue, rows
-from services.preprocessing.steps.rows import Kind, Rows
+from headwater.transforms import catalogue, rows
+from headwater.transforms.model import Step
+from headwater.transforms.rows import Kind, Rows
 
 ENGINE_VERSION: Final = "1" + "".join(
     f"+{package}-{importlib.metadata.version(package)}" for package in ("numpy", "pillow")

@@ -12,9 +12,9 @@ import numpy as np
 import pydantic
 from PIL import Image, ImageOps
 
-from services.preprocessing.errors import RowInvalid
-from services.preprocessing.steps.rows import Array, Kind, Rows
-from services.preprocessing.steps.step import StepConfig, StepType
+from headwater.transforms.errors import RowInvalid
+from headwater.transforms.rows import Array, Kind, Rows
+from headwater.transforms.step import StepConfig, StepType
 
 MAX_PIXELS: Final = 64 * 1024 * 1024
 """An image that claims more is refused before its pixels are read: 50,000 × 50,000 would take 7 GB."""

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.preprocessing.errors import ColumnMissing, RowInvalid
-from services.preprocessing.pipelines.model import Step
-from services.preprocessing.steps import catalogue, engine
-from services.preprocessing.steps.engine import Prefix
+from headwater.transforms import catalogue, engine
+from headwater.transforms.engine import Prefix
+from headwater.transforms.errors import ColumnMissing, RowInvalid
+from headwater.transforms.model import Step
 
 
 def png(pixels: np.ndarray) -> bytes:

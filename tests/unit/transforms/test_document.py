@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.preprocessing.errors import PipelineInvalid
-from services.preprocessing.pipelines import document
+from headwater.transforms import document
+from headwater.transforms.errors import PipelineInvalid
 
 GUIDE = """
 {

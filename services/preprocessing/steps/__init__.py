@@ -1,1 +1,0 @@
-"""Step types: what a pipeline can do to rows."""
