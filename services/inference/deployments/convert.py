@@ -13,6 +13,7 @@ from services.inference.batching.convert import batching_from_proto, batching_to
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
+from services.inference.guard.convert import guard_from_proto, guard_to_proto
 from services.inference.models.source import Selector, SelectorKind
 
 _Stage = artifact_pb2.ModelMetadata.Stage
@@ -35,7 +36,10 @@ class Part:
     to_proto: Callable[[Any], Message]
 
 
-PARTS: Mapping[str, Part] = {"batching": Part(batching_from_proto, batching_to_proto)}
+PARTS: Mapping[str, Part] = {
+    "batching": Part(batching_from_proto, batching_to_proto),
+    "guard": Part(guard_from_proto, guard_to_proto),
+}
 """By the name that the part has in the proto's Deployment, in Options and in update masks."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
+from services.inference.guard.options import Guarding
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Options:
     """All parts. The names of the fields are those of the proto, and of update masks."""
 
     batching: Batching = dataclasses.field(default_factory=Batching)
+    guard: Guarding = dataclasses.field(default_factory=Guarding)
 
     def to_json(self) -> Mapping[str, Any]:
         """As the database keeps it."""

@@ -24,12 +24,15 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_dot_artifact__pb2
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
+from headwater.inference.v1 import recording_pb2 as headwater_dot_inference_dot_v1_dot_recording__pb2
+from headwater.inference.v1 import guard_pb2 as headwater_dot_inference_dot_v1_dot_guard__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headwater/inference/v1/deployments.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\"\xf4\x04\n\nDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\x05stage\x18\x04 \x01(\x0e\x32*.headwater.artifact.v1.ModelMetadata.StageB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00\x12\x19\n\x05\x61lias\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01H\x00\x12\x1a\n\x07version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 H\x00\x12\x32\n\x08\x62\x61tching\x18\x07 \x01(\x0b\x32 .headwater.inference.v1.Batching\x12\x37\n\x05state\x18\x08 \x01(\x0e\x32(.headwater.inference.v1.Deployment.State\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x14\n\x0cmodel_digest\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x0f\n\x07warning\x18\x10 \x01(\t\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_ARCHIVED\x10\x04\x42\n\n\x08selector\"T\n\x08\x42\x61tching\x12#\n\x0emax_batch_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12#\n\x0emax_queue_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80@(\x00\"\xb3\x01\n\x17\x43reateDeploymentRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\rdeployment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12>\n\ndeployment\x18\x03 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\".\n\x14GetDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"l\n\x16ListDeploymentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"k\n\x17ListDeploymentsResponse\x12\x37\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\".headwater.inference.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x17UpdateDeploymentRequest\x12>\n\ndeployment\x18\x01 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x18\x41rchiveDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa9\x02\n\x0fInferenceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0erequest_digest\x18\x05 \x01(\t\x12\x17\n\x0fresponse_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\t \x01(\x01\x12\x12\n\nbatch_size\x18\n \x01(\x05\x12\x11\n\trow_count\x18\x0b \x01(\x05\x12\x19\n\x11\x63lient_request_id\x18\x0c \x01(\t\"3\n\x19GetInferenceRecordRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x8f\x01\n\x1bListInferenceRecordsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"{\n\x1cListInferenceRecordsResponse\x12\x42\n\x11inference_records\x18\x01 \x03(\x0b\x32\'.headwater.inference.v1.InferenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc5\x04\n\x11\x44\x65ploymentService\x12m\n\x10\x43reateDeployment\x12/.headwater.inference.v1.CreateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12g\n\rGetDeployment\x12,.headwater.inference.v1.GetDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x01\x12x\n\x0fListDeployments\x12..headwater.inference.v1.ListDeploymentsRequest\x1a/.headwater.inference.v1.ListDeploymentsResponse\"\x04\xa8\xd4\x18\x01\x12m\n\x10UpdateDeployment\x12/.headwater.inference.v1.UpdateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12o\n\x11\x41rchiveDeployment\x12\x30.headwater.inference.v1.ArchiveDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x32\x9a\x02\n\x16InferenceRecordService\x12v\n\x12GetInferenceRecord\x12\x31.headwater.inference.v1.GetInferenceRecordRequest\x1a\'.headwater.inference.v1.InferenceRecord\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x14ListInferenceRecords\x12\x33.headwater.inference.v1.ListInferenceRecordsRequest\x1a\x34.headwater.inference.v1.ListInferenceRecordsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headwater/inference/v1/deployments.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a&headwater/inference/v1/recording.proto\x1a\"headwater/inference/v1/guard.proto\"\xd8\x05\n\nDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\x05stage\x18\x04 \x01(\x0e\x32*.headwater.artifact.v1.ModelMetadata.StageB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00\x12\x19\n\x05\x61lias\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01H\x00\x12\x1a\n\x07version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 H\x00\x12\x32\n\x08\x62\x61tching\x18\x07 \x01(\x0b\x32 .headwater.inference.v1.Batching\x12\x37\n\x05state\x18\x08 \x01(\x0e\x32(.headwater.inference.v1.Deployment.State\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x14\n\x0cmodel_digest\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x0f\n\x07warning\x18\x10 \x01(\t\x12,\n\x05guard\x18\x16 \x01(\x0b\x32\x1d.headwater.inference.v1.Guard\x12\x34\n\trecording\x18\x17 \x01(\x0b\x32!.headwater.inference.v1.Recording\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_ARCHIVED\x10\x04\x42\n\n\x08selector\"T\n\x08\x42\x61tching\x12#\n\x0emax_batch_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12#\n\x0emax_queue_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80@(\x00\"\xb3\x01\n\x17\x43reateDeploymentRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\rdeployment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12>\n\ndeployment\x18\x03 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\".\n\x14GetDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"l\n\x16ListDeploymentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"k\n\x17ListDeploymentsResponse\x12\x37\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\".headwater.inference.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x17UpdateDeploymentRequest\x12>\n\ndeployment\x18\x01 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x18\x41rchiveDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\x83\x07\n\x0fInferenceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0erequest_digest\x18\x05 \x01(\t\x12\x17\n\x0fresponse_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\t \x01(\x01\x12\x12\n\nbatch_size\x18\n \x01(\x05\x12\x11\n\trow_count\x18\x0b \x01(\x05\x12\x19\n\x11\x63lient_request_id\x18\x0c \x01(\t\x12\x13\n\x0bresult_code\x18\r \x01(\t\x12\x1a\n\x12request_size_bytes\x18\x0e \x01(\x03\x12\x1b\n\x13response_size_bytes\x18\x0f \x01(\x03\x12\x33\n\x06inputs\x18\x10 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x34\n\x07outputs\x18\x11 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x1c\n\x14preprocessing_digest\x18\x12 \x01(\t\x12\x0f\n\x07part_of\x18\x13 \x01(\t\x12\x10\n\x08is_final\x18\x14 \x01(\x08\x12\x0f\n\x07variant\x18\x15 \x01(\t\x12\x13\n\x0b\x62ody_reason\x18\x16 \x01(\t\x12\x10\n\x08redacted\x18\x17 \x03(\t\x12\x14\n\x0crequest_body\x18\x18 \x01(\x0c\x12\x15\n\rresponse_body\x18\x19 \x01(\x0c\x12,\n\x0cground_truth\x18\x1a \x01(\x0b\x32\x16.google.protobuf.Value\x12\x1b\n\x0e\x66\x65\x65\x64\x62\x61\x63k_score\x18\x1b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x66\x65\x65\x64\x62\x61\x63k_actions\x18\x1c \x03(\t\x12M\n\x0b\x65xplanation\x18\x1d \x03(\x0b\x32\x38.headwater.inference.v1.InferenceRecord.ExplanationEntry\x1a\x32\n\x10\x45xplanationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_feedback_score\"<\n\x0bTensorFacts\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"H\n\x19GetInferenceRecordRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x13\n\x0bwith_bodies\x18\x02 \x01(\x08\"\x8f\x01\n\x1bListInferenceRecordsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"{\n\x1cListInferenceRecordsResponse\x12\x42\n\x11inference_records\x18\x01 \x03(\x0b\x32\'.headwater.inference.v1.InferenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc5\x04\n\x11\x44\x65ploymentService\x12m\n\x10\x43reateDeployment\x12/.headwater.inference.v1.CreateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12g\n\rGetDeployment\x12,.headwater.inference.v1.GetDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x01\x12x\n\x0fListDeployments\x12..headwater.inference.v1.ListDeploymentsRequest\x1a/.headwater.inference.v1.ListDeploymentsResponse\"\x04\xa8\xd4\x18\x01\x12m\n\x10UpdateDeployment\x12/.headwater.inference.v1.UpdateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12o\n\x11\x41rchiveDeployment\x12\x30.headwater.inference.v1.ArchiveDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x32\x9a\x02\n\x16InferenceRecordService\x12v\n\x12GetInferenceRecord\x12\x31.headwater.inference.v1.GetInferenceRecordRequest\x1a\'.headwater.inference.v1.InferenceRecord\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x14ListInferenceRecords\x12\x33.headwater.inference.v1.ListInferenceRecordsRequest\x1a\x34.headwater.inference.v1.ListInferenceRecordsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._loaded_options = None
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_options = b'8\001'
   _globals['_GETINFERENCERECORDREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETINFERENCERECORDREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_LISTINFERENCERECORDSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -94,34 +99,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['GetInferenceRecord']._serialized_options = b'\250\324\030\001'
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['ListInferenceRecords']._loaded_options = None
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['ListInferenceRecords']._serialized_options = b'\250\324\030\001'
-  _globals['_DEPLOYMENT']._serialized_start=233
-  _globals['_DEPLOYMENT']._serialized_end=861
-  _globals['_DEPLOYMENT_STATE']._serialized_start=745
-  _globals['_DEPLOYMENT_STATE']._serialized_end=849
-  _globals['_BATCHING']._serialized_start=863
-  _globals['_BATCHING']._serialized_end=947
-  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_start=950
-  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_end=1129
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=1131
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=1177
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=1179
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=1287
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=1289
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=1396
-  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_start=1399
-  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_end=1537
-  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_start=1539
-  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_end=1613
-  _globals['_INFERENCERECORD']._serialized_start=1616
-  _globals['_INFERENCERECORD']._serialized_end=1913
-  _globals['_GETINFERENCERECORDREQUEST']._serialized_start=1915
-  _globals['_GETINFERENCERECORDREQUEST']._serialized_end=1966
-  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_start=1969
-  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_end=2112
-  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_start=2114
-  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_end=2237
-  _globals['_DEPLOYMENTSERVICE']._serialized_start=2240
-  _globals['_DEPLOYMENTSERVICE']._serialized_end=2821
-  _globals['_INFERENCERECORDSERVICE']._serialized_start=2824
-  _globals['_INFERENCERECORDSERVICE']._serialized_end=3106
+  _globals['_DEPLOYMENT']._serialized_start=339
+  _globals['_DEPLOYMENT']._serialized_end=1067
+  _globals['_DEPLOYMENT_STATE']._serialized_start=951
+  _globals['_DEPLOYMENT_STATE']._serialized_end=1055
+  _globals['_BATCHING']._serialized_start=1069
+  _globals['_BATCHING']._serialized_end=1153
+  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_start=1156
+  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_end=1335
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=1337
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=1383
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=1385
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=1493
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=1495
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=1602
+  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_start=1605
+  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_end=1743
+  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_start=1745
+  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_end=1819
+  _globals['_INFERENCERECORD']._serialized_start=1822
+  _globals['_INFERENCERECORD']._serialized_end=2721
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_start=2652
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_end=2702
+  _globals['_TENSORFACTS']._serialized_start=2723
+  _globals['_TENSORFACTS']._serialized_end=2783
+  _globals['_GETINFERENCERECORDREQUEST']._serialized_start=2785
+  _globals['_GETINFERENCERECORDREQUEST']._serialized_end=2857
+  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_start=2860
+  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_end=3003
+  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_start=3005
+  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_end=3128
+  _globals['_DEPLOYMENTSERVICE']._serialized_start=3131
+  _globals['_DEPLOYMENTSERVICE']._serialized_end=3712
+  _globals['_INFERENCERECORDSERVICE']._serialized_start=3715
+  _globals['_INFERENCERECORDSERVICE']._serialized_end=3997
 # @@protoc_insertion_point(module_scope)

@@ -7,10 +7,13 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
+from headwater.inference.v1 import guard_pb2 as _guard_pb2
+from headwater.inference.v1 import recording_pb2 as _recording_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -75,6 +78,8 @@ class Deployment(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
+    GUARD_FIELD_NUMBER: _builtins.int
+    RECORDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/deployments/{deployment}`."""
     uid: _builtins.str
@@ -113,6 +118,14 @@ class Deployment(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed."""
 
+    @_builtins.property
+    def guard(self) -> _guard_pb2.Guard:
+        """How it defends itself against a version that fails."""
+
+    @_builtins.property
+    def recording(self) -> _recording_pb2.Recording:
+        """Which requests are recorded with their tensors."""
+
     def __init__(
         self,
         *,
@@ -132,10 +145,12 @@ class Deployment(_message.Message):
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
         warning: _builtins.str = ...,
+        guard: _guard_pb2.Guard | None = ...,
+        recording: _recording_pb2.Recording | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "guard", b"guard", "recording", b"recording", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "recording", b"recording", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
@@ -347,6 +362,26 @@ class InferenceRecord(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ExplanationEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
@@ -359,6 +394,23 @@ class InferenceRecord(_message.Message):
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     CLIENT_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESULT_CODE_FIELD_NUMBER: _builtins.int
+    REQUEST_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    RESPONSE_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_DIGEST_FIELD_NUMBER: _builtins.int
+    PART_OF_FIELD_NUMBER: _builtins.int
+    IS_FINAL_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    BODY_REASON_FIELD_NUMBER: _builtins.int
+    REDACTED_FIELD_NUMBER: _builtins.int
+    REQUEST_BODY_FIELD_NUMBER: _builtins.int
+    RESPONSE_BODY_FIELD_NUMBER: _builtins.int
+    GROUND_TRUTH_FIELD_NUMBER: _builtins.int
+    FEEDBACK_SCORE_FIELD_NUMBER: _builtins.int
+    FEEDBACK_ACTIONS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/inferenceRecords/{request id}`."""
     deployment: _builtins.str
@@ -381,9 +433,55 @@ class InferenceRecord(_message.Message):
     """Rows of the request itself."""
     client_request_id: _builtins.str
     """The id that the client gave; empty for none."""
+    result_code: _builtins.str
+    """How it ended: `OK`, or the reason of the error that was the answer."""
+    request_size_bytes: _builtins.int
+    """The size of the request's tensors, in bytes."""
+    response_size_bytes: _builtins.int
+    """The size of the answer's tensors, in bytes."""
+    preprocessing_digest: _builtins.str
+    """The digest of the preprocessing that made the tensors of raw bytes; empty for none."""
+    part_of: _builtins.str
+    """Where several versions were asked for one answer: the request id that the client was given. Empty when it is this one."""
+    is_final: _builtins.bool
+    """Whether this is the answer that the client was given; false of a shadow, and of an attempt that another one followed."""
+    variant: _builtins.str
+    """What the version was asked as: empty, or `fallback`, `shadow`, `canary` or the name of a variant."""
+    body_reason: _builtins.str
+    """Why the tensors were recorded: `sample`, `error` or `low_confidence`; empty when they were not."""
+    request_body: _builtins.bytes
+    """The request's tensors in the form that `request_digest` is taken of; only when asked for."""
+    response_body: _builtins.bytes
+    """The answer's tensors, likewise."""
+    feedback_score: _builtins.float
+    """How useful the prediction was, from 0 to 1, as the newest feedback with a score says."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
+
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorFacts]:
+        """The request's tensors, without their values."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorFacts]:
+        """The answer's tensors, without their values."""
+
+    @_builtins.property
+    def redacted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was left out of them: `input`, or `input.column`."""
+
+    @_builtins.property
+    def ground_truth(self) -> _struct_pb2.Value:
+        """What turned out to be true, as the newest feedback with a ground truth says."""
+
+    @_builtins.property
+    def feedback_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What its user did with it, as the newest feedback with actions says."""
+
+    @_builtins.property
+    def explanation(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """How much each feature had to do with it, as the newest feedback with an explanation says."""
 
     def __init__(
         self,
@@ -400,14 +498,65 @@ class InferenceRecord(_message.Message):
         batch_size: _builtins.int = ...,
         row_count: _builtins.int = ...,
         client_request_id: _builtins.str = ...,
+        result_code: _builtins.str = ...,
+        request_size_bytes: _builtins.int = ...,
+        response_size_bytes: _builtins.int = ...,
+        inputs: _abc.Iterable[Global___TensorFacts] | None = ...,
+        outputs: _abc.Iterable[Global___TensorFacts] | None = ...,
+        preprocessing_digest: _builtins.str = ...,
+        part_of: _builtins.str = ...,
+        is_final: _builtins.bool = ...,
+        variant: _builtins.str = ...,
+        body_reason: _builtins.str = ...,
+        redacted: _abc.Iterable[_builtins.str] | None = ...,
+        request_body: _builtins.bytes = ...,
+        response_body: _builtins.bytes = ...,
+        ground_truth: _struct_pb2.Value | None = ...,
+        feedback_score: _builtins.float | None = ...,
+        feedback_actions: _abc.Iterable[_builtins.str] | None = ...,
+        explanation: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["request_time", b"request_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score", "feedback_score", b"feedback_score", "ground_truth", b"ground_truth", "request_time", b"request_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "caller", b"caller", "client_request_id", b"client_request_id", "deployment", b"deployment", "latency_ms", b"latency_ms", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "request_digest", b"request_digest", "request_time", b"request_time", "response_digest", b"response_digest", "row_count", b"row_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score", "batch_size", b"batch_size", "body_reason", b"body_reason", "caller", b"caller", "client_request_id", b"client_request_id", "deployment", b"deployment", "explanation", b"explanation", "feedback_actions", b"feedback_actions", "feedback_score", b"feedback_score", "ground_truth", b"ground_truth", "inputs", b"inputs", "is_final", b"is_final", "latency_ms", b"latency_ms", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "outputs", b"outputs", "part_of", b"part_of", "preprocessing_digest", b"preprocessing_digest", "redacted", b"redacted", "request_body", b"request_body", "request_digest", b"request_digest", "request_size_bytes", b"request_size_bytes", "request_time", b"request_time", "response_body", b"response_body", "response_digest", b"response_digest", "response_size_bytes", b"response_size_bytes", "result_code", b"result_code", "row_count", b"row_count", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__feedback_score: _TypeAlias = _typing.Literal["feedback_score"]  # noqa: Y015
+    _WhichOneofArgType__feedback_score: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__feedback_score) -> _WhichOneofReturnType__feedback_score | None: ...
+
+Global___InferenceRecord: _TypeAlias = InferenceRecord  # noqa: Y015
+
+@_typing.final
+class TensorFacts(_message.Message):
+    """A tensor of a request or an answer, without its values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DATATYPE_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the input or output."""
+    datatype: _builtins.str
+    """Its element type, in the Open Inference Protocol's notation."""
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Its shape."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        datatype: _builtins.str = ...,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datatype", b"datatype", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___InferenceRecord: _TypeAlias = InferenceRecord  # noqa: Y015
+Global___TensorFacts: _TypeAlias = TensorFacts  # noqa: Y015
 
 @_typing.final
 class GetInferenceRecordRequest(_message.Message):
@@ -416,16 +565,20 @@ class GetInferenceRecordRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    WITH_BODIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/inferenceRecords/{request id}`."""
+    with_bodies: _builtins.bool
+    """Also the tensors that were recorded."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        with_bodies: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "with_bodies", b"with_bodies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
