@@ -6,10 +6,12 @@ is its length (uint32, little-endian) followed by that many bytes.
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from headwater.tensors import byte_strings
+from headwater.tensors import to_raw as to_raw
 from services.inference.tensors.datatypes import numpy_type
 from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Array, Tensor
@@ -52,19 +54,12 @@ def from_values(name: str, datatype: str, shape: Sequence[int], values: Sequence
             f"{shown(name)}: shape {list(dimensions)} takes {count} elements; contents has {len(values)}."
         )
     if datatype == "BYTES":
-        return Tensor(name, datatype, _objects(values).reshape(dimensions))
+        return Tensor(name, datatype, byte_strings(values).reshape(dimensions))
     try:
         array = np.array(values, dtype)
     except OverflowError as error:
         raise InvalidTensor(f"{shown(name)}: a number is outside of the range of {datatype}.") from error
     return Tensor(name, datatype, array.reshape(dimensions))
-
-
-def to_raw(tensor: Tensor) -> bytes:
-    """The raw representation of a tensor; the inverse of :func:`from_raw`."""
-    if tensor.datatype != "BYTES":
-        return tensor.array.tobytes()
-    return b"".join(part for element in tensor.array.flat for part in (_LENGTH.pack(len(element)), element))
 
 
 def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -98,12 +93,4 @@ def _parse_bytes(name: str, raw: bytes, count: int) -> Array:
         elements.append(raw[start:position])
     if position != len(raw):
         raise InvalidTensor(f"{shown(name)}: {len(raw) - position} bytes are left after {count} elements.")
-    return _objects(elements)
-
-
-def _objects(elements: Iterable[object]) -> Array:
-    """An array of these very objects; numpy's own conversion would cut trailing NULs off byte strings."""
-    values = list(elements)
-    array = np.empty(len(values), np.object_)
-    array[:] = values
-    return array
+    return byte_strings(elements)

@@ -2,27 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
-import numpy as np
-
+from headwater.tensors import Array as Array
+from headwater.tensors import Tensor as Tensor
 from services.inference.tensors.errors import SignatureMismatch, shown
-
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
 def size_bytes(array: Array) -> int:
     """The memory that an array keeps, that of its byte strings included."""
     return array.nbytes + sum(map(len, array.flat)) if array.dtype.hasobject else array.nbytes
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tensor:
-    """A named array. ``datatype`` is in the protocol's notation and decides how ``array`` is read (see datatypes)."""
-
-    name: str
-    datatype: str
-    array: Array
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

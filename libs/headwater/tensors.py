@@ -1,0 +1,92 @@
+"""Tensors in the words of the Open Inference Protocol, and the digest of a set of them.
+
+The digest is the same however the tensors were sent (raw or typed contents, in whatever order): SHA-256 over, in this
+order, all integers little-endian:
+
+    the 20 bytes ``headwater.tensors.v1``
+    uint32 number of tensors
+    then for each tensor, sorted by its name's UTF-8 bytes:
+        uint32 length of the name,     the name in UTF-8
+        uint32 length of the datatype, the datatype in ASCII (``FP32``, …)
+        uint32 number of dimensions,   each dimension as uint64
+        uint64 length of the content,  the content in the Open Inference Protocol's raw representation
+
+Bits are taken as they are: two NaNs with different payloads have different digests, and so have 0.0 and -0.0.
+"""
+
+import dataclasses
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+NUMPY_TYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(np.object_),
+}
+"""Element types of the protocol and the numpy types that hold them. BF16 has no numpy type: its arrays hold the 16 bits
+as they are (uint16). BYTES arrays hold ``bytes`` objects. All numbers are little-endian, as the protocol prescribes."""
+
+_PREFIX = b"headwater.tensors.v1"
+_LENGTH = struct.Struct("<I")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array. ``datatype`` is in the protocol's notation and decides how ``array`` is read (NUMPY_TYPES)."""
+
+    name: str
+    datatype: str
+    array: Array
+
+
+def byte_strings(elements: Iterable[object]) -> Array:
+    """An array of these very objects; numpy's own conversion would cut trailing NULs off byte strings."""
+    values = list(elements)
+    array = np.empty(len(values), np.object_)
+    array[:] = values
+    return array
+
+
+def to_raw(tensor: Tensor) -> bytes:
+    """The raw representation: the memory in row-major order; of BYTES each element after its length."""
+    if tensor.datatype != "BYTES":
+        return tensor.array.tobytes()
+    return b"".join(part for element in tensor.array.flat for part in (_LENGTH.pack(len(element)), element))
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """``sha256:`` and 64 hex digits over the tensors in the form above; their names are distinct."""
+    ordered = sorted(tensors, key=lambda tensor: tensor.name)  # by code point, which is the order of UTF-8 bytes too
+    sha = hashlib.sha256(_PREFIX + struct.pack("<I", len(ordered)))
+    for tensor in ordered:
+        name, datatype, shape = tensor.name.encode(), tensor.datatype.encode(), tensor.array.shape
+        content, size_bytes = _content(tensor)
+        form = f"<I{len(name)}sI{len(datatype)}sI{len(shape)}QQ"
+        sha.update(struct.pack(form, len(name), name, len(datatype), datatype, len(shape), *shape, size_bytes))
+        sha.update(content)
+    return f"sha256:{sha.hexdigest()}"
+
+
+def _content(tensor: Tensor) -> tuple[bytes | memoryview, int]:
+    """The raw representation, as something that can be hashed, and its size."""
+    if tensor.datatype != "BYTES" and tensor.array.flags.c_contiguous:
+        return tensor.array.data, tensor.array.nbytes  # hashed where it lies
+    raw = to_raw(tensor)
+    return raw, len(raw)
