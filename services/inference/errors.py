@@ -1,6 +1,6 @@
 """What a request for a prediction can meet."""
 
-from headwater.errors import InvalidArgument, NotFound, ResourceExhausted, Unavailable, Unimplemented
+from headwater.errors import DeadlineExceeded, InvalidArgument, NotFound, ResourceExhausted, Unavailable, Unimplemented
 
 
 class ModelNotFound(NotFound):
@@ -36,6 +36,10 @@ class RecordsBehind(ResourceExhausted):
 
     reason = "RECORDS_BEHIND"
     text = "Too many answers wait to be recorded."
+
+
+class OutOfTime(DeadlineExceeded):
+    """The time is over that the client gave the question; what was being computed for it is given up."""
 
 
 class InvalidRequest(InvalidArgument):

@@ -21,7 +21,7 @@ class InferenceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        loaded = [each.loaded for each in self._serving.followers() if each.loaded is not None]
+        loaded = [loaded for each in self._serving.followers() for loaded in each.versions()]
         yield self._states()
         yield from _requests(loaded)
         yield from _batches(loaded)

@@ -19,6 +19,7 @@ class Question:
         client_request_id: the id that the client gave; empty for none.
         arrived: a reading of the clock's ``monotonic``.
         timeout_s: how long the client waits; None for as long as the call may take.
+        routing_key: questions with the same one are answered by the same variant; empty for none.
     """
 
     model: str
@@ -29,3 +30,4 @@ class Question:
     client_request_id: str
     arrived: float
     timeout_s: float | None = None
+    routing_key: str = ""

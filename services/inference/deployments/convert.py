@@ -6,19 +6,17 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from headwater.artifact.v1 import artifact_pb2
 from headwater.inference.v1 import deployments_pb2
-from headwater.names import ModelName, check_segment, check_version
+from headwater.names import ModelName
 from services.inference.batching.convert import batching_from_proto, batching_to_proto
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
 from services.inference.guard.convert import guard_from_proto, guard_to_proto
-from services.inference.models.source import Selector, SelectorKind
+from services.inference.models.convert import selector_from_proto, selector_into_proto
+from services.inference.models.source import Selector
+from services.inference.traffic.convert import routing_from_proto, routing_to_proto
 
-_Stage = artifact_pb2.ModelMetadata.Stage
-_FOLLOWED_STAGES = {_Stage.STAGE_STAGING: "staging", _Stage.STAGE_PRODUCTION: "production"}
-_STAGES = {name: stage for stage, name in _FOLLOWED_STAGES.items()}
 _State = deployments_pb2.Deployment.State
 _STATES = {
     State.WAITING: _State.STATE_WAITING,
@@ -38,6 +36,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "batching": Part(batching_from_proto, batching_to_proto),
+    "routing": Part(routing_from_proto, routing_to_proto),
     "guard": Part(guard_from_proto, guard_to_proto),
 }
 """By the name that the part has in the proto's Deployment, in Options and in update masks."""
@@ -46,25 +45,6 @@ PARTS: Mapping[str, Part] = {
 def model_from_proto(deployment: deployments_pb2.Deployment) -> ModelName:
     """The model that is to be served."""
     return ModelName.parse(deployment.model, "deployment.model")
-
-
-def selector_from_proto(deployment: deployments_pb2.Deployment) -> Selector:
-    """Which version is to be served.
-
-    Raises:
-        InvalidDeployment: none is chosen, or a stage that at most one version holds is not named.
-        InvalidName: the alias or the version is no such name.
-    """
-    match deployment.WhichOneof("selector"):
-        case "stage":
-            if deployment.stage not in _FOLLOWED_STAGES:
-                raise InvalidDeployment("The stage must be staging or production.", field="deployment.stage")
-            return Selector(SelectorKind.STAGE, _FOLLOWED_STAGES[deployment.stage])
-        case "alias":
-            return Selector(SelectorKind.ALIAS, check_segment(deployment.alias, "deployment.alias"))
-        case "version":
-            return Selector(SelectorKind.VERSION, check_version(deployment.version, "deployment.version"))
-    raise InvalidDeployment("One of stage, alias and version must be given.", field="deployment.selector")
 
 
 def options_from_proto(deployment: deployments_pb2.Deployment) -> Options:
@@ -84,7 +64,8 @@ def changes_from_proto(
         if path not in _SELECTOR_PATHS and path not in PARTS:
             changeable = ", ".join(["selector", *PARTS])
             raise InvalidDeployment(f"What can be changed is: {changeable}.", field="update_mask", path=path)
-    selector = selector_from_proto(deployment) if not paths or _SELECTOR_PATHS.intersection(paths) else None
+    selected = not paths or _SELECTOR_PATHS.intersection(paths)
+    selector = selector_from_proto(deployment, "deployment") if selected else None
     named = paths or list(PARTS)
     return selector, {path: PARTS[path].from_proto(getattr(deployment, path)) for path in named if path in PARTS}
 
@@ -100,13 +81,7 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
     )
     for name, part in PARTS.items():
         getattr(message, name).CopyFrom(part.to_proto(getattr(deployment.options, name)))
-    match deployment.selector.kind:
-        case SelectorKind.STAGE:
-            message.stage = _STAGES[deployment.selector.value]
-        case SelectorKind.ALIAS:
-            message.alias = deployment.selector.value
-        case SelectorKind.VERSION:
-            message.version = deployment.selector.value
+    selector_into_proto(deployment.selector, message)
     message.create_time.FromDatetime(deployment.create_time)
     message.update_time.FromDatetime(deployment.update_time)
     if deployment.archive_time is not None:

@@ -1,30 +1,35 @@
-"""Follows one deployment: resolves its selector and keeps the version that it stands for loaded."""
+"""Follows one deployment: keeps loaded what its main selector, its variants and its fallbacks stand for."""
 
 import asyncio
 import dataclasses
-import time
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import structlog
-
-from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
-from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
-from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion
+from services.inference.deployments.model import Deployment, State, Status, Use
+from services.inference.deployments.pool import Pool
+from services.inference.deployments.target import Target
+from services.inference.errors import ModelNotReady, VersionNotServed
+from services.inference.models.source import ModelSource, Selector
+from services.inference.question import Question
+from services.inference.traffic.options import FALLBACK, MAIN, Routing
+from services.inference.traffic.weights import Weights
 
-_TRANSIENT = (Unavailable, DeadlineExceeded)
-_FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 
-_log = structlog.get_logger("inference.deployments")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shadow:
+    """A target that gets copies, and of how many of the requests."""
+
+    target: Target
+    fraction: float
 
 
 class Follower:
-    """One deployment, what is loaded for it, and how far the last attempt came.
+    """One deployment and its targets, which share what is loaded. A deployment shares nothing with another one.
 
-    ``note`` gets the deployment when its model was found for the first time, or under another name. ``begin`` gets what
-    is about to be served: no answer is given by a version of which that was not kept. ``retire`` gets what was loaded
-    and is not any more; what it has accepted is still to be answered.
+    ``note`` and ``begin`` are those of Target. ``retire`` gets what was loaded and is not any more; what it has
+    accepted is still to be answered.
     """
 
     def __init__(
@@ -38,107 +43,159 @@ class Follower:
         retire: Callable[[Loaded], None],
     ) -> None:
         self.deployment = deployment
-        self.loaded: Loaded | None = None
-        self._source = source
+        self.routing = Routing()
+        """How requests are shared out now."""
+        self.shadows: Sequence[Shadow] = ()
+        self._pool = Pool(loading, retire)
         self._loading = loading
-        self._note = note
-        self._begin = begin
-        self._retire = retire
-        self._failure = ""
-        self._failed_digest = ""
-        self._retry_s = _FIRST_RETRY_S
-        self._next_attempt = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._new_target: Callable[[str], Target] = functools.partial(
+            Target, source=source, pool=self._pool, note=note, begin=begin
+        )
+        self.main = self._new_target(MAIN)
+        self._variants: Mapping[str, Target] = {}
+        self._fallbacks: Sequence[Target | str] = ()
+        self._selectors: Mapping[Target, Selector] = {}
+        self._wanted = self.routing
+        self._gone: Sequence[Target] = ()
+        self._weights: Weights[Target] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The main version, if one is loaded."""
+        return self.main.loaded
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        """The main one, the variants, the fallbacks of this model."""
+        fallbacks = [each for each in self._fallbacks if isinstance(each, Target)]
+        return [self.main, *self._variants.values(), *fallbacks]
+
+    def versions(self) -> Sequence[Loaded]:
+        """Every version that is loaded, once, the main one first."""
+        main = self.main.loaded
+        others = [loaded for loaded in self._pool.loaded() if loaded is not main]
+        return others if main is None else [main, *others]
 
     @property
     def status(self) -> Status:
-        """Whether the deployment answers, and with which version."""
-        if self.loaded is None:
-            return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
-        version = self.loaded.version
-        state = State.FAILED if self._failure else State.READY
-        return Status(state, str(version.name), version.digest, self._failure, version.warning)
+        """Whether the main version answers, and what any of the targets failed with."""
+        status = self.main.status
+        if status.failure:
+            return status
+        for target in self.targets[1:]:
+            if failure := target.status.failure:
+                return dataclasses.replace(status, state=State.FAILED, failure=f"{target.name}: {failure}")
+        return status
 
-    def step(self, deployment: Deployment) -> None:
-        """Look for changes once more, with ``deployment`` as it is configured now; does not wait for what comes."""
-        self.deployment = deployment
-        if self.loaded is not None:
-            self.loaded.batcher.limits = self._loading.limits(deployment.options.batching)
-            self.loaded.batcher.stop_overdue()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._advance(deployment), name=f"follow {deployment.name}")
+    @property
+    def routed(self) -> bool:
+        """Whether there are others beside the main version to answer by chance or by key."""
+        return self._weights is not None
+
+    @property
+    def has_stand_ins(self) -> bool:
+        """Whether somebody else may answer when the one chosen cannot."""
+        return self._weights is not None or bool(self._fallbacks)
+
+    def choose(self, question: Question) -> Target:
+        """Who is to answer: the version asked for, or the variant that its key or chance gives; it may not be ready.
+
+        Raises:
+            VersionNotServed: a version is asked for and nobody has loaded it.
+        """
+        if question.version:
+            return self.of_version(question.version)
+        if self._weights is None:
+            return self.main
+        key = question.routing_key or (question.caller if self.routing.sticky_by_caller else "")
+        return self._weights.of(key) if key else self._weights.any()
+
+    def of_version(self, version: str) -> Target:
+        """Who answers with this version, whatever it is loaded for; raises VersionNotServed, ModelNotReady."""
+        numbers: dict[str, Target] = {}
+        for target in self.targets:
+            if target.loaded is not None:
+                numbers.setdefault(target.loaded.version_number, target)
+        if not numbers:
+            raise self.not_ready()
+        if version not in numbers:
+            raise VersionNotServed(served=", ".join(numbers), version=version, model=self.deployment.served_name)
+        return numbers[version]
+
+    def stand_ins(self) -> Sequence[Target | str]:
+        """Who answers when the one chosen cannot, in this order; a text is the name of another deployment."""
+        return [self.main, *self._fallbacks]
+
+    def not_ready(self) -> ModelNotReady:
+        """The error for who asks while nothing can answer."""
+        return ModelNotReady(model=self.deployment.served_name, state=self.status.state.name, retry_after_ms=1000)
+
+    def step(self, deployment: Deployment, routing: Routing) -> None:
+        """Look for changes once more, with both as they are now; does not wait for what comes of it."""
+        self.deployment, self._wanted = deployment, routing
+        for loaded in self._pool.loaded():
+            loaded.batcher.limits = self._loading.limits(deployment.options.batching)
+            loaded.batcher.stop_overdue()
+        self.main.step(deployment, deployment.selector, then=self._catch_up)
+        self._share_out()
 
     async def settle(self) -> None:
         """Wait for what the last :meth:`step` has started."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self.main.settle()
+        for target in self.targets[1:]:
+            await target.settle()
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
 
     def stop(self) -> None:
         """Serve nothing any more."""
-        if self._task is not None:
-            self._task.cancel()
-        self._replace(None)
+        for target in [*self.targets, *self._gone]:
+            target.stop()
+        self._gone = ()
 
-    async def _advance(self, deployment: Deployment) -> None:
-        try:
-            version = await self._source.resolve(deployment.source, deployment.selector)
-            following = deployment.following(version)
-            if following != deployment:
-                await self._note(following)
-        except NoSuchVersion:
-            # The source has spoken: what was taken out of its stage is not to be served any longer.
-            self._failure = ""
-            self._replace(None)
-        except (*_TRANSIENT, ResourceExhausted) as error:
-            # What is loaded goes on answering, and readiness tells of it.
-            _log.debug("the models cannot be asked", deployment=str(deployment.name), exc_info=error)
-        except Exception as error:
-            self._fail(str(deployment.model), error)
-        else:
-            await self._serve(following, version)
-
-    async def _serve(self, deployment: Deployment, version: ModelVersion) -> None:
-        if self.loaded is None or not self.loaded.version.is_same(version):  # what is served already goes on
-            try:
-                version.check_usable()
-            except FailedPrecondition as error:
-                self._fail(str(self.deployment.model), error)
-                return
-        if self.loaded is not None and self.loaded.version.digest == version.digest:
-            self._failure = ""
-            if self.loaded.version != version:  # the same files under another number need no other engine
-                await self._begin(Use.of(deployment, version))
-                self.loaded = dataclasses.replace(self.loaded, version=version)
+    def _share_out(self) -> None:
+        """Route as is wanted. Where the main selector changes with the routing, first the one and then the other: who
+        promotes a variant is not to be answered by the version before in between."""
+        main_moves = self.main.loaded is not None and self.main.at != self.deployment.selector
+        if main_moves and not self.main.status.failure and self._wanted != self.routing:
             return
-        if version.digest == self._failed_digest and time.monotonic() < self._next_attempt:
-            return
-        try:
-            loaded = await self._loading.load(deployment, version)
-            await self._begin(Use.of(deployment, version))
-        except _TRANSIENT as error:
-            _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
-        except Exception as error:
-            self._fail(str(version.name), error)
-            self._try_later(version.digest)
-        else:
-            self._failure, self._failed_digest = "", ""
-            self._replace(loaded)
-            _log.info("a version is served", deployment=str(deployment.name), version=str(version.name))
+        if self._wanted != self.routing:
+            self._change_targets(self._wanted)
+        for target, selector in self._selectors.items():
+            target.step(self.deployment, selector)
 
-    def _fail(self, what: str, error: Exception) -> None:
-        reason = error.message if isinstance(error, HeadwaterError) else "it cannot be served; the log says why."
-        failure = f"{what}: {reason}"
-        if failure != self._failure:
-            _log.warning("a deployment fails", deployment=str(self.deployment.name), failure=failure, exc_info=error)
-        self._failure = failure
+    def _catch_up(self) -> None:
+        if self._wanted != self.routing:
+            self._share_out()
 
-    def _try_later(self, digest: str) -> None:
-        # Seldom, but again: the cause may have been a full disk or too little memory.
-        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S) if digest == self._failed_digest else _FIRST_RETRY_S
-        self._failed_digest = digest
-        self._next_attempt = time.monotonic() + self._retry_s
+    def _change_targets(self, routing: Routing) -> None:
+        before = self.targets[1:]
+        kept = {target.name: target for target in before}
+        variants = {each.name: kept.get(each.name) or self._new_target(each.name) for each in routing.variants}
+        fallbacks: list[Target | str] = []
+        self._selectors = {variants[each.name]: each.selector for each in routing.variants}
+        for position, each in enumerate(routing.fallbacks, 1):
+            if each.selector is None:
+                fallbacks.append(each.deployment)
+                continue
+            name = f"{FALLBACK}-{position}"
+            fallbacks.append(target := kept.get(name) or self._new_target(name))
+            self._selectors[target] = each.selector
+        self.routing, self._variants, self._fallbacks = routing, variants, fallbacks
+        self.shadows = [Shadow(variants[each.name], each.weight_percent / 100) for each in routing.shadows]
+        shares = {each.name: (variants[each.name], each.weight_percent) for each in routing.live}
+        shares[MAIN] = self.main, routing.main_percent
+        self._weights = Weights(shares, self.deployment.uid) if routing.live else None
+        now = self.targets
+        self._gone = [*self._gone, *(target for target in before if target not in now)]
+        if self._gone and (self._leaving is None or self._leaving.done()):
+            self._leaving = asyncio.create_task(self._leave(), name=f"leave {self.deployment.name}")
 
-    def _replace(self, new: Loaded | None) -> None:
-        old, self.loaded = self.loaded, new
-        if old is not None:
-            self._retire(old)
+    async def _leave(self) -> None:
+        """Stop what is routed to no longer once the others have what they need, which may be the same versions."""
+        for target in self.targets:
+            await target.settle()
+        gone, self._gone = self._gone, ()
+        for target in gone:
+            target.stop()

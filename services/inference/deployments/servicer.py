@@ -10,6 +10,7 @@ from services.inference.deployments import convert
 from services.inference.deployments.deployments import Deployments, Origin
 from services.inference.deployments.model import Deployment
 from services.inference.deployments.serving import Serving
+from services.inference.models.convert import selector_from_proto
 
 
 class DeploymentServicer(deployments_pb2_grpc.DeploymentServiceServicer):
@@ -27,7 +28,7 @@ class DeploymentServicer(deployments_pb2_grpc.DeploymentServiceServicer):
         created = await self._deployments.create(
             DeploymentName(project, request.deployment_id),
             convert.model_from_proto(request.deployment),
-            convert.selector_from_proto(request.deployment),
+            selector_from_proto(request.deployment, "deployment"),
             convert.options_from_proto(request.deployment),
             Origin(current_principal().subject, request.request_id, body_digest(request)),
         )

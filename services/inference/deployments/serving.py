@@ -8,7 +8,7 @@ loaded, so that a registry that is away stops nothing.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -18,7 +18,8 @@ from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.model import WAITING, Deployment, Status, Use
 from services.inference.deployments.store import DeploymentStore
-from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
+from services.inference.deployments.target import Target
+from services.inference.errors import ModelNotFound, ModelNotReady
 from services.inference.models.source import ModelSource
 
 _CLOSE_S = 5.0  # an engine that hangs does not hold up the end of the process for longer
@@ -53,23 +54,39 @@ class Serving:
         self.in_step = False
         """Whether the deployments have been read since the start."""
 
-    def find(self, name: str, version: str = "") -> Loaded:
-        """What answers for this model name.
+    def follower(self, name: str) -> Follower:
+        """What is served under this model name.
 
         Raises:
             ModelNotFound: no deployment has this name.
-            ModelNotReady: nothing is loaded for it, or its engine hangs.
-            VersionNotServed: ``version`` is given and another one is loaded.
+            ModelNotReady: the deployments have not been read yet.
         """
         follower = self._by_name.get(name)
         if follower is None:
             raise ModelNotFound(model=name) if self.in_step else ModelNotReady(model=name, retry_after_ms=1000)
-        loaded = follower.loaded
-        if loaded is None or not loaded.batcher.answers:
-            raise ModelNotReady(model=name, state=follower.status.state.name, retry_after_ms=1000)
-        if version and version != loaded.version_number:
-            raise VersionNotServed(served=loaded.version_number, version=version, model=name)
-        return loaded
+        return follower
+
+    def find(self, name: str, version: str = "") -> Loaded:
+        """What answers for this model name: the version that is given, or else the main one or who stands in for it.
+
+        Raises:
+            ModelNotFound: no deployment has this name.
+            ModelNotReady: nothing is loaded for it, or its engine hangs.
+            VersionNotServed: ``version`` is given and is not loaded.
+        """
+        follower = self.follower(name)
+        for target in [follower.of_version(version)] if version else self.stand_ins(follower):
+            if target.loaded is not None and target.answers:
+                return target.loaded
+        raise follower.not_ready()
+
+    def stand_ins(self, follower: Follower) -> Iterator[Target]:
+        """Who answers for a deployment when the one chosen cannot, in this order."""
+        for each in follower.stand_ins():
+            if not isinstance(each, str):
+                yield each
+            elif (other := self._by_name.get(each)) is not None:
+                yield other.main
 
     def status(self, deployment: Deployment) -> Status:
         """Whether a deployment answers here, and with which version."""
@@ -114,7 +131,7 @@ class Serving:
                     begin=self._begin,
                     retire=self._retire,
                 )
-            self._by_uid[uid].step(deployment)
+            self._by_uid[uid].step(deployment, deployment.options.routing)
         self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
         self.in_step = True
 
@@ -151,6 +168,6 @@ class Serving:
 
     async def _close(self, old: Loaded) -> None:
         await old.batcher.close()
-        in_use = {each.loaded.file.digest for each in self._by_uid.values() if each.loaded is not None}
+        in_use = {loaded.file.digest for each in self._by_uid.values() for loaded in each.versions()}
         if old.file.digest not in in_use:
             await self._loading.forget(old)

@@ -1,0 +1,173 @@
+"""Follows one selector of a deployment, and keeps the version that it stands for loaded."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
+from services.inference.deployments.loaded import Loaded
+from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
+from services.inference.deployments.pool import Held, Pool
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
+
+_TRANSIENT = (Unavailable, DeadlineExceeded)
+_FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
+
+_log = structlog.get_logger("inference.deployments")
+
+
+class Target:
+    """One selector, what is loaded for it, and how far the last attempt came. ``name`` is that of its variant.
+
+    ``note`` gets the deployment when its model was found for the first time, or under another name. ``begin`` gets what
+    is about to be served: no answer is given by a version of which that was not kept.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: ModelSource,
+        pool: Pool,
+        *,
+        note: Callable[[Deployment], Awaitable[None]],
+        begin: Callable[[Use], Awaitable[None]],
+    ) -> None:
+        self.name = name
+        self.at: Selector | None = None
+        """What the version that is loaded was found by."""
+        self._source = source
+        self._pool = pool
+        self._note = note
+        self._begin = begin
+        self._held: Held | None = None
+        self._failure = ""
+        self._failed_digest = ""
+        self._retry_s = _FIRST_RETRY_S
+        self._next_attempt = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What answers; None for nothing."""
+        return None if self._held is None else self._held.loaded
+
+    @property
+    def answers(self) -> bool:
+        """Whether a question would be taken."""
+        loaded = self.loaded
+        return loaded is not None and loaded.batcher.answers
+
+    @property
+    def status(self) -> Status:
+        """Whether it answers, and with which version."""
+        if self.loaded is None:
+            return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
+        version = self.loaded.version
+        state = State.FAILED if self._failure else State.READY
+        return Status(state, str(version.name), version.digest, self._failure, version.warning)
+
+    def step(self, deployment: Deployment, selector: Selector, then: Callable[[], None] | None = None) -> None:
+        """Look for changes once more, with both as they are configured now; does not wait for what comes, but calls
+        ``then``."""
+        if self._task is not None and not self._task.done():
+            return
+        self._task = asyncio.create_task(self._advance(deployment, selector, then), name=f"follow {deployment.name}")
+
+    async def settle(self) -> None:
+        """Wait for what the last :meth:`step` has started."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def stop(self) -> None:
+        """Serve nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+        self._replace(None)
+
+    async def _advance(self, deployment: Deployment, selector: Selector, then: Callable[[], None] | None) -> None:
+        await self._follow(deployment, selector)
+        if then is not None:
+            then()
+
+    async def _follow(self, deployment: Deployment, selector: Selector) -> None:
+        try:
+            version = await self._source.resolve(deployment.source, selector)
+            following = deployment.following(version)
+            if following != deployment:
+                await self._note(following)
+        except NoSuchVersion:
+            # The source has spoken: what was taken out of its stage is not to be served any longer.
+            self._failure = ""
+            self._replace(None)
+        except (*_TRANSIENT, ResourceExhausted) as error:
+            # What is loaded goes on answering, and readiness tells of it.
+            _log.debug("the models cannot be asked", deployment=str(deployment.name), exc_info=error)
+        except Exception as error:
+            self._fail(deployment, str(deployment.model), error)
+        else:
+            if await self._serve(following, version):
+                self.at = selector
+
+    async def _serve(self, deployment: Deployment, version: ModelVersion) -> bool:
+        """Whether ``version`` is loaded now."""
+        serving = self.loaded
+        if serving is None or not serving.version.is_same(version):  # what is served already goes on
+            try:
+                version.check_usable()
+            except FailedPrecondition as error:
+                self._fail(deployment, str(deployment.model), error)
+                return False
+        if serving is not None and serving.version == version:
+            self._failure = ""
+            return True
+        if version.digest == self._failed_digest and time.monotonic() < self._next_attempt:
+            return False
+        try:
+            held = await self._hold(deployment, version)
+        except _TRANSIENT as error:
+            _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
+            return False
+        except Exception as error:
+            self._fail(deployment, str(version.name), error)
+            self._try_later(version.digest)
+            return False
+        self._failure, self._failed_digest = "", ""
+        if held is not None:
+            self._replace(held)
+        _log.info("a version is served", deployment=str(deployment.name), version=str(version.name), variant=self.name)
+        return True
+
+    async def _hold(self, deployment: Deployment, version: ModelVersion) -> Held | None:
+        """``version``, to be put in place; None if what is in place stands for it by now."""
+        use = Use.of(deployment, version)
+        if self.loaded is not None and self.loaded.version.digest == version.digest:
+            await self._begin(use)  # the same files under another number need no other engine
+            if self._held is not None and self._pool.renew(self._held, version):
+                return None
+        held = await self._pool.take(deployment, version)
+        try:
+            await self._begin(use)
+        except BaseException:
+            self._pool.release(held)
+            raise
+        return held
+
+    def _fail(self, deployment: Deployment, what: str, error: Exception) -> None:
+        reason = error.message if isinstance(error, HeadwaterError) else "it cannot be served; the log says why."
+        failure = f"{what}: {reason}"
+        if failure != self._failure:
+            _log.warning("a deployment fails", deployment=str(deployment.name), failure=failure, exc_info=error)
+        self._failure = failure
+
+    def _try_later(self, digest: str) -> None:
+        # Seldom, but again: the cause may have been a full disk or too little memory.
+        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S) if digest == self._failed_digest else _FIRST_RETRY_S
+        self._failed_digest = digest
+        self._next_attempt = time.monotonic() + self._retry_s
+
+    def _replace(self, new: Held | None) -> None:
+        old, self._held = self._held, new
+        if old is not None:
+            self._pool.release(old)
