@@ -1,4 +1,7 @@
-"""Runs a pipeline's steps over the rows of a chunk. Pure: called in worker processes, by any launcher."""
+"""Runs a pipeline's steps over rows: those of a dataset's chunk in a job, and those of a request in serving.
+
+Pure: called in worker processes, by any launcher, and in any thread.
+"""
 
 import dataclasses
 import importlib.metadata
@@ -10,6 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from headwater.transforms import catalogue, rows
+from headwater.transforms.errors import RowInvalid
 from headwater.transforms.model import Step
 from headwater.transforms.rows import Kind, Rows
 
@@ -49,6 +53,17 @@ def run(steps: Sequence[Step], source: pa.RecordBatch | Prefix, keep: Sequence[i
     return (*prefixes, Prefix(len(steps), rows.to_batch(current)))
 
 
+def transform(steps: Sequence[Step], current: Rows) -> Rows:
+    """What the steps make of the rows, without the Arrow form between them.
+
+    Raises:
+        RowInvalid: naming the row that a step cannot work on, in the text, and the step, in ``metadata``.
+    """
+    for step in steps:
+        current = _step(step, current)
+    return current
+
+
 def result(last: Prefix) -> pa.RecordBatch:
     """The rows to store of the result of all steps: tensors as they are, pixels as PNG in the column ``image``."""
     current = rows.from_batch(last.batch)
@@ -60,7 +75,11 @@ def result(last: Prefix) -> pa.RecordBatch:
 
 def _step(step: Step, current: Rows) -> Rows:
     step_type = catalogue.STEP_TYPES[step.step_type]
-    return step_type.run(step_type.config.model_validate(step.config), current)
+    try:
+        return step_type.run(step_type.config.model_validate(step.config), current)
+    except RowInvalid as error:
+        error.metadata.setdefault("step", step.id)
+        raise
 
 
 def _png(image: Image.Image) -> bytes:

@@ -19,3 +19,9 @@ class ColumnMissing(FailedPrecondition):
     """The dataset version has no column that the pipeline could work on."""
 
     reason = "COLUMN_MISSING"
+
+
+class PipelineMisfit(FailedPrecondition):
+    """The model does not take what the pipeline leaves; the text says what each has."""
+
+    reason = "PIPELINE_MISFIT"

@@ -7,6 +7,7 @@ height × width). Every kind has an Arrow form, so that what any step leaves can
 import dataclasses
 import enum
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from headwater.transforms.errors import ColumnMissing, RowInvalid
 SHAPE_METADATA: Final = b"headwater.shape"
 """Field metadata of a tensor column: its shape as a JSON list, channels first."""
 _IMAGE: Final = "image"
+_NO_COLUMNS: Final = pa.RecordBatch.from_arrays([], names=[])
 _PIXELS: Final = pa.struct([("data", pa.binary()), ("shape", pa.list_(pa.int32(), 3))])
 
 
@@ -36,11 +38,13 @@ Array = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows. ``others`` holds every column but the image column; ``images`` one item a row."""
+    """Some rows. ``others`` holds every column but the image column; ``images`` one item a row. ``first_row`` is what
+    errors call the first of those that have no path."""
 
     kind: Kind
     images: list[bytes] | list[Array]
     others: pa.RecordBatch
+    first_row: int = 0
 
     @property
     def arrays(self) -> list[Array]:
@@ -58,7 +62,12 @@ class Rows:
         """What to call a row in an error: its path where it has one, else its number."""
         if "path" in self.others.schema.names:
             return str(self.others.column("path")[row].as_py())
-        return f"row {row}"
+        return f"row {self.first_row + row}"
+
+
+def from_files(files: Sequence[bytes], first_row: int = 0) -> Rows:
+    """Rows of nothing but files."""
+    return Rows(Kind.ENCODED, list(files), _NO_COLUMNS, first_row)
 
 
 def from_encoded(batch: pa.RecordBatch) -> Rows:
@@ -118,13 +127,22 @@ def _image_column(rows: Rows) -> tuple[pa.Field, pa.Array]:
 def _tensor_column(rows: Rows) -> tuple[pa.Field, pa.Array]:
     shape = rows.arrays[0].shape if rows.arrays else (0, 0, 0)
     for row, array in enumerate(rows.arrays):
-        if array.shape != shape:
-            raise RowInvalid(
-                f"{rows.label(row)} has shape {list(array.shape)}, the first row {list(shape)}; "
-                "resize with mode `exact` or `fill`, so that all rows have one shape.",
-                row=rows.label(row),
-            )
+        check_shape(rows.label(row), array.shape, shape)
     values = np.stack(rows.arrays).reshape(-1) if rows.arrays else np.empty(0, dtype=np.float32)
     column = pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), int(np.prod(shape)))
     metadata = {SHAPE_METADATA: json.dumps(list(shape)).encode()}
     return pa.field(_COLUMN[Kind.TENSOR], column.type, metadata=metadata), column
+
+
+def check_shape(label: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    """Go on if a row has the shape of the first.
+
+    Raises:
+        RowInvalid: naming it.
+    """
+    if shape != first:
+        raise RowInvalid(
+            f"{label} has shape {list(shape)}, the first row {list(first)}; "
+            "resize with mode `exact` or `fill`, so that all rows have one shape.",
+            row=label,
+        )
