@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from headwater.tensors import Array
-from headwater.transforms.errors import PipelineMisfit
+from headwater.transforms.errors import PipelineMisfit, RowInvalid
 from headwater.transforms.pipeline import Pipeline
 from headwater.transforms.rows import Kind
 
@@ -58,5 +58,11 @@ class Feed:
         return all(wanted in (-1, given) for wanted, given in zip(self.shape, row.shape, strict=True))
 
     def tensor(self, rows: Array) -> Array:
-        """The input for prepared rows, of which there is exactly one where the input has no dimension for them."""
+        """The input for prepared rows.
+
+        Raises:
+            RowInvalid: there are several, and the input has no dimension for them.
+        """
+        if not self.has_rows and len(rows) != 1:
+            raise RowInvalid(f"The model takes one row at a time; {len(rows)} came.", row="row 1")
         return rows if self.has_rows else rows[0]

@@ -1,0 +1,54 @@
+"""Parity records: what a model version answered where it was made, to be compared before it answers elsewhere.
+
+    parity = record([Given(files=(image,)) for image in images], OnnxModel(path), pipeline)
+    replay(parity, prepare, predict)   # raises ParityMismatch
+
+Needs the extra ``transforms``; recording what an ONNX file answers needs ONNX Runtime.
+"""
+
+from typing import TYPE_CHECKING
+
+from headwater.lazy import lazily
+
+if TYPE_CHECKING:
+    from headwater.parity.document import read, write
+    from headwater.parity.errors import ParityInvalid, ParityMismatch, RuntimeMissing
+    from headwater.parity.model import MAX_BYTES, MAX_SAMPLES, PATH, RAW, Parity, Sample, Tolerance
+    from headwater.parity.onnx import OnnxModel
+    from headwater.parity.recording import Given, named_arrays, record
+    from headwater.parity.replaying import replay
+    from headwater.parity.samples import read_samples
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "document": ["read", "write"],
+        "errors": ["ParityInvalid", "ParityMismatch", "RuntimeMissing"],
+        "model": ["MAX_BYTES", "MAX_SAMPLES", "PATH", "RAW", "Parity", "Sample", "Tolerance"],
+        "onnx": ["OnnxModel"],
+        "recording": ["Given", "named_arrays", "record"],
+        "replaying": ["replay"],
+        "samples": ["read_samples"],
+    },
+)
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_SAMPLES",
+    "PATH",
+    "RAW",
+    "Given",
+    "OnnxModel",
+    "Parity",
+    "ParityInvalid",
+    "ParityMismatch",
+    "RuntimeMissing",
+    "Sample",
+    "Tolerance",
+    "named_arrays",
+    "read",
+    "read_samples",
+    "record",
+    "replay",
+    "write",
+]

@@ -1,0 +1,91 @@
+"""Making a parity record of samples and a model."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+
+from headwater.parity.environment import here
+from headwater.parity.errors import ParityInvalid
+from headwater.parity.model import RAW, Parity, Sample, Tolerance, prepared_digest
+from headwater.tensors import NUMPY_TYPES, Array, Tensor, byte_strings
+from headwater.transforms.feeding import Feed, Input
+from headwater.transforms.pipeline import Pipeline
+
+_DATATYPES: Final = {dtype: name for name, dtype in NUMPY_TYPES.items() if name not in ("BF16", "BYTES")}
+
+
+class Model(Protocol):
+    """What answers samples: an ONNX file (``headwater.parity.onnx``), or anything that a caller has."""
+
+    inputs: Sequence[Input]
+
+    def predict(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The outputs for inputs in any order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Given:
+    """One sample to be recorded: image files as they are, or the model's inputs. ``outputs`` are what the model has
+    answered; none, and the model is asked."""
+
+    files: tuple[bytes, ...] = ()
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+
+
+def record(
+    given: Sequence[Given], model: Model, pipeline: Pipeline | None = None, tolerance: Tolerance | None = None
+) -> Parity:
+    """The record of what ``pipeline`` and ``model`` make of the samples here.
+
+    Raises:
+        ParityInvalid: a sample of files without a pipeline; no sample, or too many.
+        RowInvalid: a file cannot be processed.
+        PipelineMisfit: the model does not take what the pipeline leaves.
+    """
+    samples = [_sample(index, each, model, pipeline) for index, each in enumerate(given)]
+    used = pipeline is not None and any(sample.prepared for sample in samples)
+    return Parity(tuple(samples), pipeline.digest if pipeline and used else "", here(), tolerance or Tolerance())
+
+
+def named_arrays(arrays: dict[str, Array]) -> tuple[Tensor, ...]:
+    """Arrays as tensors of the protocol.
+
+    Raises:
+        ParityInvalid: an array is of a type that the protocol has not.
+    """
+    return tuple(as_tensor(name, array) for name, array in arrays.items())
+
+
+def as_tensor(name: str, array: Array) -> Tensor:
+    """An array as a tensor of the protocol; text as BYTES in UTF-8."""
+    if array.dtype.kind in "OUS":
+        elements = [each if isinstance(each, bytes) else str(each).encode() for each in array.flat]
+        return Tensor(name, "BYTES", byte_strings(elements).reshape(array.shape))
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in _DATATYPES:
+        raise ParityInvalid(f"{name}: arrays of {array.dtype} cannot be sent.", field=name)
+    return Tensor(name, _DATATYPES[dtype], np.ascontiguousarray(array, dtype))
+
+
+def _sample(index: int, given: Given, model: Model, pipeline: Pipeline | None) -> Sample:
+    if not given.files:
+        return Sample(given.inputs, "", given.outputs or tuple(model.predict(given.inputs)))
+    if pipeline is None:
+        raise ParityInvalid(
+            f"samples[{index}] is a file, and no pipeline is recorded that would prepare it.", sample=index
+        )
+    prepared = prepare(pipeline, Feed.of(pipeline, model.inputs), given.files)
+    raw = Tensor(RAW, "BYTES", byte_strings(given.files))
+    return Sample((raw,), prepared_digest(prepared), given.outputs or tuple(model.predict([prepared])))
+
+
+def prepare(pipeline: Pipeline, feed: Feed, files: Sequence[bytes]) -> Tensor:
+    """The input of the model that files become.
+
+    Raises:
+        RowInvalid: a file cannot be processed.
+    """
+    return Tensor(feed.name, feed.datatype, feed.tensor(pipeline.prepare_all(files)))
