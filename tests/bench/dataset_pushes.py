@@ -16,7 +16,7 @@ import numpy as np
 from tests.bench.paired import Result, measure
 from tests.bench.running import Running, running
 
-PEERS = Path(__file__).parents[2] / ".peers" / "bin"
+PEERS = Path(__file__).parents[2] / ".peers" / "tracking" / "bin"
 FILES, FILE_BYTES = 5_000, 1_000_000
 SMALL_FILES, SMALL_BYTES = 100_000, 4_096
 _FOLDERS = 10

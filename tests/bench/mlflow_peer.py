@@ -18,7 +18,7 @@ import sqlalchemy
 
 from chassis.embedded.server import free_port
 
-MLFLOW = Path(__file__).parents[2] / ".peers" / "bin" / "mlflow"
+MLFLOW = Path(__file__).parents[2] / ".peers" / "tracking" / "bin" / "mlflow"
 _START_S = 180.0
 _WORKERS = 4
 """mlflow's own default."""

@@ -1,0 +1,79 @@
+"""Load from h2load (of nghttp2), so that the client is not what is measured. Debian: `apt install nghttp2-client`."""
+
+import dataclasses
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_CONNECTIONS = 8
+_LIMIT_S = 300
+
+
+class NoLoad(RuntimeError):
+    """h2load is not here, or what it asked was not answered."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """One recorded request, asked again and again.
+
+    Attributes:
+        body: of the request; for gRPC one message with its five bytes before it.
+        http1: HTTP/1.1, which has one request at a time in a connection.
+    """
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    http1: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Load:
+    """What came of it: the calls that were answered, how many in a second, and their times in seconds."""
+
+    calls: int
+    rate: float
+    p50_s: float
+    p99_s: float
+
+
+def grpc_target(address: str, path: str, message: bytes, token: str = "") -> Target:
+    """A unary call of gRPC."""
+    headers = {"content-type": "application/grpc", "te": "trailers"}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    return Target(f"http://{address}{path}", b"\0" + len(message).to_bytes(4, "big") + message, headers)
+
+
+def load(target: Target, *, seconds: int, in_flight: int, core: int) -> Load:
+    """Ask for so many ``seconds``, ``in_flight`` at once, from the processor ``core``.
+
+    Raises:
+        NoLoad: a call was not answered with status 200; an error within gRPC's trailers is not seen here.
+    """
+    program = shutil.which("h2load")
+    if program is None:
+        raise NoLoad("h2load is not installed; Debian has it in the package nghttp2-client.")
+    connections = in_flight if target.http1 else min(in_flight, _CONNECTIONS)
+    with tempfile.TemporaryDirectory(prefix="headwater-load-") as folder:
+        body, log = Path(folder, "body"), Path(folder, "log")
+        body.write_bytes(target.body)
+        command = [
+            *("taskset", "-c", str(core), program, "--data", str(body), "--log-file", str(log)),
+            *("--duration", str(seconds), "--clients", str(connections)),
+            *(["--h1"] if target.http1 else ["--max-concurrent-streams", str(in_flight // connections)]),
+            *(f"--header={name}: {value}" for name, value in target.headers.items()),
+            target.url,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
+        rate = re.search(r"finished in .*?, ([\d.]+) req/s", done.stdout)
+        counts = re.search(r"(\d+) done, (\d+) succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
+        if rate is None or counts is None or int(counts[1]) == 0 or f"{counts[1]} 2xx" not in done.stdout:
+            raise NoLoad(f"{target.url}: {done.stdout[-1500:]}{done.stderr[-500:]}")
+        times = sorted(int(line.split("\t")[2]) / 1e6 for line in log.read_text().splitlines())
+    return Load(int(counts[1]), float(rate[1]), statistics.median(times), times[int(len(times) * 0.99)])
