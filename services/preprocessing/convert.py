@@ -7,6 +7,7 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 
 from headwater.preprocessing.v1 import jobs_pb2, pipelines_pb2
 from headwater.transforms.model import Fault, Step
+from headwater.transforms.pipeline import canonical
 from services.preprocessing.cache.model import CacheStats
 from services.preprocessing.jobs.model import Job, State
 from services.preprocessing.pipelines.model import Pipeline, PipelineVersion
@@ -32,6 +33,7 @@ def pipeline_version_to_proto(version: PipelineVersion) -> pipelines_pb2.Pipelin
         digest=definition.digest,
         create_time=_timestamp(version.created_at),
         created_by=version.created_by,
+        document=canonical(definition),
     )
 
 

@@ -19,8 +19,8 @@ def replay(parity: Parity, prepare: Prepare | None, predict: Predict) -> None:
     """Compute every sample again. Blocks for as long as that takes.
 
     The pipeline's arrays must be the same to the bit, and so must outputs that are no floating-point numbers; those
-    that are may differ by the record's tolerance. Without ``prepare``, samples of raw bytes are left out: what serves them
-    then takes none.
+    that are may differ by the record's tolerance. Without ``prepare``, samples of raw bytes are left out: what serves
+    them then takes none.
 
     Raises:
         ParityMismatch: naming the first sample that gives something else.

@@ -7,6 +7,7 @@ from headwater.dataset.v1 import datasets_pb2
 from headwater.errors import NotFound
 from headwater.names import ProjectName
 from headwater.registry.v1 import lineage_pb2, lineage_pb2_grpc, runs_pb2, runs_pb2_grpc
+from headwater.transforms.pipeline import canonical
 from services.preprocessing.jobs.datasets import Stored
 from services.preprocessing.jobs.model import Job
 from services.preprocessing.pipelines.model import PipelineVersion
@@ -43,7 +44,11 @@ class Lineage:
         An output that was there before keeps the run that first made it.
         """
         executable = artifact_pb2.ExecutableMetadata(
-            name=str(pipeline.name), version=pipeline.name.version, digest=pipeline.definition.digest
+            name=str(pipeline.name),
+            version=pipeline.name.version,
+            digest=pipeline.definition.digest,
+            # By it the registry can record with a model what prepared its data.
+            annotations={"pipeline": canonical(pipeline.definition)},
         )
         connections = [
             Connection(first_name=source.name, second_name=run, role=Connection.ROLE_INPUT, run_name=run),

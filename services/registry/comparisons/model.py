@@ -128,6 +128,7 @@ def _general(version: ModelVersion) -> Said:
         "files": version.digest,
         "problems": "; ".join(version.problems),
         "run": version.run,
+        "preprocessing": version.preprocessing.shown if version.preprocessing else "",
         "source": version.source,
         "created by": version.created_by,
         **{f"annotation {key}": value for key, value in version.annotations.items()},

@@ -56,6 +56,7 @@ model_versions = Table(
     text_column("logged_model"),
     time_column("update_time"),
     Column("weight", Integer, nullable=False),
+    Column("preprocessing", JSONB(none_as_null=True), nullable=True),
     UniqueConstraint("model_id", "version"),
 )
 # One holder at most of staging (2) and of production (3), whatever the code does.

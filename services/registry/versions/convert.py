@@ -26,6 +26,7 @@ from services.registry.versions.contents import convert as contents_convert
 from services.registry.versions.errors import InvalidFiles
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which
 from services.registry.versions.options import Option, conversions, deployment_targets
+from services.registry.versions.preprocessing import Preprocessing, stated
 
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,8})", re.ASCII)
 _MAX_TAGS = 100
@@ -92,6 +93,7 @@ def new_version(request: models_pb2.CreateModelVersionRequest, parent: ModelName
         source=request.source,
         logged_model=logged,
         dataset_versions=[_data_name(name) for name in request.dataset_versions],
+        preprocessing=_preprocessing(request),
     )
 
 
@@ -157,6 +159,7 @@ def version_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
         logged_model=version.logged_model,
         model_uid=version.model_id,
         warning=version.warning,
+        preprocessing=_preprocessing_to_proto(version.preprocessing),
     )
 
 
@@ -170,6 +173,29 @@ def whole_to_proto(version: ModelVersion) -> artifact_pb2.ModelMetadata:
 
 def _option(option: Option) -> artifact_pb2.ModelOption:
     return artifact_pb2.ModelOption(target=option.target, by=option.by, condition=option.condition)
+
+
+def _preprocessing(request: models_pb2.CreateModelVersionRequest) -> Preprocessing | None:
+    if not request.HasField("preprocessing"):
+        return None
+    given = request.preprocessing
+    made = stated(given.pipeline_version, given.document)
+    if given.digest not in ("", made.digest):
+        raise convert.InvalidField(
+            f"preprocessing.digest is {given.digest}; that of the document is {made.digest}.",
+            field="preprocessing.digest",
+        )
+    return made
+
+
+def _preprocessing_to_proto(preprocessing: Preprocessing | None) -> artifact_pb2.Preprocessing | None:
+    if preprocessing is None:
+        return None
+    return artifact_pb2.Preprocessing(
+        pipeline_version=preprocessing.pipeline_version,
+        digest=preprocessing.digest,
+        document=preprocessing.document,
+    )
 
 
 def _new_files(request: models_pb2.CreateModelVersionRequest, parent: ModelName) -> dict[str, ArtifactName]:

@@ -9,7 +9,7 @@ from services.registry.artifacts.model import Artifact
 from services.registry.formats import FileFacts, Signature
 from services.registry.formats.bundles import main_path, together
 from services.registry.lineage.inputs import dataset_versions, pipeline_versions
-from services.registry.lineage.model import Edge, Role
+from services.registry.lineage.model import Edge, Node, Role
 from services.registry.models.model import Model
 from services.registry.runs.model import Run
 from services.registry.runs.parameters import merged
@@ -19,6 +19,7 @@ from services.registry.versions import contents
 from services.registry.versions.inspection import Facts, model_files
 from services.registry.versions.links import Links, resolve
 from services.registry.versions.model import ModelVersion, NewVersion, View, Which, digest_over
+from services.registry.versions.preprocessing import Preprocessing, node_of, of_data
 from services.registry.versions.semantic import check_greater, check_step, semantic_version
 from services.registry.versions.signature import breaking_changes
 
@@ -37,9 +38,10 @@ class Draft:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Described:
-    """A version and the edges that lead to it."""
+    """A version, the edges that lead to it, and the nodes that these need to be there."""
 
     version: ModelVersion
+    nodes: Sequence[Node]
     edges: Sequence[Edge]
 
 
@@ -50,12 +52,14 @@ async def describe(tx: Transaction, model: Model, draft: Draft, now: datetime.da
         VersionNotGreater, BreakingChange: of the semantic version that was asked for.
         RunNotFound
         ParameterConflict: a hyperparameter has another value in the run.
-        MetadataConflict
+        MetadataConflict: also of its pipeline version, which the graph knows with another content.
     """
     new, facts = draft.new, draft.facts
     run: Run | None = await tx.runs.get(new.run) if new.run else None
     links = await resolve(tx.lineage, model.project, new.dataset_versions, draft.user_metadata)
     of_run = await dataset_versions(tx.lineage, str(run.name)) if run else []
+    pipelines = await pipeline_versions(tx.lineage, str(run.name)) if run else []
+    preprocessing = new.preprocessing or await of_data(tx.lineage, pipelines)
     files, whole = model_files(facts, draft.artifacts), together(facts)
     framework_name, framework_version = _framework(new, whole)
     version = ModelVersion(
@@ -85,7 +89,8 @@ async def describe(tx: Transaction, model: Model, draft: Draft, now: datetime.da
         hyperparameters=merged(run.parameters if run else {}, new.hyperparameters),
         metrics=run.latest_metrics if run else {},
         dataset_versions=sorted(links.dataset_versions.union(of_run)),
-        pipeline_versions=await pipeline_versions(tx.lineage, str(run.name)) if run else [],
+        pipeline_versions=sorted({*pipelines, *_pipelines(preprocessing)}),
+        preprocessing=preprocessing,
         task=new.task,
         annotations=new.annotations,
         tags=new.tags,
@@ -99,7 +104,9 @@ async def describe(tx: Transaction, model: Model, draft: Draft, now: datetime.da
         update_time=now,
     )
     broken = await _broken(tx, model, version)
-    return Described(dataclasses.replace(version, breaking_changes=broken), _edges(version, links, of_run))
+    nodes = await node_of(tx.lineage, new.preprocessing) if new.preprocessing else []
+    edges = _edges(version, links, [*of_run, *pipelines])
+    return Described(dataclasses.replace(version, breaking_changes=broken), nodes, edges)
 
 
 async def _broken(tx: Transaction, model: Model, version: ModelVersion) -> Sequence[str]:
@@ -119,13 +126,22 @@ async def _broken(tx: Transaction, model: Model, version: ModelVersion) -> Seque
 
 
 def _edges(version: ModelVersion, links: Links, of_run: Sequence[str]) -> Sequence[Edge]:
-    """From the run, and from the data that did not come through it."""
+    """From the run, and from the data and the pipeline that did not come through it."""
     name = str(version.name)
     from_run = [Edge(new_id(), version.project_id, version.run, name, version.run, Role.OUTPUT)] if version.run else []
     return [
         *from_run,
         *(Edge(new_id(), version.project_id, node, name, "", Role.INPUT) for node in links.nodes if node not in of_run),
+        *(
+            Edge(new_id(), version.project_id, pipeline, name, "", Role.EXECUTABLE)
+            for pipeline in _pipelines(version.preprocessing)
+            if pipeline not in of_run
+        ),
     ]
+
+
+def _pipelines(preprocessing: Preprocessing | None) -> Sequence[str]:
+    return [preprocessing.pipeline_version] if preprocessing and preprocessing.pipeline_version else []
 
 
 def _framework(new: NewVersion, whole: FileFacts) -> tuple[str, str]:

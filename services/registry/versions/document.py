@@ -109,6 +109,7 @@ def _more(version: ModelVersion) -> dict[str, Any]:
         "run": version.run or None,
         "dataset_versions": list(version.dataset_versions),
         "pipeline_versions": list(version.pipeline_versions),
+        "preprocessing": dataclasses.asdict(version.preprocessing) if version.preprocessing else None,
         "created_by": version.created_by,
         "missing_metadata": list(missing_metadata(version)),
         "dangling_links": list(version.dangling_links),

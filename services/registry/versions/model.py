@@ -13,6 +13,7 @@ from services.registry.formats import FileFacts, Format, Tensor
 from services.registry.models.model import Stage
 from services.registry.states import State
 from services.registry.values import Json
+from services.registry.versions.preprocessing import Preprocessing
 
 Which: TypeAlias = int | SemVer
 """Which version of a model: by its number, or by its semantic version."""
@@ -51,6 +52,7 @@ class ModelVersion:
         dangling_links: what its maker named and nobody knows.
         problems: what makes its files unsafe to load; with any it is never served.
         model_state, model_replacement, model_archived_name: of its model.
+        preprocessing: the pipeline that prepares what it is asked.
         breaking_changes: how its signature breaks those who call the version before it.
         weight: how many small values its files hold; pages of versions are bounded by it.
     """
@@ -92,6 +94,7 @@ class ModelVersion:
     breaking_changes: Sequence[str] = ()
     source: str = ""
     logged_model: str = ""
+    preprocessing: Preprocessing | None = None
     aliases: Sequence[str] = ()
     state: State = State.ACTIVE
     replacement: str = ""
@@ -152,6 +155,7 @@ class NewVersion:
     source: str = ""
     logged_model: LoggedModelName | None = None
     dataset_versions: Sequence[str] = ()
+    preprocessing: Preprocessing | None = None
 
 
 def digest_over(files: Sequence[ModelFile]) -> str:

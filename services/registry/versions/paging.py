@@ -39,6 +39,7 @@ def weigh(version: ModelVersion, view: View) -> int:
     """How many small values an answer tells of the version."""
     said = weight_of(
         version.description,
+        version.preprocessing.document if version.preprocessing else "",
         dict(version.annotations),
         dict(version.user_metadata),
         dict(version.hyperparameters),

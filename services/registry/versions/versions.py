@@ -106,6 +106,7 @@ class Versions:
         version = found.version
         await tx.versions.add(version)
         await tx.models.update(model.with_version(version.version, version.create_time, version.semantic_version))
+        await tx.lineage.add_nodes(found.nodes)
         await tx.lineage.add_edges(found.edges)
         told = event(origin.actor, "version.create", version.name, None, version.basic(), version.create_time)
         await tx.events.append(told)

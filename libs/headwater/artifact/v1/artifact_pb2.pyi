@@ -1325,6 +1325,7 @@ class ModelMetadata(_message.Message):
     WARNING_FIELD_NUMBER: _builtins.int
     CONVERSIONS_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_TARGETS_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{version}`."""
     description: _builtins.str
@@ -1467,6 +1468,10 @@ class ModelMetadata(_message.Message):
     def deployment_targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelOption]:
         """Where it can be served, as its files tell (M-80); in the same answers."""
 
+    @_builtins.property
+    def preprocessing(self) -> Global___Preprocessing:
+        """The pipeline that prepares what it is asked; recorded at its registration, it never changes. Unset for none."""
+
     def __init__(
         self,
         *,
@@ -1516,14 +1521,47 @@ class ModelMetadata(_message.Message):
         warning: _builtins.str = ...,
         conversions: _abc.Iterable[Global___ModelOption] | None = ...,
         deployment_targets: _abc.Iterable[Global___ModelOption] | None = ...,
+        preprocessing: Global___Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "project", b"project", "run", b"run", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_ts", b"create_ts", "framework", b"framework", "id", b"id", "preprocessing", b"preprocessing", "project", b"project", "run", b"run", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "conversions", b"conversions", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "deployment_targets", b"deployment_targets", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "model_uid", b"model_uid", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "annotations", b"annotations", "breaking_changes", b"breaking_changes", "conversions", b"conversions", "create_ts", b"create_ts", "created_by", b"created_by", "dangling_links", b"dangling_links", "dataset_versions", b"dataset_versions", "deployment_targets", b"deployment_targets", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "format", b"format", "framework", b"framework", "hyperparameters", b"hyperparameters", "id", b"id", "inputs", b"inputs", "jobs", b"jobs", "kind", b"kind", "logged_model", b"logged_model", "metadata", b"metadata", "metrics", b"metrics", "metrics_ids", b"metrics_ids", "missing_metadata", b"missing_metadata", "model_uid", b"model_uid", "name", b"name", "outputs", b"outputs", "parameter_count", b"parameter_count", "pipeline_versions", b"pipeline_versions", "preprocessing", b"preprocessing", "problems", b"problems", "project", b"project", "replacement", b"replacement", "run", b"run", "run_name", b"run_name", "semantic_version", b"semantic_version", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "state", b"state", "storage_location", b"storage_location", "tags", b"tags", "task", b"task", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelMetadata: _TypeAlias = ModelMetadata  # noqa: Y015
+
+@_typing.final
+class Preprocessing(_message.Message):
+    """The preprocessing pipeline of a model version, with all that is needed to run it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIPELINE_VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    pipeline_version: _builtins.str
+    """`projects/{project}/pipelines/{pipeline}/versions/{version}`; empty where no service keeps it."""
+    digest: _builtins.str
+    """`sha256:` and 64 hex digits over the canonical steps: what the pipeline does, not what it is called. Of a request: empty, or
+    what the document must have.
+    """
+    document: _builtins.str
+    """The pipeline as JSON: every option filled in, keys in order. In a request also as its author wrote it, JSON or YAML."""
+    def __init__(
+        self,
+        *,
+        pipeline_version: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        document: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "document", b"document", "pipeline_version", b"pipeline_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preprocessing: _TypeAlias = Preprocessing  # noqa: Y015
 
 @_typing.final
 class ModelOption(_message.Message):

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*headwater/preprocessing/v1/pipelines.proto\x12\x1aheadwater.preprocessing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"a\n\x08Pipeline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfb\x01\n\x0fPipelineVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12/\n\x05steps\x18\x04 \x03(\x0b\x32 .headwater.preprocessing.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x08 \x01(\t\"]\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tstep_type\x18\x02 \x01(\t\x12\'\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x63\x61\x63he\x18\x04 \x01(\x08\"t\n\x1c\x43reatePipelineVersionRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x08\x64ocument\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"8\n\x17ValidatePipelineRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@\"M\n\x18ValidatePipelineResponse\x12\x31\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32!.headwater.preprocessing.v1.Fault\"&\n\x05\x46\x61ult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"3\n\x19GetPipelineVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"j\n\x14ListPipelinesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"i\n\x15ListPipelinesResponse\x12\x37\n\tpipelines\x18\x01 \x03(\x0b\x32$.headwater.preprocessing.v1.Pipeline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x1bListPipelineVersionsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\x7f\n\x1cListPipelineVersionsResponse\x12\x46\n\x11pipeline_versions\x18\x01 \x03(\x0b\x32+.headwater.preprocessing.v1.PipelineVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xac\x05\n\x0fPipelineService\x12\x84\x01\n\x15\x43reatePipelineVersion\x12\x38.headwater.preprocessing.v1.CreatePipelineVersionRequest\x1a+.headwater.preprocessing.v1.PipelineVersion\"\x04\xa8\xd4\x18\x02\x12\x83\x01\n\x10ValidatePipeline\x12\x33.headwater.preprocessing.v1.ValidatePipelineRequest\x1a\x34.headwater.preprocessing.v1.ValidatePipelineResponse\"\x04\xa8\xd4\x18\x01\x12~\n\x12GetPipelineVersion\x12\x35.headwater.preprocessing.v1.GetPipelineVersionRequest\x1a+.headwater.preprocessing.v1.PipelineVersion\"\x04\xa8\xd4\x18\x01\x12z\n\rListPipelines\x12\x30.headwater.preprocessing.v1.ListPipelinesRequest\x1a\x31.headwater.preprocessing.v1.ListPipelinesResponse\"\x04\xa8\xd4\x18\x01\x12\x8f\x01\n\x14ListPipelineVersions\x12\x37.headwater.preprocessing.v1.ListPipelineVersionsRequest\x1a\x38.headwater.preprocessing.v1.ListPipelineVersionsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*headwater/preprocessing/v1/pipelines.proto\x12\x1aheadwater.preprocessing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\"a\n\x08Pipeline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x02\n\x0fPipelineVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12/\n\x05steps\x18\x04 \x03(\x0b\x32 .headwater.preprocessing.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x08 \x01(\t\x12\x10\n\x08\x64ocument\x18\t \x01(\t\"]\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tstep_type\x18\x02 \x01(\t\x12\'\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x63\x61\x63he\x18\x04 \x01(\x08\"t\n\x1c\x43reatePipelineVersionRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x08\x64ocument\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"8\n\x17ValidatePipelineRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@\"M\n\x18ValidatePipelineResponse\x12\x31\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32!.headwater.preprocessing.v1.Fault\"&\n\x05\x46\x61ult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"3\n\x19GetPipelineVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"j\n\x14ListPipelinesRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"i\n\x15ListPipelinesResponse\x12\x37\n\tpipelines\x18\x01 \x03(\x0b\x32$.headwater.preprocessing.v1.Pipeline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x1bListPipelineVersionsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\x7f\n\x1cListPipelineVersionsResponse\x12\x46\n\x11pipeline_versions\x18\x01 \x03(\x0b\x32+.headwater.preprocessing.v1.PipelineVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xac\x05\n\x0fPipelineService\x12\x84\x01\n\x15\x43reatePipelineVersion\x12\x38.headwater.preprocessing.v1.CreatePipelineVersionRequest\x1a+.headwater.preprocessing.v1.PipelineVersion\"\x04\xa8\xd4\x18\x02\x12\x83\x01\n\x10ValidatePipeline\x12\x33.headwater.preprocessing.v1.ValidatePipelineRequest\x1a\x34.headwater.preprocessing.v1.ValidatePipelineResponse\"\x04\xa8\xd4\x18\x01\x12~\n\x12GetPipelineVersion\x12\x35.headwater.preprocessing.v1.GetPipelineVersionRequest\x1a+.headwater.preprocessing.v1.PipelineVersion\"\x04\xa8\xd4\x18\x01\x12z\n\rListPipelines\x12\x30.headwater.preprocessing.v1.ListPipelinesRequest\x1a\x31.headwater.preprocessing.v1.ListPipelinesResponse\"\x04\xa8\xd4\x18\x01\x12\x8f\x01\n\x14ListPipelineVersions\x12\x37.headwater.preprocessing.v1.ListPipelineVersionsRequest\x1a\x38.headwater.preprocessing.v1.ListPipelineVersionsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,27 +70,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PIPELINE']._serialized_start=196
   _globals['_PIPELINE']._serialized_end=293
   _globals['_PIPELINEVERSION']._serialized_start=296
-  _globals['_PIPELINEVERSION']._serialized_end=547
-  _globals['_STEP']._serialized_start=549
-  _globals['_STEP']._serialized_end=642
-  _globals['_CREATEPIPELINEVERSIONREQUEST']._serialized_start=644
-  _globals['_CREATEPIPELINEVERSIONREQUEST']._serialized_end=760
-  _globals['_VALIDATEPIPELINEREQUEST']._serialized_start=762
-  _globals['_VALIDATEPIPELINEREQUEST']._serialized_end=818
-  _globals['_VALIDATEPIPELINERESPONSE']._serialized_start=820
-  _globals['_VALIDATEPIPELINERESPONSE']._serialized_end=897
-  _globals['_FAULT']._serialized_start=899
-  _globals['_FAULT']._serialized_end=937
-  _globals['_GETPIPELINEVERSIONREQUEST']._serialized_start=939
-  _globals['_GETPIPELINEVERSIONREQUEST']._serialized_end=990
-  _globals['_LISTPIPELINESREQUEST']._serialized_start=992
-  _globals['_LISTPIPELINESREQUEST']._serialized_end=1098
-  _globals['_LISTPIPELINESRESPONSE']._serialized_start=1100
-  _globals['_LISTPIPELINESRESPONSE']._serialized_end=1205
-  _globals['_LISTPIPELINEVERSIONSREQUEST']._serialized_start=1207
-  _globals['_LISTPIPELINEVERSIONSREQUEST']._serialized_end=1320
-  _globals['_LISTPIPELINEVERSIONSRESPONSE']._serialized_start=1322
-  _globals['_LISTPIPELINEVERSIONSRESPONSE']._serialized_end=1449
-  _globals['_PIPELINESERVICE']._serialized_start=1452
-  _globals['_PIPELINESERVICE']._serialized_end=2136
+  _globals['_PIPELINEVERSION']._serialized_end=565
+  _globals['_STEP']._serialized_start=567
+  _globals['_STEP']._serialized_end=660
+  _globals['_CREATEPIPELINEVERSIONREQUEST']._serialized_start=662
+  _globals['_CREATEPIPELINEVERSIONREQUEST']._serialized_end=778
+  _globals['_VALIDATEPIPELINEREQUEST']._serialized_start=780
+  _globals['_VALIDATEPIPELINEREQUEST']._serialized_end=836
+  _globals['_VALIDATEPIPELINERESPONSE']._serialized_start=838
+  _globals['_VALIDATEPIPELINERESPONSE']._serialized_end=915
+  _globals['_FAULT']._serialized_start=917
+  _globals['_FAULT']._serialized_end=955
+  _globals['_GETPIPELINEVERSIONREQUEST']._serialized_start=957
+  _globals['_GETPIPELINEVERSIONREQUEST']._serialized_end=1008
+  _globals['_LISTPIPELINESREQUEST']._serialized_start=1010
+  _globals['_LISTPIPELINESREQUEST']._serialized_end=1116
+  _globals['_LISTPIPELINESRESPONSE']._serialized_start=1118
+  _globals['_LISTPIPELINESRESPONSE']._serialized_end=1223
+  _globals['_LISTPIPELINEVERSIONSREQUEST']._serialized_start=1225
+  _globals['_LISTPIPELINEVERSIONSREQUEST']._serialized_end=1338
+  _globals['_LISTPIPELINEVERSIONSRESPONSE']._serialized_start=1340
+  _globals['_LISTPIPELINEVERSIONSRESPONSE']._serialized_end=1467
+  _globals['_PIPELINESERVICE']._serialized_start=1470
+  _globals['_PIPELINESERVICE']._serialized_end=2154
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,7 @@ class PipelineVersion(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/pipelines/{pipeline}/versions/{version}`."""
     display_name: _builtins.str
@@ -76,6 +77,8 @@ class PipelineVersion(_message.Message):
     """SHA-256 over the canonical steps: what the pipeline does, not what it is called."""
     created_by: _builtins.str
     """Who stored it."""
+    document: _builtins.str
+    """The pipeline as JSON in its canonical form, from which it can be run anywhere: every option filled in, keys in order."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """The steps, in order."""
@@ -99,10 +102,11 @@ class PipelineVersion(_message.Message):
         digest: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
+        document: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "description", b"description", "digest", b"digest", "display_name", b"display_name", "metadata", b"metadata", "name", b"name", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "description", b"description", "digest", b"digest", "display_name", b"display_name", "document", b"document", "metadata", b"metadata", "name", b"name", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

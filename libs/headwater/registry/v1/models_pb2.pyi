@@ -440,6 +440,7 @@ class CreateModelVersionRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     LOGGED_MODEL_FIELD_NUMBER: _builtins.int
     DATASET_VERSIONS_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}/models/{model}`."""
     run: _builtins.str
@@ -488,6 +489,12 @@ class CreateModelVersionRequest(_message.Message):
     def dataset_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The dataset versions that it was trained on, beside those of the run."""
 
+    @_builtins.property
+    def preprocessing(self) -> _artifact_pb2.Preprocessing:
+        """The pipeline that prepares what it is asked: `document`, and `pipeline_version` where a service keeps it. Left out: that of its
+        run's data, if one pipeline version prepared all of it.
+        """
+
     def __init__(
         self,
         *,
@@ -507,10 +514,11 @@ class CreateModelVersionRequest(_message.Message):
         source: _builtins.str = ...,
         logged_model: _builtins.str = ...,
         dataset_versions: _abc.Iterable[_builtins.str] | None = ...,
+        preprocessing: _artifact_pb2.Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["framework", b"framework"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["framework", b"framework", "preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "architecture", b"architecture", "dataset_versions", b"dataset_versions", "description", b"description", "files", b"files", "framework", b"framework", "hyperparameters", b"hyperparameters", "logged_model", b"logged_model", "parent", b"parent", "request_id", b"request_id", "run", b"run", "semantic_version", b"semantic_version", "source", b"source", "tags", b"tags", "task", b"task", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "architecture", b"architecture", "dataset_versions", b"dataset_versions", "description", b"description", "files", b"files", "framework", b"framework", "hyperparameters", b"hyperparameters", "logged_model", b"logged_model", "parent", b"parent", "preprocessing", b"preprocessing", "request_id", b"request_id", "run", b"run", "semantic_version", b"semantic_version", "source", b"source", "tags", b"tags", "task", b"task", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

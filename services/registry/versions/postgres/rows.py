@@ -1,5 +1,6 @@
 """Versions as rows of PostgreSQL, and rows as versions."""
 
+import dataclasses
 from typing import Any
 
 from headwater.semver import SemVer
@@ -8,6 +9,7 @@ from services.registry.models.model import Stage
 from services.registry.states import State
 from services.registry.versions import contents
 from services.registry.versions.model import ModelFile, ModelVersion, View
+from services.registry.versions.preprocessing import Preprocessing
 
 _AS_THEY_ARE = (
     "id",
@@ -46,6 +48,7 @@ def version_row(version: ModelVersion) -> dict[str, Any]:
         "format": version.format,
         "run_id": version.run_id or None,
         "run_name": version.run,
+        "preprocessing": dataclasses.asdict(version.preprocessing) if version.preprocessing else None,
         "inputs": contents.tensors_to_json(version.inputs),
         "outputs": contents.tensors_to_json(version.outputs),
     }
@@ -82,6 +85,7 @@ def version_of(row: Any, view: View) -> ModelVersion:
         format=Format(row.format),
         run_id=row.run_id or "",
         run=row.run_name,
+        preprocessing=Preprocessing(**row.preprocessing) if row.preprocessing else None,
         inputs=contents.tensors_from_json(row.inputs),
         outputs=contents.tensors_from_json(row.outputs),
         files=[_file(file, view) for file in row.files],
