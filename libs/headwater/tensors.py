@@ -17,7 +17,7 @@ Bits are taken as they are: two NaNs with different payloads have different dige
 import dataclasses
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -73,15 +73,82 @@ def to_raw(tensor: Tensor) -> bytes:
 
 def digest(tensors: Iterable[Tensor]) -> str:
     """``sha256:`` and 64 hex digits over the tensors in the form above; their names are distinct."""
+    sha = hashlib.sha256()
+    for part in _parts(tensors):
+        sha.update(part)
+    return f"sha256:{sha.hexdigest()}"
+
+
+def canonical(tensors: Iterable[Tensor]) -> bytes:
+    """The tensors in the form above: what ``digest`` is of."""
+    return b"".join(_parts(tensors))
+
+
+def from_canonical(content: bytes) -> list[Tensor]:
+    """The tensors that ``canonical`` made these bytes of; numbers share their memory and are read-only.
+
+    Raises:
+        ValueError: it made them of none.
+    """
+    try:
+        return _parse(content)
+    except (struct.error, KeyError, IndexError, UnicodeDecodeError) as error:
+        raise ValueError("these are no tensors in canonical form") from error
+
+
+def _parts(tensors: Iterable[Tensor]) -> Iterator[bytes | memoryview]:
     ordered = sorted(tensors, key=lambda tensor: tensor.name)  # by code point, which is the order of UTF-8 bytes too
-    sha = hashlib.sha256(_PREFIX + struct.pack("<I", len(ordered)))
+    yield _PREFIX + struct.pack("<I", len(ordered))
     for tensor in ordered:
-        name, datatype, shape = tensor.name.encode(), tensor.datatype.encode(), tensor.array.shape
+        # A name that JSON could say and Unicode cannot (half of a surrogate pair) has a digest too.
+        name, datatype = tensor.name.encode(errors="surrogatepass"), tensor.datatype.encode()
+        shape = tensor.array.shape
         content, size_bytes = _content(tensor)
         form = f"<I{len(name)}sI{len(datatype)}sI{len(shape)}QQ"
-        sha.update(struct.pack(form, len(name), name, len(datatype), datatype, len(shape), *shape, size_bytes))
-        sha.update(content)
-    return f"sha256:{sha.hexdigest()}"
+        yield struct.pack(form, len(name), name, len(datatype), datatype, len(shape), *shape, size_bytes)
+        yield content
+
+
+def _parse(content: bytes) -> list[Tensor]:
+    if not content.startswith(_PREFIX):
+        raise ValueError("canonical tensors begin with their version")
+    position = len(_PREFIX)
+
+    def take(form: str) -> tuple[Any, ...]:
+        nonlocal position
+        values = struct.unpack_from(form, content, position)
+        position += struct.calcsize(form)
+        return values
+
+    def text() -> str:
+        (size,) = take("<I")
+        return str(take(f"<{size}s")[0].decode(errors="surrogatepass"))
+
+    tensors = []
+    (count,) = take("<I")
+    for _ in range(count):
+        name, datatype, rank = text(), text(), take("<I")[0]
+        shape, size_bytes = take(f"<{rank}Q"), take("<Q")[0]
+        raw = content[position : position + size_bytes]
+        if len(raw) != size_bytes:
+            raise ValueError("the bytes end within a tensor")
+        position += size_bytes
+        array = _elements(raw) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_TYPES[datatype])
+        tensors.append(Tensor(name, datatype, array.reshape(shape)))
+    if position != len(content):
+        raise ValueError("there are bytes after the last tensor")
+    return tensors
+
+
+def _elements(raw: bytes) -> Array:
+    elements, position = [], 0
+    while position < len(raw):
+        start = position + _LENGTH.size
+        position = start + _LENGTH.unpack_from(raw, position)[0]
+        if position > len(raw):
+            raise ValueError("an element ends after the last byte")
+        elements.append(raw[start:position])
+    return byte_strings(elements)
 
 
 def _content(tensor: Tensor) -> tuple[bytes | memoryview, int]:

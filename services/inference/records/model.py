@@ -1,17 +1,27 @@
-"""What is recorded of one request that was answered (M-83…M-88, K-14)."""
+"""What is recorded of one request (M-83…M-88, K-14)."""
 
 import dataclasses
 import datetime
-from collections.abc import Collection
+import functools
+import itertools
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from headwater.errors import NotFound
 from headwater.names import InferenceRecordName
-from services.inference.tensors.digest import digest
+from services.inference.records.recording import NOTHING, RecordedTensor, Recording
+from services.inference.records.redaction import redact
+from services.inference.records.sampling import OK, body_reason
+from services.inference.tensors.digest import canonical, digest
 from services.inference.tensors.model import Tensor, size_bytes
+
+_MAX_FACTS = 64
+_MAX_NAME = 255
 
 
 class RecordNotFound(NotFound):
-    """No request with this id was answered in this project."""
+    """No request with this id was recorded in this project."""
 
     reason = "RECORD_NOT_FOUND"
     text = "No such inference record."
@@ -19,7 +29,7 @@ class RecordNotFound(NotFound):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One answered request. ``sequence`` is the store's order of arrival; 0 until it is stored."""
+    """One request and how it ended. ``sequence`` is the store's order of arrival; 0 until it is stored."""
 
     request_id: str
     project: str
@@ -28,12 +38,33 @@ class Record:
     model_digest: str
     request_digest: str
     response_digest: str
+    """Empty when there was no answer."""
     caller: str
     request_time: datetime.datetime
     latency_ms: float
     batch_rows: int
     rows: int
     client_request_id: str
+    result: str = OK
+    """``OK``, or the reason of the error that was the answer."""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    inputs: str = "[]"
+    """The tensors without their values, as JSON: ``[["x", "FP32", [2, 4]]]``."""
+    outputs: str = "[]"
+    preprocessing_digest: str = ""
+    part_of: str = ""
+    """The request id that the client was given, where that is another one: of shadows, and of attempts that failed."""
+    is_final: bool = True
+    """Whether this is the answer that the client was given."""
+    variant: str = ""
+    body_reason: str = ""
+    """Why there are bodies; empty when there are none."""
+    redacted: str = "[]"
+    """What was left out of the bodies, as JSON: ``["x", "table.age"]``."""
+    request_body: bytes | None = None
+    """The tensors in canonical form (see tensors.digest), without what was left out."""
+    response_body: bytes | None = None
     sequence: int = 0
 
     @property
@@ -41,15 +72,45 @@ class Record:
         """The record's resource name."""
         return InferenceRecordName(self.project, self.request_id)
 
+    @property
+    def body_bytes(self) -> int:
+        """The memory of the bodies."""
+        return len(self.request_body or b"") + len(self.response_body or b"")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordQuery:
+    """Which records of a project are wanted; what is empty selects nothing out."""
+
+    project: str
+    deployment: str = ""
+    model_version: str = ""
+    result: str = ""
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+
+    def admits(self, record: Record) -> bool:
+        """Whether the record is one of those."""
+        return (
+            record.project == self.project
+            and self.deployment in ("", record.deployment)
+            and self.model_version in ("", record.model_version)
+            and self.result in ("", record.result)
+            and (self.start is None or record.request_time >= self.start)
+            and (self.end is None or record.request_time < self.end)
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Served:
-    """Who answered: the deployment and, as resource name and digest, the model version."""
+    """Who answers: the deployment and, as resource name and digest, the model version."""
 
     project: str
     deployment: str
     model_version: str
     model_digest: str
+    preprocessing_digest: str = ""
+    recording: Recording = NOTHING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,27 +126,95 @@ class Answered:
     batch_rows: int
     rows: int
     inputs: Collection[Tensor]
+    """Empty when the request was refused before anybody looked at it; it has no digest then."""
     outputs: Collection[Tensor]
+    result: str = OK
+    """The reason of the error, when that was the answer."""
+    part_of: str = ""
+    is_final: bool = True
+    variant: str = ""
 
     @property
     def size_bytes(self) -> int:
         """The memory that the tensors keep."""
-        return sum(size_bytes(tensor.array) for tensors in (self.inputs, self.outputs) for tensor in tensors)
+        return _total_bytes(self.inputs) + _total_bytes(self.outputs)
 
     def to_record(self) -> Record:
         """The record, with the digests of the tensors. Takes about 0.6 ms per MB."""
+        served = self.served
         return Record(
             request_id=self.request_id,
-            project=self.served.project,
-            deployment=self.served.deployment,
-            model_version=self.served.model_version,
-            model_digest=self.served.model_digest,
-            request_digest=digest(self.inputs),
-            response_digest=digest(self.outputs),
+            project=served.project,
+            deployment=served.deployment,
+            model_version=served.model_version,
+            model_digest=served.model_digest,
+            request_digest=digest(self.inputs) if self.inputs else "",
+            response_digest=digest(self.outputs) if self.outputs else "",
             caller=self.caller,
             request_time=self.answer_time - datetime.timedelta(seconds=self.latency_s),
             latency_ms=self.latency_s * 1000,
             batch_rows=self.batch_rows,
             rows=self.rows,
-            client_request_id=self.client_request_id,
+            client_request_id=_storable(self.client_request_id),
+            result=self.result,
+            request_bytes=_total_bytes(self.inputs),
+            response_bytes=_total_bytes(self.outputs),
+            inputs=_facts(self.inputs),
+            outputs=_facts(self.outputs),
+            preprocessing_digest=served.preprocessing_digest,
+            part_of=self.part_of,
+            is_final=self.is_final,
+            variant=self.variant,
+            **(self._bodies() if served.recording.records_bodies else {}),
         )
+
+    def _bodies(self) -> Mapping[str, Any]:
+        """The tensors, as far as they are to be recorded, without what is to be left out of them."""
+        recording = self.served.recording
+        reason = body_reason(recording, self.request_id, self.result, self.outputs)
+        if reason is None:
+            return {}
+        request, of_request = _body(self.inputs, recording.inputs, recording.max_body_bytes)
+        response, of_response = _body(self.outputs, recording.outputs, recording.max_body_bytes)
+        if request is None and response is None:
+            return {}
+        return {
+            "body_reason": str(reason),
+            "redacted": json.dumps([*of_request, *of_response]),
+            "request_body": request,
+            "response_body": response,
+        }
+
+
+def _body(
+    tensors: Collection[Tensor], rules: tuple[RecordedTensor, ...], max_bytes: int
+) -> tuple[bytes | None, Collection[str]]:
+    if not tensors or _total_bytes(tensors) > max_bytes:
+        return None, ()
+    redacted = redact(tensors, rules)
+    return (None, ()) if redacted is None else (canonical(redacted.tensors), redacted.left_out)
+
+
+def _total_bytes(tensors: Collection[Tensor]) -> int:
+    return sum([size_bytes(tensor.array) for tensor in tensors])
+
+
+def _facts(tensors: Collection[Tensor]) -> str:
+    if not tensors:
+        return "[]"
+    # A request that was refused may have come with any names, and as many.
+    first = itertools.islice(tensors, _MAX_FACTS)
+    return _facts_of(tuple([(tensor.name[:_MAX_NAME], tensor.datatype, tensor.array.shape) for tensor in first]))
+
+
+@functools.lru_cache(1024)
+def _facts_of(facts: tuple[tuple[str, str, tuple[int, ...]], ...]) -> str:
+    """Requests of one model mostly look alike."""
+    return json.dumps(facts, separators=(",", ":"))
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL cannot hold."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -1,61 +1,255 @@
 """Records in PostgreSQL, appended by the thousand."""
 
+import dataclasses
+import datetime
+import operator
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
 from headwater.names import InferenceRecordName
-from services.inference.records.model import Record, RecordNotFound
-from services.inference.records.store import RecordStore
+from services.inference.records.model import Record, RecordNotFound, RecordQuery
+from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost
 from services.inference.tables import inference_records as table
+from services.inference.tables import record_cursors as cursors
+from services.inference.tables import record_files as files_table
 
+_FIELDS = [field.name for field in dataclasses.fields(Record)]  # in the order in which they are given to Record
+_STORED = _FIELDS[:-1]  # the database makes the sequence
+_BODIES = ("request_body", "response_body")
+_ROW = operator.attrgetter(*_STORED)
+_TYPES = {
+    "request_id": "uuid",
+    "request_time": "timestamptz",
+    "latency_ms": "float8",
+    "batch_rows": "int",
+    "rows": "int",
+    "request_bytes": "bigint",
+    "response_bytes": "bigint",
+    "is_final": "boolean",
+    **dict.fromkeys(_BODIES, "bytea"),
+}
 # One statement for the whole batch, in one round trip. Not COPY, which cannot leave alone what is there already: after
 # a lost answer the same batch is sent again.
-_APPEND = """
-INSERT INTO inference_records (request_id, project, deployment, model_version, model_digest, request_digest,
-    response_digest, caller, request_time, latency_ms, batch_rows, rows, client_request_id)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-    $7::text[], $8::text[], $9::timestamptz[], $10::float8[], $11::int[], $12::int[], $13::text[])
+_APPEND = f"""
+INSERT INTO inference_records ({", ".join(_STORED)})
+SELECT * FROM unnest({", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(_STORED, 1))})
 ON CONFLICT (request_id) DO NOTHING
-"""
+"""  # noqa: S608 (names of our own)
+# Who appends does so alone, so that records become visible in the order of their numbers. Of this database only.
+_ALONE = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'hw.recrd', 'big')})"
+_FILE = [field.name for field in dataclasses.fields(RecordFile)]
 
 
-class PostgresRecords(RecordStore):
-    """See RecordStore."""
+class PostgresRecords(HotRecords):
+    """See HotRecords."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def append(self, records: Sequence[Record]) -> None:
         """See RecordStore."""
-        columns = zip(*(_to_row(record) for record in records), strict=True)
+        if not records:
+            return
+        columns = list(zip(*map(_ROW, records), strict=True))
         async with self._database.asyncpg() as connection:
-            await connection.execute(_APPEND, *(list(column) for column in columns))
+            await connection.execute(_ALONE)
+            await connection.execute(_APPEND, *columns)
 
     async def get(self, name: InferenceRecordName) -> Record:
         """See RecordStore."""
         row = None
         if _is_uuid(name.record):
-            query = table.select().where(table.c.request_id == name.record, table.c.project == name.project)
+            query = _columns(bodies=True).where(table.c.request_id == name.record, table.c.project == name.project)
             async with self._database.transaction() as connection:
                 row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise RecordNotFound(record=name)
-        return _from_row(row)
+        return Record(*row)
 
-    async def page(self, project: str, deployment: str, before: int | None, limit: int) -> Sequence[Record]:
+    async def page(self, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
         """See RecordStore."""
-        query = table.select().where(table.c.project == project)
-        if deployment:
-            query = query.where(table.c.deployment == deployment)
-        if before is not None:
-            query = query.where(table.c.sequence < before)
         async with self._database.transaction() as connection:
-            rows = await connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))
-            return [_from_row(row) for row in rows]
+            return await _newest(connection, query, before, limit)
+
+    async def known(self, project: str, request_ids: Collection[str]) -> Collection[str]:
+        """See RecordStore."""
+        ids = [each for each in request_ids if _is_uuid(each)]
+        query = select(table.c.request_id).where(table.c.project == project, _among(table.c.request_id, ids))
+        async with self._database.transaction() as connection:
+            return set((await connection.execute(query)).scalars())
+
+    async def extent(self) -> Extent | None:
+        """See HotRecords."""
+        first = select(table.c.sequence, table.c.request_time).order_by(table.c.sequence).limit(1)
+        async with self._database.transaction() as connection:
+            oldest = (await connection.execute(first)).one_or_none()
+            newest = await connection.scalar(select(func.max(table.c.sequence)))
+        return None if oldest is None or newest is None else Extent(oldest.sequence, newest, oldest.request_time)
+
+    async def last_sequence(self) -> int:
+        """See HotRecords."""
+        async with self._database.transaction() as connection:
+            return await _last_sequence(connection)
+
+    async def following(
+        self, after: int, limit: int, query: RecordQuery | None = None, *, bodies: bool = False
+    ) -> RecordFile | Sequence[Record]:
+        """See HotRecords."""
+        file = _live(FileKind.RECORDS).where(files_table.c.last_sequence > after)
+        hot = _columns(bodies=bodies).where(table.c.sequence > after)
+        if query is not None:
+            hot = hot.where(*_conditions(query))
+        async with self._database.transaction() as connection:
+            await _one_moment(connection)
+            found = (await connection.execute(file.order_by(files_table.c.last_sequence).limit(1))).one_or_none()
+            if found is not None:
+                return _file(found)
+            return [Record(*row) for row in await connection.execute(hot.order_by(table.c.sequence).limit(limit))]
+
+    async def preceding(
+        self, query: RecordQuery, before: int | None, limit: int
+    ) -> tuple[Sequence[Record], Sequence[RecordFile]]:
+        """See HotRecords."""
+        listed = _live(FileKind.RECORDS).order_by(files_table.c.last_sequence.desc())
+        if before is not None:
+            listed = listed.where(files_table.c.first_sequence < before)
+        async with self._database.transaction() as connection:
+            await _one_moment(connection)
+            records = await _newest(connection, query, before, limit)
+            return records, [_file(row) for row in await connection.execute(listed)]
+
+    async def files(self, kind: FileKind, request_ids: Collection[str]) -> Sequence[RecordFile]:
+        """See HotRecords."""
+        ids = sorted({each for each in request_ids if _is_uuid(each)})
+        wanted = func.unnest(literal(ids, ARRAY(Uuid(as_uuid=False)))).table_valued("id").render_derived()
+        within = wanted.c.id.between(files_table.c.first_request_id, files_table.c.last_request_id)
+        async with self._database.transaction() as connection:
+            listed = _live(kind).where(select(1).select_from(wanted).where(within).exists())
+            return [_file(row) for row in await connection.execute(listed.order_by(files_table.c.first_sequence))]
+
+    async def announce(self, files: Sequence[RecordFile]) -> None:
+        """See HotRecords."""
+        rows = [{**dataclasses.asdict(file), "kind": str(file.kind), "state": "pending"} for file in files]
+        async with self._database.transaction() as connection:
+            await connection.execute(files_table.insert(), rows)
+
+    async def replace(self, files: Sequence[RecordFile]) -> None:
+        """See HotRecords."""
+        main = next(file for file in files if file.kind is FileKind.RECORDS)
+        digests = [file.digest for file in files]
+        moved = delete(table).where(table.c.sequence.between(main.first_sequence, main.last_sequence))
+        used = update(files_table).where(files_table.c.digest.in_(digests), files_table.c.state == "pending")
+        async with self._database.transaction() as connection:
+            marked = (await connection.execute(used.values(state="live", change_time=func.now()))).rowcount
+            if marked != len(files) or (await connection.execute(moved)).rowcount != main.row_count:
+                raise RotationLost()
+
+    async def retire(self, kind: FileKind, older_than: datetime.datetime) -> int:
+        """See HotRecords."""
+        old = and_(files_table.c.state == "live", files_table.c.kind == kind, files_table.c.last_time < older_than)
+        async with self._database.transaction() as connection:
+            return (await connection.execute(update(files_table).where(old).values(state="retired"))).rowcount
+
+    async def unneeded(self, announced_before_s: float) -> Sequence[str]:
+        """See HotRecords."""
+        since = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, announced_before_s)
+        given_up = and_(files_table.c.state == "pending", files_table.c.change_time <= since)
+        retired = update(files_table).where(or_(files_table.c.state == "retired", given_up)).values(state="retired")
+        async with self._database.transaction() as connection:
+            return list((await connection.execute(retired.returning(files_table.c.digest))).scalars())
+
+    async def forget_file(self, digest: str) -> None:
+        """See HotRecords."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(files_table).where(files_table.c.digest == digest))
+
+    async def cursor(self, name: str) -> int:
+        """See HotRecords."""
+        async with self._database.transaction() as connection:
+            query = select(cursors.c.sequence).where(cursors.c.name == name)
+            position = await connection.scalar(query)
+            if position is None:
+                begin = insert(cursors).values(name=name, sequence=await _last_sequence(connection))
+                await connection.execute(begin.on_conflict_do_nothing())
+                position = await connection.scalar(query)
+        return int(position or 0)
+
+    async def advance(self, name: str, after: int, to: int) -> bool:
+        """See HotRecords."""
+        moved = update(cursors).where(cursors.c.name == name, cursors.c.sequence == after).values(sequence=to)
+        async with self._database.transaction() as connection:
+            return (await connection.execute(moved)).rowcount == 1
+
+
+async def _one_moment(connection: AsyncConnection) -> None:
+    """Let what follows see files and records as they are at one moment: some may move between two statements."""
+    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
+async def _last_sequence(connection: AsyncConnection) -> int:
+    newest = await connection.scalar(select(func.max(table.c.sequence)))
+    if newest is None:
+        newest = await connection.scalar(select(func.max(files_table.c.last_sequence)))
+    return int(newest or 0)
+
+
+async def _newest(connection: AsyncConnection, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
+    found = _columns(bodies=False).where(*_conditions(query))
+    if before is not None:
+        found = found.where(table.c.sequence < before)
+    return [Record(*row) for row in await connection.execute(found.order_by(table.c.sequence.desc()).limit(limit))]
+
+
+def _columns(*, bodies: bool) -> Select[Any]:
+    return select(*(table.c[name] if bodies or name not in _BODIES else literal(None) for name in _FIELDS))
+
+
+def _conditions(query: RecordQuery) -> Sequence[ColumnElement[bool]]:
+    column = table.c
+    named = ("deployment", "model_version", "result")
+    wanted = [column.project == query.project]
+    wanted += [column[name] == getattr(query, name) for name in named if getattr(query, name)]
+    if query.start is not None:
+        wanted.append(column.request_time >= query.start)
+    if query.end is not None:
+        wanted.append(column.request_time < query.end)
+    return wanted
+
+
+def _live(kind: FileKind) -> Select[Any]:
+    columns = (files_table.c[name] for name in _FILE)
+    return select(*columns).where(files_table.c.state == "live", files_table.c.kind == kind)
+
+
+def _file(row: Row[Any]) -> RecordFile:
+    return RecordFile(**{**row._mapping, "kind": FileKind(row.kind)})
+
+
+def _among(column: Any, ids: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the column has one of the ids, which go to the database as one value however many they are."""
+    among: ColumnElement[bool] = column == any_(literal(list(ids), ARRAY(Uuid(as_uuid=False))))
+    return among
 
 
 def _is_uuid(text: str) -> bool:
@@ -63,40 +257,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def _to_row(record: Record) -> tuple[object, ...]:
-    return (
-        record.request_id,
-        record.project,
-        record.deployment,
-        record.model_version,
-        record.model_digest,
-        record.request_digest,
-        record.response_digest,
-        record.caller,
-        record.request_time,
-        record.latency_ms,
-        record.batch_rows,
-        record.rows,
-        record.client_request_id,
-    )
-
-
-def _from_row(row: Row[Any]) -> Record:
-    return Record(
-        row.request_id,
-        row.project,
-        row.deployment,
-        row.model_version,
-        row.model_digest,
-        row.request_digest,
-        row.response_digest,
-        row.caller,
-        row.request_time,
-        row.latency_ms,
-        row.batch_rows,
-        row.rows,
-        row.client_request_id,
-        row.sequence,
-    )

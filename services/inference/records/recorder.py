@@ -7,24 +7,36 @@ the records to the store, every ``flush_interval_s``. What this means:
 - A record is durable about one flush interval after its answer. A process that is killed (not stopped) loses what was
   answered since the last flush; a process that is stopped writes everything first.
 - While the store is away the buffer fills, and readiness says so. When it is full (``max_records``, or ``max_bytes`` of
-  tensors not yet hashed) predictions are refused with RECORDS_BEHIND, because none may go unrecorded.
+  tensors not yet hashed and of bodies) predictions are refused with RECORDS_BEHIND, because none may go unrecorded.
+- Failures are recorded like answers as long as half of the buffer is free. Beyond that they are only counted, so that a
+  flood of refusals takes no room from answers.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeVar
 
 import structlog
 
 from headwater.errors import HeadwaterError, Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
-from services.inference.records.model import Answered, Record
+from services.inference.records.model import Answered, Record, RecordQuery
 from services.inference.records.store import RecordStore
 
+T = TypeVar("T")
+
 _FLUSH_RECORDS = 5_000  # in one statement
+_FLUSH_BYTES = 16 * 2**20  # of bodies
 _CLOSE_S = 5.0
 _HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for the interval
+
+Observer = Callable[[Sequence[Answered]], None]
+"""Is given what was answered since it was called last. Called in a thread, off the path of requests; what it raises is
+logged and otherwise changes nothing."""
+Listener = Callable[[Sequence[Record]], None]
+"""As an Observer, of the records that were made."""
 
 _log = structlog.get_logger("inference.recorder")
 
@@ -39,8 +51,19 @@ class NotRecording(Unavailable):
 class Recorder:
     """The buffer before a RecordStore. To be used in one event loop, which runs :meth:`run`."""
 
-    def __init__(self, store: RecordStore, *, flush_interval_s: float, max_records: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        *,
+        flush_interval_s: float,
+        max_records: int,
+        max_bytes: int,
+        observers: Sequence[Observer] = (),
+        listeners: Sequence[Listener] = (),
+    ) -> None:
         self._store = store
+        self._observers = observers
+        self._listeners = listeners
         self._flush_interval_s = flush_interval_s
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -51,6 +74,8 @@ class Recorder:
         self._flushing = asyncio.Lock()
         self.failing_since: float | None = None
         self.written = 0
+        self.failures_left_out = 0
+        """Failures that were not recorded because answers needed the room."""
 
     @property
     def buffered(self) -> int:
@@ -59,7 +84,7 @@ class Recorder:
 
     @property
     def buffered_bytes(self) -> int:
-        """The memory of the tensors that wait to be hashed."""
+        """The memory of the tensors that wait to be hashed, and of the bodies that wait to be written."""
         return self._bytes
 
     def admit(self) -> None:
@@ -79,6 +104,19 @@ class Recorder:
         if self._bytes > self._max_bytes * _HASH_EARLY:
             self._wake.set()
 
+    def add_failure(self, answered: Answered) -> None:
+        """Record that there was no answer, and why, if there is room for that."""
+        if self.buffered >= self._max_records // 2 or self._bytes >= self._max_bytes // 2:
+            self.failures_left_out += 1
+        else:
+            self.add(answered)
+
+    async def known(self, project: str, request_ids: Collection[str]) -> Collection[str]:
+        """Those of the ids that there are records of in this project."""
+        buffered = {each for each in request_ids if self._project_of(each) == project}
+        stored = await self._store.known(project, set(request_ids) - buffered)
+        return buffered.union(stored)
+
     async def find(self, name: InferenceRecordName) -> Record:
         """The record, from the buffer or the store; raises RecordNotFound."""
         answered = self._answered.get(name.record)
@@ -89,7 +127,7 @@ class Recorder:
             return record
         return await self._store.get(name)
 
-    async def page(self, project: str, deployment: str, before: int | None, limit: int) -> Sequence[Record]:
+    async def page(self, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
         """Records newest first (see RecordStore); everything answered before the call is among them.
 
         Raises:
@@ -97,7 +135,7 @@ class Recorder:
         """
         if before is None:
             await self.flush()
-        return await self._store.page(project, deployment, before, limit)
+        return await self._store.page(query, before, limit)
 
     async def flush(self) -> None:
         """Write everything that is in the buffer now.
@@ -159,16 +197,48 @@ class Recorder:
         batch = list(self._answered.values())
         if not batch:
             return
-        records = await asyncio.to_thread(lambda: [answered.to_record() for answered in batch])
+        records = await asyncio.to_thread(self._make_records, batch)
         for answered, record in zip(batch, records, strict=True):
             del self._answered[record.request_id]
             self._records[record.request_id] = record
-            self._bytes -= answered.size_bytes
+            self._bytes += record.body_bytes - answered.size_bytes
+
+    def _make_records(self, batch: Sequence[Answered]) -> Sequence[Record]:
+        records = [answered.to_record() for answered in batch]
+        for listener in self._listeners:
+            _tell(listener, records)
+        for observer in self._observers:
+            _tell(observer, batch)
+        return records
 
     async def _write(self) -> None:
         while self._records:
-            batch = list(self._records.values())[:_FLUSH_RECORDS]
+            batch = list(_first(self._records.values()))
             await self._store.append(batch)
             for record in batch:
                 del self._records[record.request_id]
+                self._bytes -= record.body_bytes
             self.written += len(batch)
+
+    def _project_of(self, request_id: str) -> str:
+        if (answered := self._answered.get(request_id)) is not None:
+            return answered.served.project
+        record = self._records.get(request_id)
+        return "" if record is None else record.project
+
+
+def _first(records: Collection[Record]) -> Iterator[Record]:
+    """As many as are written at once."""
+    size_bytes = 0
+    for number, record in enumerate(records):
+        size_bytes += record.body_bytes
+        if number and (number >= _FLUSH_RECORDS or size_bytes > _FLUSH_BYTES):
+            return
+        yield record
+
+
+def _tell(listener: Callable[[Sequence[T]], None], news: Sequence[T]) -> None:
+    try:
+        listener(news)
+    except Exception as error:
+        _log.error("somebody who listens to records failed", listener=repr(listener), exc_info=error)

@@ -6,6 +6,7 @@ from chassis.paging import decode_token, page_of, page_size, query_digest
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DeploymentName, InferenceRecordName, InvalidName, ProjectName
 from services.inference.records.convert import record_to_proto
+from services.inference.records.model import RecordQuery
 from services.inference.records.recorder import Recorder
 
 
@@ -31,7 +32,7 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         query = query_digest("ListInferenceRecords", project, deployment)
         after = decode_token(request.page_token, query, (int,))
         before = int(after[0]) if after else None
-        records = await self._recorder.page(project, deployment, before, size + 1)
+        records = await self._recorder.page(RecordQuery(project, deployment), before, size + 1)
         page = page_of(records, size, key=lambda record: (record.sequence,), query=query)
         return deployments_pb2.ListInferenceRecordsResponse(
             inference_records=[record_to_proto(record) for record in page.items], next_page_token=page.next_page_token

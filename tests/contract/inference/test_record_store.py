@@ -11,7 +11,7 @@ from chassis.db.engine import Database
 from chassis.ids import new_id
 from headwater.names import InferenceRecordName
 from services.inference.records.memory import MemoryRecords
-from services.inference.records.model import Record, RecordNotFound
+from services.inference.records.model import Record, RecordNotFound, RecordQuery
 from services.inference.records.postgres import PostgresRecords
 from services.inference.records.store import RecordStore
 
@@ -62,13 +62,13 @@ async def test_appending_again_changes_nothing(store: RecordStore) -> None:
     await store.append([one])
     await store.append([dataclasses.replace(one, rows=99), two])
 
-    assert [as_put_in(each) for each in await store.page("p", "", None, 10)] == [two, one]
+    assert [as_put_in(each) for each in await store.page(RecordQuery("p"), None, 10)] == [two, one]
 
 
 async def test_thousands_are_appended_at_once(store: RecordStore) -> None:
     many = [record() for _ in range(5_000)]
     await store.append(many)
-    assert [each.request_id for each in await store.page("p", "", None, 6_000)] == [
+    assert [each.request_id for each in await store.page(RecordQuery("p"), None, 6_000)] == [
         each.request_id for each in reversed(many)
     ]
 
@@ -78,11 +78,11 @@ async def test_pages_are_newest_first_by_project_and_deployment(store: RecordSto
     other = record(deployment="other")
     await store.append([*mine, other, record("q")])
 
-    first = await store.page("p", "digits", None, 2)
-    rest = await store.page("p", "digits", first[-1].sequence, 10)
+    first = await store.page(RecordQuery("p", "digits"), None, 2)
+    rest = await store.page(RecordQuery("p", "digits"), first[-1].sequence, 10)
 
     assert [as_put_in(each) for each in (*first, *rest)] == mine[::-1]
-    assert as_put_in((await store.page("p", "", None, 1))[0]) == other
+    assert as_put_in((await store.page(RecordQuery("p"), None, 1))[0]) == other
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from headwater.errors import PermissionDenied, Unimplemented
 from headwater.inference.v1 import deployments_pb2
+from services.inference.records.model import RecordQuery
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
 from tests.integration.inference.conftest import Running
@@ -251,7 +252,7 @@ async def test_calls_in_flight_are_answered_when_the_service_stops(running: Runn
 
     results = await asyncio.gather(*calls)
     assert all(result.as_numpy("y").tolist() == [[300_000]] for result in results)
-    kept = await running.records.page("default", "", None, 10)
+    kept = await running.records.page(RecordQuery("default"), None, 10)
     assert {record.request_id for record in kept} == {request_id(result) for result in results}
 
 

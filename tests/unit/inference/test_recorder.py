@@ -11,7 +11,7 @@ from headwater.errors import Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
 from services.inference.records.memory import MemoryRecords
-from services.inference.records.model import Answered, RecordNotFound, Served
+from services.inference.records.model import Answered, RecordNotFound, RecordQuery, Served
 from services.inference.records.recorder import NotRecording, Recorder
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
@@ -85,7 +85,7 @@ async def test_what_was_answered_is_listed_at_once() -> None:
     for new in news:
         buffer.add(new)
 
-    page = await buffer.page("p", "", None, 10)
+    page = await buffer.page(RecordQuery("p"), None, 10)
 
     assert [record.request_id for record in page] == [new.request_id for new in reversed(news)]
 
@@ -131,7 +131,7 @@ async def test_a_full_buffer_refuses_further_answers_until_the_store_is_back() -
     store.away = False
     await buffer.flush()
     buffer.admit()
-    assert len(await store.page("p", "", None, 10)) == 3
+    assert len(await store.page(RecordQuery("p"), None, 10)) == 3
 
 
 async def test_the_memory_of_tensors_is_bounded() -> None:

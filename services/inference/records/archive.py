@@ -1,0 +1,161 @@
+"""All records as one: the newest from the database, the others from their files."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chassis.blobs import Blobs
+from headwater.names import InferenceRecordName
+from services.inference.records.columns import BODIES, FULL_SCHEMA, SCHEMA, condition, to_batch, to_records
+from services.inference.records.model import Record, RecordNotFound, RecordQuery
+from services.inference.records.store import FileKind, HotRecords, RecordFile, RecordStore
+
+BATCH_ROWS = 5_000
+
+
+class Archive(RecordStore):
+    """See RecordStore; ``get`` finds bodies as long as they are kept."""
+
+    def __init__(self, hot: HotRecords, blobs: Blobs) -> None:
+        self._hot = hot
+        self._blobs = blobs
+        self._uncertain: set[str] = set()
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See RecordStore. A batch whose answer was lost may be in a file already when it comes again."""
+        if again := self._uncertain.intersection(record.request_id for record in records):
+            moved = await self._in_files(again)
+            records = [record for record in records if record.request_id not in moved]
+        try:
+            await self._hot.append(records)
+        except BaseException:
+            self._uncertain.update(record.request_id for record in records)
+            raise
+        self._uncertain.clear()
+
+    async def get(self, name: InferenceRecordName) -> Record:
+        """See RecordStore."""
+        try:
+            return await self._hot.get(name)
+        except RecordNotFound:
+            pass
+        wanted = pc.field("request_id") == name.record
+        for file in await self._hot.files(FileKind.RECORDS, [name.record]):
+            for table in await self._tables(file, wanted & (pc.field("project") == name.project)):
+                if table.num_rows:
+                    return to_records(await self._with_bodies(table))[0]
+        raise RecordNotFound(record=name)
+
+    async def page(self, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
+        """See RecordStore."""
+        records, files = await self._hot.preceding(query, before, limit)
+        found = list(records)
+        wanted = condition(query, until=(before or 2**63) - 1)
+        for file in files:
+            if len(found) >= limit:
+                break
+            if _may_have(file, query):
+                path = await self._blobs.local_path(file.digest)
+                found += await asyncio.to_thread(_last_rows, path, wanted, limit - len(found))
+        return found
+
+    async def known(self, project: str, request_ids: Collection[str]) -> Collection[str]:
+        """See RecordStore."""
+        known = set(await self._hot.known(project, request_ids))
+        if missing := set(request_ids) - known:
+            known |= await self._in_files(missing, project)
+        return known
+
+    async def last_sequence(self) -> int:
+        """The number of the newest record."""
+        return await self._hot.last_sequence()
+
+    async def scan(
+        self, query: RecordQuery | None, after: int, until: int, *, bodies: bool = False
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """The records by number, from after ``after`` to ``until``, in batches of some thousand; each exactly once,
+        though some move into files meanwhile: they do so in the order in which they are read."""
+        schema = FULL_SCHEMA if bodies else SCHEMA
+        while after < until:
+            found = await self._hot.following(after, BATCH_ROWS, query, bodies=bodies)
+            if isinstance(found, RecordFile):
+                if query is None or _may_have(found, query):
+                    async for batch in self._file_batches(found, condition(query, after, until), bodies=bodies):
+                        yield batch
+                after = found.last_sequence
+                continue
+            records = [record for record in found if record.sequence <= until]
+            if records:
+                yield to_batch(records, schema)
+            if len(records) < BATCH_ROWS:
+                return
+            after = records[-1].sequence
+
+    async def _file_batches(
+        self, file: RecordFile, wanted: pc.Expression, *, bodies: bool
+    ) -> AsyncIterator[pa.RecordBatch]:
+        path = await self._blobs.local_path(file.digest)
+        groups = _row_groups(path, wanted)
+        while (table := await asyncio.to_thread(next, groups, None)) is not None:
+            for start in range(0, table.num_rows, BATCH_ROWS):
+                part = table.slice(start, BATCH_ROWS)
+                part = await self._with_bodies(part) if bodies else part
+                yield part.combine_chunks().to_batches()[0]
+
+    async def _with_bodies(self, table: pa.Table) -> pa.Table:
+        """The rows with their bodies, as far as they are kept."""
+        ids = table.column("request_id").to_pylist()
+        reasons = table.column("body_reason").to_pylist()
+        recorded = [request_id for request_id, reason in zip(ids, reasons, strict=True) if reason]
+        bodies: dict[str, Mapping[str, bytes | None]] = {}
+        for file in await self._hot.files(FileKind.BODIES, recorded) if recorded else ():
+            for found in await self._tables(file, pc.field("request_id").isin(recorded)):
+                bodies |= {row["request_id"]: row for row in found.to_pylist()}
+        for name in BODIES:
+            column = [bodies[each][name] if each in bodies else None for each in ids]
+            table = table.append_column(FULL_SCHEMA.field(name), pa.array(column, pa.binary()))
+        return table.select(FULL_SCHEMA.names)
+
+    async def _in_files(self, request_ids: Collection[str], project: str = "") -> set[str]:
+        wanted = pc.field("request_id").isin(list(request_ids))
+        if project:
+            wanted &= pc.field("project") == project
+        found: set[str] = set()
+        for file in await self._hot.files(FileKind.RECORDS, request_ids):
+            for table in await self._tables(file, wanted):
+                found.update(table.column("request_id").to_pylist())
+        return found
+
+    async def _tables(self, file: RecordFile, wanted: pc.Expression) -> Sequence[pa.Table]:
+        path = await self._blobs.local_path(file.digest)
+        return await asyncio.to_thread(lambda: list(_row_groups(path, wanted)))
+
+
+def _may_have(file: RecordFile, query: RecordQuery) -> bool:
+    """Whether the times of the file's records allow that there is one of those."""
+    return (query.start is None or file.last_time >= query.start) and (query.end is None or file.first_time < query.end)
+
+
+def _row_groups(path: Path, wanted: pc.Expression) -> Iterator[pa.Table]:
+    """The rows that are wanted of each row group. Blocks."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).filter(wanted)
+
+
+def _last_rows(path: Path, wanted: pc.Expression, limit: int) -> Sequence[Record]:
+    """The last rows that are wanted, the last one first. Blocks."""
+    found: list[Record] = []
+    with pq.ParquetFile(path) as file:
+        for number in reversed(range(file.num_row_groups)):
+            table = file.read_row_group(number).filter(wanted)
+            rows = to_records(table.slice(max(table.num_rows - (limit - len(found)), 0)))
+            found += itertools.islice(reversed(rows), limit - len(found))
+            if len(found) == limit:
+                break
+    return found
