@@ -1,4 +1,4 @@
-"""ONNX models, computed by ONNX Runtime on the CPU."""
+"""ONNX models, computed by ONNX Runtime on the CPU or, where it was built for that, on a GPU."""
 
 import ctypes
 import threading
@@ -9,8 +9,16 @@ import numpy as np
 import onnxruntime
 
 from headwater.errors import FailedPrecondition
-from services.inference.engines.engine import EngineFailed, ModelRefused
+from services.inference.engines.engine import (
+    DeviceUnavailable,
+    Engine,
+    EngineFailed,
+    EngineOutOfMemory,
+    ModelRefused,
+)
 from services.inference.engines.onnx_file import check_onnx
+from services.inference.engines.options import CPU
+from services.inference.engines.order import Order
 from services.inference.tensors.model import Array, Signature, TensorSpec
 
 _DATATYPES = {
@@ -31,9 +39,18 @@ _DATATYPES = {
 }
 _BFLOAT16 = 16  # TensorProto.BFLOAT16
 _FATAL = 4  # errors are raised to us as well; written to stderr they would repeat what callers sent
+_CUDA = "CUDAExecutionProvider"
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
+"""What ONNX Runtime says, in several words of its allocators, when there is no more memory."""
 
 
-class OnnxEngine:
+def load(content: bytes, order: Order) -> Engine:
+    """See engines.formats."""
+    options = order.options
+    return OnnxEngine.load(content, threads=options.threads, memory_bytes=order.memory_bytes, device=options.device)
+
+
+class OnnxEngine(Engine):
     """One session of ONNX Runtime. See Engine."""
 
     platform = "onnxruntime_onnx"
@@ -53,15 +70,17 @@ class OnnxEngine:
         self._options: Any = None
 
     @classmethod
-    def load(cls, model: bytes, *, threads: int, memory_bytes: int) -> Self:
+    def load(cls, model: bytes, *, threads: int, memory_bytes: int, device: str = CPU) -> Self:
         """The engine for the ONNX file ``model``.
 
         ``memory_bytes`` bounds what all sessions of this process may allocate together (weights and activations).
 
         Raises:
             ModelRefused: the file may not be served, or ONNX Runtime cannot.
+            DeviceUnavailable: there is no such GPU, or ONNX Runtime was built for none.
         """
         check_onnx(model)
+        providers = _providers(device, memory_bytes)
         _arena.limit(memory_bytes)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -69,9 +88,11 @@ class OnnxEngine:
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores belong to others too
         try:
-            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:
             raise ModelRefused("ONNX Runtime cannot load the file.") from error
+        if device != CPU and session.get_providers()[0] != _CUDA:  # it has gone on without, and only logged why
+            raise DeviceUnavailable(f"ONNX Runtime cannot use {device} of this machine.")
         return cls(session)
 
     def predict(self, inputs: Sequence[Array]) -> list[Array]:
@@ -84,6 +105,8 @@ class OnnxEngine:
             run = self._run_with_bfloat16 if self._has_bfloat16 else self._run
             return run(inputs, options)
         except Exception as error:  # ONNX Runtime raises several types that share no base class
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise EngineOutOfMemory from error
             raise EngineFailed from error
         finally:
             with self._lock:
@@ -120,6 +143,15 @@ class OnnxEngine:
         return [
             _from_ort_value(spec.datatype, output) for spec, output in zip(self.signature.outputs, outputs, strict=True)
         ]
+
+
+def _providers(device: str, memory_bytes: int) -> list[Any]:
+    if device == CPU:
+        return ["CPUExecutionProvider"]
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise DeviceUnavailable("ONNX Runtime is installed without CUDA: install onnxruntime-gpu to serve on a GPU.")
+    number = int(device.partition(":")[2] or 0)
+    return [(_CUDA, {"device_id": number, "gpu_mem_limit": memory_bytes}), "CPUExecutionProvider"]
 
 
 class _Arena:
