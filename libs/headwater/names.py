@@ -358,9 +358,28 @@ class DeploymentName(ResourceName):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RolloutName(ResourceName):
+    """A version's taking over of a deployment by steps; the last segment is made by the system."""
+
+    pattern = "projects/{project}/deployments/{deployment}/rollouts/{rollout}"
+    project: str
+    deployment: str
+    rollout: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class InferenceRecordName(ResourceName):
     """What was recorded of one inference request; the last segment is the request id."""
 
     pattern = "projects/{project}/inferenceRecords/{record}"
     project: str
     record: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IncidentName(ResourceName):
+    """One time that a deployment's defence acted; the last segment is the incident's id."""
+
+    pattern = "projects/{project}/incidents/{incident}"
+    project: str
+    incident: str

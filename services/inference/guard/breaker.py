@@ -51,7 +51,8 @@ class Breaker:
         self.failing_since: float | None = None
         """When it opened without having closed since."""
         self._chance = chance
-        self._permit = 0
+        self.permit = 0
+        """The permit of whoever is let through now."""
         self._in_a_row = 0
         self._until = 0.0
         self._openings = 0
@@ -62,7 +63,7 @@ class Breaker:
     def ask(self, now: float) -> int | None:
         """A permit for one request; None where it is refused."""
         if self.position is Position.CLOSED or not self.rules.enabled:
-            return self._permit
+            return self.permit
         if self.position is Position.OPEN:
             if now < self._until:
                 return None
@@ -71,7 +72,7 @@ class Breaker:
         if self._probing + self._probed >= self.rules.probes:
             return None
         self._probing += 1
-        return self._permit
+        return self.permit
 
     def retry_s(self, now: float) -> float:
         """When who was refused should come again."""
@@ -79,7 +80,7 @@ class Breaker:
 
     def succeed(self, permit: int, now: float, *, slow: bool = False) -> None:
         """An answer was given; the window has counted it. ``slow``: the engine took longer than the rules allow."""
-        if permit != self._permit or not self.rules.enabled:
+        if permit != self.permit or not self.rules.enabled:
             return
         if self.position is Position.CLOSED:
             self._in_a_row = 0
@@ -95,7 +96,7 @@ class Breaker:
 
     def fail(self, permit: int, now: float, reason: str) -> None:
         """The model failed at a request; the window has counted it."""
-        if permit != self._permit or not self.rules.enabled:
+        if permit != self.permit or not self.rules.enabled:
             return
         if self.position is Position.HALF_OPEN:
             self._open(now, f"a probe failed: {reason}")
@@ -110,7 +111,7 @@ class Breaker:
 
     def give_back(self, permit: int) -> None:
         """How the request ended says nothing of the model."""
-        if permit == self._permit and self.position is Position.HALF_OPEN:
+        if permit == self.permit and self.position is Position.HALF_OPEN:
             self._probing -= 1
 
     def configure(self, rules: BreakerRules) -> None:
@@ -149,5 +150,5 @@ class Breaker:
 
     def _move(self, position: Position, reason: str, open_s: float = 0.0) -> None:
         self.position = position
-        self._permit += 1
+        self.permit += 1
         self.changes.append(Change(position, reason, open_s))

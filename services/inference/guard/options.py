@@ -2,7 +2,7 @@
 
 import dataclasses
 
-COUNTABLE = frozenset({"QUEUE_FULL", "DEADLINE_EXCEEDED"})
+COUNTABLE = frozenset({"QUEUE_FULL", "QUEUE_TIMED_OUT", "DEADLINE_EXCEEDED"})
 """Reasons that can be the model's fault as well as the load's or the caller's: counted where a deployment says so."""
 
 

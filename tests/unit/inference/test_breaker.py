@@ -222,7 +222,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def no_more_probes_than_allowed_are_out(self) -> None:
         if self.breaker.position is Position.HALF_OPEN:
-            current = self.breaker._permit
+            current = self.breaker.permit
             assert 0 <= sum(1 for permit, _ in self.out if permit == current) <= RULES.probes
 
     @invariant()

@@ -90,7 +90,7 @@ class CircuitBreaker(_message.Message):
     """So many requests try whether the version answers again; all have to succeed. 0 means 3."""
     @_builtins.property
     def also_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Reasons that count beside those above: QUEUE_FULL, DEADLINE_EXCEEDED."""
+        """Reasons that count beside those above: QUEUE_FULL, QUEUE_TIMED_OUT, DEADLINE_EXCEEDED."""
 
     def __init__(
         self,

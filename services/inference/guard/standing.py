@@ -1,0 +1,86 @@
+"""What is remembered of a deployment's versions, for it to go back: which were good, and whether one is set aside."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
+
+from headwater.names import IncidentName
+
+_MAX_GOOD = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GoodVersion:
+    """A version that has served well: its number and its digest."""
+
+    number: str
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SetAside:
+    """That what the selector chose is not served, but an earlier version.
+
+    Attributes:
+        digest: of the version that is set aside, and no other one.
+        number: its number.
+        instead: what is served.
+        reason: why.
+        actor: who did it.
+        time: when.
+        incident: the incident of it.
+    """
+
+    digest: str
+    number: str
+    instead: GoodVersion
+    reason: str
+    actor: str
+    time: datetime.datetime
+    incident: IncidentName
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """Of one deployment, by its uid. ``revision`` counts the changes; 0: nothing is kept yet."""
+
+    uid: str
+    good: tuple[GoodVersion, ...] = ()
+    """The last versions that served well, the newest first."""
+    set_aside: SetAside | None = None
+    revision: int = 0
+
+    def with_good(self, version: GoodVersion) -> Self:
+        """This one has served well now."""
+        others = [each for each in self.good if each.digest != version.digest]
+        return dataclasses.replace(self, good=(version, *others)[:_MAX_GOOD])
+
+
+class StandingStore(Protocol):
+    """Where standings are kept. tests/contract/inference/test_standing_store.py holds both stores to it."""
+
+    async def all(self, uids: Sequence[str]) -> Mapping[str, Standing]:
+        """The standings of these deployments, by uid; of which nothing is kept, they are not among them."""
+
+    async def replace(self, standing: Standing) -> bool:
+        """Keep this as the next revision; False if another one than ``standing.revision`` is kept by now."""
+
+
+class MemoryStandings(StandingStore):
+    """In memory; same contract as postgres.py."""
+
+    def __init__(self) -> None:
+        self._standings: dict[str, Standing] = {}
+
+    async def all(self, uids: Sequence[str]) -> Mapping[str, Standing]:
+        """See StandingStore."""
+        return {uid: self._standings[uid] for uid in uids if uid in self._standings}
+
+    async def replace(self, standing: Standing) -> bool:
+        """See StandingStore."""
+        kept = self._standings.get(standing.uid)
+        if (kept.revision if kept else 0) != standing.revision:
+            return False
+        self._standings[standing.uid] = dataclasses.replace(standing, revision=standing.revision + 1)
+        return True
