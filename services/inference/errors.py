@@ -31,6 +31,13 @@ class QueueFull(ResourceExhausted):
     text = "Too many requests wait for this model."
 
 
+class QueueTimedOut(DeadlineExceeded):
+    """The request was not begun with before its deadline, or within the longest time that the deployment lets one wait."""
+
+    reason = "QUEUE_TIMED_OUT"
+    text = "The request has waited for too long and was not computed."
+
+
 class RecordsBehind(ResourceExhausted):
     """So many answers wait to be recorded that no further one is given: none may go unrecorded."""
 

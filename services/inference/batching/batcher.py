@@ -1,87 +1,70 @@
-"""Dynamic batching: while the engine computes, requests queue; what has queued is its next batch.
+"""Dynamic batching: while the engines compute, requests queue; what has queued is the next batch.
 
-An idle engine therefore never waits, and a busy one gets batches as large as the load makes them. One thread per loaded
-model forms the batches and calls the engine; the event loop only queues requests and hands out answers.
+An idle engine therefore never waits, unless the deployment allows it and measured times say that waiting pays; a busy
+one gets batches as large as the load makes them. One thread per engine forms batches and computes them; the event loop
+only queues requests and hands out answers.
 
-Promises, each with a test in tests/unit/inference/test_batcher.py:
+Promises, each with a test in tests/unit/inference/batching/:
 
 - A request's answer holds the rows of that request and no others.
-- Only requests whose tensors agree in every dimension but the first are computed together.
+- Only requests whose tensors agree in every dimension but the first, and but those that are padded, are computed
+  together.
 - A batch that fails is computed again request by request, so that only those fail that fail alone.
-- A request whose caller went away leaves the queue at once; a computation for which nobody waits any more is stopped.
-- The queue is bounded by requests and by bytes; who finds it full is refused, with a hint when to come back.
+- A request whose caller went away leaves the queue at once; a computation for which nobody waits any more is stopped,
+  and the one after it is not.
+- The queue is bounded by requests and by bytes; who finds it full of requests as important as theirs is refused, with a
+  hint when to come back.
+- A request whose deadline has passed is not computed. None waits for ever, however many are more important.
 """
 
 import asyncio
-import dataclasses
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import structlog
 
-from services.inference.batching.queue import Computed, Limits, RequestQueue, Waiting
-from services.inference.engines.engine import Engine, EngineFailed, EngineTimedOut
-from services.inference.errors import ModelNotReady, QueueFull
+from services.inference.batching.counts import BatchCounts
+from services.inference.batching.curve import Curve
+from services.inference.batching.options import Limits
+from services.inference.batching.padding import Padder
+from services.inference.batching.queue import RequestQueue, Taker
+from services.inference.batching.waiting import NEVER, Computed, Shapes, Waiting
+from services.inference.batching.worker import Result, Worker
+from services.inference.engines.engine import Engine
+from services.inference.errors import InvalidRequest, ModelNotReady, QueueFull, QueueTimedOut
 from services.inference.tensors.model import Array, size_bytes
 
 _MIN_RETRY_MS, _MAX_RETRY_MS = 10, 5_000
-_SMOOTHING = 0.2  # the weight of the newest batch in the average batch time
-
-_Result: TypeAlias = "Computed | Exception"
-_ABANDONED = EngineFailed("Nobody waits for this any more.")
+_STOP_AGAIN_S = 0.05
 
 _log = structlog.get_logger("inference.batcher")
 
 
-@dataclasses.dataclass(slots=True)
-class BatchCounts:
-    """What the engine has done. Written by the batcher's thread alone; reading it at any time is safe."""
-
-    batches: int = 0
-    rows: int = 0
-    engine_s: float = 0.0
-    queue_s: float = 0.0
-    by_rows: dict[int, tuple[int, float]] = dataclasses.field(default_factory=dict)
-    """How many batches had this many rows, and the engine's seconds for them."""
-
-    def add(self, rows: int, engine_s: float, queue_s: float) -> None:
-        """Count one batch."""
-        self.batches += 1
-        self.rows += rows
-        self.engine_s += engine_s
-        self.queue_s += queue_s
-        count, seconds = self.by_rows.get(rows, (0, 0.0))
-        self.by_rows[rows] = count + 1, seconds + engine_s
-
-
-class _CannotSplit(Exception):
-    """The outputs of a batch do not have one row for each of its rows."""
-
-
 class Batcher:
-    """The queue before one engine, and its thread. Used in one event loop; takes over the engine and closes it."""
+    """The queue before the engines of one model, and their threads. Used in one event loop.
 
-    def __init__(self, name: str, engine: Engine, limits: Limits, *, timeout_s: float) -> None:
+    Takes over the engines, which are instances of the same model, and closes them.
+    """
+
+    def __init__(self, name: str, engines: Sequence[Engine], limits: Limits, *, timeout_s: float) -> None:
+        """Raises InvalidBatching where the padding in ``limits`` does not fit the model."""
         self.name = name
-        self.signature = engine.signature
-        self.platform = engine.platform
-        self.counts = BatchCounts()
-        self._engine = engine
-        self._timeout_s = timeout_s
-        self._batchable = engine.signature.batchable
+        self.timeout_s = timeout_s
+        self.signature = engines[0].signature
+        self.platform = engines[0].platform
+        self.batchable = self.signature.batchable
+        self._padder = Padder(limits.padding, self.signature)
+        self.curve = Curve()
+        """How long a batch of so many rows takes, of whatever shape."""
         self._loop = asyncio.get_running_loop()
-        self._queue = RequestQueue(limits)
+        self._queue = RequestQueue(limits, expired=self._expired, shed=self._shed)
         self._closing = False
         self._closed = asyncio.Event()
-        self._lock = threading.Lock()  # for what runs: the loop stops only a computation that it has looked at
-        self._running: Sequence[Waiting] = ()
-        self._running_since = 0.0
-        self._overdue = False
-        self._batch_s = 0.0
-        threading.Thread(target=self._work, name=f"engine {name}", daemon=True).start()
+        self._clearing: asyncio.TimerHandle | None = None
+        self._stopping: asyncio.TimerHandle | None = None
+        self._at_work = len(engines)
+        self._workers = [Worker(engine, self, self._ended) for engine in engines]
 
     @property
     def limits(self) -> Limits:
@@ -90,7 +73,20 @@ class Batcher:
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self._queue.limits = limits
+        """Raises InvalidBatching where the padding does not fit the model; nothing has changed then."""
+        if limits != self._queue.limits:
+            self._padder = Padder(limits.padding, self.signature)
+            self._queue.limits = limits
+
+    @property
+    def instances(self) -> int:
+        """How many engines compute."""
+        return len(self._workers)
+
+    @property
+    def counts(self) -> BatchCounts:
+        """What the engines have done together, as of now."""
+        return BatchCounts.sum(worker.counts for worker in self._workers)
 
     @property
     def queue_length(self) -> int:
@@ -99,108 +95,138 @@ class Batcher:
 
     @property
     def answers(self) -> bool:
-        """Whether a request would be taken: not when closing, nor while a computation cannot be stopped."""
-        return not (self._closing or self._overdue)
+        """Whether a request would be taken: not when closing, nor while no engine lets itself be stopped."""
+        if self._closing:
+            return False
+        for worker in self._workers:  # noqa: SIM110 (asked for every request: any() takes three times as long)
+            if not worker.hangs:
+                return True
+        return False
 
-    async def compute(self, inputs: Sequence[Array]) -> Computed:
+    async def compute(self, inputs: Sequence[Array], *, priority: int = 0, deadline: float = NEVER) -> Computed:
         """The outputs for ``inputs``, both in the order of the signature.
 
+        Args:
+            priority: a level of the deployment's, 1 the first; 0 for its default.
+            deadline: when it is too late to begin, a reading of ``time.monotonic``.
+
         Raises:
-            QueueFull: too many requests or bytes wait already.
-            ModelNotReady: the batcher is closing, or its engine hangs.
+            InvalidRequest: the deployment has no such priority.
+            QueueFull: too many requests or bytes wait already, or more important ones have come.
+            QueueTimedOut: the deadline has passed, or the longest time that a request may wait.
+            ModelNotReady: the batcher is closing, or its engines hang.
             EngineFailed, EngineTimedOut: this request could not be computed.
         """
         if not self.answers:
             raise ModelNotReady(model=self.name, retry_after_ms=1000)
-        waiting = Waiting(
-            inputs,
-            inputs[0].shape[0] if self._batchable else 1,
-            tuple([array.shape[1:] for array in inputs]),
-            sum([size_bytes(array) for array in inputs]),
-            self._loop.create_future(),
-            time.monotonic(),
-        )
+        waiting = self._waiting(inputs, priority, deadline)
         if not self._queue.put(waiting):
-            raise QueueFull(model=self.name, waiting=len(self._queue), retry_after_ms=self._retry_ms())
+            raise self._full()
         try:
             return await waiting.answer
         except asyncio.CancelledError:  # the caller went away, or its deadline passed
             if not self._queue.remove(waiting):
-                self._stop_if_abandoned()
+                self._stop_abandoned()
             raise
 
     def stop_overdue(self) -> None:
-        """End a computation that has run longer than allowed. To be called from time to time."""
-        self._stop_if_abandoned()
-        with self._lock:
-            if not self._running or self._overdue or time.monotonic() - self._running_since <= self._timeout_s:
-                return
-            self._overdue = True
-            self._engine.stop()
-        _log.warning("stopping a computation that takes too long", model=self.name, limit_s=self._timeout_s)
+        """End computations that have run longer than allowed. To be called from time to time."""
+        self._stop_abandoned()
+        for worker in self._workers:
+            worker.stop_overdue()
 
     async def close(self) -> None:
-        """Take no more requests, compute those that wait, then close the engine."""
+        """Take no more requests, compute those that wait, then close the engines."""
         self._closing = True
         self._queue.close()
         await self._closed.wait()
 
-    def _stop_if_abandoned(self) -> None:
-        with self._lock:
-            if self._running and all(waiting.answer.cancelled() for waiting in self._running):
-                self._engine.stop()
+    def _waiting(self, inputs: Sequence[Array], priority: int, deadline: float) -> Waiting:
+        limits, now = self._queue.limits, time.monotonic()
+        padded = self._padder.shapes(inputs) if limits.padding and self.batchable else None
+        shapes, lengths = padded or (tuple([array.shape[1:] for array in inputs]), ())
+        if limits.queue_timeout_s:
+            deadline = min(deadline, now + limits.queue_timeout_s)
+            self._clear_at(deadline)
+        return Waiting(
+            inputs,
+            inputs[0].shape[0] if self.signature.batchable else 1,
+            shapes,
+            sum([size_bytes(array) for array in inputs]),
+            self._loop.create_future(),
+            now,
+            self._level(priority) if priority or limits.priority_levels else 0,
+            deadline,
+            self._padder if padded else None,
+            lengths,
+        )
+
+    def _level(self, priority: int) -> int:
+        levels = self._queue.limits.priority_levels
+        if not 0 <= priority <= levels:
+            known = f"the priorities 1 (first) to {levels}" if levels else "no priorities"
+            raise InvalidRequest(f"{self.name} has {known}; the request asks for {priority}.", parameter="priority")
+        return priority or self._queue.limits.default_priority or levels
+
+    # Requests that leave without having been computed.
+
+    def _full(self) -> QueueFull:
+        return QueueFull(model=self.name, waiting=len(self._queue), retry_after_ms=self._retry_ms())
 
     def _retry_ms(self) -> int:
-        batches = len(self._queue) / self.limits.max_batch_rows + 1
-        return int(min(max(batches * self._batch_s * 1000, _MIN_RETRY_MS), _MAX_RETRY_MS))
+        """How long the engines need for what waits, as far as they were measured."""
+        rows, most = self._queue.rows, self.limits.max_batch_rows
+        batch_s = self.curve.seconds(min(rows, most)) or 0.0
+        batches = rows / most / len(self._workers)
+        return int(min(max(batches * batch_s * 1000, _MIN_RETRY_MS), _MAX_RETRY_MS))
 
-    # What follows runs in the batcher's thread.
+    def _shed(self, gone: Sequence[Waiting]) -> None:
+        error = self._full()
+        self.answer([(waiting, error) for waiting in gone])
 
-    def _work(self) -> None:
-        while batch := self._queue.take(together=self._batchable):
-            results = self._compute(batch)
-            self._call(_answer, [(waiting.answer, result) for waiting, result in zip(batch, results, strict=True)])
-        self._engine.close()
-        self._call(self._closed.set)
+    def _expired(self, gone: Sequence[Waiting]) -> None:
+        self.answer([(waiting, QueueTimedOut(model=self.name)) for waiting in gone])
 
-    def _compute(self, batch: Sequence[Waiting]) -> list[_Result]:
-        try:
-            return [*self._run(batch)]
-        except EngineTimedOut as error:
-            return [error] * len(batch)  # one by one, each of them could take that long again
-        except _CannotSplit:
-            self._batchable = False
-            _log.warning("the model mixes rows and is not batched any more", model=self.name)
-        except Exception as error:
-            if len(batch) == 1:
-                return [error]
-        return [_ABANDONED if waiting.answer.cancelled() else self._compute([waiting])[0] for waiting in batch]
+    def _clear_at(self, deadline: float) -> None:
+        """Drop what has waited for too long even while the engines are too busy to see it."""
+        if self._clearing is None and deadline != NEVER:
+            self._clearing = self._loop.call_later(max(deadline - time.monotonic(), 0.001), self._clear)
 
-    def _run(self, batch: Sequence[Waiting]) -> list[Computed]:
-        begun = time.monotonic()
-        rows = sum(waiting.rows for waiting in batch)
-        if len(batch) == 1:
-            results = [Computed(self._predict(batch[0].inputs, batch), rows, rows)]
-        else:
-            inputs = [np.concatenate(parts) for parts in zip(*(waiting.inputs for waiting in batch), strict=True)]
-            results = _split(self._predict(inputs, batch), batch, rows)
-        taken_s = time.monotonic() - begun
-        self._batch_s += _SMOOTHING * (taken_s - self._batch_s)
-        self.counts.add(rows, taken_s, sum(begun - waiting.since for waiting in batch))
-        return results
+    def _clear(self) -> None:
+        self._clearing = None
+        self._clear_at(self._queue.expire())
 
-    def _predict(self, inputs: Sequence[Array], batch: Sequence[Waiting]) -> list[Array]:
-        with self._lock:
-            self._running, self._running_since = batch, time.monotonic()
-        try:
-            return self._engine.predict(inputs)
-        except Exception as error:
-            if self._overdue:
-                raise EngineTimedOut(model=self.name, limit_s=self._timeout_s) from error
-            raise
-        finally:
-            with self._lock:
-                self._running, self._overdue = (), False
+    def _stop_abandoned(self) -> None:
+        stopped = [worker.stop_if_abandoned() for worker in self._workers]
+        if any(stopped) and self._stopping is None and not self._loop.is_closed():
+            self._stopping = self._loop.call_later(_STOP_AGAIN_S, self._stop_again)
+
+    def _stop_again(self) -> None:
+        self._stopping = None
+        self._stop_abandoned()
+
+    # What follows is called by the threads of the workers.
+
+    def take(self, taker: Taker, *, together: bool) -> list[Waiting]:
+        """See Desk."""
+        return self._queue.take(taker, together=together)
+
+    def computed(self, fits_with: Shapes, rows: int, seconds: float) -> None:
+        """See Desk."""
+        self.curve.add(rows, seconds)
+        self._queue.computed(fits_with, rows, seconds)
+
+    def answer(self, answers: Sequence[tuple[Waiting, Result]]) -> None:
+        """See Desk."""
+        self._call(_answer, answers)
+
+    def _ended(self) -> None:
+        self._call(self._one_less)
+
+    def _one_less(self) -> None:
+        self._at_work -= 1
+        if not self._at_work:
+            self._closed.set()
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -209,22 +235,12 @@ class Batcher:
             _log.debug("nobody waits any more", model=self.name)
 
 
-def _answer(answers: "Sequence[tuple[asyncio.Future[Computed], _Result]]") -> None:
-    for future, result in answers:
+def _answer(answers: Sequence[tuple[Waiting, Result]]) -> None:
+    for waiting, result in answers:
+        future = waiting.answer
         if future.done():  # cancelled
             continue
         if isinstance(result, Exception):
             future.set_exception(result)
         else:
             future.set_result(result)
-
-
-def _split(outputs: Sequence[Array], batch: Sequence[Waiting], rows: int) -> list[Computed]:
-    if any(not output.ndim or output.shape[0] != rows for output in outputs):
-        raise _CannotSplit
-    results, start = [], 0
-    for waiting in batch:
-        end = start + waiting.rows
-        results.append(Computed([output[start:end] for output in outputs], waiting.rows, rows))
-        start = end
-    return results

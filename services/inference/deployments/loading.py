@@ -2,9 +2,9 @@
 
 import asyncio
 
+from headwater.errors import HeadwaterError
 from services.inference.batching.batcher import Batcher
-from services.inference.batching.options import Batching
-from services.inference.batching.queue import Limits
+from services.inference.batching.options import Batching, Limits
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Deployment
 from services.inference.engines.loader import Engines
@@ -28,7 +28,8 @@ class Loading:
         """``version``, ready to answer for ``deployment``.
 
         Raises:
-            NothingToServe, ModelTooLarge, ModelRefused: it cannot be served; trying again does not help.
+            NothingToServe, ModelTooLarge, ModelRefused, InvalidBatching: it cannot be served; trying again does not
+                help.
             Unavailable: the file cannot be fetched now.
         """
         file = version.servable_file(self._engines.formats)
@@ -36,12 +37,16 @@ class Loading:
             content = await self._cache.read(deployment.model, file)
             engine = await asyncio.to_thread(self._engines.load, file.format, content)
         limits = self.limits(deployment.options.batching)
-        batcher = Batcher(deployment.served_name, engine, limits, timeout_s=self._engine_timeout_s)
+        try:
+            batcher = Batcher(deployment.served_name, [engine], limits, timeout_s=self._engine_timeout_s)
+        except HeadwaterError:
+            engine.close()
+            raise
         return Loaded(deployment, version, file, batcher)
 
     def limits(self, batching: Batching) -> Limits:
         """The bounds of a queue with this configuration."""
-        return Limits(batching.max_batch_rows, batching.max_queue_requests, self._max_queue_bytes)
+        return Limits.of(batching, self._max_queue_bytes)
 
     async def forget(self, loaded: Loaded) -> None:
         """Remove the local copy of the file of ``loaded``."""

@@ -1,0 +1,109 @@
+"""What becomes of the others when one request, or a whole batch, fails."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from headwater.errors import HeadwaterError
+from services.inference.batching.waiting import Computed
+from services.inference.engines.engine import EngineFailed, EngineTimedOut
+from services.inference.engines.onnx import OnnxEngine
+from services.inference.errors import ModelNotReady
+from tests.unit.inference import onnx_models
+from tests.unit.inference.batching.asking import Make, began, queued, rows, start
+from tests.unit.inference.engines import POISON, HeldEngine
+
+MEMORY = 4 * 2**30
+
+
+async def test_a_failing_request_fails_alone(make: Make) -> None:
+    engine = HeldEngine()
+    batcher = make(engine)
+    first = await start(batcher, engine, 0)
+    values = [1.0, POISON, 2.0, POISON, 3.0]
+    others = [asyncio.create_task(batcher.compute(rows(value))) for value in values]
+    await queued(batcher, 5)
+    engine.gate.set()
+    await first
+
+    results = await asyncio.gather(*others, return_exceptions=True)
+
+    for value, result in zip(values, results, strict=True):
+        if value == POISON:
+            assert isinstance(result, EngineFailed)
+        else:
+            assert isinstance(result, Computed)
+            assert result.outputs[0][0, 0] == value * 2
+    assert engine.batches == [1, 5, 1, 1, 1, 1, 1]
+
+
+async def test_a_model_that_mixes_rows_is_answered_correctly_and_batched_no_more(make: Make) -> None:
+    """Its signature promised rows, its outputs have others."""
+    engine = HeldEngine(answer=lambda batch: batch[batch[:, 0] > 0])
+    batcher = make(engine)
+    first = await start(batcher, engine, 1)
+    others = [asyncio.create_task(batcher.compute(rows(value))) for value in (0, 5)]
+    await queued(batcher, 2)
+    engine.gate.set()
+    await first
+
+    answers = [each.outputs[0].tolist() for each in await asyncio.gather(*others)]
+
+    assert answers == [[], [[5, 5]]]
+    assert engine.batches == [1, 2, 1, 1]
+
+
+async def test_a_bad_input_fails_alone_in_a_real_model(make: Make) -> None:
+    """One index out of range makes ONNX Runtime fail the whole batch."""
+    batcher = make(OnnxEngine.load(onnx_models.table_lookup(), threads=1, memory_bytes=MEMORY))
+    indices = [index if index % 7 else 99 for index in range(50)]
+
+    results = await asyncio.gather(
+        *(batcher.compute([np.array([index % 8 if index != 99 else 99])]) for index in indices), return_exceptions=True
+    )
+
+    for index, result in zip(indices, results, strict=True):
+        if index == 99:
+            assert isinstance(result, HeadwaterError)
+        else:
+            assert isinstance(result, Computed)
+            assert result.outputs[0].tolist() == [100 + index % 8]
+
+
+async def test_a_computation_that_takes_too_long_is_stopped(make: Make) -> None:
+    engine = HeldEngine()
+    batcher = make(engine, timeout_s=0.05)
+    first = await start(batcher, engine, 0)
+    waiting = asyncio.create_task(batcher.compute(rows(1)))
+    batcher.stop_overdue()
+    assert not first.done(), "not before its time"
+    await asyncio.sleep(0.06)
+
+    batcher.stop_overdue()
+
+    with pytest.raises(EngineTimedOut):
+        await first
+    await began(engine)
+    engine.gate.set()
+    assert (await waiting).outputs[0].tolist() == [[2, 2]]
+
+
+async def test_while_an_engine_does_not_let_itself_be_stopped_nothing_more_is_accepted(make: Make) -> None:
+    class Deaf(HeldEngine):
+        def stop(self) -> None:
+            """Go on."""
+
+    engine = Deaf()
+    batcher = make(engine, timeout_s=0.01)
+    first = await start(batcher, engine, 0)
+    await asyncio.sleep(0.02)
+    batcher.stop_overdue()
+    assert not batcher.answers
+
+    with pytest.raises(ModelNotReady):
+        await batcher.compute(rows(1))
+
+    engine.gate.set()
+    await first
+    assert (await batcher.compute(rows(1))).outputs[0].tolist() == [[2, 2]]
