@@ -38,6 +38,8 @@ class Platform:
         }
         if "dataset" in self.services:
             addresses["dataset_flight"] = f"127.0.0.1:{self.services['dataset'].flight_port}"
+        if "inference" in self.services:
+            addresses["inference_http"] = f"127.0.0.1:{self.services['inference'].http_port}"
         if "gateway" in self.services:
             addresses["gateway"] = f"http://127.0.0.1:{self.services['gateway'].http_port}"
         return Endpoints(**addresses)

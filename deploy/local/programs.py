@@ -35,7 +35,7 @@ PROGRAMS = (
     ),
     Program("preprocessing", {"port": 50053, "admin_port": 51053}, {"preprocessing_address": "port"}),
     Program("training_scheduler", {"port": 50054, "admin_port": 51054}, {"training_address": "port"}),
-    Program("inference", {"port": 50055, "admin_port": 51055}, {"inference_address": "port"}),
+    Program("inference", {"port": 50055, "http_port": 50065, "admin_port": 51055}, {"inference_address": "port"}),
     Program("gateway", {"http_port": 9000, "port": 50056, "admin_port": 51056}),
 )
 
@@ -72,4 +72,6 @@ def endpoints(ports: Ports, home: Path) -> dict[str, str]:
     """What the client reads (`headwater.client.Endpoints`): {"registry": "127.0.0.1:50051", ...}."""
     services = {setting.removesuffix("_address"): address for setting, address in addresses(ports).items()}
     sockets = {name: socket_path(home, name) for program in PROGRAMS for name in program.sockets.values()}
-    return {**services, **sockets, "gateway": f"http://{HOST}:{ports['gateway']['http_port']}"}
+    inference_http = f"{HOST}:{ports['inference']['http_port']}"
+    gateway = f"http://{HOST}:{ports['gateway']['http_port']}"
+    return {**services, **sockets, "inference_http": inference_http, "gateway": gateway}

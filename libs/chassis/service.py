@@ -42,7 +42,7 @@ from chassis.errors import StartupError
 from chassis.flight import FlightEdge, FlightWiring
 from chassis.http.admin import admin_app
 from chassis.http.auth import AuthMiddleware, HttpScheme
-from chassis.http.errors import HttpEdge
+from chassis.http.errors import HttpEdge, Tell, error_response
 from chassis.http.server import HttpServer
 from chassis.readiness import Readiness
 from chassis.rpc.interceptors import Interceptors
@@ -84,7 +84,7 @@ class Service:
         self._background = Background()
         self._flight_factories: list[tuple[FlightFactory, int, str]] = []
         self._flights: list[FlightEdge] = []
-        self._public: tuple[ASGIApp, int] | None = None
+        self._public: tuple[ASGIApp, int, bool] | None = None
         self._https: list[HttpServer] = []
         self._closers: list[Work] = []
         self._upkeep: list[asyncio.Task[None]] = []
@@ -127,10 +127,15 @@ class Service:
         public: Sequence[str] = (),
         login_path: str = "",
         schemes: Sequence[HttpScheme] = (),
+        tell: Tell = error_response,
+        cancels: bool = False,
     ) -> None:
-        """Serve ``app`` over HTTP; see ``chassis.http.auth`` for who gets through to it."""
-        guarded = AuthMiddleware(app, self.auth, public=public, login_path=login_path, schemes=schemes)
-        self._public = HttpEdge(guarded, self.name, self.tracing, self.metrics, app), port
+        """Serve ``app`` over HTTP; see ``chassis.http.auth`` for who gets through to it.
+
+        ``tell`` makes the answers that tell of errors; with ``cancels`` a request whose client goes away is cancelled.
+        """
+        guarded = AuthMiddleware(app, self.auth, public=public, login_path=login_path, schemes=schemes, tell=tell)
+        self._public = HttpEdge(guarded, self.name, self.tracing, self.metrics, app, tell), port, cancels
 
     def add_check(self, name: str, check: Work) -> None:
         """The service is ready only while ``check`` returns; it raises when the dependency ``name`` is away."""
@@ -238,8 +243,8 @@ class Service:
         )
         self._https = [HttpServer(admin, host, self.settings.admin_port, "HEADWATER_ADMIN_PORT", grace_s)]
         if self._public is not None:
-            app, port = self._public
-            self._https.append(HttpServer(app, host, port, "HEADWATER_HTTP_PORT", grace_s))
+            app, port, cancels = self._public
+            self._https.append(HttpServer(app, host, port, "HEADWATER_HTTP_PORT", grace_s, cancels=cancels))
         for server in self._https:
             await server.start()
 

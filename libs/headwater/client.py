@@ -51,6 +51,8 @@ class Endpoints:
     preprocessing: str = "127.0.0.1:50053"
     training: str = "127.0.0.1:50054"
     inference: str = "127.0.0.1:50055"
+    inference_http: str = "127.0.0.1:50065"
+    """Where the inference service answers the Open Inference Protocol over HTTP."""
     gateway: str = "http://127.0.0.1:9000"
 
     @classmethod

@@ -20,6 +20,9 @@ class Question:
         arrived: a reading of the clock's ``monotonic``.
         timeout_s: how long the client waits; None for as long as the call may take.
         routing_key: questions with the same one are answered by the same variant; empty for none.
+        priority: 1 is to be answered before 2, and so on; 0 for no particular one.
+        return_features: whether the output ``features`` is wanted; None for what the model does by itself.
+        request_id: the id under which it is to be recorded, of the form of chassis.ids; empty for a new one.
     """
 
     model: str
@@ -31,3 +34,6 @@ class Question:
     arrived: float
     timeout_s: float | None = None
     routing_key: str = ""
+    priority: int = 0
+    return_features: bool | None = None
+    request_id: str = ""

@@ -14,6 +14,13 @@ class Settings(ServiceSettings):
     """The gRPC port: KServe v2, deployments and records."""
     admin_port: Port = 51055
     """The admin HTTP port."""
+    http_port: Port = 50065
+    """The HTTP port: KServe v2 over REST."""
+    server_name: Annotated[str, Field(min_length=1, max_length=255)] = "headwater"
+    """What the server calls itself over KServe v2. Some clients of Triton insist on ``triton``."""
+    shared_memory_prefixes: str = ""
+    """The beginnings that keys of POSIX shared memory may have, separated by commas (``/headwater-``). Empty: clients
+    may not register any."""
     resolve_interval_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often stages and aliases are resolved, in seconds: how soon a promotion is served."""
     engine_threads: Annotated[int, Field(ge=0, le=1024)] = 0

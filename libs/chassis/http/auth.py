@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.auth import Authenticator, Role, set_caller
-from chassis.http.errors import error_response
+from chassis.http.errors import Tell, error_response
 from chassis.rpc.interceptors import bearer_token
 from headwater.errors import HeadwaterError, PermissionDenied, Unauthenticated
 
@@ -47,6 +47,7 @@ class AuthMiddleware:
         schemes: Sequence[HttpScheme] = (),
         login_path: str = "",
         role: Role = Role.READER,
+        tell: Tell = error_response,
     ) -> None:
         self._app = app
         self._authenticator = authenticator
@@ -55,6 +56,7 @@ class AuthMiddleware:
         self._schemes = schemes
         self._login_path = login_path
         self._role = role
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -100,7 +102,7 @@ class AuthMiddleware:
         wants_page = "text/html" in Headers(scope=scope).get("accept", "")
         if self._login_path and isinstance(error, Unauthenticated) and scope["method"] == "GET" and wants_page:
             return RedirectResponse(f"{self._login_path}?next={urllib.parse.quote(scope['path'])}", 303)
-        return error_response(error)
+        return self._tell(error)
 
 
 def _same_site(headers: Headers) -> bool:

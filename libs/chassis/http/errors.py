@@ -4,7 +4,8 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from opentelemetry.trace import Span
 from starlette.applications import Starlette
@@ -17,6 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.rpc.status import as_headwater_error
 from chassis.telemetry import Metrics, Tracing, current_trace_id
 from headwater.errors import BY_CODE, Code, HeadwaterError
+
+Tell: TypeAlias = Callable[[HeadwaterError], Response]
+"""Makes the answer that tells of an error, in the form that an application's clients expect."""
 
 HTTP_STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -49,15 +53,20 @@ def error_response(error: HeadwaterError) -> JSONResponse:
     }
     if error.violations:
         body["violations"] = [{"field": field, "description": text} for field, text in error.violations]
+    return JSONResponse({"error": body}, HTTP_STATUS[error.code], error_headers(error))
+
+
+def error_headers(error: HeadwaterError) -> dict[str, str]:
+    """What an answer that tells of ``error`` says in its headers."""
     headers = {}
     if error.retry_after_ms is not None:
         headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
     if error.code is Code.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": body}, HTTP_STATUS[error.code], headers)
+    return headers
 
 
-def _response_to(error: Exception, place: str) -> Response:
+def _response_to(error: Exception, place: str, tell: Tell = error_response) -> Response:
     if isinstance(error, HTTPException):  # the framework's own: no such page, no such method
         code = next(
             (code for code, status in HTTP_STATUS.items() if status == error.status_code), Code.INVALID_ARGUMENT
@@ -66,7 +75,7 @@ def _response_to(error: Exception, place: str) -> Response:
         response.status_code = error.status_code
         response.headers.update(error.headers or {})
         return response
-    return error_response(as_headwater_error(error, place))
+    return tell(as_headwater_error(error, place))
 
 
 def _answer_error(request: Request, error: Exception) -> Response:
@@ -81,7 +90,15 @@ class HttpEdge:
     place of its own.
     """
 
-    def __init__(self, app: ASGIApp, name: str, tracing: Tracing, metrics: Metrics, inner: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        name: str,
+        tracing: Tracing,
+        metrics: Metrics,
+        inner: ASGIApp,
+        tell: Tell = error_response,
+    ) -> None:
         """``inner`` is the application itself, inside of what is around it in ``app``."""
         if isinstance(inner, Starlette):
             for kind in (HeadwaterError, HTTPException, Exception):
@@ -90,6 +107,7 @@ class HttpEdge:
         self._name = name
         self._tracing = tracing
         self._metrics = metrics
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -120,7 +138,8 @@ class HttpEdge:
         except Exception as error:
             if complete:  # it has been answered for
                 return
-            response = None if _TOLD in scope else _response_to(error, f"{scope['method']} {scope['path']}")
+            place = f"{scope['method']} {scope['path']}"
+            response = None if _TOLD in scope else _response_to(error, place, self._tell)
             if status or response is None:  # the answer has begun: cutting it off is the only way left to say it failed
                 raise ConnectionAbortedError from None
             await response(scope, receive, watched)

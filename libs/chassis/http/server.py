@@ -8,18 +8,26 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from chassis.http.protocol import BoundedProtocol, CancellingProtocol
 from chassis.sockets import bind
 
 
 class HttpServer:
     """Serves one ASGI application. ``port`` is known as soon as the object exists."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, variable: str, grace_s: float) -> None:
-        """Bind the socket; raises PortInUse, naming the setting ``variable``."""
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, variable: str, grace_s: float, *, cancels: bool = False
+    ) -> None:
+        """Bind the socket; raises PortInUse, naming the setting ``variable``.
+
+        ``cancels``: a request whose client goes away is cancelled; otherwise it is carried out all the same.
+        """
         self._socket: socket.socket = bind(host, port, variable)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
+            http=CancellingProtocol if cancels else BoundedProtocol,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,

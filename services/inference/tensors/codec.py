@@ -21,7 +21,7 @@ _MAX_RANK = 32  # numpy stops at 64; no model comes near either
 _MAX_ELEMENTS = 2**31  # protobuf stops at 2 GiB a message
 
 
-def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tensor:
+def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes | memoryview) -> Tensor:
     """The tensor in ``raw``. Numbers share its memory and are read-only.
 
     Raises:
@@ -74,7 +74,7 @@ def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]
     return dimensions, math.prod(dimensions)
 
 
-def _parse_bytes(name: str, raw: bytes, count: int) -> Array:
+def _parse_bytes(name: str, raw: bytes | memoryview, count: int) -> Array:
     if count * _LENGTH.size > len(raw):  # before anything is allocated for them
         raise InvalidTensor(
             f"{shown(name)}: {count} elements of BYTES take at least {count * _LENGTH.size} bytes; {len(raw)} came."

@@ -1,0 +1,107 @@
+"""Bodies: read within bounds, unpacked within the same bounds, and packed."""
+
+import asyncio
+import zlib
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Receive
+
+from headwater.errors import Cancelled
+from services.inference.errors import InvalidRequest
+from services.inference.kserve.http.errors import RequestTooLarge, UnknownEncoding
+
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""zlib's number for each; deflate means the zlib format, as RFC 9110 has it."""
+_IN_A_THREAD = 2**18  # zlib lets go of the interpreter, so that larger bodies hold up nobody else
+_PACK_FROM = 1024
+_LEVEL = 1  # tensors are packed for the wire, not for the shelf
+
+
+async def read(receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> bytes:
+    """The body, unpacked.
+
+    Raises:
+        RequestTooLarge, UnknownEncoding
+        InvalidRequest: it cannot be unpacked.
+        Cancelled: the client went away before the end of it.
+    """
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+    if encoding != "identity" and encoding not in _WINDOWS:
+        raise UnknownEncoding(encoding=encoding[:64])
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit_bytes:
+        raise RequestTooLarge(limit_bytes=limit_bytes, size_bytes=int(length))
+    packed = await _receive(receive, limit_bytes)
+    if encoding == "identity":
+        return packed
+    if len(packed) < _IN_A_THREAD // 16:
+        return _unpack(packed, encoding, limit_bytes)
+    return await asyncio.to_thread(_unpack, packed, encoding, limit_bytes)
+
+
+async def packed(parts: Sequence[bytes], accepted: str) -> tuple[Sequence[bytes], str]:
+    """``parts`` as a client that accepts these encodings wants them, and which it is; empty for as they are."""
+    encoding = _chosen(accepted)
+    size = sum(map(len, parts))
+    if not encoding or size < _PACK_FROM:
+        return parts, ""
+    if size < _IN_A_THREAD:
+        return [_pack(parts, encoding)], encoding
+    return [await asyncio.to_thread(_pack, parts, encoding)], encoding
+
+
+async def _receive(receive: Receive, limit_bytes: int) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Cancelled()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit_bytes:
+            raise RequestTooLarge(limit_bytes=limit_bytes)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _unpack(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+    unpacker = zlib.decompressobj(_WINDOWS[encoding])
+    try:
+        content = unpacker.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise InvalidRequest(f"The body is not {encoding}.") from error
+    if len(content) > limit_bytes:
+        raise RequestTooLarge(limit_bytes=limit_bytes)
+    if not unpacker.eof or unpacker.unused_data:
+        raise InvalidRequest(f"The body is not one whole stream of {encoding}.")
+    return content
+
+
+def _pack(parts: Sequence[bytes], encoding: str) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOWS[encoding])
+    return b"".join([*(packer.compress(part) for part in parts), packer.flush()])
+
+
+def _chosen(accepted: str) -> str:
+    """The encoding of ours that is accepted with the highest weight."""
+    best, chosen = 0.0, ""
+    for each in accepted.split(","):
+        name, _, parameters = each.strip().lower().partition(";")
+        name = name.strip()
+        if name not in _WINDOWS:
+            continue
+        weight = _weight(parameters)
+        if weight > best:
+            best, chosen = weight, name
+    return chosen
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.replace(" ", "").partition("=")
+    if name != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
