@@ -1,92 +1,16 @@
-"""Where the service may read: the operator's lists of folders and hosts, and what their names may lead to (promise 15).
-
-An empty list allows nothing. An entry of the list of hosts is
-
-    s3.*.amazonaws.com            a host, at the ports 443 and 5432; * is any one label
-    db.example.com:6432           a host, at this port
-    minio.corp:9000=10.1.2.3      a host, at this port and at this address or network, and at no other
-    127.0.0.1:9000                an address
-
-A host without an address may lead to public addresses only. One with an address leads to that, loopback and private
-ones too, and, as it is the operator who vouches for it, may be spoken to without TLS.
-"""
+"""Where the service may read: the operator's lists of folders and hosts (promise 15; chassis.hosts says what an entry
+of the list of hosts may be)."""
 
 import dataclasses
-import ipaddress
 import os
 import re
-import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from chassis.hosts import HostNotAllowed, HostRule, HostUnreachable, Target, address_of, parse_hosts, resolve, rule_for
 from services.dataset.datastores.errors import InvalidPlace, PlaceIsFile, PlaceNotAllowed, PlaceUnreachable
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_DEFAULT_PORTS = frozenset({443, 5432})
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.ASCII)
-_LABEL = re.compile(r"\*|[a-z0-9_][a-z0-9_-]{0,62}", re.ASCII)
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostRule:
-    """One entry of the list of hosts."""
-
-    labels: tuple[str, ...]
-    ports: frozenset[int]
-    networks: tuple[Network, ...] = ()
-    """The addresses that it leads to; none: public ones."""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The rule that an entry says, or ValueError."""
-        place, _, network = text.strip().lower().partition("=")
-        host, port = _split_port(place)
-        networks = (ipaddress.ip_network(network),) if network else ()
-        if (address := _address(host)) is not None:
-            networks = networks or (ipaddress.ip_network(address),)
-            labels: tuple[str, ...] = (str(address),)
-        else:
-            labels = tuple(host.split("."))
-            if not all(map(_LABEL.fullmatch, labels)):
-                raise ValueError(f"{text!r} does not begin with the name of a host")
-        if network == "" and "=" in text:
-            raise ValueError(f"{text!r} names no address after =")
-        return cls(labels, frozenset({port}) if port else _DEFAULT_PORTS, networks)
-
-    def covers(self, host: str, port: int) -> bool:
-        """Whether the entry is about this host and port."""
-        if port not in self.ports:
-            return False
-        if self.labels == (host,):
-            return True
-        labels = host.split(".")
-        return (
-            _address(host) is None
-            and len(labels) == len(self.labels)
-            and all(rule in ("*", label) for rule, label in zip(self.labels, labels, strict=True))
-        )
-
-    def allows(self, address: Address) -> bool:
-        """Whether the host may lead to this address."""
-        if self.networks:
-            return any(address in network for network in self.networks if network.version == address.version)
-        return all(each.is_global and not each.is_multicast for each in _meanings(address))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
-    """A host that is allowed, and one address that it leads to now: what is connected to is this, whatever its name
-    leads to a moment later."""
-
-    host: str
-    port: int
-    address: str
-    vouched: bool
-    """The operator has given the address, so TLS is not demanded."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +31,7 @@ class Allowed:
         for path in paths:
             if not path.is_absolute() or path == Path("/"):
                 raise ValueError(f"{str(path)!r} is not the absolute path of a folder below /")
-        return cls(tuple(paths), tuple(HostRule.parse(host) for host in hosts.split(",") if host.strip()))
+        return cls(tuple(paths), parse_hosts(hosts))
 
     def folder(self, path: str) -> Path:
         """Where the path leads, following symbolic links: a folder within one that is allowed.
@@ -133,10 +57,10 @@ class Allowed:
         Raises:
             PlaceNotAllowed
         """
-        rules = sorted((rule for rule in self.hosts if rule.covers(host, port)), key=lambda rule: not rule.networks)
-        if not rules:
-            raise PlaceNotAllowed(setting="HEADWATER_DATASTORE_HOSTS", host=host, port=port)
-        return rules[0]
+        try:
+            return rule_for(self.hosts, host, port)
+        except HostNotAllowed as error:
+            raise PlaceNotAllowed(setting="HEADWATER_DATASTORE_HOSTS", host=host, port=port) from error
 
     def resolve(self, host: str, port: int) -> Target:
         """Look the host up and choose an address that it is allowed to lead to. Blocks.
@@ -145,20 +69,13 @@ class Allowed:
             PlaceNotAllowed: it leads to none.
             PlaceUnreachable: it has no address.
         """
-        rule = self.rule(host, port)
+        self.rule(host, port)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+            return resolve(self.hosts, host, port)
+        except HostUnreachable as error:
             raise PlaceUnreachable(host=host, retry_after_ms=1000) from error
-        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-        for address in addresses:
-            if rule.allows(address):
-                return Target(host, port, str(address), bool(rule.networks))
-        raise PlaceNotAllowed(
-            "The host leads to an address that is not allowed; list it with its address, if it should be.",
-            setting="HEADWATER_DATASTORE_HOSTS",
-            host=host,
-        )
+        except HostNotAllowed as error:
+            raise PlaceNotAllowed(error.message, setting="HEADWATER_DATASTORE_HOSTS", host=host) from error
 
     def _within(self, path: str) -> Path:
         real = Path(os.path.realpath(path))
@@ -174,43 +91,10 @@ def _gone(kind: str) -> PlaceNotAllowed:
 def host_name(text: str, field: str) -> str:
     """The host in lower case, if it is the name of one or an address, or InvalidPlace."""
     host = text.strip("[]").lower().removesuffix(".")
-    address = _address(host)
+    address = address_of(host)
     if address is not None:
         return str(address)
     # What only looks like a name (127.1, 0x7f.1) is an address to some resolvers.
     if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rpartition(".")[2]):
         raise InvalidPlace(field=field)
     return host
-
-
-def _meanings(address: Address) -> Sequence[Address]:
-    """The address and those that it has inside, to which a gateway would lead."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return (address,)
-    inside: list[Address | None] = [address.ipv4_mapped, address.sixtofour]
-    if address.teredo is not None:
-        inside += address.teredo
-    if address in _NAT64:
-        inside.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    found = [each for each in inside if each is not None]
-    return found if address.ipv4_mapped is not None else (address, *found)
-
-
-def _address(host: str) -> Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _split_port(place: str) -> tuple[str, int]:
-    if place.startswith("["):
-        host, _, port = place[1:].partition("]")
-        port = port.removeprefix(":")
-    elif place.count(":") == 1:
-        host, _, port = place.partition(":")
-    else:
-        host, port = place, ""
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{place!r} has no port that there can be")
-    return host, int(port or 0)

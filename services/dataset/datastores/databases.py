@@ -5,9 +5,10 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+from chassis.hosts import Target
 from headwater.files import SqlSource
 from headwater.files.sql import DriverMissing
-from services.dataset.datastores.allowed import Allowed, Target, host_name
+from services.dataset.datastores.allowed import Allowed, host_name
 from services.dataset.datastores.errors import InvalidCredentials, PlaceUnreachable
 from services.dataset.datastores.model import Dialect, SqlDatabase
 from services.dataset.datastores.sealing import Credentials

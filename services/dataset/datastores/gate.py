@@ -22,8 +22,8 @@ from typing import Self
 
 import structlog
 
+from chassis.hosts import Target
 from headwater.errors import HeadwaterError
-from services.dataset.datastores.allowed import Target
 
 _HEAD_BYTES = 64 << 10
 _RELAY_BYTES = 256 << 10

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.dataset.datastores.allowed import Allowed, Target
+from chassis.hosts import Target
+from services.dataset.datastores.allowed import Allowed
 from services.dataset.datastores.databases import conninfo
 from services.dataset.datastores.errors import (
     CredentialsNeedAuthentication,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.dataset.datastores.allowed import Allowed, Target, host_name
+from chassis.hosts import Target
+from services.dataset.datastores.allowed import Allowed, host_name
 from services.dataset.datastores.databases import conninfo
 from services.dataset.datastores.errors import (
     InvalidPlace,
