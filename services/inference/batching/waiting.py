@@ -18,11 +18,13 @@ Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Computed:
-    """The outputs for one request, its rows, and the rows of the batch that it was computed in."""
+    """The outputs for one request, its rows, and of the batch that it was computed in the rows and the time in the
+    engine."""
 
     outputs: Sequence[Array]
     rows: int
     batch_rows: int
+    engine_s: float
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -126,8 +126,8 @@ class Worker:
         begun = time.monotonic()
         rows = sum([waiting.rows for waiting in batch])
         outputs = split(self._predict(batch), batch)
-        results = [Computed(own, waiting.rows, rows) for own, waiting in zip(outputs, batch, strict=True)]
         taken_s = time.monotonic() - begun
+        results = [Computed(own, waiting.rows, rows, taken_s) for own, waiting in zip(outputs, batch, strict=True)]
         self.counts.add(rows, taken_s, sum([begun - waiting.since for waiting in batch]))
         self._desk.computed(batch[0].fits_with, rows, taken_s)
         return results

@@ -58,7 +58,7 @@ class Standing:
 
 
 class StandingStore(Protocol):
-    """Where standings are kept. tests/contract/inference/test_standing_store.py holds both stores to it."""
+    """Where standings are kept. tests/contract/inference/test_incident_store.py holds both stores to it."""
 
     async def all(self, uids: Sequence[str]) -> Mapping[str, Standing]:
         """The standings of these deployments, by uid; of which nothing is kept, they are not among them."""
