@@ -73,7 +73,7 @@ def load(target: Target, *, seconds: int, in_flight: int, core: int) -> Load:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
         rate = re.search(r"finished in .*?, ([\d.]+) req/s", done.stdout)
         counts = re.search(r"(\d+) done, (\d+) succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
-        if rate is None or counts is None or int(counts[1]) == 0 or f"{counts[1]} 2xx" not in done.stdout:
+        if rate is None or counts is None or int(counts[1]) == 0 or "xx, 0 3xx, 0 4xx, 0 5xx" not in done.stdout:
             raise NoLoad(f"{target.url}: {done.stdout[-1500:]}{done.stderr[-500:]}")
         times = sorted(int(line.split("\t")[2]) / 1e6 for line in log.read_text().splitlines())
     return Load(int(counts[1]), float(rate[1]), statistics.median(times), times[int(len(times) * 0.99)])

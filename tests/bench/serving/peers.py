@@ -97,14 +97,15 @@ def pytriton(shape: Shape, core: int) -> Iterator[tuple[Target, psutil.Process]]
 @contextlib.contextmanager
 def ray_serve(shape: Shape, core: int) -> Iterator[tuple[Target, psutil.Process]]:
     """One deployment with Ray Serve's defaults."""
-    with _over_http("ray", "ray_echo.py", "/echo", shape, core) as started:
+    headers = {"content-type": "application/octet-stream"}
+    with _over_http("ray", "ray_echo.py", "/echo", shape, core, lambda sent: (sent, headers)) as started:
         yield started
 
 
 @contextlib.contextmanager
 def litserve(shape: Shape, core: int) -> Iterator[tuple[Target, psutil.Process]]:
-    """One model with LitServe's defaults."""
-    with _over_http("litserve", "litserve_echo.py", "/predict", shape, core) as started:
+    """One model with LitServe's defaults. Bytes come as the file of a form: it takes no others but JSON."""
+    with _over_http("litserve", "litserve_echo.py", "/predict", shape, core, _form) as started:
         yield started
 
 
@@ -117,20 +118,33 @@ def _over_grpc(shape: Shape, port: int) -> Target:
 
 @contextlib.contextmanager
 def _over_http(
-    environment: str, program: str, path: str, shape: Shape, core: int
+    environment: str,
+    program: str,
+    path: str,
+    shape: Shape,
+    core: int,
+    wrap: Callable[[bytes], tuple[bytes, Mapping[str, str]]],
 ) -> Iterator[tuple[Target, psutil.Process]]:
     port = free(1)[0]
-    body = example(shape).tobytes()
-    target = Target(f"http://{HOST}:{port}{path}", body, {"content-type": "application/octet-stream"}, http1=True)
+    sent = example(shape).tobytes()
+    body, headers = wrap(sent)
+    target = Target(f"http://{HOST}:{port}{path}", body, headers, http1=True)
 
     def check() -> None:
-        request = urllib.request.Request(target.url, body, target.headers)
+        request = urllib.request.Request(target.url, body, dict(headers))
         with urllib.request.urlopen(request) as answer:
-            assert answer.read() == body, f"{target.url} must answer with what was sent"
+            assert answer.read() == sent, f"{target.url} must answer with what was sent"
 
     with _running([_program(environment, "python"), str(_PROGRAMS / program), str(port)], core) as process:
         _wait(check, urllib.error.URLError, ConnectionError)
         yield target, process
+
+
+def _form(sent: bytes) -> tuple[bytes, Mapping[str, str]]:
+    boundary = "0123456789abcdef0123456789abcdef"
+    opening = f'--{boundary}\r\nContent-Disposition: form-data; name="x"; filename="x"\r\n\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    return b"".join([opening.encode(), sent, f"\r\n--{boundary}--\r\n".encode()]), headers
 
 
 def _program(environment: str, name: str) -> str:

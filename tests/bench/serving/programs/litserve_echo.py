@@ -1,18 +1,20 @@
-"""LitServe with its defaults, bytes in and bytes out: `python litserve_echo.py PORT`."""
+"""LitServe with its defaults, a file of a form in and bytes out: `python litserve_echo.py PORT`."""
 
 import sys
+from collections.abc import Mapping
 
 import litserve
 import numpy as np
-from fastapi import Request, Response
+from fastapi import Request, Response, UploadFile
 
 
 class Echo(litserve.LitAPI):  # type: ignore[misc]
     def setup(self, device: str) -> None:
         pass
 
-    async def decode_request(self, request: Request) -> np.ndarray:
-        return np.frombuffer(await request.body(), np.float32)
+    def decode_request(self, request: Request) -> np.ndarray:
+        form: Mapping[str, UploadFile] = request  # what LitServe makes of a form
+        return np.frombuffer(form["x"].file.read(), np.float32)
 
     def predict(self, array: np.ndarray) -> np.ndarray:
         return array
