@@ -31,7 +31,7 @@ from tests.bench import (
 )
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
-from tests.bench.serving import echo
+from tests.bench.serving import batches, echo
 
 BENCHES = {
     "shuffled": shuffled_reads.run,
@@ -45,6 +45,7 @@ BENCHES = {
     "calls": grpc_calls.run,
     "inference": inference_calls.run,
     "echo": echo.run,
+    "batches": batches.run,
     "metrics": metric_logging.run,
     "search": run_search.run,
     "model-files": model_files.run,

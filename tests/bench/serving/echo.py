@@ -3,23 +3,19 @@
 import contextlib
 import os
 import statistics
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import psutil
 
-from headwater import deployments, models
-from headwater.names import DeploymentName, ModelName
 from tests.bench.paired import Result, measure
 from tests.bench.running import Running
 from tests.bench.serving import peers
-from tests.bench.serving.h2load import Target, grpc_target, load
+from tests.bench.serving.h2load import Target, load
+from tests.bench.serving.serve import serve
 from tests.unit.inference.onnx_models import identity
 
 SERVER_CORE, LOAD_CORE = 0, 1
 IN_FLIGHT = 64
-_PROJECT = "default"
 _SECONDS = 2
 _ROUNDS = 6
 _SMALL = (16,)
@@ -109,16 +105,7 @@ def _one_at_a_time(ours: Target, theirs: Target) -> Result:
 
 def _deploy(running: Running, name: str, shape: peers.Shape) -> Target:
     """An ONNX model that gives back what it gets, served."""
-    model = ModelName(_PROJECT, name)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "model.onnx")
-        file.write_bytes(identity(shape=("rows", *shape)))
-        version = models.register(running.connection, model, {"model.onnx": file})
-    deployed = DeploymentName(_PROJECT, name)
-    deployments.create(running.connection, deployed, model, version=version.name.rpartition("/")[2])
-    deployments.wait_until_ready(running.connection, deployed)
     array = peers.example(shape)
-    message = peers.message(name, array)
-    target = grpc_target(running.connection.endpoints.inference, peers.INFER, message, running.connection.token)
+    target = serve(running, name, identity(shape=("rows", *shape)), array)
     peers.check_grpc(target, array)
     return target

@@ -50,8 +50,8 @@ def grpc_target(address: str, path: str, message: bytes, token: str = "") -> Tar
     return Target(f"http://{address}{path}", b"\0" + len(message).to_bytes(4, "big") + message, headers)
 
 
-def load(target: Target, *, seconds: int, in_flight: int, core: int) -> Load:
-    """Ask for so many ``seconds``, ``in_flight`` at once, from the processor ``core``.
+def load(target: Target, *, seconds: int, in_flight: int, core: int | None = None) -> Load:
+    """Ask for so many ``seconds``, ``in_flight`` at once, from the processor ``core`` or whichever.
 
     Raises:
         NoLoad: a call was not answered with status 200; an error within gRPC's trailers is not seen here.
@@ -64,7 +64,8 @@ def load(target: Target, *, seconds: int, in_flight: int, core: int) -> Load:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(target.body)
         command = [
-            *("taskset", "-c", str(core), program, "--data", str(body), "--log-file", str(log)),
+            *(["taskset", "-c", str(core)] if core is not None else []),
+            *(program, "--data", str(body), "--log-file", str(log)),
             *("--duration", str(seconds), "--clients", str(connections)),
             *(["--h1"] if target.http1 else ["--max-concurrent-streams", str(in_flight // connections)]),
             *(f"--header={name}: {value}" for name, value in target.headers.items()),

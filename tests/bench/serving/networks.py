@@ -148,7 +148,8 @@ class _EncoderLayer(nn.Module):
         )
         weights = torch.softmax(queries @ keys.transpose(-1, -2) * (width // self.heads) ** -0.5, dim=-1)
         attended: Tensor = x + self.out((weights @ values).transpose(1, 2).reshape(rows, tokens, width))
-        return attended + self.feed_forward(attended)
+        fed: Tensor = attended + self.feed_forward(attended)
+        return fed
 
 
 def _convolution(
