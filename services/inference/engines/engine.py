@@ -88,7 +88,8 @@ class Engine(Protocol):
         """
 
     def stop(self) -> None:
-        """End the ``predict`` that is under way, if there is one, as soon as the engine can; never one that comes later.
+        """End the ``predict`` that is under way, if there is one, as soon as the engine can; never one that comes
+        later.
 
         One that was just about to begin may go on: who wants it stopped asks once more.
         """

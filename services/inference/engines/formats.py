@@ -26,12 +26,14 @@ class Loader:
             process that computes.
         cuda: whether it computes on a GPU.
         autocast: whether it computes in lower precision where a deployment asks for it.
+        unsaid: whether the file does not tell what goes in and comes out, so that a deployment may say it.
         in_process: whether it may share the service's own process, where the setting ``engine_isolation`` says so.
     """
 
     module: str
     cuda: bool = False
     autocast: bool = False
+    unsaid: bool = False
     in_process: bool = False
 
     def check(self, options: EngineOptions, format_name: str) -> None:
@@ -44,17 +46,26 @@ class Loader:
             raise OptionRefused(f"Models of the format {format_name} are computed on the CPU only.")
         if options.autocast is not Precision.NONE and not self.autocast:
             raise OptionRefused(f"Models of the format {format_name} know no autocast.")
+        if options.inputs and not self.unsaid:
+            raise OptionRefused(f"A file of the format {format_name} tells its inputs and outputs itself.")
 
 
 LOADERS: Mapping[str, Loader] = {
     "onnx": Loader("onnx", cuda=True, in_process=True),
+    "torch_export": Loader("pytorch.loading", cuda=True, autocast=True),
+    "torchscript": Loader("pytorch.loading", cuda=True, autocast=True, unsaid=True),
+    "xgboost": Loader("trees.xgboost"),
+    "lightgbm": Loader("trees.lightgbm"),
 }
 """By format. Where a version has files of several of them and names none as its primary file, the first is served."""
 
-STATE_LOADERS: Mapping[str, Loader] = {}
+STATE_LOADERS: Mapping[str, Loader] = {
+    "safetensors": Loader("pytorch.loading", cuda=True, autocast=True, unsaid=True),
+    "pytorch": Loader("pytorch.loading", cuda=True, autocast=True, unsaid=True),
+}
 """The same for files that hold weights alone, for deployments that name an architecture."""
 
-CALLABLE = Loader("callable", cuda=True)
+CALLABLE = Loader("custom", cuda=True, unsaid=True)
 """For deployments that name a registered callable, whatever the format."""
 
 

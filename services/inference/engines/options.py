@@ -5,9 +5,12 @@ import enum
 import re
 
 from headwater.errors import InvalidArgument
+from services.inference.tensors.datatypes import NUMPY_TYPES
+from services.inference.tensors.model import TensorSpec
 
 CPU = "cpu"
 MAX_THREADS, MAX_INSTANCES = 1024, 64
+_MAX_RANK = 32
 _DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -37,6 +40,8 @@ class EngineOptions:
         instances: how many engines compute batches of this deployment at the same time, each with the model in memory.
         architecture: what a state dict is the state of: a name that ships or that an administrator registered.
         callable: what computes instead of an engine: a name that an administrator registered.
+        inputs: what goes in, for files that do not tell it.
+        outputs: likewise what comes out; found out by computing where it is not said.
     """
 
     device: str = CPU
@@ -45,6 +50,8 @@ class EngineOptions:
     instances: int = 1
     architecture: str = ""
     callable: str = ""
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
@@ -58,11 +65,30 @@ class EngineOptions:
                 raise InvalidEngine(f"{field} must be a registered name.", field=f"engine.{field}")
         if self.architecture and self.callable:
             raise InvalidEngine("Either an architecture or a callable computes, not both.", field="engine.callable")
+        if self.outputs and not self.inputs:
+            raise InvalidEngine("Outputs are said together with inputs.", field="engine.outputs")
+        _check_tensors("inputs", self.inputs)
+        _check_tensors("outputs", self.outputs)
 
     @property
     def on_cuda(self) -> bool:
         """Whether a GPU is to compute."""
         return self.device != CPU
+
+
+def _check_tensors(side: str, specs: tuple[TensorSpec, ...]) -> None:
+    names = [spec.name for spec in specs]
+    if "" in names or len({*names}) != len(names):
+        raise InvalidEngine("Every tensor must have a name of its own.", field=f"engine.{side}")
+    for spec in specs:
+        if spec.datatype not in NUMPY_TYPES:
+            raise InvalidEngine(
+                f"{spec.name!r}: datatype must be one of {', '.join(NUMPY_TYPES)}.", field=f"engine.{side}"
+            )
+        if len(spec.shape) > _MAX_RANK or any(size < -1 for size in spec.shape):
+            raise InvalidEngine(
+                f"{spec.name!r}: sizes must be at least 0, or -1 for one that varies.", field=f"engine.{side}"
+            )
 
 
 DEFAULT = EngineOptions()
