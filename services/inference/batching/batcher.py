@@ -18,6 +18,7 @@ Promises, each with a test in tests/unit/inference/batching/:
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ import structlog
 
 from services.inference.batching.counts import BatchCounts
 from services.inference.batching.curve import Curve
-from services.inference.batching.options import Limits
+from services.inference.batching.options import InvalidBatching, Limits
 from services.inference.batching.padding import Padder
 from services.inference.batching.queue import RequestQueue, Taker
 from services.inference.batching.waiting import NEVER, Computed, Shapes, Waiting
@@ -57,6 +58,9 @@ class Batcher:
         self._padder = Padder(limits.padding, self.signature)
         self.curve = Curve()
         """How long a batch of so many rows takes, of whatever shape."""
+        self.misfit = ""
+        """Why the padding that was asked for last is not used; empty if it is."""
+        self._asked_for = limits
         self._loop = asyncio.get_running_loop()
         self._queue = RequestQueue(limits, expired=self._expired, shed=self._shed)
         self._closing = False
@@ -68,15 +72,23 @@ class Batcher:
 
     @property
     def limits(self) -> Limits:
-        """The bounds of the queue; new ones hold from the next request on."""
+        """The bounds of the queue; new ones hold from the next request on.
+
+        Where new ones have a padding that does not fit the model, the padding stays and ``misfit`` says so.
+        """
         return self._queue.limits
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        """Raises InvalidBatching where the padding does not fit the model; nothing has changed then."""
-        if limits != self._queue.limits:
+        if limits == self._asked_for:
+            return
+        self._asked_for, self.misfit = limits, ""
+        try:
             self._padder = Padder(limits.padding, self.signature)
-            self._queue.limits = limits
+        except InvalidBatching as error:
+            self.misfit = error.message
+            limits = dataclasses.replace(limits, padding=self.limits.padding)
+        self._queue.limits = limits
 
     @property
     def instances(self) -> int:
