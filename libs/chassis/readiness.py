@@ -16,10 +16,15 @@ Check = Callable[[], Awaitable[None]]
 _log = structlog.get_logger("chassis.readiness")
 
 
+class NotReady(Exception):
+    """What a check raises to say why in words that may be public."""
+
+
 @dataclasses.dataclass(slots=True)
 class _Dependency:
     check: Check
     there: bool = False
+    why: str = ""
     since: float = dataclasses.field(default_factory=time.monotonic)
 
     def saw(self, there: bool) -> bool:
@@ -63,7 +68,7 @@ class Readiness:
         """The state of each dependency in words that may be public."""
         now = time.monotonic()
         states = {
-            name: "ok" if each.there else f"away for {now - each.since:.0f} s"
+            name: "ok" if each.there else each.why or f"away for {now - each.since:.0f} s"
             for name, each in self._dependencies.items()
         }
         return states | dict.fromkeys(self._preparations, "not done yet") | ({"drain": "on"} if self._draining else {})
@@ -107,6 +112,7 @@ class Readiness:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
                 await dependency.check()
         except Exception as error:
+            dependency.why = str(error) if isinstance(error, NotReady) else ""
             if dependency.saw(False):
                 _log.warning("dependency is away", dependency=name, error=repr(error))
                 self.changed.set()

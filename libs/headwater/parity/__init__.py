@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headwater.parity.model import MAX_BYTES, MAX_SAMPLES, PATH, RAW, Parity, Sample, Tolerance
     from headwater.parity.onnx import OnnxModel
     from headwater.parity.recording import Given, named_arrays, record
-    from headwater.parity.replaying import replay
+    from headwater.parity.replaying import Predict, Prepare, replay
     from headwater.parity.samples import read_samples
 
 __getattr__ = lazily(
@@ -27,7 +27,7 @@ __getattr__ = lazily(
         "model": ["MAX_BYTES", "MAX_SAMPLES", "PATH", "RAW", "Parity", "Sample", "Tolerance"],
         "onnx": ["OnnxModel"],
         "recording": ["Given", "named_arrays", "record"],
-        "replaying": ["replay"],
+        "replaying": ["Predict", "Prepare", "replay"],
         "samples": ["read_samples"],
     },
 )
@@ -42,6 +42,8 @@ __all__ = [
     "Parity",
     "ParityInvalid",
     "ParityMismatch",
+    "Predict",
+    "Prepare",
     "RuntimeMissing",
     "Sample",
     "Tolerance",

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from headwater.errors import InvalidArgument
 from headwater.parity.environment import differences, here
 from headwater.parity.errors import ParityMismatch
 from headwater.parity.model import Parity, Sample, Tolerance, prepared_digest
@@ -31,16 +32,25 @@ def replay(parity: Parity, prepare: Prepare | None, predict: Predict) -> None:
         if files is not None:
             if prepare is None:
                 continue
-            prepared = prepare(files)
-            _check_prepared(parity, index, sample, prepared)
+            prepared = _prepared(parity, index, sample, prepare, files)
             inputs = {prepared.name: prepared}
-        _check_outputs(parity, index, sample, predict(inputs))
+        try:
+            outputs = predict(inputs)
+        except InvalidArgument as error:  # the model does not take the sample's tensors any more
+            recorded = digest(inputs.values())
+            raise _mismatch(parity, index, "inputs", recorded, "none", error.message) from error
+        _check_outputs(parity, index, sample, outputs)
 
 
-def _check_prepared(parity: Parity, index: int, sample: Sample, prepared: Tensor) -> None:
+def _prepared(parity: Parity, index: int, sample: Sample, prepare: Prepare, files: Sequence[bytes]) -> Tensor:
+    try:
+        prepared = prepare(files)
+    except InvalidArgument as error:
+        raise _mismatch(parity, index, "preprocessing", sample.prepared, "none", error.message) from error
     got = prepared_digest(prepared)
     if got != sample.prepared:
-        raise _mismatch(parity, index, "preprocessing", sample.prepared, got, "the pipeline's array")
+        raise _mismatch(parity, index, "preprocessing", sample.prepared, got, "what the pipeline makes of it")
+    return prepared
 
 
 def _check_outputs(parity: Parity, index: int, sample: Sample, outputs: Sequence[Tensor]) -> None:

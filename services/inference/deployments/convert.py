@@ -15,6 +15,7 @@ from services.inference.deployments.options import Options
 from services.inference.guard.convert import guard_from_proto, guard_to_proto
 from services.inference.models.convert import selector_from_proto, selector_into_proto
 from services.inference.models.source import Selector
+from services.inference.preparing.convert import preparing_from_proto, preparing_to_proto
 from services.inference.traffic.convert import routing_from_proto, routing_to_proto
 
 _State = deployments_pb2.Deployment.State
@@ -36,6 +37,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "batching": Part(batching_from_proto, batching_to_proto),
+    "preparing": Part(preparing_from_proto, preparing_to_proto),
     "routing": Part(routing_from_proto, routing_to_proto),
     "guard": Part(guard_from_proto, guard_to_proto),
 }

@@ -136,6 +136,7 @@ class Follower:
         self.deployment, self._wanted = deployment, routing
         for loaded in self._pool.loaded():
             loaded.batcher.limits = self._loading.limits(deployment.options.batching)
+            loaded.prepare_by(deployment.options)
             loaded.batcher.stop_overdue()
         self.main.step(deployment, deployment.selector, then=self._catch_up)
         self._share_out()

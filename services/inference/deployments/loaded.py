@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from services.inference.batching.batcher import Batcher
 from services.inference.deployments.model import Deployment
+from services.inference.deployments.options import Options
 from services.inference.models.source import ModelFile, ModelVersion
+from services.inference.preparing.preparation import Preparation
 from services.inference.question import Question
 from services.inference.records.model import Served
 from services.inference.tensors.model import Signature, Tensor
@@ -58,6 +60,7 @@ class Loaded:
     version: ModelVersion
     file: ModelFile
     batcher: Batcher
+    preparation: Preparation
     requests: RequestCounts = dataclasses.field(default_factory=RequestCounts)
     served: Served = dataclasses.field(init=False)
     """What the records of its answers say of it; put together once, not for each of them."""
@@ -70,20 +73,35 @@ class Loaded:
     @property
     def signature(self) -> Signature:
         """What goes in and what comes out."""
-        return self.batcher.signature
+        return self.preparation.signature(self.batcher.signature)
 
     async def compute(self, question: Question) -> Answer:
         """The answer of this version.
 
         Raises:
             SignatureMismatch: the inputs or the outputs asked for are not the model's.
+            RawRefused, RowUnusable: of raw bytes, see Preparation.arrays.
             QueueFull, ModelNotReady, EngineFailed, EngineTimedOut: see Batcher.compute.
         """
-        signature = self.signature
+        signature = self.batcher.signature
         chosen = [(index, signature.outputs[index]) for index in signature.choose_outputs(question.outputs)]
-        computed = await self.batcher.compute(signature.arrange(question.inputs))
+        computed = await self.batcher.compute(
+            await self.preparation.arrays(question.inputs)
+            if self.preparation.wants(question.inputs)
+            else signature.arrange(question.inputs)
+        )
         outputs = [Tensor(spec.name, spec.datatype, computed.outputs[index]) for index, spec in chosen]
         return Answer(outputs, computed.rows, computed.batch_rows)
+
+    def prepare_by(self, options: Options) -> None:
+        """From now on, take what a deployment with these options takes."""
+        self.preparation.follow(options.preparing.takes, options.batching.max_queue_requests)
+
+    def served_for(self, question: Question) -> Served:
+        """What the record of an answer to this question says: ``served``, and what prepared it, if something did."""
+        if not self.preparation.wants(question.inputs):
+            return self.served
+        return dataclasses.replace(self.served, preprocessing_digest=self.preparation.digest)
 
     @property
     def version_number(self) -> str:

@@ -2,14 +2,16 @@
 
 import asyncio
 
-from headwater.errors import HeadwaterError
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Batching, Limits
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Deployment
+from services.inference.engines.engine import Engine
 from services.inference.engines.loader import Engines
 from services.inference.models.cache import ModelCache
 from services.inference.models.source import ModelVersion
+from services.inference.preparing.parity import check_parity
+from services.inference.preparing.preparation import Preparation
 
 _LOADS_AT_ONCE = 2  # a load needs the file's size in memory, and a core
 
@@ -28,8 +30,9 @@ class Loading:
         """``version``, ready to answer for ``deployment``.
 
         Raises:
-            NothingToServe, ModelTooLarge, ModelRefused, InvalidBatching: it cannot be served; trying again does not
-                help.
+            NothingToServe, ModelTooLarge, ModelRefused, InvalidBatching, NoPipeline, PipelineDamaged: it cannot be
+                served; trying again does not help.
+            ParityMismatch: it does not answer here as it did where it was registered.
             Unavailable: the file cannot be fetched now.
         """
         file = version.servable_file(self._engines.formats)
@@ -38,11 +41,30 @@ class Loading:
             engine = await asyncio.to_thread(self._engines.load, file.format, content)
         limits = self.limits(deployment.options.batching)
         try:
+            preparation = await self._prepared(deployment, version, engine, limits)
             batcher = Batcher(deployment.served_name, [engine], limits, timeout_s=self._engine_timeout_s)
-        except HeadwaterError:
+        except BaseException:
             engine.close()
             raise
-        return Loaded(deployment, version, file, batcher)
+        return Loaded(deployment, version, file, batcher, preparation)
+
+    async def _prepared(
+        self, deployment: Deployment, version: ModelVersion, engine: Engine, limits: Limits
+    ) -> Preparation:
+        """What prepares raw bytes for the engine, once both have been found to do what they did at registration."""
+        preparation = Preparation.of(
+            version,
+            engine.signature,
+            deployment.options.preparing.takes,
+            max_requests=limits.max_queue_requests,
+            max_bytes=self._max_queue_bytes,
+        )
+        record = version.parity_record
+        if record is not None:
+            content = await self._cache.read(deployment.model, record)
+            await asyncio.to_thread(check_parity, content, engine, preparation)
+            await self._cache.forget(record.digest)  # it is read once
+        return preparation
 
     def limits(self, batching: Batching) -> Limits:
         """The bounds of a queue with this configuration."""

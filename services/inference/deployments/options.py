@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
 from services.inference.guard.options import Guarding
+from services.inference.preparing.options import Preparing
 from services.inference.traffic.options import Routing
 
 
@@ -20,6 +21,7 @@ class Options:
     """All parts. The names of the fields are those of the proto, and of update masks."""
 
     batching: Batching = dataclasses.field(default_factory=Batching)
+    preparing: Preparing = dataclasses.field(default_factory=Preparing)
     routing: Routing = dataclasses.field(default_factory=Routing)
     guard: Guarding = dataclasses.field(default_factory=Guarding)
 

@@ -53,7 +53,7 @@ class Pool:
         """Let what is loaded stand for ``version``: the same version, of which other things are told by now, or another
         number with the same files. False if others hold the two and it must be taken anew."""
         key = _key(version)
-        if held.loaded is None or held.loaded.version.digest != version.digest:
+        if held.loaded is None or held.loaded.version.content != version.content:
             return False
         if key != held.key:
             if held.holders > 1 or key in self._held:
@@ -73,4 +73,4 @@ class Pool:
 
 
 def _key(version: ModelVersion) -> _Key:
-    return version.model_uid or version.name.model, version.name.version, version.digest
+    return version.model_uid or version.name.model, version.name.version, version.content

@@ -167,6 +167,7 @@ class Serving:
         task.add_done_callback(self._retiring.discard)
 
     async def _close(self, old: Loaded) -> None:
+        await old.preparation.close()  # first: what is prepared goes to the batcher
         await old.batcher.close()
         in_use = {loaded.file.digest for each in self._by_uid.values() for loaded in each.versions()}
         if old.file.digest not in in_use:

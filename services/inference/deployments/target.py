@@ -122,7 +122,7 @@ class Target:
         if serving is not None and serving.version == version:
             self._failure = ""
             return True
-        if version.digest == self._failed_digest and time.monotonic() < self._next_attempt:
+        if version.content == self._failed_digest and time.monotonic() < self._next_attempt:
             return False
         try:
             held = await self._hold(deployment, version)
@@ -131,7 +131,7 @@ class Target:
             return False
         except Exception as error:
             self._fail(deployment, str(version.name), error)
-            self._try_later(version.digest)
+            self._try_later(version.content)
             return False
         self._failure, self._failed_digest = "", ""
         if held is not None:
@@ -142,7 +142,7 @@ class Target:
     async def _hold(self, deployment: Deployment, version: ModelVersion) -> Held | None:
         """``version``, to be put in place; None if what is in place stands for it by now."""
         use = Use.of(deployment, version)
-        if self.loaded is not None and self.loaded.version.digest == version.digest:
+        if self.loaded is not None and self.loaded.version.content == version.content:
             await self._begin(use)  # the same files under another number need no other engine
             if self._held is not None and self._pool.renew(self._held, version):
                 return None

@@ -12,6 +12,7 @@ from services.inference.models.source import (
     ModelSource,
     ModelVersion,
     NoSuchVersion,
+    Preprocessing,
     Selector,
     SelectorKind,
     SourceAway,
@@ -38,8 +39,8 @@ class MemoryModels(ModelSource):
         self._content: dict[str, bytes] = {}
         self._uids: dict[ModelName, str] = {}
 
-    def add(self, model: ModelName, files: Mapping[str, NewFile]) -> ModelVersion:
-        """The next version of ``model``, with these files by path."""
+    def add(self, model: ModelName, files: Mapping[str, NewFile], by: Preprocessing | None = None) -> ModelVersion:
+        """The next version of ``model``, with these files by path, prepared ``by`` a pipeline."""
         listed = []
         for path, file in sorted(files.items()):
             digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
@@ -52,6 +53,7 @@ class MemoryModels(ModelSource):
             f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
             tuple(listed),
             model_uid=self._uids.setdefault(model, new_id()),
+            preprocessing=by,
         )
         versions.append(version)
         return version

@@ -15,6 +15,7 @@ from services.inference.models.source import (
     ModelSource,
     ModelVersion,
     NoSuchVersion,
+    Preprocessing,
     Selector,
     SelectorKind,
     SourceAway,
@@ -86,7 +87,15 @@ def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
         archived=version.state == artifact_pb2.ModelMetadata.STATE_ARCHIVED or name.model == version.model_uid,
         warning=version.warning,
         model_uid=version.model_uid,
+        preprocessing=_preprocessing_from_proto(version),
     )
+
+
+def _preprocessing_from_proto(version: artifact_pb2.ModelMetadata) -> Preprocessing | None:
+    if not version.HasField("preprocessing"):
+        return None
+    told = version.preprocessing
+    return Preprocessing(told.pipeline_version, told.digest, told.document)
 
 
 def _format_from_proto(value: "_Format.ValueType") -> str:

@@ -5,6 +5,7 @@ import enum
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from headwater import parity
 from headwater.errors import FailedPrecondition, NotFound, Unavailable
 from headwater.names import ModelName, ModelVersionName
 
@@ -71,6 +72,16 @@ class ModelFile:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """The pipeline of a version: its canonical document, and the digest of what it does. ``pipeline_version`` is the
+    resource name; empty where no service keeps it."""
+
+    pipeline_version: str
+    digest: str
+    document: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One immutable version.
 
@@ -80,6 +91,7 @@ class ModelVersion:
         archived: whether it was taken out of use.
         warning: what its users should know: that it is deprecated, and what to use instead.
         model_uid: of its model; a rename does not change it. Empty where the source tells none.
+        preprocessing: the pipeline that was recorded with it.
     """
 
     name: ModelVersionName
@@ -90,10 +102,21 @@ class ModelVersion:
     archived: bool = False
     warning: str = ""
     model_uid: str = ""
+    preprocessing: Preprocessing | None = None
 
     def is_same(self, other: "ModelVersion") -> bool:
         """Whether it is this version, perhaps under another name of its model."""
         return (self._model, self.name.version) == (other._model, other.name.version)
+
+    @property
+    def content(self) -> str:
+        """What decides its answers: its files, and what prepares what it is asked."""
+        return f"{self.digest} {self.preprocessing.digest}" if self.preprocessing else self.digest
+
+    @property
+    def parity_record(self) -> ModelFile | None:
+        """Its parity record, a file beside the model's; None where it has none."""
+        return next((file for file in self.files if file.path == parity.PATH), None)
 
     @property
     def _model(self) -> str:

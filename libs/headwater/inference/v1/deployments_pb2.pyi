@@ -13,6 +13,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
 from headwater.inference.v1 import guard_pb2 as _guard_pb2
+from headwater.inference.v1 import preparing_pb2 as _preparing_pb2
 from headwater.inference.v1 import recording_pb2 as _recording_pb2
 from headwater.inference.v1 import routing_pb2 as _routing_pb2
 import builtins as _builtins
@@ -79,6 +80,7 @@ class Deployment(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
+    PREPARING_FIELD_NUMBER: _builtins.int
     ROUTING_FIELD_NUMBER: _builtins.int
     GUARD_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
@@ -121,6 +123,10 @@ class Deployment(_message.Message):
         """When it last changed."""
 
     @_builtins.property
+    def preparing(self) -> _preparing_pb2.Preparing:
+        """What requests may bring: raw bytes for the pipeline of the version, or the inputs of the model."""
+
+    @_builtins.property
     def routing(self) -> _routing_pb2.Routing:
         """How requests are shared out to several versions; without it the selector's version answers them all."""
 
@@ -151,13 +157,14 @@ class Deployment(_message.Message):
         created_by: _builtins.str = ...,
         etag: _builtins.str = ...,
         warning: _builtins.str = ...,
+        preparing: _preparing_pb2.Preparing | None = ...,
         routing: _routing_pb2.Routing | None = ...,
         guard: _guard_pb2.Guard | None = ...,
         recording: _recording_pb2.Recording | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "guard", b"guard", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "guard", b"guard", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
