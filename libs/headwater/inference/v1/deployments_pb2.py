@@ -23,18 +23,21 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_dot_artifact__pb2
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
+from headwater.inference.v1 import batching_pb2 as headwater_dot_inference_dot_v1_dot_batching__pb2
+from headwater.inference.v1 import caching_pb2 as headwater_dot_inference_dot_v1_dot_caching__pb2
 from headwater.inference.v1 import guard_pb2 as headwater_dot_inference_dot_v1_dot_guard__pb2
 from headwater.inference.v1 import preparing_pb2 as headwater_dot_inference_dot_v1_dot_preparing__pb2
 from headwater.inference.v1 import recording_pb2 as headwater_dot_inference_dot_v1_dot_recording__pb2
 from headwater.inference.v1 import routing_pb2 as headwater_dot_inference_dot_v1_dot_routing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headwater/inference/v1/deployments.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a\"headwater/inference/v1/guard.proto\x1a&headwater/inference/v1/preparing.proto\x1a&headwater/inference/v1/recording.proto\x1a$headwater/inference/v1/routing.proto\"\xc0\x06\n\nDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\x05stage\x18\x04 \x01(\x0e\x32*.headwater.artifact.v1.ModelMetadata.StageB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00\x12\x19\n\x05\x61lias\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01H\x00\x12\x1a\n\x07version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 H\x00\x12\x32\n\x08\x62\x61tching\x18\x07 \x01(\x0b\x32 .headwater.inference.v1.Batching\x12\x37\n\x05state\x18\x08 \x01(\x0e\x32(.headwater.inference.v1.Deployment.State\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x14\n\x0cmodel_digest\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x0f\n\x07warning\x18\x10 \x01(\t\x12\x34\n\tpreparing\x18\x1b \x01(\x0b\x32!.headwater.inference.v1.Preparing\x12\x30\n\x07routing\x18\x15 \x01(\x0b\x32\x1f.headwater.inference.v1.Routing\x12,\n\x05guard\x18\x16 \x01(\x0b\x32\x1d.headwater.inference.v1.Guard\x12\x34\n\trecording\x18\x17 \x01(\x0b\x32!.headwater.inference.v1.Recording\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_ARCHIVED\x10\x04\x42\n\n\x08selector\"T\n\x08\x42\x61tching\x12#\n\x0emax_batch_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12#\n\x0emax_queue_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80@(\x00\"\xb3\x01\n\x17\x43reateDeploymentRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\rdeployment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12>\n\ndeployment\x18\x03 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\".\n\x14GetDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"l\n\x16ListDeploymentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"k\n\x17ListDeploymentsResponse\x12\x37\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\".headwater.inference.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x17UpdateDeploymentRequest\x12>\n\ndeployment\x18\x01 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x18\x41rchiveDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\x83\x07\n\x0fInferenceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0erequest_digest\x18\x05 \x01(\t\x12\x17\n\x0fresponse_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\t \x01(\x01\x12\x12\n\nbatch_size\x18\n \x01(\x05\x12\x11\n\trow_count\x18\x0b \x01(\x05\x12\x19\n\x11\x63lient_request_id\x18\x0c \x01(\t\x12\x13\n\x0bresult_code\x18\r \x01(\t\x12\x1a\n\x12request_size_bytes\x18\x0e \x01(\x03\x12\x1b\n\x13response_size_bytes\x18\x0f \x01(\x03\x12\x33\n\x06inputs\x18\x10 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x34\n\x07outputs\x18\x11 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x1c\n\x14preprocessing_digest\x18\x12 \x01(\t\x12\x0f\n\x07part_of\x18\x13 \x01(\t\x12\x10\n\x08is_final\x18\x14 \x01(\x08\x12\x0f\n\x07variant\x18\x15 \x01(\t\x12\x13\n\x0b\x62ody_reason\x18\x16 \x01(\t\x12\x10\n\x08redacted\x18\x17 \x03(\t\x12\x14\n\x0crequest_body\x18\x18 \x01(\x0c\x12\x15\n\rresponse_body\x18\x19 \x01(\x0c\x12,\n\x0cground_truth\x18\x1a \x01(\x0b\x32\x16.google.protobuf.Value\x12\x1b\n\x0e\x66\x65\x65\x64\x62\x61\x63k_score\x18\x1b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x66\x65\x65\x64\x62\x61\x63k_actions\x18\x1c \x03(\t\x12M\n\x0b\x65xplanation\x18\x1d \x03(\x0b\x32\x38.headwater.inference.v1.InferenceRecord.ExplanationEntry\x1a\x32\n\x10\x45xplanationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_feedback_score\"<\n\x0bTensorFacts\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"H\n\x19GetInferenceRecordRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x13\n\x0bwith_bodies\x18\x02 \x01(\x08\"\x8f\x01\n\x1bListInferenceRecordsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"{\n\x1cListInferenceRecordsResponse\x12\x42\n\x11inference_records\x18\x01 \x03(\x0b\x32\'.headwater.inference.v1.InferenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc5\x04\n\x11\x44\x65ploymentService\x12m\n\x10\x43reateDeployment\x12/.headwater.inference.v1.CreateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12g\n\rGetDeployment\x12,.headwater.inference.v1.GetDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x01\x12x\n\x0fListDeployments\x12..headwater.inference.v1.ListDeploymentsRequest\x1a/.headwater.inference.v1.ListDeploymentsResponse\"\x04\xa8\xd4\x18\x01\x12m\n\x10UpdateDeployment\x12/.headwater.inference.v1.UpdateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12o\n\x11\x41rchiveDeployment\x12\x30.headwater.inference.v1.ArchiveDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x32\x9a\x02\n\x16InferenceRecordService\x12v\n\x12GetInferenceRecord\x12\x31.headwater.inference.v1.GetInferenceRecordRequest\x1a\'.headwater.inference.v1.InferenceRecord\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x14ListInferenceRecords\x12\x33.headwater.inference.v1.ListInferenceRecordsRequest\x1a\x34.headwater.inference.v1.ListInferenceRecordsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headwater/inference/v1/deployments.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headwater/artifact/v1/artifact.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a%headwater/inference/v1/batching.proto\x1a$headwater/inference/v1/caching.proto\x1a\"headwater/inference/v1/guard.proto\x1a&headwater/inference/v1/preparing.proto\x1a&headwater/inference/v1/recording.proto\x1a$headwater/inference/v1/routing.proto\"\xae\x07\n\nDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x45\n\x05stage\x18\x04 \x01(\x0e\x32*.headwater.artifact.v1.ModelMetadata.StageB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00\x12\x19\n\x05\x61lias\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01H\x00\x12\x1a\n\x07version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 H\x00\x12\x32\n\x08\x62\x61tching\x18\x07 \x01(\x0b\x32 .headwater.inference.v1.Batching\x12\x37\n\x05state\x18\x08 \x01(\x0e\x32(.headwater.inference.v1.Deployment.State\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x14\n\x0cmodel_digest\x18\n \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x0f\n\x07warning\x18\x10 \x01(\t\x12\x34\n\tpreparing\x18\x1b \x01(\x0b\x32!.headwater.inference.v1.Preparing\x12\x30\n\x07routing\x18\x15 \x01(\x0b\x32\x1f.headwater.inference.v1.Routing\x12,\n\x05guard\x18\x16 \x01(\x0b\x32\x1d.headwater.inference.v1.Guard\x12\x34\n\trecording\x18\x17 \x01(\x0b\x32!.headwater.inference.v1.Recording\x12\x10\n\x08unloaded\x18\x19 \x01(\x08\x12.\n\x05\x63\x61\x63he\x18\x1a \x01(\x0b\x32\x1f.headwater.inference.v1.Caching\"\x93\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_ARCHIVED\x10\x04\x12\x15\n\x11STATE_ROLLED_BACK\x10\x06\x12\x12\n\x0eSTATE_UNLOADED\x10\x05\x42\n\n\x08selector\"\x92\x03\n\x08\x42\x61tching\x12#\n\x0emax_batch_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(\x00\x12#\n\x0emax_queue_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80@(\x00\x12:\n\tmax_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08\n2\x00\x12\x33\n\x15preferred_batch_sizes\x18\x04 \x03(\x05\x42\x14\xbaH\x11\x92\x01\x0e\x10 \x18\x01\"\x08\x1a\x06\x18\x80\x80\x04(\x01\x12\"\n\x0fpriority_levels\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18 (\x00\x12)\n\x16\x64\x65\x66\x61ult_priority_level\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18 (\x00\x12@\n\rqueue_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xa3\x05\x32\x00\x12:\n\x07padding\x18\x08 \x03(\x0b\x32\x1f.headwater.inference.v1.PaddingB\x08\xbaH\x05\x92\x01\x02\x10\x04\"\xb3\x01\n\x17\x43reateDeploymentRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12!\n\rdeployment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12>\n\ndeployment\x18\x03 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\".\n\x14GetDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"l\n\x16ListDeploymentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"k\n\x17ListDeploymentsResponse\x12\x37\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\".headwater.inference.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x17UpdateDeploymentRequest\x12>\n\ndeployment\x18\x01 \x01(\x0b\x32\".headwater.inference.v1.DeploymentB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x18\x41rchiveDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"i\n\x19RollBackDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xac\x02\"1\n\x17ResumeDeploymentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x83\x07\n\x0fInferenceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0erequest_digest\x18\x05 \x01(\t\x12\x17\n\x0fresponse_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\t \x01(\x01\x12\x12\n\nbatch_size\x18\n \x01(\x05\x12\x11\n\trow_count\x18\x0b \x01(\x05\x12\x19\n\x11\x63lient_request_id\x18\x0c \x01(\t\x12\x13\n\x0bresult_code\x18\r \x01(\t\x12\x1a\n\x12request_size_bytes\x18\x0e \x01(\x03\x12\x1b\n\x13response_size_bytes\x18\x0f \x01(\x03\x12\x33\n\x06inputs\x18\x10 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x34\n\x07outputs\x18\x11 \x03(\x0b\x32#.headwater.inference.v1.TensorFacts\x12\x1c\n\x14preprocessing_digest\x18\x12 \x01(\t\x12\x0f\n\x07part_of\x18\x13 \x01(\t\x12\x10\n\x08is_final\x18\x14 \x01(\x08\x12\x0f\n\x07variant\x18\x15 \x01(\t\x12\x13\n\x0b\x62ody_reason\x18\x16 \x01(\t\x12\x10\n\x08redacted\x18\x17 \x03(\t\x12\x14\n\x0crequest_body\x18\x18 \x01(\x0c\x12\x15\n\rresponse_body\x18\x19 \x01(\x0c\x12,\n\x0cground_truth\x18\x1a \x01(\x0b\x32\x16.google.protobuf.Value\x12\x1b\n\x0e\x66\x65\x65\x64\x62\x61\x63k_score\x18\x1b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x66\x65\x65\x64\x62\x61\x63k_actions\x18\x1c \x03(\t\x12M\n\x0b\x65xplanation\x18\x1d \x03(\x0b\x32\x38.headwater.inference.v1.InferenceRecord.ExplanationEntry\x1a\x32\n\x10\x45xplanationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_feedback_score\"<\n\x0bTensorFacts\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"H\n\x19GetInferenceRecordRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x13\n\x0bwith_bodies\x18\x02 \x01(\x08\"\x8f\x01\n\x1bListInferenceRecordsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"{\n\x1cListInferenceRecordsResponse\x12\x42\n\x11inference_records\x18\x01 \x03(\x0b\x32\'.headwater.inference.v1.InferenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa7\x06\n\x11\x44\x65ploymentService\x12m\n\x10\x43reateDeployment\x12/.headwater.inference.v1.CreateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12g\n\rGetDeployment\x12,.headwater.inference.v1.GetDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x01\x12x\n\x0fListDeployments\x12..headwater.inference.v1.ListDeploymentsRequest\x1a/.headwater.inference.v1.ListDeploymentsResponse\"\x04\xa8\xd4\x18\x01\x12m\n\x10UpdateDeployment\x12/.headwater.inference.v1.UpdateDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12q\n\x12RollBackDeployment\x12\x31.headwater.inference.v1.RollBackDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12m\n\x10ResumeDeployment\x12/.headwater.inference.v1.ResumeDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x12o\n\x11\x41rchiveDeployment\x12\x30.headwater.inference.v1.ArchiveDeploymentRequest\x1a\".headwater.inference.v1.Deployment\"\x04\xa8\xd4\x18\x02\x32\x9a\x02\n\x16InferenceRecordService\x12v\n\x12GetInferenceRecord\x12\x31.headwater.inference.v1.GetInferenceRecordRequest\x1a\'.headwater.inference.v1.InferenceRecord\"\x04\xa8\xd4\x18\x01\x12\x87\x01\n\x14ListInferenceRecords\x12\x33.headwater.inference.v1.ListInferenceRecordsRequest\x1a\x34.headwater.inference.v1.ListInferenceRecordsResponse\"\x04\xa8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +56,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHING'].fields_by_name['max_batch_size']._serialized_options = b'\272H\010\032\006\030\200\200\004(\000'
   _globals['_BATCHING'].fields_by_name['max_queue_size']._loaded_options = None
   _globals['_BATCHING'].fields_by_name['max_queue_size']._serialized_options = b'\272H\010\032\006\030\200\200@(\000'
+  _globals['_BATCHING'].fields_by_name['max_delay']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['max_delay']._serialized_options = b'\272H\t\252\001\006\"\002\010\n2\000'
+  _globals['_BATCHING'].fields_by_name['preferred_batch_sizes']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['preferred_batch_sizes']._serialized_options = b'\272H\021\222\001\016\020 \030\001\"\010\032\006\030\200\200\004(\001'
+  _globals['_BATCHING'].fields_by_name['priority_levels']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['priority_levels']._serialized_options = b'\272H\006\032\004\030 (\000'
+  _globals['_BATCHING'].fields_by_name['default_priority_level']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['default_priority_level']._serialized_options = b'\272H\006\032\004\030 (\000'
+  _globals['_BATCHING'].fields_by_name['queue_timeout']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['queue_timeout']._serialized_options = b'\272H\013\252\001\010\"\004\010\200\243\0052\000'
+  _globals['_BATCHING'].fields_by_name['padding']._loaded_options = None
+  _globals['_BATCHING'].fields_by_name['padding']._serialized_options = b'\272H\005\222\001\002\020\004'
   _globals['_CREATEDEPLOYMENTREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEDEPLOYMENTREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_CREATEDEPLOYMENTREQUEST'].fields_by_name['deployment_id']._loaded_options = None
@@ -75,6 +90,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_ARCHIVEDEPLOYMENTREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ROLLBACKDEPLOYMENTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\254\002'
+  _globals['_RESUMEDEPLOYMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESUMEDEPLOYMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_INFERENCERECORD_EXPLANATIONENTRY']._loaded_options = None
   _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_options = b'8\001'
   _globals['_GETINFERENCERECORDREQUEST'].fields_by_name['name']._loaded_options = None
@@ -95,44 +118,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEPLOYMENTSERVICE'].methods_by_name['ListDeployments']._serialized_options = b'\250\324\030\001'
   _globals['_DEPLOYMENTSERVICE'].methods_by_name['UpdateDeployment']._loaded_options = None
   _globals['_DEPLOYMENTSERVICE'].methods_by_name['UpdateDeployment']._serialized_options = b'\250\324\030\002'
+  _globals['_DEPLOYMENTSERVICE'].methods_by_name['RollBackDeployment']._loaded_options = None
+  _globals['_DEPLOYMENTSERVICE'].methods_by_name['RollBackDeployment']._serialized_options = b'\250\324\030\002'
+  _globals['_DEPLOYMENTSERVICE'].methods_by_name['ResumeDeployment']._loaded_options = None
+  _globals['_DEPLOYMENTSERVICE'].methods_by_name['ResumeDeployment']._serialized_options = b'\250\324\030\002'
   _globals['_DEPLOYMENTSERVICE'].methods_by_name['ArchiveDeployment']._loaded_options = None
   _globals['_DEPLOYMENTSERVICE'].methods_by_name['ArchiveDeployment']._serialized_options = b'\250\324\030\002'
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['GetInferenceRecord']._loaded_options = None
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['GetInferenceRecord']._serialized_options = b'\250\324\030\001'
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['ListInferenceRecords']._loaded_options = None
   _globals['_INFERENCERECORDSERVICE'].methods_by_name['ListInferenceRecords']._serialized_options = b'\250\324\030\001'
-  _globals['_DEPLOYMENT']._serialized_start=417
-  _globals['_DEPLOYMENT']._serialized_end=1249
-  _globals['_DEPLOYMENT_STATE']._serialized_start=1133
-  _globals['_DEPLOYMENT_STATE']._serialized_end=1237
-  _globals['_BATCHING']._serialized_start=1251
-  _globals['_BATCHING']._serialized_end=1335
-  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_start=1338
-  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_end=1517
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=1519
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=1565
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=1567
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=1675
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=1677
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=1784
-  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_start=1787
-  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_end=1925
-  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_start=1927
-  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_end=2001
-  _globals['_INFERENCERECORD']._serialized_start=2004
-  _globals['_INFERENCERECORD']._serialized_end=2903
-  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_start=2834
-  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_end=2884
-  _globals['_TENSORFACTS']._serialized_start=2905
-  _globals['_TENSORFACTS']._serialized_end=2965
-  _globals['_GETINFERENCERECORDREQUEST']._serialized_start=2967
-  _globals['_GETINFERENCERECORDREQUEST']._serialized_end=3039
-  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_start=3042
-  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_end=3185
-  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_start=3187
-  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_end=3310
-  _globals['_DEPLOYMENTSERVICE']._serialized_start=3313
-  _globals['_DEPLOYMENTSERVICE']._serialized_end=3894
-  _globals['_INFERENCERECORDSERVICE']._serialized_start=3897
-  _globals['_INFERENCERECORDSERVICE']._serialized_end=4179
+  _globals['_DEPLOYMENT']._serialized_start=526
+  _globals['_DEPLOYMENT']._serialized_end=1468
+  _globals['_DEPLOYMENT_STATE']._serialized_start=1309
+  _globals['_DEPLOYMENT_STATE']._serialized_end=1456
+  _globals['_BATCHING']._serialized_start=1471
+  _globals['_BATCHING']._serialized_end=1873
+  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_start=1876
+  _globals['_CREATEDEPLOYMENTREQUEST']._serialized_end=2055
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=2057
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=2103
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=2105
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=2213
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=2215
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=2322
+  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_start=2325
+  _globals['_UPDATEDEPLOYMENTREQUEST']._serialized_end=2463
+  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_start=2465
+  _globals['_ARCHIVEDEPLOYMENTREQUEST']._serialized_end=2539
+  _globals['_ROLLBACKDEPLOYMENTREQUEST']._serialized_start=2541
+  _globals['_ROLLBACKDEPLOYMENTREQUEST']._serialized_end=2646
+  _globals['_RESUMEDEPLOYMENTREQUEST']._serialized_start=2648
+  _globals['_RESUMEDEPLOYMENTREQUEST']._serialized_end=2697
+  _globals['_INFERENCERECORD']._serialized_start=2700
+  _globals['_INFERENCERECORD']._serialized_end=3599
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_start=3530
+  _globals['_INFERENCERECORD_EXPLANATIONENTRY']._serialized_end=3580
+  _globals['_TENSORFACTS']._serialized_start=3601
+  _globals['_TENSORFACTS']._serialized_end=3661
+  _globals['_GETINFERENCERECORDREQUEST']._serialized_start=3663
+  _globals['_GETINFERENCERECORDREQUEST']._serialized_end=3735
+  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_start=3738
+  _globals['_LISTINFERENCERECORDSREQUEST']._serialized_end=3881
+  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_start=3883
+  _globals['_LISTINFERENCERECORDSRESPONSE']._serialized_end=4006
+  _globals['_DEPLOYMENTSERVICE']._serialized_start=4009
+  _globals['_DEPLOYMENTSERVICE']._serialized_end=4816
+  _globals['_INFERENCERECORDSERVICE']._serialized_start=4819
+  _globals['_INFERENCERECORDSERVICE']._serialized_end=5101
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Management of what is served. Predictions themselves go through the Open Inferen
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -12,6 +13,8 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
+from headwater.inference.v1 import batching_pb2 as _batching_pb2
+from headwater.inference.v1 import caching_pb2 as _caching_pb2
 from headwater.inference.v1 import guard_pb2 as _guard_pb2
 from headwater.inference.v1 import preparing_pb2 as _preparing_pb2
 from headwater.inference.v1 import recording_pb2 as _recording_pb2
@@ -49,6 +52,10 @@ class Deployment(_message.Message):
         """The version it should serve cannot be loaded; `failure` says why. An older version goes on answering if one was loaded."""
         STATE_ARCHIVED: Deployment._State.ValueType  # 4
         """Does not serve any more."""
+        STATE_ROLLED_BACK: Deployment._State.ValueType  # 6
+        """An earlier version answers, because the one that the selector chose failed; `failure` says how."""
+        STATE_UNLOADED: Deployment._State.ValueType  # 5
+        """Paused: `unloaded` is set."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Whether it answers."""
@@ -63,6 +70,10 @@ class Deployment(_message.Message):
     """The version it should serve cannot be loaded; `failure` says why. An older version goes on answering if one was loaded."""
     STATE_ARCHIVED: Deployment.State.ValueType  # 4
     """Does not serve any more."""
+    STATE_ROLLED_BACK: Deployment.State.ValueType  # 6
+    """An earlier version answers, because the one that the selector chose failed; `failure` says how."""
+    STATE_UNLOADED: Deployment.State.ValueType  # 5
+    """Paused: `unloaded` is set."""
 
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
@@ -84,6 +95,8 @@ class Deployment(_message.Message):
     ROUTING_FIELD_NUMBER: _builtins.int
     GUARD_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
+    UNLOADED_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/deployments/{deployment}`."""
     uid: _builtins.str
@@ -110,6 +123,10 @@ class Deployment(_message.Message):
     """Changes whenever the configuration changes."""
     warning: _builtins.str
     """What its users should know of the version that answers: that it is deprecated, and what to use instead. Empty for nothing."""
+    unloaded: _builtins.bool
+    """Pauses it: nothing is loaded for it and nothing answers until this is false again. RepositoryModelUnload and
+    RepositoryModelLoad of the Open Inference Protocol set it.
+    """
     @_builtins.property
     def batching(self) -> Global___Batching:
         """How requests are batched."""
@@ -138,6 +155,10 @@ class Deployment(_message.Message):
     def recording(self) -> _recording_pb2.Recording:
         """Which requests are recorded with their tensors."""
 
+    @_builtins.property
+    def cache(self) -> _caching_pb2.Caching:
+        """Whether answers are kept and given again."""
+
     def __init__(
         self,
         *,
@@ -161,10 +182,12 @@ class Deployment(_message.Message):
         routing: _routing_pb2.Routing | None = ...,
         guard: _guard_pb2.Guard | None = ...,
         recording: _recording_pb2.Recording | None = ...,
+        unloaded: _builtins.bool = ...,
+        cache: _caching_pb2.Caching | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "guard", b"guard", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "guard", b"guard", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "created_by", b"created_by", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "unloaded", b"unloaded", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
@@ -174,25 +197,61 @@ Global___Deployment: _TypeAlias = Deployment  # noqa: Y015
 
 @_typing.final
 class Batching(_message.Message):
-    """How requests are batched. A batch is what queued while the engine was busy; an idle engine never waits."""
+    """How requests are batched. A batch is what queued while the engine was busy; an idle engine waits only by `max_delay`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     MAX_QUEUE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_DELAY_FIELD_NUMBER: _builtins.int
+    PREFERRED_BATCH_SIZES_FIELD_NUMBER: _builtins.int
+    PRIORITY_LEVELS_FIELD_NUMBER: _builtins.int
+    DEFAULT_PRIORITY_LEVEL_FIELD_NUMBER: _builtins.int
+    QUEUE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    PADDING_FIELD_NUMBER: _builtins.int
     max_batch_size: _builtins.int
     """Most rows in a batch; 0 means 64, 1 switches batching off."""
     max_queue_size: _builtins.int
     """Most requests that may wait; 0 means 1,024. One more is refused with RESOURCE_EXHAUSTED."""
+    priority_levels: _builtins.int
+    """How many priorities there are: 1, the first, to this. 0 means none: a request that names one is refused."""
+    default_priority_level: _builtins.int
+    """The priority of requests that name none; 0 means the last."""
+    @_builtins.property
+    def max_delay(self) -> _duration_pb2.Duration:
+        """The longest that an idle engine may wait for more requests. It waits only where the measured times of batches and the
+        rate of requests say that the answers come earlier by it on average. None, or 0, means never.
+        """
+
+    @_builtins.property
+    def preferred_batch_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Batches of these sizes are preferred: while enough waits for one, none of another size is formed."""
+
+    @_builtins.property
+    def queue_timeout(self) -> _duration_pb2.Duration:
+        """The longest that a request may wait for its computation to begin; then it gets DEADLINE_EXCEEDED. None, or 0, means as
+        long as its caller waits.
+        """
+
+    @_builtins.property
+    def padding(self) -> _containers.RepeatedCompositeFieldContainer[_batching_pb2.Padding]:
+        """Lengths that are filled up, so that requests of different shapes are computed together. Empty: only equal shapes are."""
+
     def __init__(
         self,
         *,
         max_batch_size: _builtins.int = ...,
         max_queue_size: _builtins.int = ...,
+        max_delay: _duration_pb2.Duration | None = ...,
+        preferred_batch_sizes: _abc.Iterable[_builtins.int] | None = ...,
+        priority_levels: _builtins.int = ...,
+        default_priority_level: _builtins.int = ...,
+        queue_timeout: _duration_pb2.Duration | None = ...,
+        padding: _abc.Iterable[_batching_pb2.Padding] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_delay", b"max_delay", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_size", b"max_batch_size", "max_queue_size", b"max_queue_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_priority_level", b"default_priority_level", "max_batch_size", b"max_batch_size", "max_delay", b"max_delay", "max_queue_size", b"max_queue_size", "padding", b"padding", "preferred_batch_sizes", b"preferred_batch_sizes", "priority_levels", b"priority_levels", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,6 +428,58 @@ class ArchiveDeploymentRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ArchiveDeploymentRequest: _TypeAlias = ArchiveDeploymentRequest  # noqa: Y015
+
+@_typing.final
+class RollBackDeploymentRequest(_message.Message):
+    """Asks to serve an earlier version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/deployments/{deployment}`."""
+    version: _builtins.str
+    """The number of the version to serve; empty for the last one that served well."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackDeploymentRequest: _TypeAlias = RollBackDeploymentRequest  # noqa: Y015
+
+@_typing.final
+class ResumeDeploymentRequest(_message.Message):
+    """Asks to serve again what the selector chooses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/deployments/{deployment}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDeploymentRequest: _TypeAlias = ResumeDeploymentRequest  # noqa: Y015
 
 @_typing.final
 class InferenceRecord(_message.Message):

@@ -55,6 +55,16 @@ class DeploymentServiceStub:
                 request_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.UpdateDeploymentRequest.SerializeToString,
                 response_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
                 _registered_method=True)
+        self.RollBackDeployment = channel.unary_unary(
+                '/headwater.inference.v1.DeploymentService/RollBackDeployment',
+                request_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.RollBackDeploymentRequest.SerializeToString,
+                response_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
+                _registered_method=True)
+        self.ResumeDeployment = channel.unary_unary(
+                '/headwater.inference.v1.DeploymentService/ResumeDeployment',
+                request_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.ResumeDeploymentRequest.SerializeToString,
+                response_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
+                _registered_method=True)
         self.ArchiveDeployment = channel.unary_unary(
                 '/headwater.inference.v1.DeploymentService/ArchiveDeployment',
                 request_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.ArchiveDeploymentRequest.SerializeToString,
@@ -95,6 +105,21 @@ class DeploymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollBackDeployment(self, request, context):
+        """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
+        ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDeployment(self, request, context):
+        """Serves again what the selector chooses, after the deployment went back by itself or by RollBackDeployment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ArchiveDeployment(self, request, context):
         """Stops serving a deployment and frees its name; its records stay.
         """
@@ -123,6 +148,16 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
             'UpdateDeployment': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateDeployment,
                     request_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.UpdateDeploymentRequest.FromString,
+                    response_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.SerializeToString,
+            ),
+            'RollBackDeployment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackDeployment,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.RollBackDeploymentRequest.FromString,
+                    response_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.SerializeToString,
+            ),
+            'ResumeDeployment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDeployment,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.ResumeDeploymentRequest.FromString,
                     response_serializer=headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.SerializeToString,
             ),
             'ArchiveDeployment': grpc.unary_unary_rpc_method_handler(
@@ -239,6 +274,60 @@ class DeploymentService:
             target,
             '/headwater.inference.v1.DeploymentService/UpdateDeployment',
             headwater_dot_inference_dot_v1_dot_deployments__pb2.UpdateDeploymentRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackDeployment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.inference.v1.DeploymentService/RollBackDeployment',
+            headwater_dot_inference_dot_v1_dot_deployments__pb2.RollBackDeploymentRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeDeployment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.inference.v1.DeploymentService/ResumeDeployment',
+            headwater_dot_inference_dot_v1_dot_deployments__pb2.ResumeDeploymentRequest.SerializeToString,
             headwater_dot_inference_dot_v1_dot_deployments__pb2.Deployment.FromString,
             options,
             channel_credentials,

@@ -43,6 +43,12 @@ class DeploymentServiceStub:
     """Lists the deployments of a project by name."""
     UpdateDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]
     """Changes routing or batching of a deployment."""
+    RollBackDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]
+    """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
+    ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
+    """
+    ResumeDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.ResumeDeploymentRequest, _deployments_pb2.Deployment]
+    """Serves again what the selector chooses, after the deployment went back by itself or by RollBackDeployment."""
     ArchiveDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.ArchiveDeploymentRequest, _deployments_pb2.Deployment]
     """Stops serving a deployment and frees its name; its records stay."""
 
@@ -61,6 +67,12 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """Lists the deployments of a project by name."""
     UpdateDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Changes routing or batching of a deployment."""
+    RollBackDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
+    """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
+    ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
+    """
+    ResumeDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.ResumeDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
+    """Serves again what the selector chooses, after the deployment went back by itself or by RollBackDeployment."""
     ArchiveDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.ArchiveDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Stops serving a deployment and frees its name; its records stay."""
 
@@ -100,6 +112,24 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
         """Changes routing or batching of a deployment."""
+
+    @_abc_1.abstractmethod
+    def RollBackDeployment(
+        self,
+        request: _deployments_pb2.RollBackDeploymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
+        """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
+        ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeDeployment(
+        self,
+        request: _deployments_pb2.ResumeDeploymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
+        """Serves again what the selector chooses, after the deployment went back by itself or by RollBackDeployment."""
 
     @_abc_1.abstractmethod
     def ArchiveDeployment(
