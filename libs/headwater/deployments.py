@@ -10,6 +10,7 @@ from headwater.models import Stage
 from headwater.names import DeploymentName, ModelName, ProjectName
 
 _POLL_S = 0.2
+_NOT_AS_WANTED = (deployments_pb2.Deployment.STATE_FAILED, deployments_pb2.Deployment.STATE_ROLLED_BACK)
 
 
 class DeploymentFailed(FailedPrecondition):
@@ -56,7 +57,7 @@ def wait_until_ready(
     """Return the deployment when it answers.
 
     Raises:
-        DeploymentFailed: when the version it should serve cannot be loaded.
+        DeploymentFailed: when the version it should serve cannot be loaded, or was set aside because it failed.
         DeadlineExceeded: when it does not answer within ``timeout_s``.
     """
     deadline = time.monotonic() + timeout_s
@@ -64,11 +65,30 @@ def wait_until_ready(
         deployment = _deployments(connection).GetDeployment(deployments_pb2.GetDeploymentRequest(name=str(name)))
         if deployment.state == deployments_pb2.Deployment.STATE_READY:
             return deployment
-        if deployment.state == deployments_pb2.Deployment.STATE_FAILED:
+        if deployment.state in _NOT_AS_WANTED:
             raise DeploymentFailed(deployment.failure, deployment=name)
         if time.monotonic() > deadline:
             raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s.", deployment=name)
         time.sleep(_POLL_S)
+
+
+def roll_back(
+    connection: Connection, name: DeploymentName, reason: str, *, version: str = ""
+) -> deployments_pb2.Deployment:
+    """Serve an earlier version and not what the stage or alias chooses, until that chooses another one or
+    :func:`resume` is called: ``version``, or else the last one that served well.
+
+    Raises:
+        FailedPrecondition: no version is given and none is known (NO_GOOD_VERSION), or the one given cannot be served.
+        InvalidArgument: the version given is what is chosen.
+    """
+    request = deployments_pb2.RollBackDeploymentRequest(name=str(name), version=version, reason=reason)
+    return _deployments(connection).RollBackDeployment(request)
+
+
+def resume(connection: Connection, name: DeploymentName) -> deployments_pb2.Deployment:
+    """Serve again what the stage or alias chooses."""
+    return _deployments(connection).ResumeDeployment(deployments_pb2.ResumeDeploymentRequest(name=str(name)))
 
 
 def _deployments(connection: Connection) -> deployments_pb2_grpc.DeploymentServiceStub:

@@ -19,6 +19,7 @@ from headwater.names import (
     DatasetVersionName,
     DatastoreName,
     DeploymentName,
+    IncidentName,
     InvalidName,
     ModelName,
     ModelVersionName,
@@ -225,6 +226,11 @@ def model_revision(text: str, project: str = DEFAULT_PROJECT) -> ModelVersionNam
 def deployment(text: str, project: str = DEFAULT_PROJECT) -> DeploymentName:
     """``digits`` or a full name."""
     return DeploymentName.parse(text) if "/" in text else DeploymentName(project, text)
+
+
+def incident(text: str, project: str = DEFAULT_PROJECT) -> IncidentName:
+    """The id of an incident, or a full name."""
+    return IncidentName.parse(text) if "/" in text else IncidentName(project, text)
 
 
 def run(text: str, project: str = DEFAULT_PROJECT) -> RunName:

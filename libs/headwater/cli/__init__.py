@@ -26,6 +26,7 @@ _NOUNS = {
     "artifact": ("headwater.cli.artifact:app", "Immutable bytes by digest, and what runs made."),
     "package": ("headwater.cli.package:app", "Model packages: MLSpec's YAML documents about models."),
     "deployment": ("headwater.cli.deployment:app", "What is served, and by which version."),
+    "incident": ("headwater.cli.incident:app", "Incidents: what went wrong with something served, with the evidence."),
     "lineage": ("headwater.cli.lineage:app", "Lineage: what came from what, and what depends on it."),
     "trace": ("headwater.cli.trace:trace", "Show where a prediction comes from."),
 }
