@@ -17,6 +17,7 @@ from chassis.db.migrate import migrate
 from chassis.rpc.client import channel
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from services.inference.deployments.deployments import Deployments
+from services.inference.deployments.first_loads import FirstLoads
 from services.inference.deployments.lineage import Announcer, Lineage
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.postgres import PostgresDeployments
@@ -115,6 +116,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         deployments_pb2.DESCRIPTOR.services_by_name["InferenceRecordService"],
     )
     service.metrics.registry.register(InferenceCollector(serving, recorder))
+    service.add_check("parity", FirstLoads(serving).check)
     service.add_check("registry", outside.models.check)
     service.add_check("records", recorder.check)
     service.add_background("serving", serving.run)

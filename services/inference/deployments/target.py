@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
+from headwater.parity import ParityMismatch
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
 from services.inference.deployments.pool import Held, Pool
@@ -43,6 +44,7 @@ class Target:
         self._begin = begin
         self._held: Held | None = None
         self._failure = ""
+        self._error: Exception | None = None
         self._failed_digest = ""
         self._retry_s = _FIRST_RETRY_S
         self._next_attempt = 0.0
@@ -67,6 +69,12 @@ class Target:
         version = self.loaded.version
         state = State.FAILED if self._failure else State.READY
         return Status(state, str(version.name), version.digest, self._failure, version.warning)
+
+    @property
+    def mismatch(self) -> ParityMismatch | None:
+        """Why nothing is loaded, where that is the parity record of the version; None for any other reason."""
+        found = self._error if self._failure and self.loaded is None else None
+        return found if isinstance(found, ParityMismatch) else None
 
     def step(self, deployment: Deployment, selector: Selector, then: Callable[[], None] | None = None) -> None:
         """Look for changes once more, with both as they are configured now; does not wait for what comes, but calls
@@ -159,7 +167,7 @@ class Target:
         failure = f"{what}: {reason}"
         if failure != self._failure:
             _log.warning("a deployment fails", deployment=str(deployment.name), failure=failure, exc_info=error)
-        self._failure = failure
+        self._failure, self._error = failure, error
 
     def _try_later(self, digest: str) -> None:
         # Seldom, but again: the cause may have been a full disk or too little memory.
