@@ -79,8 +79,8 @@ class Engines:
             EngineCrashed, EngineTimedOut: the model's process did not come that far.
         """
         file = io.BytesIO(file) if isinstance(file, bytes) else file
-        order = self._order(format_name, options, signature, name)
         try:
+            order = self._order(format_name, options, signature, name)
             kind = loader_of(order)
             if kind.in_process and self._isolation is Isolation.NONE:
                 with file:

@@ -160,6 +160,8 @@ class ProcessEngine(Engine):
             try:
                 self._start()
             except Exception as error:
+                if self._closing.is_set():  # and the file with it
+                    return
                 self._backoff.ended()
                 _log.warning("a model's process cannot be started", model=self._order.name, exc_info=error)
             else:

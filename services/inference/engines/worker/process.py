@@ -88,16 +88,14 @@ class Worker:
         return worker
 
     def _begin(self, file: BinaryIO, load_timeout_s: float) -> None:
-        # A descriptor of its own, because the position in a file is shared by all who hold it.
-        model = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
-        theirs = self._data[1], self._control[1]
-        handed = (*(each.fileno() for each in theirs), self._inputs.descriptor, self._outputs.descriptor, model)
-        try:
-            self.pid = self._template.fork(handed)
-        finally:
-            os.close(model)
-            for each in theirs:
-                each.close()
+        with self._data[1] as data, self._control[1] as control:
+            # A descriptor of its own, because the position in a file is shared by all who hold it.
+            model = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+            memories = self._inputs.descriptor, self._outputs.descriptor
+            try:
+                self.pid = self._template.fork([data.fileno(), control.fileno(), *memories, model])
+            finally:
+                os.close(model)
         self._wait_for_answers(load_timeout_s)
         try:
             self._data[0].send(self.order.to_json().encode())
