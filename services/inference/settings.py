@@ -1,10 +1,11 @@
 """The settings of the inference service, beside those of every service."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chassis.settings import Port, ServiceSettings
+from services.inference.records.events.sinks import sink_from_url
 
 
 class Settings(ServiceSettings):
@@ -41,3 +42,36 @@ class Settings(ServiceSettings):
     """Records that may wait while PostgreSQL is away (about 1 KB each); after that predictions are refused."""
     record_buffer_bytes: Annotated[int, Field(ge=2**20)] = 512 * 2**20
     """Tensors that may wait to be hashed for their records, in bytes; after that predictions are refused."""
+    flight_port: Port = 50075
+    """The Arrow Flight port: records."""
+    record_rotate_after_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    """Records move from PostgreSQL into a Parquet file in object storage when the oldest is so old, in seconds."""
+    record_rotate_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
+    """They also move when there are so many; no file has more."""
+    record_retention_s: Annotated[float, Field(ge=0)] = 0.0
+    """Files of records, and feedback, are removed when everything in them is older, in seconds. 0: never."""
+    record_body_retention_s: Annotated[float, Field(ge=0)] = 30 * 86_400.0
+    """The same of the tensors that were recorded. 0: as long as the records."""
+    request_log: Annotated[str, Field(pattern="^(|stdout|/.*)$")] = ""
+    """Where a line of text for each request goes: ``stdout``, or the absolute path of a file. Empty: nowhere."""
+    events_url: str = ""
+    """Where records are sent as CloudEvents: ``https://host/path`` or ``file:///absolute/path``. Empty: nowhere."""
+    events_hosts: str = ""
+    """Hosts that events may be sent to, with ``,`` between them (see chassis.hosts)."""
+    events_interval_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """How often new records are looked for to be sent, in seconds."""
+
+    @model_validator(mode="after")
+    def _sends_events_where_it_may(self) -> Self:
+        if self.events_url:
+            sink_from_url(self.events_url, self.events_hosts)
+        elif self.events_hosts:
+            raise ValueError("events_hosts is set and events_url is not")
+        return self
+
+    @field_validator("record_retention_s", "record_body_retention_s")
+    @classmethod
+    def _is_longer_than_records_wait(cls, value: float, info: ValidationInfo) -> float:
+        if value and value < info.data.get("record_rotate_after_s", 0):
+            raise ValueError("must be 0, or at least record_rotate_after_s: younger records are not in files yet")
+        return value

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,7 +77,7 @@ class Archive(RecordStore):
 
     async def scan(
         self, query: RecordQuery | None, after: int, until: int, *, bodies: bool = False
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncGenerator[pa.RecordBatch]:
         """The records by number, from after ``after`` to ``until``, in batches of some thousand; each exactly once,
         though some move into files meanwhile: they do so in the order in which they are read."""
         schema = FULL_SCHEMA if bodies else SCHEMA

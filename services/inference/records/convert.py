@@ -1,12 +1,25 @@
-"""Records to protobuf."""
+"""Records and what is said about recording between protobuf and the domain."""
 
-from headwater.inference.v1 import deployments_pb2
+import json
+from collections.abc import Iterable
+
+from google.protobuf import json_format
+
+from headwater.inference.v1 import deployments_pb2, recording_pb2
 from headwater.names import DeploymentName
+from services.inference.records.feedback.model import Said
 from services.inference.records.model import Record
+from services.inference.records.recording import (
+    DEFAULT_MAX_BODY_BYTES,
+    LowConfidence,
+    RecordedTensor,
+    Recording,
+    check,
+)
 
 
-def record_to_proto(record: Record) -> deployments_pb2.InferenceRecord:
-    """The record as the API shows it."""
+def record_to_proto(record: Record, said: Said) -> deployments_pb2.InferenceRecord:
+    """The record as the API shows it, with what was said of it later."""
     message = deployments_pb2.InferenceRecord(
         name=str(record.name),
         deployment=str(DeploymentName(record.project, record.deployment)),
@@ -19,6 +32,83 @@ def record_to_proto(record: Record) -> deployments_pb2.InferenceRecord:
         batch_size=record.batch_rows,
         row_count=record.rows,
         client_request_id=record.client_request_id,
+        result_code=record.result,
+        request_size_bytes=record.request_bytes,
+        response_size_bytes=record.response_bytes,
+        inputs=_facts(record.inputs),
+        outputs=_facts(record.outputs),
+        preprocessing_digest=record.preprocessing_digest,
+        part_of=record.part_of,
+        is_final=record.is_final,
+        variant=record.variant,
+        body_reason=record.body_reason,
+        redacted=json.loads(record.redacted),
+        request_body=record.request_body or b"",
+        response_body=record.response_body or b"",
+        feedback_score=said.score,
+        feedback_actions=said.actions,
+        explanation=said.explanation,
     )
     message.request_time.FromDatetime(record.request_time)
+    if said.ground_truth is not None:
+        json_format.ParseDict(said.ground_truth, message.ground_truth)
     return message
+
+
+def recording_from_proto(message: recording_pb2.Recording) -> Recording:
+    """What is to be recorded.
+
+    Raises:
+        InvalidRecording: it contradicts itself.
+    """
+    unsure = message.low_confidence
+    return check(
+        Recording(
+            sample_rate=message.sample_rate,
+            on_error=message.on_error,
+            low_confidence=LowConfidence(unsure.output, unsure.below, unsure.logits)
+            if message.HasField("low_confidence")
+            else None,
+            max_body_bytes=message.max_body_bytes or DEFAULT_MAX_BODY_BYTES,
+            inputs=_tensors_from_proto(message.inputs),
+            outputs=_tensors_from_proto(message.outputs),
+        )
+    )
+
+
+def recording_to_proto(recording: Recording) -> recording_pb2.Recording:
+    """The same as the API shows it."""
+    message = recording_pb2.Recording(
+        sample_rate=recording.sample_rate,
+        on_error=recording.on_error,
+        max_body_bytes=recording.max_body_bytes,
+        inputs=_tensors_to_proto(recording.inputs),
+        outputs=_tensors_to_proto(recording.outputs),
+    )
+    if (unsure := recording.low_confidence) is not None:
+        message.low_confidence.output = unsure.output
+        message.low_confidence.below = unsure.below
+        message.low_confidence.logits = unsure.logits
+    return message
+
+
+def _tensors_from_proto(messages: Iterable[recording_pb2.RecordedTensor]) -> tuple[RecordedTensor, ...]:
+    return tuple(
+        RecordedTensor(each.name, tuple(each.columns), each.redacted, tuple(each.redacted_columns)) for each in messages
+    )
+
+
+def _tensors_to_proto(tensors: Iterable[RecordedTensor]) -> list[recording_pb2.RecordedTensor]:
+    return [
+        recording_pb2.RecordedTensor(
+            name=each.name, columns=each.columns, redacted=each.redacted, redacted_columns=each.redacted_columns
+        )
+        for each in tensors
+    ]
+
+
+def _facts(facts: str) -> list[deployments_pb2.TensorFacts]:
+    return [
+        deployments_pb2.TensorFacts(name=name, datatype=datatype, shape=shape)
+        for name, datatype, shape in json.loads(facts)
+    ]

@@ -13,6 +13,7 @@ the records to the store, every ``flush_interval_s``. What this means:
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
@@ -31,6 +32,9 @@ _FLUSH_RECORDS = 5_000  # in one statement
 _FLUSH_BYTES = 16 * 2**20  # of bodies
 _CLOSE_S = 5.0
 _HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for the interval
+
+_NOT_LOOKED_AT = frozenset({"QUEUE_FULL", "RECORDS_BEHIND", "MODEL_NOT_READY", "BREAKER_OPEN"})
+"""Refused before anybody looked at the request: its digest is not worth the time that there is not."""
 
 Observer = Callable[[Sequence[Answered]], None]
 """Is given what was answered since it was called last. Called in a thread, off the path of requests; what it raises is
@@ -108,6 +112,8 @@ class Recorder:
         """Record that there was no answer, and why, if there is room for that."""
         if self.buffered >= self._max_records // 2 or self._bytes >= self._max_bytes // 2:
             self.failures_left_out += 1
+        elif answered.result in _NOT_LOOKED_AT:
+            self.add(dataclasses.replace(answered, inputs=()))
         else:
             self.add(answered)
 

@@ -1,26 +1,34 @@
 """InferenceRecordService: convert, call, convert."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from chassis.paging import decode_token, page_of, page_size, query_digest
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DeploymentName, InferenceRecordName, InvalidName, ProjectName
 from services.inference.records.convert import record_to_proto
-from services.inference.records.model import RecordQuery
+from services.inference.records.feedback.model import newest
+from services.inference.records.feedback.store import FeedbackStore
+from services.inference.records.model import Record, RecordQuery
 from services.inference.records.recorder import Recorder
 
 
 class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceServicer):
     """See protos/headwater/inference/v1/deployments.proto."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, feedback: FeedbackStore) -> None:
         self._recorder = recorder
+        self._feedback = feedback
 
     async def GetInferenceRecord(
         self, request: deployments_pb2.GetInferenceRecordRequest, _context: Any
     ) -> deployments_pb2.InferenceRecord:
         """See the proto."""
-        return record_to_proto(await self._recorder.find(InferenceRecordName.parse(request.name)))
+        record = await self._recorder.find(InferenceRecordName.parse(request.name))
+        if not request.with_bodies:
+            record = dataclasses.replace(record, request_body=None, response_body=None)
+        return (await self._to_proto(record.project, [record]))[0]
 
     async def ListInferenceRecords(
         self, request: deployments_pb2.ListInferenceRecordsRequest, _context: Any
@@ -35,8 +43,12 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         records = await self._recorder.page(RecordQuery(project, deployment), before, size + 1)
         page = page_of(records, size, key=lambda record: (record.sequence,), query=query)
         return deployments_pb2.ListInferenceRecordsResponse(
-            inference_records=[record_to_proto(record) for record in page.items], next_page_token=page.next_page_token
+            inference_records=await self._to_proto(project, page.items), next_page_token=page.next_page_token
         )
+
+    async def _to_proto(self, project: str, records: Sequence[Record]) -> list[deployments_pb2.InferenceRecord]:
+        said = await self._feedback.of(project, [record.request_id for record in records])
+        return [record_to_proto(record, newest(said.get(record.request_id, ()))) for record in records]
 
 
 def _deployment_of(project: str, text: str) -> str:

@@ -1,0 +1,1 @@
+"""Records sent on as CloudEvents."""

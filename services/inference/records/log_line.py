@@ -1,0 +1,71 @@
+"""A line of text for each request, after NCSA's log of HTTP servers (M-88):
+
+    digits 01972c9e-… ada [21/Nov/2026:18:30:00.123 +0000] "projects/… x=FP32[2,4] sha256:…" OK 128 "y=… sha256:…" 1.5
+
+In the place of the host is the deployment, in that of the identity the request id, then the user, the time, and as the
+request the model version with the input's tensors and digest; the status is ``OK`` or the reason of an error, then come
+the size of the answer, its tensors and digest, the latency in milliseconds, and ``name=value`` of what else there is.
+
+What clients send is in it only in names. Whatever is not printable ASCII, a quote or a backslash is written as
+``\\xhh``, ``\\"`` or ``\\\\`` as Apache does, in unquoted places a blank too: no request makes a line of its own.
+"""
+
+import functools
+import json
+import re
+
+from services.inference.records.model import Record
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_UNSAFE_WORD = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
+
+
+def log_line(record: Record) -> str:
+    """The line, without its end."""
+    time = record.request_time
+    extra = {
+        "batch": record.batch_rows,
+        "rows": record.rows,
+        "client_request_id": record.client_request_id,
+        "variant": record.variant,
+        "part_of": record.part_of,
+        "preprocessing": record.preprocessing_digest,
+    }
+    return " ".join(
+        [
+            _word(record.deployment),
+            _word(record.request_id),
+            _word(record.caller),
+            # Not strftime, which writes months in the language of the machine.
+            f"[{time:%d}/{_MONTHS[time.month - 1]}/{time:%Y:%H:%M:%S}.{time.microsecond // 1000:03d} +0000]",
+            _quoted(record.model_version, _tensors(record.inputs), record.request_digest),
+            _word(record.result),
+            str(record.response_bytes),
+            _quoted(_tensors(record.outputs), record.response_digest),
+            f"{record.latency_ms:.3f}",
+            *(f"{name}={_word(str(value))}" for name, value in extra.items() if value),
+        ]
+    )
+
+
+@functools.lru_cache(1024)
+def _tensors(facts: str) -> str:
+    """``x=FP32[2,4]``; requests of one model mostly look alike."""
+    shapes = ((name, datatype, ",".join(map(str, shape))) for name, datatype, shape in json.loads(facts))
+    return " ".join(f"{name}={datatype}[{shape}]" for name, datatype, shape in shapes)
+
+
+def _quoted(*parts: str) -> str:
+    return f'"{_UNSAFE.sub(_escaped, " ".join(filter(None, parts)))}"'
+
+
+def _word(text: str) -> str:
+    return _UNSAFE_WORD.sub(_escaped, text) or "-"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in '"\\':
+        return f"\\{character}"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogatepass"))
