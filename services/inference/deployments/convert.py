@@ -12,6 +12,7 @@ from services.inference.batching.convert import batching_from_proto, batching_to
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
+from services.inference.engines.convert import engine_from_proto, engine_to_proto
 from services.inference.guard.convert import guard_from_proto, guard_to_proto
 from services.inference.models.convert import selector_from_proto, selector_into_proto
 from services.inference.models.source import Selector
@@ -37,6 +38,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "batching": Part(batching_from_proto, batching_to_proto),
+    "engine": Part(engine_from_proto, engine_to_proto),
     "preparing": Part(preparing_from_proto, preparing_to_proto),
     "routing": Part(routing_from_proto, routing_to_proto),
     "guard": Part(guard_from_proto, guard_to_proto),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
+from services.inference.engines.options import EngineOptions
 from services.inference.guard.options import Guarding
 from services.inference.preparing.options import Preparing
 from services.inference.traffic.options import Routing
@@ -21,6 +22,7 @@ class Options:
     """All parts. The names of the fields are those of the proto, and of update masks."""
 
     batching: Batching = dataclasses.field(default_factory=Batching)
+    engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
     preparing: Preparing = dataclasses.field(default_factory=Preparing)
     routing: Routing = dataclasses.field(default_factory=Routing)
     guard: Guarding = dataclasses.field(default_factory=Guarding)

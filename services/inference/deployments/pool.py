@@ -8,9 +8,10 @@ from typing import TypeAlias
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.model import Deployment
+from services.inference.engines.options import EngineOptions
 from services.inference.models.source import ModelVersion
 
-_Key: TypeAlias = tuple[str, str, str]
+_Key: TypeAlias = tuple[str, str, str, EngineOptions]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -37,7 +38,7 @@ class Pool:
 
     async def take(self, deployment: Deployment, version: ModelVersion) -> Held:
         """Hold ``version``, loaded; raises what Loading.load raises."""
-        key = _key(version)
+        key = _key(version, deployment.options.engine)
         held = self._held.setdefault(key, Held(key))
         held.holders += 1
         try:
@@ -49,10 +50,14 @@ class Pool:
             raise
         return held
 
+    def computes(self, loaded: Loaded, deployment: Deployment) -> bool:
+        """Whether what is loaded computes as the deployment says by now; if not, it is to be taken anew."""
+        return loaded.deployment.options.engine == deployment.options.engine
+
     def renew(self, held: Held, version: ModelVersion) -> bool:
         """Let what is loaded stand for ``version``: the same version, of which other things are told by now, or another
         number with the same files. False if others hold the two and it must be taken anew."""
-        key = _key(version)
+        key = _key(version, held.key[-1])
         if held.loaded is None or held.loaded.version.content != version.content:
             return False
         if key != held.key:
@@ -72,5 +77,5 @@ class Pool:
                 self._retire(held.loaded)
 
 
-def _key(version: ModelVersion) -> _Key:
-    return version.model_uid or version.name.model, version.name.version, version.content
+def _key(version: ModelVersion, engine: EngineOptions) -> _Key:
+    return version.model_uid or version.name.model, version.name.version, version.content, engine

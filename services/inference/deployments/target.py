@@ -127,10 +127,11 @@ class Target:
             except FailedPrecondition as error:
                 self._fail(deployment, str(deployment.model), error)
                 return False
-        if serving is not None and serving.version == version:
+        if serving is not None and serving.version == version and self._pool.computes(serving, deployment):
             self._failure = ""
             return True
-        if version.content == self._failed_digest and time.monotonic() < self._next_attempt:
+        attempt = f"{version.content} {deployment.options.engine}"
+        if attempt == self._failed_digest and time.monotonic() < self._next_attempt:
             return False
         try:
             held = await self._hold(deployment, version)
@@ -139,7 +140,7 @@ class Target:
             return False
         except Exception as error:
             self._fail(deployment, str(version.name), error)
-            self._try_later(version.content)
+            self._try_later(attempt)
             return False
         self._failure, self._failed_digest = "", ""
         if held is not None:
@@ -150,7 +151,11 @@ class Target:
     async def _hold(self, deployment: Deployment, version: ModelVersion) -> Held | None:
         """``version``, to be put in place; None if what is in place stands for it by now."""
         use = Use.of(deployment, version)
-        if self.loaded is not None and self.loaded.version.content == version.content:
+        if (
+            self.loaded is not None
+            and self.loaded.version.content == version.content
+            and self._pool.computes(self.loaded, deployment)
+        ):
             await self._begin(use)  # the same files under another number need no other engine
             if self._held is not None and self._pool.renew(self._held, version):
                 return None
