@@ -15,6 +15,8 @@ from services.inference.deployments.model import Deployment
 from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
+from services.inference.traffic.rollouts.model import Kind
+from services.inference.traffic.rollouts.model import State as RolloutState
 
 _NOT_TOLD = (NoSuchVersion, Unavailable, DeadlineExceeded, ResourceExhausted, Unauthenticated, PermissionDenied)
 """What comes instead of a version; why nothing is served is told by the deployment's state, also when that passes."""
@@ -127,6 +129,9 @@ class Deployments:
             now = self._clock.now()
             archived = dataclasses.replace(current, archive_time=now, update_time=now, revision=current.revision + 1)
             await tx.replace(archived)
+            if (rollout := await tx.rollouts.active_of(current.uid)) is not None:
+                over, why = await tx.rollouts.now(), "the deployment was archived"
+                await tx.rollouts.replace(rollout.moved(Kind.ABORTED, RolloutState.ABORTED, over, reason=why))
         self._changed()
         return archived
 

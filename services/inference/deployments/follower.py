@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
-from services.inference.deployments.model import Deployment, State, Status, Use
+from services.inference.deployments.model import UNLOADED, Deployment, State, Status, Use
 from services.inference.deployments.pool import Pool
 from services.inference.deployments.target import Target
 from services.inference.errors import ModelNotReady, VersionNotServed
+from services.inference.guard.rollback import Rollbacks
 from services.inference.models.source import ModelSource, Selector
 from services.inference.question import Question
 from services.inference.traffic.options import FALLBACK, MAIN, Routing
@@ -28,8 +29,8 @@ class Shadow:
 class Follower:
     """One deployment and its targets, which share what is loaded. A deployment shares nothing with another one.
 
-    ``note`` and ``begin`` are those of Target. ``retire`` gets what was loaded and is not any more; what it has
-    accepted is still to be answered.
+    ``note`` and ``begin`` are those of Target, ``rollbacks`` those of the main one. ``retire`` gets what was loaded and
+    is not any more; what it has accepted is still to be answered.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Follower:
         note: Callable[[Deployment], Awaitable[None]],
         begin: Callable[[Use], Awaitable[None]],
         retire: Callable[[Loaded], None],
+        rollbacks: Rollbacks | None,
     ) -> None:
         self.deployment = deployment
         self.routing = Routing()
@@ -51,7 +53,7 @@ class Follower:
         self._new_target: Callable[[str], Target] = functools.partial(
             Target, source=source, pool=self._pool, note=note, begin=begin
         )
-        self.main = self._new_target(MAIN)
+        self.main = Target(MAIN, source, self._pool, note=note, begin=begin, rollbacks=rollbacks)
         self._variants: Mapping[str, Target] = {}
         self._fallbacks: Sequence[Target | str] = ()
         self._selectors: Mapping[Target, Selector] = {}
@@ -71,6 +73,10 @@ class Follower:
         fallbacks = [each for each in self._fallbacks if isinstance(each, Target)]
         return [self.main, *self._variants.values(), *fallbacks]
 
+    def target(self, name: str) -> Target | None:
+        """The one of this name; None while there is none."""
+        return next((target for target in self.targets if target.name == name), None)
+
     def versions(self) -> Sequence[Loaded]:
         """Every version that is loaded, once, the main one first."""
         main = self.main.loaded
@@ -80,12 +86,17 @@ class Follower:
     @property
     def status(self) -> Status:
         """Whether the main version answers, and what any of the targets failed with."""
+        if self.deployment.options.unloaded:
+            return UNLOADED
         status = self.main.status
         if status.failure:
             return status
         for target in self.targets[1:]:
             if failure := target.status.failure:
                 return dataclasses.replace(status, state=State.FAILED, failure=f"{target.name}: {failure}")
+        for loaded in self._pool.loaded():
+            if loaded.batcher.misfit:
+                return dataclasses.replace(status, state=State.FAILED, failure=loaded.batcher.misfit)
         return status
 
     @property
@@ -134,12 +145,22 @@ class Follower:
     def step(self, deployment: Deployment, routing: Routing) -> None:
         """Look for changes once more, with both as they are now; does not wait for what comes of it."""
         self.deployment, self._wanted = deployment, routing
+        if deployment.options.unloaded:
+            self.stop()
+            return
         for loaded in self._pool.loaded():
             loaded.batcher.limits = self._loading.limits(deployment.options.batching)
             loaded.prepare_by(deployment.options)
+            loaded.record_by(deployment.options.recording)
+            loaded.cache.configure(deployment.options.cache)
             loaded.batcher.stop_overdue()
         self.main.step(deployment, deployment.selector, then=self._catch_up)
         self._share_out()
+
+    def forget_failures(self) -> None:
+        """Let the next :meth:`step` try again at once what has failed."""
+        for target in self.targets:
+            target.forget_failure()
 
     async def settle(self) -> None:
         """Wait for what the last :meth:`step` has started."""

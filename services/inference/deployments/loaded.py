@@ -2,16 +2,25 @@
 
 import bisect
 import dataclasses
+import time
 from collections.abc import Sequence
 
+from chassis.deadline import remaining_s
 from services.inference.batching.batcher import Batcher
+from services.inference.batching.waiting import NEVER
+from services.inference.cache.cache import Kept, ResponseCache
+from services.inference.cache.key import question_key
+from services.inference.cache.options import NOTHING_KEPT
 from services.inference.deployments.model import Deployment
 from services.inference.deployments.options import Options
+from services.inference.guard.watch import Watch
 from services.inference.models.source import ModelFile, ModelVersion
 from services.inference.preparing.preparation import Preparation
 from services.inference.question import Question
 from services.inference.records.model import Served
+from services.inference.records.recording import Recording
 from services.inference.tensors.model import Signature, Tensor
+from services.inference.traffic.comparison import Comparisons
 
 LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -45,11 +54,13 @@ class RequestCounts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """The outputs that a question asked for, its rows, and the rows of the batch that it was computed in."""
+    """The outputs that a question asked for, its rows, and of the batch that it was computed in the rows and the time
+    in the engine: 0 both for one that comes from the cache."""
 
     outputs: Sequence[Tensor]
     rows: int
     batch_rows: int
+    engine_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,6 +73,10 @@ class Loaded:
     batcher: Batcher
     preparation: Preparation
     requests: RequestCounts = dataclasses.field(default_factory=RequestCounts)
+    comparisons: Comparisons = dataclasses.field(default_factory=Comparisons)
+    """Of its answers as a shadow with those that were given."""
+    watch: Watch = dataclasses.field(default_factory=Watch)
+    cache: ResponseCache = dataclasses.field(default_factory=lambda: ResponseCache(NOTHING_KEPT))
     served: Served = dataclasses.field(init=False)
     """What the records of its answers say of it; put together once, not for each of them."""
 
@@ -69,6 +84,14 @@ class Loaded:
         name = self.deployment.name
         served = Served(name.project, name.deployment, str(self.version.name), self.version.digest)
         object.__setattr__(self, "served", served)
+        self.record_by(self.deployment.options.recording)
+        self.watch.configure(self.deployment.options.guard)
+        self.cache.configure(self.deployment.options.cache)
+
+    def record_by(self, recording: Recording) -> None:
+        """From now on, record the tensors of requests by these rules."""
+        if recording != self.served.recording:
+            object.__setattr__(self, "served", dataclasses.replace(self.served, recording=recording))
 
     @property
     def signature(self) -> Signature:
@@ -81,17 +104,33 @@ class Loaded:
         Raises:
             SignatureMismatch: the inputs or the outputs asked for are not the model's.
             RawRefused, RowUnusable: of raw bytes, see Preparation.arrays.
-            QueueFull, ModelNotReady, EngineFailed, EngineTimedOut: see Batcher.compute.
+            InvalidRequest, QueueFull, QueueTimedOut, ModelNotReady, EngineFailed, EngineTimedOut: see Batcher.compute.
         """
-        signature = self.batcher.signature
+        if not self.cache.enabled:
+            return await self._compute(question)
+        computed: list[Answer] = []
+
+        async def compute() -> Kept:
+            computed.append(await self._compute(question))
+            return Kept(computed[0].outputs, computed[0].rows)
+
+        kept, _ = await self.cache.answer(
+            lambda: question_key(self.version.digest, self.preparation.digest, question), compute
+        )
+        return computed[0] if computed else Answer(kept.outputs, kept.rows, 0)
+
+    async def _compute(self, question: Question) -> Answer:
+        signature, deadline = self.batcher.signature, _deadline(question)
         chosen = [(index, signature.outputs[index]) for index in signature.choose_outputs(question.outputs)]
         computed = await self.batcher.compute(
             await self.preparation.arrays(question.inputs)
             if self.preparation.wants(question.inputs)
-            else signature.arrange(question.inputs)
+            else signature.arrange(question.inputs),
+            priority=question.priority,
+            deadline=deadline,
         )
         outputs = [Tensor(spec.name, spec.datatype, computed.outputs[index]) for index, spec in chosen]
-        return Answer(outputs, computed.rows, computed.batch_rows)
+        return Answer(outputs, computed.rows, computed.batch_rows, computed.engine_s)
 
     def prepare_by(self, options: Options) -> None:
         """From now on, take what a deployment with these options takes."""
@@ -107,3 +146,11 @@ class Loaded:
     def version_number(self) -> str:
         """The version as KServe v2 names it."""
         return self.version.name.version
+
+
+def _deadline(question: Question) -> float:
+    """When nobody waits for an answer any more, a reading of ``time.monotonic``."""
+    left_s = remaining_s()
+    if question.timeout_s is not None:
+        left_s = question.timeout_s if left_s is None else min(left_s, question.timeout_s)
+    return NEVER if left_s is None else time.monotonic() + left_s

@@ -12,6 +12,9 @@ from headwater.names import DeploymentName, ModelVersionName
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
 from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
+from services.inference.traffic.rollouts.memory import MemoryRollouts
+from services.inference.traffic.rollouts.model import Rollout
+from services.inference.traffic.rollouts.store import RolloutTx
 
 _UseKey: TypeAlias = tuple[str, ModelVersionName]
 
@@ -25,14 +28,18 @@ class MemoryDeployments(DeploymentStore):
         self._uses: dict[_UseKey, bool] = {}
         self._changes = itertools.count(1)
         self._requests = MemoryRequests()
+        self._rollouts: dict[str, Rollout] = {}
         self._lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[DeploymentTx]:
         """See DeploymentStore."""
         async with self._lock:
-            tx = _MemoryTx(dict(self._by_uid), dict(self._announced), dict(self._uses), self._changes, self._requests)
+            rollouts = MemoryRollouts(dict(self._rollouts))
+            state = dict(self._by_uid), dict(self._announced), dict(self._uses)
+            tx = _MemoryTx(*state, self._changes, self._requests, rollouts)
             yield tx
+            self._rollouts = rollouts.by_uid
             self._by_uid, self._announced, self._uses = tx.by_uid, tx.announced, tx.uses
             for method, request_id, body_digest, result in tx.answered:
                 await self._requests.remember(None, method, request_id, body_digest, result)
@@ -46,6 +53,7 @@ class _MemoryTx(DeploymentTx):
         uses: dict[_UseKey, bool],
         changes: Iterator[int],
         requests: MemoryRequests,
+        rollouts: MemoryRollouts,
     ) -> None:
         self.by_uid = by_uid
         self.announced = announced
@@ -53,6 +61,11 @@ class _MemoryTx(DeploymentTx):
         self._changes = changes
         self.answered: list[tuple[str, str, str, str]] = []
         self._requests = requests
+        self._rollouts = rollouts
+
+    @property
+    def rollouts(self) -> RolloutTx:
+        return self._rollouts
 
     async def insert(self, deployment: Deployment) -> None:
         taken = {each.served_name.lower() for each in await self.all_served()}

@@ -72,6 +72,8 @@ class State(enum.Enum):
     WAITING = enum.auto()
     READY = enum.auto()
     FAILED = enum.auto()
+    ROLLED_BACK = enum.auto()
+    UNLOADED = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,3 +88,4 @@ class Status:
 
 
 WAITING = Status(State.WAITING)
+UNLOADED = Status(State.UNLOADED)

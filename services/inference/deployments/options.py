@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
+from services.inference.cache.options import Caching
 from services.inference.engines.options import EngineOptions
 from services.inference.guard.options import Guarding
 from services.inference.preparing.options import Preparing
+from services.inference.records.recording import Recording
 from services.inference.traffic.options import Routing
 
 
@@ -26,6 +28,10 @@ class Options:
     preparing: Preparing = dataclasses.field(default_factory=Preparing)
     routing: Routing = dataclasses.field(default_factory=Routing)
     guard: Guarding = dataclasses.field(default_factory=Guarding)
+    recording: Recording = dataclasses.field(default_factory=Recording)
+    cache: Caching = dataclasses.field(default_factory=Caching)
+    unloaded: bool = False
+    """Whether it is paused: nothing is loaded for it and nothing answers, until this is taken back."""
 
     def to_json(self) -> Mapping[str, Any]:
         """As the database keeps it."""

@@ -19,6 +19,8 @@ from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployment_changes, deployment_uses, deployments
+from services.inference.traffic.rollouts.postgres import PostgresRollouts
+from services.inference.traffic.rollouts.store import RolloutTx
 
 _FORGET_INTERVAL_S = 3600
 
@@ -48,6 +50,11 @@ class _PostgresTx(DeploymentTx):
     def __init__(self, connection: AsyncConnection, requests: PostgresRequests) -> None:
         self._connection = connection
         self._requests = requests
+        self._rollouts = PostgresRollouts(connection)
+
+    @property
+    def rollouts(self) -> RolloutTx:
+        return self._rollouts
 
     async def insert(self, deployment: Deployment) -> None:
         try:

@@ -20,7 +20,9 @@ from services.inference.deployments.model import WAITING, Deployment, Status, Us
 from services.inference.deployments.store import DeploymentStore
 from services.inference.deployments.target import Target
 from services.inference.errors import ModelNotFound, ModelNotReady
+from services.inference.guard.rollback import Rollbacks
 from services.inference.models.source import ModelSource
+from services.inference.traffic.rollouts.model import overlaid
 
 _CLOSE_S = 5.0  # an engine that hangs does not hold up the end of the process for longer
 
@@ -30,7 +32,7 @@ _log = structlog.get_logger("inference.deployments")
 class Serving:
     """What is loaded in this process. To be used in one event loop, which runs :meth:`run`.
 
-    ``announce`` is called when there is something to tell the registry.
+    ``announce`` is called when there is something to tell the registry. ``rollbacks`` knows what is set aside.
     """
 
     def __init__(
@@ -41,15 +43,18 @@ class Serving:
         *,
         interval_s: float,
         announce: Callable[[], None] = lambda: None,
+        rollbacks: Rollbacks | None = None,
     ) -> None:
         self._store = store
         self._announce = announce
         self._source = source
         self._loading = loading
         self._interval_s = interval_s
+        self._rollbacks = rollbacks
         self._by_uid: dict[str, Follower] = {}
         self._by_name: dict[str, Follower] = {}
         self._wake = asyncio.Event()
+        self._stepping = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
         self.in_step = False
         """Whether the deployments have been read since the start."""
@@ -65,6 +70,10 @@ class Serving:
         if follower is None:
             raise ModelNotFound(model=name) if self.in_step else ModelNotReady(model=name, retry_after_ms=1000)
         return follower
+
+    def follower_of(self, uid: str) -> Follower | None:
+        """What is served for the deployment with this uid; None for nothing."""
+        return self._by_uid.get(uid)
 
     def find(self, name: str, version: str = "") -> Loaded:
         """What answers for this model name: the version that is given, or else the main one or who stands in for it.
@@ -117,8 +126,17 @@ class Serving:
 
     async def step(self) -> None:
         """Look once at every deployment; starts what is to be done and does not wait for it."""
+        async with self._stepping:  # what was read later is to be put in place later
+            await self._step()
+
+    async def _step(self) -> None:
         async with self._store.transaction() as tx:
+            # In this order: of a rollout that ends meanwhile it is seen that it is active and that the deployment has
+            # changed; the other way round the version that was rolled out would be seen nowhere for a moment.
+            rollouts = {rollout.deployment_uid: rollout for rollout in await tx.rollouts.active()}
             wanted = {deployment.uid: deployment for deployment in await tx.all_served()}
+        if self._rollbacks is not None:
+            await self._rollbacks.refresh(list(wanted))
         for uid in [uid for uid in self._by_uid if uid not in wanted]:
             self._by_uid.pop(uid).stop()
         for uid, deployment in wanted.items():
@@ -130,8 +148,9 @@ class Serving:
                     note=self._note,
                     begin=self._begin,
                     retire=self._retire,
+                    rollbacks=self._rollbacks,
                 )
-            self._by_uid[uid].step(deployment, deployment.options.routing)
+            self._by_uid[uid].step(deployment, overlaid(deployment.options.routing, rollouts.get(uid)))
         self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
         self.in_step = True
 

@@ -6,10 +6,15 @@ from typing import Protocol
 
 from headwater.names import DeploymentName
 from services.inference.deployments.model import Deployment, Use
+from services.inference.traffic.rollouts.store import RolloutTx
 
 
 class DeploymentTx(Protocol):
     """One transaction: all of it takes effect, or nothing."""
+
+    @property
+    def rollouts(self) -> RolloutTx:
+        """The rollouts, within the same transaction."""
 
     async def insert(self, deployment: Deployment) -> None:
         """Add it.

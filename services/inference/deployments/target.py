@@ -11,7 +11,9 @@ from headwater.parity import ParityMismatch
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
 from services.inference.deployments.pool import Held, Pool
-from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
+from services.inference.guard.rollback import Rollbacks
+from services.inference.guard.standing import SetAside
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
 
 _TRANSIENT = (Unavailable, DeadlineExceeded)
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
@@ -23,7 +25,8 @@ class Target:
     """One selector, what is loaded for it, and how far the last attempt came. ``name`` is that of its variant.
 
     ``note`` gets the deployment when its model was found for the first time, or under another name. ``begin`` gets what
-    is about to be served: no answer is given by a version of which that was not kept.
+    is about to be served: no answer is given by a version of which that was not kept. ``rollbacks`` knows whether
+    the version that was chosen is set aside, and learns which one was served before another.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Target:
         *,
         note: Callable[[Deployment], Awaitable[None]],
         begin: Callable[[Use], Awaitable[None]],
+        rollbacks: Rollbacks | None = None,
     ) -> None:
         self.name = name
         self.at: Selector | None = None
@@ -42,6 +46,8 @@ class Target:
         self._pool = pool
         self._note = note
         self._begin = begin
+        self._rollbacks = rollbacks
+        self._aside: SetAside | None = None
         self._held: Held | None = None
         self._failure = ""
         self._error: Exception | None = None
@@ -67,8 +73,11 @@ class Target:
         if self.loaded is None:
             return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
         version = self.loaded.version
-        state = State.FAILED if self._failure else State.READY
-        return Status(state, str(version.name), version.digest, self._failure, version.warning)
+        state, failure = State.FAILED if self._failure else State.READY, self._failure
+        if not failure and self._aside is not None and version.digest == self._aside.instead.digest:
+            state = State.ROLLED_BACK
+            failure = f"Version {self._aside.number} is set aside by {self._aside.actor}: {self._aside.reason}"
+        return Status(state, str(version.name), version.digest, failure, version.warning)
 
     @property
     def mismatch(self) -> ParityMismatch | None:
@@ -88,6 +97,10 @@ class Target:
         if self._task is not None:
             await asyncio.wait([self._task])
 
+    def forget_failure(self) -> None:
+        """Let the next :meth:`step` try again at once what has failed."""
+        self._failure = self._failed_digest = ""
+
     def stop(self) -> None:
         """Serve nothing any more."""
         if self._task is not None:
@@ -101,7 +114,7 @@ class Target:
 
     async def _follow(self, deployment: Deployment, selector: Selector) -> None:
         try:
-            version = await self._source.resolve(deployment.source, selector)
+            version = await self._choose(deployment, selector)
             following = deployment.following(version)
             if following != deployment:
                 await self._note(following)
@@ -117,6 +130,18 @@ class Target:
         else:
             if await self._serve(following, version):
                 self.at = selector
+
+    async def _choose(self, deployment: Deployment, selector: Selector) -> ModelVersion:
+        """What the selector stands for or, where that is set aside, the version to serve instead, while there is one."""
+        version = await self._source.resolve(deployment.source, selector)
+        self._aside = self._rollbacks.instead_of(deployment, version) if self._rollbacks else None
+        if self._aside is None:
+            return version
+        try:
+            earlier = Selector(SelectorKind.VERSION, self._aside.instead.number)
+            return await self._source.resolve(deployment.source, earlier)
+        except NoSuchVersion:
+            return version
 
     async def _serve(self, deployment: Deployment, version: ModelVersion) -> bool:
         """Whether ``version`` is loaded now."""
@@ -182,5 +207,8 @@ class Target:
 
     def _replace(self, new: Held | None) -> None:
         old, self._held = self._held, new
-        if old is not None:
-            self._pool.release(old)
+        if old is None:
+            return
+        if self._rollbacks is not None and old.loaded is not None and new is not None:
+            self._rollbacks.replaced(old.loaded)
+        self._pool.release(old)

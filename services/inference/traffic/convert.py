@@ -4,9 +4,10 @@ from headwater.inference.v1 import routing_pb2
 from headwater.names import check_segment
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.models.convert import selector_from_proto, selector_into_proto
-from services.inference.traffic.options import CANARY, FALLBACK, MAIN, Fallback, Role, Routing, Variant
+from services.inference.traffic.options import CANARY, CANARY_SHADOW, FALLBACK, MAIN, Fallback, Role, Routing, Variant
 
 _ROLES = {Role.LIVE: routing_pb2.Variant.ROLE_LIVE, Role.SHADOW: routing_pb2.Variant.ROLE_SHADOW}
+_TAKEN = (MAIN, CANARY, CANARY_SHADOW)
 _SUM_SLACK = 1e-9  # 33.3 + 33.3 + 33.4 is not quite 100 in binary
 _FIELD = "deployment.routing"
 
@@ -53,8 +54,8 @@ def routing_to_proto(routing: Routing) -> routing_pb2.Routing:
 
 def _variant(message: routing_pb2.Variant, field: str) -> Variant:
     name = check_segment(message.name, f"{field}.name")
-    if name in (MAIN, CANARY) or name.startswith(f"{FALLBACK}-"):
-        text = f"{name} is the name of something else: call no variant {MAIN}, {CANARY} or {FALLBACK}-…"
+    if name in _TAKEN or name.startswith(f"{FALLBACK}-"):
+        text = f"{name} is the name of something else: call no variant {', '.join(_TAKEN)} or {FALLBACK}-…"
         raise InvalidDeployment(text, field=f"{field}.name")
     role = Role.SHADOW if message.role == routing_pb2.Variant.ROLE_SHADOW else Role.LIVE
     return Variant(name, selector_from_proto(message, field), message.weight_percent, role)

@@ -9,6 +9,8 @@ MAIN = "main"
 """The name of the variant that the deployment's own selector stands for."""
 CANARY = "canary"
 """The name of the variant that a rollout adds."""
+CANARY_SHADOW = "canary-shadow"
+"""The same, for the copies that it gets."""
 FALLBACK = "fallback"
 """The names of fallbacks of the same model begin with it: fallback-1."""
 

@@ -1,0 +1,85 @@
+"""Looks at the active rollouts again and again, and lets happen what is to happen.
+
+Every replica does, on what it has measured itself, by the database's time; of those who decide at once one is first,
+and the others have decided nothing. Nothing of it is in memory only but the measurements of the present step: a process
+that starts anew measures that step again, and goes on from there.
+"""
+
+import asyncio
+
+import structlog
+
+from headwater.errors import HeadwaterError
+from services.inference.deployments.serving import Serving
+from services.inference.deployments.store import DeploymentStore
+from services.inference.guard.guard import Guard
+from services.inference.traffic.options import CANARY
+from services.inference.traffic.rollouts.decision import Decision, decide
+from services.inference.traffic.rollouts.measuring import Measuring
+from services.inference.traffic.rollouts.model import Evidence, Kind, Rollout
+from services.inference.traffic.rollouts.rollouts import Rollouts
+
+_log = structlog.get_logger("inference.rollouts")
+
+
+class Driver:
+    """Used in one event loop, which runs :meth:`run`. A version that goes back is an incident."""
+
+    def __init__(
+        self,
+        store: DeploymentStore,
+        serving: Serving,
+        rollouts: Rollouts,
+        guard: Guard,
+        *,
+        interval_s: float,
+    ) -> None:
+        self._store = store
+        self._serving = serving
+        self._rollouts = rollouts
+        self._guard = guard
+        self._interval_s = interval_s
+        self._measuring = Measuring()
+
+    async def run(self) -> None:
+        """Look every interval, for ever."""
+        while True:
+            try:
+                await self.step()
+            except HeadwaterError as error:
+                _log.warning("rollouts cannot be read", reason=error.reason)
+            await asyncio.sleep(self._interval_s)
+
+    async def step(self) -> None:
+        """Look once at every active rollout."""
+        async with self._store.transaction() as tx:
+            active, now = await tx.rollouts.active(), await tx.rollouts.now()
+        self._measuring.forget_all_but({rollout.uid for rollout in active})
+        for rollout in active:
+            measured = self.measured(rollout)
+            if measured is None:
+                continue
+            decision = decide(rollout, *measured, now)
+            if decision is not None:
+                await self._carry_out(rollout, decision)
+
+    async def _carry_out(self, rollout: Rollout, decision: Decision) -> None:
+        follower = self._serving.follower_of(rollout.deployment_uid)
+        target = follower.target(CANARY) if follower is not None else None
+        loaded = target.loaded if target is not None else None
+        if await self._rollouts.carry_out(rollout, decision) is None:
+            return
+        _log.info("a rollout moves", rollout=str(rollout.name), to=decision.kind.value, why=decision.reason)
+        if decision.kind is Kind.ROLLED_BACK and loaded is not None and follower is not None:
+            self._guard.canary_aborted(loaded, decision.reason, follower.loaded)
+
+    def measured(self, rollout: Rollout) -> tuple[Evidence, str] | None:
+        """What this process knows of the present step, and why it cannot load the version; None before it has tried."""
+        follower = self._serving.follower_of(rollout.deployment_uid)
+        target = follower.target(CANARY) if follower is not None else None
+        if follower is None or target is None:
+            return None
+        if target.loaded is None:
+            return Evidence(), target.status.failure
+        is_fault = follower.deployment.options.guard.breaker.is_fault
+        return self._measuring.evidence(rollout, target.loaded, is_fault), target.status.failure
