@@ -88,6 +88,28 @@ def table_lookup(size: int = 8) -> bytes:
     ).SerializeToString()
 
 
+def masked_mean() -> bytes:
+    """each = 2 tokens, mean = the mean of those tokens that the mask lets through."""
+    two = helper.make_tensor("two", TensorProto.INT64, [], [2])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    nodes = [
+        helper.make_node("Mul", ["tokens", "two"], ["each"]),
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["numbers", "weights"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "axes"], ["total"], keepdims=0),
+        helper.make_node("ReduceSum", ["weights", "axes"], ["count"], keepdims=0),
+        helper.make_node("Div", ["total", "count"], ["mean"]),
+    ]
+    shape = ("rows", "length")
+    return model(
+        nodes,
+        [tensor("tokens", TensorProto.INT64, shape), tensor("mask", TensorProto.BOOL, shape)],
+        [tensor("each", TensorProto.INT64, shape), tensor("mean", TensorProto.FLOAT, ("rows",))],
+        initializer=[two, axes],
+    ).SerializeToString()
+
+
 def positions_of_nonzero() -> bytes:
     """The indices of what is not zero: as many rows as it likes, whatever came in."""
     nodes = [helper.make_node("NonZero", ["x"], ["found"]), helper.make_node("Transpose", ["found"], ["y"])]
@@ -132,4 +154,41 @@ def allocating() -> bytes:
     nodes = [helper.make_node("ConstantOfShape", ["x"], ["y"])]
     return model(
         nodes, [tensor("x", TensorProto.INT64, ("rank",))], [tensor("y", TensorProto.FLOAT, None)]
+    ).SerializeToString()
+
+
+def simple_string() -> bytes:
+    """Triton's own example: two BYTES inputs of 16 whole numbers in words, their sum and their difference, likewise."""
+    nodes = []
+    for name in ("INPUT0", "INPUT1"):
+        nodes.append(helper.make_node("Cast", [name], [f"{name}_number"], to=TensorProto.INT32))
+    for operator, name in (("Add", "OUTPUT0"), ("Sub", "OUTPUT1")):
+        nodes.append(helper.make_node(operator, ["INPUT0_number", "INPUT1_number"], [f"{name}_number"]))
+        nodes.append(helper.make_node("Cast", [f"{name}_number"], [name], to=TensorProto.STRING))
+    shape = ("rows", 16)
+    inputs = [tensor(name, TensorProto.STRING, shape) for name in ("INPUT0", "INPUT1")]
+    outputs = [tensor(name, TensorProto.STRING, shape) for name in ("OUTPUT0", "OUTPUT1")]
+    return model(nodes, inputs, outputs).SerializeToString()
+
+
+def simple_int8() -> bytes:
+    """Triton's own example: as :func:`simple`, of INT8."""
+    nodes = []
+    for name in ("INPUT0", "INPUT1"):
+        nodes.append(helper.make_node("Cast", [name], [f"{name}_wide"], to=TensorProto.INT32))
+    for operator, name in (("Add", "OUTPUT0"), ("Sub", "OUTPUT1")):
+        nodes.append(helper.make_node(operator, ["INPUT0_wide", "INPUT1_wide"], [f"{name}_wide"]))
+        nodes.append(helper.make_node("Cast", [f"{name}_wide"], [name], to=TensorProto.INT8))
+    shape = ("rows", 16)
+    inputs = [tensor(name, TensorProto.INT8, shape) for name in ("INPUT0", "INPUT1")]
+    outputs = [tensor(name, TensorProto.INT8, shape) for name in ("OUTPUT0", "OUTPUT1")]
+    return model(nodes, inputs, outputs).SerializeToString()
+
+
+def simple_identity() -> bytes:
+    """Triton's own example: OUTPUT0 is INPUT0, rows of texts."""
+    nodes = [helper.make_node("Identity", ["INPUT0"], ["OUTPUT0"])]
+    shape = ("rows", "columns")
+    return model(
+        nodes, [tensor("INPUT0", TensorProto.STRING, shape)], [tensor("OUTPUT0", TensorProto.STRING, shape)]
     ).SerializeToString()

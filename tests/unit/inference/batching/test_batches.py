@@ -4,7 +4,7 @@ import asyncio
 
 from services.inference.batching.options import Limits
 from services.inference.tensors.model import Signature, TensorSpec
-from tests.unit.inference.batching.asking import Make, queued, rows, start
+from tests.unit.inference.batching.asking import Make, ask, queued, rows, start
 from tests.unit.inference.engines import HeldEngine
 
 
@@ -97,3 +97,37 @@ async def test_what_was_computed_is_counted(make: Make) -> None:
     counts = batcher.counts
     assert (counts.batches, counts.rows) == (2, 3)
     assert {size: count for size, (count, _) in counts.by_rows.items()} == {1: 1, 2: 1}
+
+
+async def test_batches_of_preferred_sizes_are_formed_while_there_is_enough(make: Make) -> None:
+    """The rest, which is no preferred size, is computed as it is: an idle engine does not wait for more."""
+    engine = HeldEngine()
+    batcher = make(engine, limits=Limits(64, preferred_rows=(4, 8)))
+    first = await start(batcher, engine, 0)
+    others = await ask(batcher, *range(15))
+    engine.gate.set()
+    await asyncio.gather(first, *others)
+
+    assert engine.batches == [1, 8, 4, 3]
+
+
+async def test_new_bounds_hold_for_what_waits_already(make: Make) -> None:
+    engine = HeldEngine()
+    batcher = make(engine)
+    first = await start(batcher, engine, 0)
+    others = await ask(batcher, *range(6))
+    batcher.limits = Limits(2)
+    engine.gate.set()
+    await asyncio.gather(first, *others)
+
+    assert engine.batches == [1, 2, 2, 2]
+
+
+async def test_how_long_batches_take_is_measured(make: Make) -> None:
+    engine = HeldEngine()
+    batcher = make(engine)
+    for count in (1, 1, 4):
+        await batcher.compute(rows(*range(count)))
+
+    assert [(point.rows, point.batches) for point in batcher.curve.points()] == [(1, 2), (4, 1)]
+    assert all(point.seconds > 0 for point in batcher.curve.points())

@@ -1,0 +1,152 @@
+"""The queue by itself: threads that take, and wait for more where that pays."""
+
+import asyncio
+import queue
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from services.inference.batching.options import Limits
+from services.inference.batching.queue import RequestQueue
+from services.inference.batching.waiting import NEVER, Waiting
+
+SHAPE, OTHER = ((2,),), ((3,),)
+
+
+def waiting(shape: tuple[tuple[int, ...], ...] = SHAPE, deadline: float = NEVER, ago_s: float = 0.0) -> Waiting:
+    loop = asyncio.get_running_loop()
+    inputs = [np.zeros((1, *shape[0]), np.float32)]
+    return Waiting(inputs, 1, shape, 8, loop.create_future(), time.monotonic() - ago_s, deadline=deadline)
+
+
+def never(gone: object) -> None:
+    raise AssertionError(gone)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def taking(threads: ThreadPoolExecutor, requests: RequestQueue) -> "Future[list[Waiting]]":
+    return threads.submit(lambda: requests.take(queue.SimpleQueue(), together=True))
+
+
+def patient_queue(max_delay_s: float = 10.0, **limits: float) -> RequestQueue:
+    """A queue whose batches take a second whatever is in them, and to which a request comes every 10 ms."""
+    requests = RequestQueue(Limits(max_delay_s=max_delay_s, **limits), expired=never, shed=never)  # type: ignore[arg-type]
+    for rows in (1, 2, 64):
+        requests.computed(SHAPE, rows, 1.0)
+        requests.computed(OTHER, rows, 1.0)
+    for shape in (SHAPE, OTHER):
+        for ago_s in (0.03, 0.02, 0.01):
+            early = waiting(shape, ago_s=ago_s)
+            assert requests.put(early)
+            assert requests.remove(early)
+    return requests
+
+
+async def test_who_waits_for_more_takes_them_when_they_have_come(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue(max_batch_rows=2)
+    first, second = waiting(), waiting()
+    requests.put(first)
+    taken = taking(threads, requests)
+    await asyncio.sleep(0.05)
+    assert not taken.done()
+
+    requests.put(second)
+
+    assert await asyncio.wrap_future(taken) == [first, second]
+    assert len(requests) == 0
+
+
+async def test_who_waits_for_more_gives_up_when_the_longest_delay_is_over(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue(max_delay_s=0.1)
+    began, only = time.monotonic(), waiting()
+    requests.put(only)
+
+    assert await asyncio.wrap_future(taking(threads, requests)) == [only]
+    assert 0.02 < time.monotonic() - began < 0.4
+
+
+async def test_who_waits_for_more_stops_for_an_urgent_one(threads: ThreadPoolExecutor) -> None:
+    """Its deadline would be missed otherwise: a batch takes a second."""
+    requests = patient_queue()
+    first, urgent = waiting(), waiting(deadline=time.monotonic() + 1.05)
+    requests.put(first)
+    taken = taking(threads, requests)
+    await asyncio.sleep(0.01)
+    requests.put(urgent)
+
+    assert await asyncio.wait_for(asyncio.wrap_future(taken), 0.2) == [urgent, first]
+
+
+async def test_who_waits_for_more_is_ended_by_closing(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue()
+    only = waiting()
+    requests.put(only)
+    taken = taking(threads, requests)
+    await asyncio.sleep(0.01)
+    requests.close()
+
+    assert await asyncio.wait_for(asyncio.wrap_future(taken), 0.2) == [only]
+    assert await asyncio.wrap_future(taking(threads, requests)) == []
+
+
+async def test_while_one_waits_for_more_of_a_shape_another_takes_the_next_shape(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue(max_batch_rows=2)
+    first, others = waiting(), [waiting(OTHER), waiting(OTHER)]
+    requests.put(first)
+    patient = taking(threads, requests)
+    await asyncio.sleep(0.01)
+    for each in others:
+        requests.put(each)
+
+    assert await asyncio.wait_for(asyncio.wrap_future(taking(threads, requests)), 0.2) == others
+    requests.put(waiting())
+    assert (await asyncio.wrap_future(patient))[0] is first
+
+
+async def test_the_only_thread_takes_a_full_batch_of_another_shape_while_it_waits(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue(max_batch_rows=2)
+    first, others = waiting(), [waiting(OTHER, deadline=time.monotonic() + 9) for _ in range(2)]
+    requests.put(first)
+    taken = taking(threads, requests)
+    await asyncio.sleep(0.01)
+    for each in others:
+        requests.put(each)
+
+    assert await asyncio.wait_for(asyncio.wrap_future(taken), 0.2) == others
+    requests.put(second := waiting())
+    assert await asyncio.wrap_future(taking(threads, requests)) == [first, second]
+
+
+async def test_requests_of_two_shapes_take_turns(threads: ThreadPoolExecutor) -> None:
+    requests = RequestQueue(Limits(2), expired=never, shed=never)
+    narrow: list[Waiting] = []
+    wide: list[Waiting] = []
+    for _ in range(4):
+        for shape, line in ((SHAPE, narrow), (OTHER, wide)):
+            line.append(waiting(shape))
+            requests.put(line[-1])
+
+    taken = [await asyncio.wrap_future(taking(threads, requests)) for _ in range(4)]
+
+    assert taken == [narrow[:2], wide[:2], narrow[2:], wide[2:]]
+
+
+async def test_a_request_that_is_removed_is_not_taken(threads: ThreadPoolExecutor) -> None:
+    requests = RequestQueue(Limits(), expired=never, shed=never)
+    three = [waiting() for _ in range(3)]
+    for each in three:
+        requests.put(each)
+
+    assert requests.remove(three[1])
+    assert not requests.remove(three[1])
+    assert await asyncio.wrap_future(taking(threads, requests)) == [three[0], three[2]]
+    assert not requests.remove(three[0])
+    assert (len(requests), requests.rows) == (0, 0)
