@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from headwater.inference.v1 import deployments_pb2
 from headwater.names import ModelName
 from services.inference.batching.convert import batching_from_proto, batching_to_proto
+from services.inference.cache.convert import caching_from_proto, caching_to_proto
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
@@ -17,6 +18,7 @@ from services.inference.guard.convert import guard_from_proto, guard_to_proto
 from services.inference.models.convert import selector_from_proto, selector_into_proto
 from services.inference.models.source import Selector
 from services.inference.preparing.convert import preparing_from_proto, preparing_to_proto
+from services.inference.records.convert import recording_from_proto, recording_to_proto
 from services.inference.traffic.convert import routing_from_proto, routing_to_proto
 
 _State = deployments_pb2.Deployment.State
@@ -24,6 +26,8 @@ _STATES = {
     State.WAITING: _State.STATE_WAITING,
     State.READY: _State.STATE_READY,
     State.FAILED: _State.STATE_FAILED,
+    State.ROLLED_BACK: _State.STATE_ROLLED_BACK,
+    State.UNLOADED: _State.STATE_UNLOADED,
 }
 _SELECTOR_PATHS = {"selector", "stage", "alias", "version"}
 
@@ -33,7 +37,7 @@ class Part:
     """How one part of a deployment's options goes in and out of its message."""
 
     from_proto: Callable[[Any], Any]
-    to_proto: Callable[[Any], Message]
+    to_proto: Callable[[Any], Message | bool]
 
 
 PARTS: Mapping[str, Part] = {
@@ -42,6 +46,9 @@ PARTS: Mapping[str, Part] = {
     "preparing": Part(preparing_from_proto, preparing_to_proto),
     "routing": Part(routing_from_proto, routing_to_proto),
     "guard": Part(guard_from_proto, guard_to_proto),
+    "recording": Part(recording_from_proto, recording_to_proto),
+    "cache": Part(caching_from_proto, caching_to_proto),
+    "unloaded": Part(bool, bool),
 }
 """By the name that the part has in the proto's Deployment, in Options and in update masks."""
 
@@ -84,7 +91,11 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
         etag=deployment.etag,
     )
     for name, part in PARTS.items():
-        getattr(message, name).CopyFrom(part.to_proto(getattr(deployment.options, name)))
+        shown = part.to_proto(getattr(deployment.options, name))
+        if isinstance(shown, Message):
+            getattr(message, name).CopyFrom(shown)
+        else:
+            setattr(message, name, shown)
     selector_into_proto(deployment.selector, message)
     message.create_time.FromDatetime(deployment.create_time)
     message.update_time.FromDatetime(deployment.update_time)

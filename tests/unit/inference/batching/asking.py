@@ -1,13 +1,13 @@
 """Requests to a batcher, and waiting for what it does with them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Limits
-from services.inference.batching.waiting import Computed
+from services.inference.batching.waiting import NEVER, Computed
 from tests.unit.inference.engines import HeldEngine
 from tests.unit.inference.waiting import eventually
 
@@ -39,14 +39,13 @@ async def start(batcher: Batcher, engine: HeldEngine, *values: float) -> "asynci
     return task
 
 
-async def ask(batcher: Batcher, *values: float, **how: float) -> "asyncio.Task[Computed]":
+async def ask(
+    batcher: Batcher, *values: float, priority: int = 0, deadline: float = NEVER
+) -> "list[asyncio.Task[Computed]]":
     """One request for each value, in this order; they wait when this returns."""
     before = batcher.queue_length
-    tasks = [asyncio.create_task(batcher.compute(rows(value), **how)) for value in values]  # type: ignore[arg-type]
+    tasks = [
+        asyncio.create_task(batcher.compute(rows(value), priority=priority, deadline=deadline)) for value in values
+    ]
     await queued(batcher, before + len(values))
-    return tasks  # type: ignore[return-value]
-
-
-def first_values(answers: Sequence[Computed]) -> list[float]:
-    """What each answer begins with."""
-    return [answer.outputs[0].flat[0].item() for answer in answers]
+    return tasks

@@ -129,7 +129,7 @@ def test_every_type_of_element_can_be_filled_up() -> None:
     one = {each: 0.0 if each == "BYTES" else 1.0 for each in types}
     padder = Padder([Padding(tuple(PaddedInput(each, 1, one[each]) for each in types))], Signature(specs, specs, True))
     stored = [np.bool_, np.uint8, np.int64, np.float16, np.float32, np.uint16, np.object_]
-    inputs = [np.zeros((1, 3), dtype) for dtype in stored]
+    inputs: list[Array] = [np.zeros((1, 3), dtype) for dtype in stored]
 
     shapes, lengths = padder.shapes(inputs) or ((), ())
     filled = [array[0, 3] for array in padder.fill(inputs, shapes)]
