@@ -25,7 +25,9 @@ from services.inference.deployments.registry import RegistryLineage
 from services.inference.deployments.servicer import DeploymentServicer
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
-from services.inference.engines.loader import default_engines
+from services.inference.engines.code import parse_code
+from services.inference.engines.loader import Bounds, Engines
+from services.inference.engines.metrics import EngineCollector
 from services.inference.kserve.servicer import DESCRIPTOR, ROLES, InferenceServicer
 from services.inference.metrics import InferenceCollector
 from services.inference.models.cache import ModelCache
@@ -80,9 +82,14 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         max_records=settings.record_buffer_size,
         max_bytes=settings.record_buffer_bytes,
     )
+    bounds = Bounds(
+        settings.engine_threads, settings.engine_memory_bytes, settings.engine_timeout_s, settings.engine_load_timeout_s
+    )
+    engines = Engines(bounds, isolation=settings.engine_isolation, code=parse_code(settings.engine_code))
+    service.on_close(functools.partial(asyncio.to_thread, engines.close))
     loading = Loading(
         _model_cache(service, settings, outside.models),
-        default_engines(threads=settings.engine_threads, memory_bytes=settings.engine_memory_bytes),
+        engines,
         engine_timeout_s=settings.engine_timeout_s,
         max_queue_bytes=settings.max_queue_bytes,
     )
@@ -116,6 +123,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         deployments_pb2.DESCRIPTOR.services_by_name["InferenceRecordService"],
     )
     service.metrics.registry.register(InferenceCollector(serving, recorder))
+    service.metrics.registry.register(EngineCollector(engines))
     service.add_check("parity", FirstLoads(serving).check)
     service.add_check("registry", outside.models.check)
     service.add_check("records", recorder.check)

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chassis.settings import Port, ServiceSettings
+from services.inference.engines.loader import Isolation
 from services.inference.records.events.sinks import sink_from_url
 
 
@@ -29,7 +30,16 @@ class Settings(ServiceSettings):
     engine_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """How long a batch may compute before it is stopped, in seconds."""
     engine_memory_bytes: Annotated[int, Field(ge=2**24, le=2**44)] = 4 * 2**30
-    """Memory that all models of this process may take for weights and activations, in bytes."""
+    """Memory that one model may take for weights and activations, in bytes."""
+    engine_isolation: Isolation = Isolation.PROCESS
+    """``process``: each model computes in a process of its own, which takes nothing along when it ends. ``none``: ONNX
+    models compute in the service's process, some microseconds faster, and share one bound of memory; only for models
+    that are trusted. Other models always have a process."""
+    engine_load_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """How long a model may take to load before its process is ended, in seconds."""
+    engine_code: dict[str, str] = {}
+    """Python functions that deployments may name as ``callable`` or ``architecture``: ``module:function@sha256:…`` by
+    name, as JSON. See services/inference/engines/code.py."""
     max_model_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 2**31 - 1
     """The largest model file that is loaded, in bytes; ONNX ends at 2 GiB."""
     max_queue_bytes: Annotated[int, Field(ge=2**20)] = 256 * 2**20

@@ -9,7 +9,7 @@ from services.inference.deployments.model import Deployment
 from services.inference.engines.engine import Engine
 from services.inference.engines.loader import Engines
 from services.inference.models.cache import ModelCache
-from services.inference.models.source import ModelVersion
+from services.inference.models.source import ModelFile, ModelVersion
 from services.inference.preparing.parity import check_parity
 from services.inference.preparing.preparation import Preparation
 
@@ -35,18 +35,39 @@ class Loading:
             ParityMismatch: it does not answer here as it did where it was registered.
             Unavailable: the file cannot be fetched now.
         """
-        file = version.servable_file(self._engines.formats)
-        async with self._turns:
-            content = await self._cache.read(deployment.model, file)
-            engine = await asyncio.to_thread(self._engines.load, file.format, content)
+        file = version.servable_file(self._engines.formats_for(deployment.options.engine))
         limits = self.limits(deployment.options.batching)
+        engines: list[Engine] = []
         try:
-            preparation = await self._prepared(deployment, version, engine, limits)
-            batcher = Batcher(deployment.served_name, [engine], limits, timeout_s=self._engine_timeout_s)
+            async with self._turns:
+                for _ in range(deployment.options.engine.instances):
+                    engines.append(await self._engine(deployment, version, file))  # noqa: PERF401 - closed if one fails
+            preparation = await self._prepared(deployment, version, engines[0], limits)
+            batcher = Batcher(deployment.served_name, engines, limits, timeout_s=self._engine_timeout_s)
         except BaseException:
-            engine.close()
+            for engine in engines:
+                engine.close()
             raise
         return Loaded(deployment, version, file, batcher, preparation)
+
+    async def _engine(self, deployment: Deployment, version: ModelVersion, file: ModelFile) -> Engine:
+        opened = await self._cache.open(deployment.model, file)
+        loading = asyncio.create_task(
+            asyncio.to_thread(
+                self._engines.load,
+                file.format,
+                opened,
+                deployment.options.engine,
+                signature=version.signature,
+                digest=file.digest,
+                name=str(deployment.name),
+            )
+        )
+        try:
+            return await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            loading.add_done_callback(_close)  # a thread cannot be cancelled, and what it loads is nobody's
+            raise
 
     async def _prepared(
         self, deployment: Deployment, version: ModelVersion, engine: Engine, limits: Limits
@@ -73,3 +94,8 @@ class Loading:
     async def forget(self, loaded: Loaded) -> None:
         """Remove the local copy of the file of ``loaded``."""
         await self._cache.forget(loaded.file.digest)
+
+
+def _close(loading: "asyncio.Task[Engine]") -> None:
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().close()

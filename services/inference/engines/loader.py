@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import enum
-import io
 import threading
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -52,11 +51,6 @@ class Engines:
         self._hosted: set[ProcessEngine] = set()
         self._ends: collections.Counter[tuple[str, str]] = collections.Counter()
 
-    @property
-    def formats(self) -> frozenset[str]:
-        """The formats that can be loaded without any options."""
-        return frozenset(self.formats_for(DEFAULT))
-
     def formats_for(self, options: EngineOptions) -> tuple[str, ...]:
         """The formats that can be loaded with these options, the preferred first; none where any can."""
         return formats.formats_of(options)
@@ -64,23 +58,24 @@ class Engines:
     def load(
         self,
         format_name: str,
-        file: BinaryIO | bytes,
+        file: BinaryIO,
         options: EngineOptions = DEFAULT,
         *,
         signature: Signature | None = None,
+        digest: str = "",
         name: str = "",
     ) -> Engine:
         """The engine for a file of this format, ready to compute. Blocks, for seconds where the model is large.
 
-        ``signature`` is what was registered with the version, for formats that do not tell it. Takes over ``file``.
+        ``signature`` is what was registered with the version, for formats that do not tell it; ``digest`` that of the
+        file, which is looked at once more whenever the model is loaded again. Takes over ``file``.
 
         Raises:
             ModelRefused: the format is not served, the file may not be, or not with these options.
             EngineCrashed, EngineTimedOut: the model's process did not come that far.
         """
-        file = io.BytesIO(file) if isinstance(file, bytes) else file
         try:
-            order = self._order(format_name, options, signature, name)
+            order = dataclasses.replace(self._order(format_name, options, signature, name), digest=digest)
             kind = loader_of(order)
             if kind.in_process and self._isolation is Isolation.NONE:
                 with file:
@@ -129,8 +124,3 @@ class Engines:
             raise OptionRefused(f"No callable {options.callable} is registered; see the setting engine_code.")
         options = dataclasses.replace(options, threads=options.threads or self._bounds.threads)
         return Order(format_name, options, self._bounds.memory_bytes, signature, code, name)
-
-
-def default_engines(*, threads: int, memory_bytes: int) -> Engines:
-    """Every engine of this release, in this process."""
-    return Engines(Bounds(threads=threads, memory_bytes=memory_bytes), isolation=Isolation.NONE)

@@ -23,6 +23,7 @@ class Order:
         signature: what goes in and comes out as registered with the version; element types may be empty.
         code: the registered callable or architecture that the options name; None for one that ships.
         name: for logs and metrics.
+        digest: what the file must have; empty where that has just been looked at.
     """
 
     format: str
@@ -31,6 +32,7 @@ class Order:
     signature: Signature | None = None
     code: Code | None = None
     name: str = ""
+    digest: str = ""
 
     def said_inputs(self) -> tuple[TensorSpec, ...]:
         """What goes in, as the deployment says, or else as was registered.

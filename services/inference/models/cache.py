@@ -1,6 +1,8 @@
 """Local copies of model files, by digest. Losing them costs a download."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import BinaryIO
 
 from chassis.blobs import BlobCorrupt, BlobNotFound, Blobs
 from headwater.errors import DataLoss, ResourceExhausted
@@ -30,18 +32,27 @@ class ModelCache:
             DigestMismatch: the source sent other bytes than its digest says; they were not kept.
             Unavailable: the bytes are not here and the source cannot be asked.
         """
+        with await self.open(model, file) as opened:
+            return await asyncio.to_thread(opened.read)
+
+    async def open(self, model: ModelName, file: ModelFile) -> BinaryIO:
+        """``file``, verified and open for reading, also after its copy was forgotten.
+
+        Raises:
+            ModelTooLarge, DigestMismatch, Unavailable: see :meth:`read`.
+        """
         if file.size_bytes > self._max_file_bytes:
             raise ModelTooLarge(
                 f"{file.path} has {file.size_bytes} bytes; this service loads files of up to {self._max_file_bytes}."
             )
         try:
-            return await self._read_local(file.digest)
+            return await self._open_local(file.digest)
         except BlobNotFound:
             pass
         except BlobCorrupt:
             await self._blobs.delete(file.digest)
         await self._blobs.put(self._download(model, file), expected_digest=file.digest)
-        return await self._read_local(file.digest)
+        return await self._open_local(file.digest)
 
     async def forget(self, digest: str) -> None:
         """Remove the copy of a file that nothing serves any more."""
@@ -56,5 +67,9 @@ class ModelCache:
                 raise DataLoss("More bytes came than the file has.", digest=file.digest, size_bytes=file.size_bytes)
             yield chunk
 
-    async def _read_local(self, digest: str) -> bytes:
-        return b"".join([chunk async for chunk in self._blobs.open(digest)])
+    async def _open_local(self, digest: str) -> BinaryIO:
+        path = await self._blobs.local_path(digest)
+        try:
+            return await asyncio.to_thread(path.open, "rb")
+        except FileNotFoundError as error:  # forgotten in this moment
+            raise BlobNotFound(digest=digest) from error

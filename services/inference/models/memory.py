@@ -17,6 +17,7 @@ from services.inference.models.source import (
     SelectorKind,
     SourceAway,
 )
+from services.inference.tensors.model import Signature
 
 _CHUNK = 1 << 20
 
@@ -39,8 +40,16 @@ class MemoryModels(ModelSource):
         self._content: dict[str, bytes] = {}
         self._uids: dict[ModelName, str] = {}
 
-    def add(self, model: ModelName, files: Mapping[str, NewFile], by: Preprocessing | None = None) -> ModelVersion:
-        """The next version of ``model``, with these files by path, prepared ``by`` a pipeline."""
+    def add(
+        self,
+        model: ModelName,
+        files: Mapping[str, NewFile],
+        by: Preprocessing | None = None,
+        *,
+        primary: str = "",
+        signature: Signature | None = None,
+    ) -> ModelVersion:
+        """The next version of ``model``, with these files by path, one of them ``primary``, prepared ``by`` a pipeline."""
         listed = []
         for path, file in sorted(files.items()):
             digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
@@ -52,6 +61,8 @@ class MemoryModels(ModelSource):
             ModelVersionName(model.project, model.model, str(len(versions) + 1)),
             f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
             tuple(listed),
+            next((file.digest for file in listed if file.path == primary), ""),
+            signature=signature,
             model_uid=self._uids.setdefault(model, new_id()),
             preprocessing=by,
         )

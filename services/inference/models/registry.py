@@ -20,6 +20,7 @@ from services.inference.models.source import (
     SelectorKind,
     SourceAway,
 )
+from services.inference.tensors.model import Signature, TensorSpec
 
 _CHECK_TIMEOUT_S = 1.5
 _RESOLVE_TIMEOUT_S = 5.0
@@ -88,7 +89,18 @@ def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
         warning=version.warning,
         model_uid=version.model_uid,
         preprocessing=_preprocessing_from_proto(version),
+        signature=_signature_from_proto(version),
     )
+
+
+def _signature_from_proto(version: artifact_pb2.ModelMetadata) -> Signature | None:
+    if not version.inputs:
+        return None
+    inputs, outputs = (
+        tuple(TensorSpec(spec.name, spec.datatype, tuple(spec.shape)) for spec in side)
+        for side in (version.inputs, version.outputs)
+    )
+    return Signature(inputs, outputs, batchable=False)
 
 
 def _preprocessing_from_proto(version: artifact_pb2.ModelMetadata) -> Preprocessing | None:

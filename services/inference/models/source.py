@@ -2,12 +2,13 @@
 
 import dataclasses
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from headwater import parity
 from headwater.errors import FailedPrecondition, NotFound, Unavailable
 from headwater.names import ModelName, ModelVersionName
+from services.inference.tensors.model import Signature
 
 
 class NoSuchVersion(NotFound):
@@ -92,6 +93,8 @@ class ModelVersion:
         warning: what its users should know: that it is deprecated, and what to use instead.
         model_uid: of its model; a rename does not change it. Empty where the source tells none.
         preprocessing: the pipeline that was recorded with it.
+        signature: what goes in and comes out, as registered; an element type that is not known is empty. None where
+            nothing is known of it.
     """
 
     name: ModelVersionName
@@ -103,6 +106,7 @@ class ModelVersion:
     warning: str = ""
     model_uid: str = ""
     preprocessing: Preprocessing | None = None
+    signature: Signature | None = None
 
     def is_same(self, other: "ModelVersion") -> bool:
         """Whether it is this version, perhaps under another name of its model."""
@@ -135,19 +139,25 @@ class ModelVersion:
         if self.archived:
             raise VersionArchived(f"{self.name} is archived: reactivate it first.", model_version=self.name)
 
-    def servable_file(self, formats: frozenset[str]) -> ModelFile:
-        """The file to load.
+    def servable_file(self, formats: Sequence[str]) -> ModelFile:
+        """The file to load: of the primary file's format if that is one of ``formats``, else of the first there is.
+
+        ``formats`` are in the order of preference; none means that any will do.
 
         Raises:
             NothingToServe: no file is of one of ``formats``, or it is not clear which.
         """
-        candidates = [file for file in self.files if file.format in formats]
+        candidates = [file for file in self.files if file != self.parity_record]
+        if formats:
+            preferred = (file.format for file in self.files if file.digest == self.primary)
+            wanted = [*(each for each in preferred if each in formats), *formats]
+            candidates = next(filter(None, ([f for f in candidates if f.format == each] for each in wanted)), [])
         chosen = [file for file in candidates if file.digest == self.primary] or candidates
         if len(chosen) == 1:
             return chosen[0]
-        wanted = " or ".join(sorted(formats))
+        kinds = f" of a format that can be served here ({', '.join(formats)})" if formats else ""
         found = ", ".join(f"{file.path} ({file.format or 'unknown'})" for file in self.files[:5])
-        raise NothingToServe(f"{self.name} must have one {wanted} file to be served; it has {found or 'no file'}.")
+        raise NothingToServe(f"{self.name} must have one file{kinds}; it has {found or 'none'}.")
 
 
 class ModelSource(Protocol):

@@ -97,7 +97,7 @@ async def test_a_version_is_found_by_number_stage_and_alias(shelf: Shelf) -> Non
     version = found[0]
     assert str(version.name) == f"{MODEL}/versions/1"
     assert version.digest.startswith("sha256:")
-    file = version.servable_file(frozenset({"onnx"}))
+    file = version.servable_file(["onnx"])
     assert (file.path, file.digest, file.size_bytes, file.format) == ("model.onnx", DIGEST, len(CONTENT), "onnx")
 
 

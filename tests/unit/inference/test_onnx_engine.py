@@ -1,5 +1,6 @@
 """ONNX Runtime behind the Engine interface."""
 
+import io
 import itertools
 import threading
 import time
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper
 
 from headwater.errors import FailedPrecondition
 from services.inference.engines.engine import EngineFailed, ModelRefused
-from services.inference.engines.loader import default_engines
+from services.inference.engines.loader import Bounds, Engines, Isolation
 from services.inference.engines.onnx import OnnxEngine
 from services.inference.tensors.model import TensorSpec
 from tests.unit.inference import onnx_models
@@ -143,6 +144,8 @@ def test_a_chain_of_ten_thousand_operators_can_be_computed() -> None:
 
 @pytest.mark.parametrize("name", ["safetensors", "pickle", ""])
 def test_formats_that_are_not_allowed_are_never_loaded(name: str) -> None:
-    engines = default_engines(threads=1, memory_bytes=MEMORY)
-    with pytest.raises(ModelRefused, match=f"format {name or 'unknown'} are not served"):
-        engines.load(name, b"\x80\x04K\x01.")
+    for isolation in Isolation:
+        engines = Engines(Bounds(threads=1, memory_bytes=MEMORY), isolation=isolation)
+        with pytest.raises(ModelRefused, match=f"format {name or 'unknown'} are not served"):
+            engines.load(name, io.BytesIO(b"\x80\x04K\x01."))
+        engines.close()

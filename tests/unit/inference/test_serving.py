@@ -18,7 +18,7 @@ from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
 from services.inference.deployments.serving import Serving
-from services.inference.engines.loader import default_engines
+from services.inference.engines.loader import Bounds, Engines, Isolation
 from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
 from services.inference.models.cache import ModelCache
 from services.inference.models.memory import MemoryModels, NewFile
@@ -39,7 +39,7 @@ class World:
         store = MemoryDeployments()
         self.cache_directory = directory
         cache = ModelCache(self.models, LocalBlobs(directory), max_file_bytes=2**20)
-        engines = default_engines(threads=1, memory_bytes=4 * 2**30)
+        engines = Engines(Bounds(threads=1), isolation=Isolation.NONE)
         loading = Loading(cache, engines, engine_timeout_s=30, max_queue_bytes=2**26)
         self.serving = Serving(store, self.models, loading, interval_s=0.02)
         self.deployments = Deployments(store, self.models, SystemClock(), self.serving.wake)
@@ -197,8 +197,8 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_older_one_answering(wo
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"weights.safetensors": NewFile("safetensors", b"x")}, "must have one onnx file to be served"),
-        ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "must have one onnx file"),
+        ({"weights.safetensors": NewFile("safetensors", b"x")}, "must have one file of a format that can be served here"),
+        ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "it has a.onnx (onnx), b.onnx (onnx)"),
         ({"model.onnx": NewFile("onnx", b"\x80\x04K\x01.")}, "not ONNX"),
         ({"model.onnx": NewFile("onnx", b"\0" * (2**20 + 1))}, "loads files of up to 1048576"),
     ],

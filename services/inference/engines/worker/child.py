@@ -2,6 +2,7 @@
 
 import dataclasses
 import faulthandler
+import hashlib
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from headwater.errors import HeadwaterError
-from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory
+from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory, ModelRefused
 from services.inference.engines.formats import load_here
 from services.inference.engines.order import Order
 from services.inference.engines.worker import wire
@@ -44,7 +45,11 @@ def run(ends: Ends) -> None:
     missing = confine(order.memory_bytes, cuda=order.options.on_cuda)
     try:
         with os.fdopen(ends.model, "rb") as file:
-            engine = load_here(file.read(), order)
+            content = file.read()
+            if order.digest and order.digest != f"sha256:{hashlib.sha256(content).hexdigest()}":
+                raise ModelRefused("The local copy of the model's file has changed.")
+            engine = load_here(content, order)
+            del content
         told = {
             "signature": dataclasses.asdict(engine.signature),
             "platform": engine.platform,

@@ -59,7 +59,7 @@ class ProcessEngine(Engine):
         self._closing = threading.Event()
         self._backoff = Backoff(time.monotonic)
         self._worker: Worker | None = None
-        worker = self._start()
+        worker = self._start(dataclasses.replace(order, digest=""))
         self.signature = worker.signature
         self.platform = worker.platform
         if worker.missing:
@@ -123,11 +123,11 @@ class ProcessEngine(Engine):
         if worker is not None:
             worker.end("close")
 
-    def _start(self) -> Worker:
+    def _start(self, order: Order) -> Worker:
         limits = self._limits
         worker = Worker.start(
             self._template,
-            self._order,
+            order,
             self._file,
             load_timeout_s=limits.load_timeout_s,
             timeout_s=limits.timeout_s,
@@ -158,7 +158,7 @@ class ProcessEngine(Engine):
     def _restart(self) -> None:
         while not self._closing.wait(self._backoff.remaining_s()):
             try:
-                self._start()
+                self._start(self._order)
             except Exception as error:
                 if self._closing.is_set():  # and the file with it
                     return
