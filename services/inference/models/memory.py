@@ -49,7 +49,7 @@ class MemoryModels(ModelSource):
         primary: str = "",
         signature: Signature | None = None,
     ) -> ModelVersion:
-        """The next version of ``model``, with these files by path, one of them ``primary``, prepared ``by`` a pipeline."""
+        """The next version of ``model`` with these files by path, of which ``primary`` stands for it."""
         listed = []
         for path, file in sorted(files.items()):
             digest = f"sha256:{hashlib.sha256(file.content).hexdigest()}"
