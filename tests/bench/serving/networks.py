@@ -2,7 +2,7 @@
 
 torchvision does not go together with every build of torch, so they are written out here, after the papers:
 ResNet-50 (He et al. 2015, with the stride in the 3x3 convolution), MobileNetV3-Large (Howard et al. 2019) and a
-Transformer encoder of six layers (Vaswani et al. 2017), of the size of DistilBERT (Sanh et al. 2019) and normalised first.
+Transformer encoder of six layers (Vaswani et al. 2017), of DistilBERT's size (Sanh et al. 2019) and normalised first.
 """
 
 from collections.abc import Sequence
