@@ -35,8 +35,9 @@ class RecordFileWriter:
             # Two processes that write the same rows must not have the same file: one of them will remove his.
             about = {"headwater.inference": f"{self._kind} v1", "file": new_id()}
             self._blob = self._blobs.writer()
+            self._sink = _Sink(self._blob)
             self._parquet = pq.ParquetWriter(
-                pa.PythonFile(_Sink(self._blob), "w"), self._schema.with_metadata(about), compression="zstd"
+                pa.PythonFile(self._sink, "w"), self._schema.with_metadata(about), compression="zstd"
             )
         self._parquet.write_batch(
             to_batch(records, self._schema).replace_schema_metadata(self._parquet.schema.metadata)
@@ -73,6 +74,9 @@ class RecordFileWriter:
 
     def discard(self) -> None:
         """Remove what was not published."""
+        if self._parquet is not None:
+            self._sink.discards = True
+            self._parquet.close()
         if self._blob is not None:
             self._blob.discard()
 
@@ -83,6 +87,8 @@ class _Sink(io.RawIOBase):
     def __init__(self, blob: BlobWriter) -> None:
         self._blob = blob
         self._position = 0
+        self.discards = False
+        """Whether what is still written is not wanted: a Parquet writer that is closed writes its footer."""
 
     def writable(self) -> bool:
         return True
@@ -92,7 +98,8 @@ class _Sink(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data)
-        self._blob.write(bytes(view))
+        if not self.discards:
+            self._blob.write(bytes(view))
         self._position += view.nbytes
         return view.nbytes
 
