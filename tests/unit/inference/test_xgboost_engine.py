@@ -148,7 +148,12 @@ HARMFUL: Mapping[str, tuple[bytes, Callable[[dict[str, Any]], None], str]] = {
     "categories that are not there": (categorical(), tree(categories_segments=(0, 10**6)), "categories that are not"),
     "a huge category": (categorical(), tree(categories=(0, 2**30)), "not between 0 and"),
     "a negative category": (categorical(), tree(categories=(0, -1)), "not between 0 and"),
-    "an unknown objective": (PLAIN, learner("objective", "name", to="os:system"), "cannot load the file"),
+    "an unknown objective": (PLAIN, learner("objective", "name", to="os:system"), "cannot load the file: "),
+    "a list of names": (
+        PLAIN,
+        learner("attributes", to=[]),
+        "cannot load the file: Invalid cast, from Array to Object.",
+    ),
 }
 
 

@@ -45,7 +45,7 @@ class LightGBMEngine(Engine):
             engine = cls(lightgbm.Booster(model_str=facts.text), facts, threads)
             answer = engine._compute(np.zeros((2, facts.features)))
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
-            raise ModelRefused("LightGBM cannot load the file.") from error
+            raise ModelRefused(f"LightGBM cannot load the file: {str(error)[:200].rstrip('. ')}.") from None
         if answer.shape != (2, *engine._shape):
             raise ModelRefused(f"The objective {facts.objective[:64]!r} gives another output than expected.")
         return engine

@@ -1,5 +1,6 @@
 """Models of XGBoost, computed by XGBoost."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -52,7 +53,7 @@ class XGBoostEngine(Engine):
             engine = cls(booster, facts)
             answer = engine._compute(np.zeros((2, facts.features), np.float32))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-            raise ModelRefused("XGBoost cannot load the file.") from error
+            raise ModelRefused(f"XGBoost cannot load the file: {_said(error)}.") from None  # which names paths
         if answer.shape != (2, *engine._shape):
             raise ModelRefused(f"The objective {facts.objective[:64]!r} gives another output than expected.")
         return engine
@@ -80,3 +81,8 @@ class XGBoostEngine(Engine):
         else:  # of linear models XGBoost knows only this way
             answer = self._booster.predict(xgboost.DMatrix(rows, missing=np.nan), validate_features=False)
         return np.ascontiguousarray(answer, np.float32)
+
+
+def _said(error: Exception) -> str:
+    """What XGBoost says, without where in its sources, and without its stack."""
+    return re.sub(r"^\[[0-9:]*\] \S+: ", "", str(error).partition("\n")[0]).rstrip(". ")[:200]

@@ -51,7 +51,7 @@ def _parse(model: bytes) -> Any:
     try:
         return json.loads(model, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
-        raise ModelRefused("The file is not a model of XGBoost: it is neither JSON nor UBJSON.") from error
+        raise ModelRefused(f"The file is not a model of XGBoost: it is neither JSON nor UBJSON ({error}).") from None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
