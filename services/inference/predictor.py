@@ -12,10 +12,12 @@ from services.inference.deployments.loaded import Answer, Loaded
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.target import Target
 from services.inference.errors import OutOfTime, RecordsBehind
+from services.inference.guard.guard import Guard
 from services.inference.question import Question
 from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
 from services.inference.tensors.model import Tensor
+from services.inference.traffic.shadows import Shadows
 
 _NOBODY_ELSE = (InvalidArgument, NotFound, OutOfTime, RecordsBehind)
 """What another version would say, too: the question is wrong, its time is over, or no answer could be recorded."""
@@ -40,9 +42,11 @@ class Prediction:
 class Predictor:
     """Answers questions with what is loaded; every answer is recorded before it is given."""
 
-    def __init__(self, serving: Serving, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, serving: Serving, recorder: Recorder, guard: Guard, shadows: Shadows, clock: Clock) -> None:
         self._serving = serving
         self._recorder = recorder
+        self._guard = guard
+        self._shadows = shadows
         self._clock = clock
 
     async def predict(self, question: Question) -> Prediction:
@@ -52,54 +56,68 @@ class Predictor:
             ModelNotFound, ModelNotReady, VersionNotServed: nobody answers to this name and version.
             SignatureMismatch: the inputs or the outputs asked for are not the model's.
             QueueFull, RecordsBehind: too much is asked; it may be asked again a little later.
+            BreakerOpen: the version fails, and nobody stands in for it.
             EngineFailed, EngineTimedOut, OutOfTime: it could not be computed, or not in time.
         """
         follower = self._serving.follower(question.model)
         target = follower.choose(question)
+        request_id = new_id()
         try:
-            return await self._ask(question, follower, target, question.arrived)
+            return await self._ask(question, request_id, follower, target)
         except HeadwaterError as error:
             if question.version or not follower.has_stand_ins or isinstance(error, _NOBODY_ELSE):
+                self._record_failure(question, request_id, target, error)
                 raise
-            return await self._ask_others(question, follower, target, error)
+            return await self._ask_others(question, request_id, follower, target, error)
 
     async def _ask_others(
-        self, question: Question, follower: Follower, chosen: Target, failure: HeadwaterError
+        self, question: Question, request_id: str, follower: Follower, chosen: Target, failure: HeadwaterError
     ) -> Prediction:
         """The first answer of those who stand in for ``chosen``; where there is none, its own ``failure``."""
-        asked = [chosen.loaded]
-        signature = chosen.loaded.signature if chosen.loaded is not None else None
+        first = chosen.loaded
+        asked = [] if first is None else [first]
+        self._record_failure(question, new_id(), chosen, failure, part_of=request_id)
         for target in self._serving.stand_ins(follower):
             loaded = target.loaded
             if loaded is None or any(loaded is each for each in asked):
                 continue
-            if signature is not None and loaded.signature != signature:
+            if first is not None and loaded.signature != first.signature:
                 continue  # it would take the question for another one
             asked.append(loaded)
-            begun = self._clock.monotonic()
             try:
-                return await self._ask(question, follower, target, begun, fallback=failure.reason)
+                prediction = await self._ask(question, request_id, follower, target, fallback=failure.reason)
             except HeadwaterError as error:
                 if isinstance(error, _NOBODY_ELSE):
+                    self._record_failure(question, request_id, target, error)
                     raise
+                self._record_failure(question, new_id(), target, error, part_of=request_id)
+                continue
+            if first is not None:
+                self._guard.stood_in(first, str(loaded.version.name))
+            return prediction
+        if asked:
+            self._guard.exhausted(follower.deployment, asked, failure.reason)
+        self._record_failure(question, request_id, chosen, failure)
         raise failure
 
     async def _ask(
-        self, question: Question, follower: Follower, target: Target, begun: float, fallback: str = ""
+        self, question: Question, request_id: str, follower: Follower, target: Target, fallback: str = ""
     ) -> Prediction:
         loaded = target.loaded
         if loaded is None or not loaded.batcher.answers:
             raise follower.not_ready()
+        begun = self._clock.monotonic() if fallback else question.arrived
+        permit = self._guard.allow(loaded)
         try:
-            computed = await self._compute(question, loaded)
-        except HeadwaterError as error:
-            loaded.requests.fail(error.reason, self._clock.monotonic() - begun)
-            raise
-        except asyncio.CancelledError:
-            loaded.requests.fail("CANCELLED", self._clock.monotonic() - begun)
+            answer = await self._compute(question, loaded)
+        except BaseException as error:
+            self._failed(loaded, permit, question, request_id, begun, error)
             raise
         variant = target.name if fallback or follower.routed else ""
-        return self._answer(question, loaded, computed, begun, variant, fallback)
+        self._answered(loaded, permit, question, request_id, begun, answer, variant)
+        if follower.shadows and loaded is follower.loaded:
+            self._shadows.copy(follower, question, request_id, answer.outputs)
+        return Prediction(request_id, loaded, answer.outputs, variant, fallback)
 
     async def _compute(self, question: Question, loaded: Loaded) -> Answer:
         self._recorder.admit()
@@ -112,23 +130,67 @@ class Predictor:
         except TimeoutError as error:
             raise OutOfTime(timeout_s=question.timeout_s) from error
 
-    def _answer(
-        self, question: Question, loaded: Loaded, computed: Answer, begun: float, variant: str, fallback: str
-    ) -> Prediction:
-        now = self._clock.now()
-        monotonic = self._clock.monotonic()
+    def _answered(
+        self,
+        loaded: Loaded,
+        permit: int,
+        question: Question,
+        request_id: str,
+        begun: float,
+        answer: Answer,
+        variant: str,
+    ) -> None:
+        now, monotonic = self._clock.now(), self._clock.monotonic()
         answered = Answered(
-            new_id(),
-            loaded.served,
+            request_id,
+            loaded.served_for(question),
             question.caller,
             question.client_request_id,
             now,
             monotonic - question.arrived,
-            computed.batch_rows,
-            computed.rows,
+            answer.batch_rows,
+            answer.rows,
             question.inputs.values(),
-            computed.outputs,
+            answer.outputs,
+            variant=variant,
         )
         self._recorder.add(answered)
         loaded.requests.succeed(monotonic - begun, int(now.timestamp() * 1000))
-        return Prediction(answered.request_id, loaded, computed.outputs, variant, fallback)
+        self._guard.succeeded(loaded, permit, question, request_id, monotonic - begun, answer.engine_s)
+
+    def _failed(
+        self, loaded: Loaded, permit: int, question: Question, request_id: str, begun: float, error: BaseException
+    ) -> None:
+        seconds = self._clock.monotonic() - begun
+        reason, message = "INTERNAL", ""
+        if isinstance(error, HeadwaterError):
+            reason, message = error.reason, error.message
+        elif isinstance(error, asyncio.CancelledError):
+            reason = "CANCELLED"
+        loaded.requests.fail(reason, seconds)
+        self._guard.failed(loaded, permit, question, request_id, seconds, reason, message)
+
+    def _record_failure(
+        self, question: Question, record_id: str, target: Target, error: HeadwaterError, part_of: str = ""
+    ) -> None:
+        """Record that ``target`` gave no answer; ``part_of`` is the request's id where that is not the end of it."""
+        if target.loaded is None:  # nobody has looked at it
+            return
+        self._recorder.add_failure(
+            Answered(
+                record_id,
+                target.loaded.served_for(question),
+                question.caller,
+                question.client_request_id,
+                self._clock.now(),
+                self._clock.monotonic() - question.arrived,
+                0,
+                0,
+                question.inputs.values(),
+                (),
+                result=error.reason,
+                part_of=part_of,
+                is_final=not part_of,
+                variant=target.name,
+            )
+        )

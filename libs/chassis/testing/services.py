@@ -112,8 +112,8 @@ async def start_service(
         ) -> Service:
             values: dict[str, Any] = {"port": 0, "admin_port": 0, "auth_key_file": str(auth_key_file), **overrides}
             values.setdefault("blobs_url", blobs_dir.as_uri())
-            if "http_port" in settings.model_fields:
-                values.setdefault("http_port", 0)
+            for port in {"http_port", "flight_port"}.intersection(settings.model_fields):
+                values.setdefault(port, 0)
             if "database_url" not in values:
                 values["database_url"] = own_database.url
             if "redis_url" not in values:

@@ -132,7 +132,7 @@ class Target:
                 self.at = selector
 
     async def _choose(self, deployment: Deployment, selector: Selector) -> ModelVersion:
-        """What the selector stands for or, where that is set aside, the version to serve instead, while there is one."""
+        """What the selector stands for or, where that is set aside, the version to serve instead, if it is there."""
         version = await self._source.resolve(deployment.source, selector)
         self._aside = self._rollbacks.instead_of(deployment, version) if self._rollbacks else None
         if self._aside is None:

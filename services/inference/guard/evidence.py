@@ -4,7 +4,9 @@ import datetime
 
 from chassis.clock import Clock
 from chassis.ids import new_id
+from headwater.names import DeploymentName
 from services.inference.deployments.loaded import Loaded
+from services.inference.deployments.model import Deployment
 from services.inference.guard.watch import Seen
 from services.inference.incidents.model import (
     MAX_REQUESTS,
@@ -16,21 +18,41 @@ from services.inference.incidents.model import (
     Version,
     shortened,
 )
+from services.inference.models.source import ModelVersion
 
 
 def incident_of(kind: Kind, reason: str, loaded: Loaded, clock: Clock, *others: Version) -> Incident:
     """An incident of ``loaded``, which fails, with its last requests and what was measured of it."""
-    failing = Version("failing", str(loaded.version.name), loaded.version.digest)
-    watch, name, now = loaded.watch, loaded.deployment.name, clock.now()
+    watch = loaded.watch
     evidence = Evidence(
         tuple(_request(seen, clock) for seen in watch.last()[-MAX_REQUESTS:]),
         watch.window.read(clock.monotonic()),
-        (failing, *others),
+        (Version("failing", str(loaded.version.name), loaded.version.digest), *others),
         watch.guarding,
     )
-    reason = shortened(reason)
-    timeline = (Event(now, reason),)
-    return Incident(new_id(), name.project, name.deployment, kind, reason, now, evidence=evidence, timeline=timeline)
+    return _incident(kind, reason, loaded.deployment.name, evidence, clock)
+
+
+def incident_unseen(
+    kind: Kind, reason: str, deployment: Deployment, failing: ModelVersion, clock: Clock, *others: Version
+) -> Incident:
+    """An incident of a version that this process has not loaded, so that it knows of no requests to it."""
+    versions = (Version("failing", str(failing.name), failing.digest), *others)
+    return _incident(kind, reason, deployment.name, Evidence(versions=versions, rules=deployment.options.guard), clock)
+
+
+def _incident(kind: Kind, reason: str, name: DeploymentName, evidence: Evidence, clock: Clock) -> Incident:
+    reason, now = shortened(reason), clock.now()
+    return Incident(
+        new_id(),
+        name.project,
+        name.deployment,
+        kind,
+        reason,
+        now,
+        evidence=evidence,
+        timeline=(Event(now, reason),),
+    )
 
 
 def _request(seen: Seen, clock: Clock) -> AskedRequest:

@@ -17,7 +17,7 @@ from services.inference.deployments.errors import DeploymentArchived, InvalidDep
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Deployment
 from services.inference.guard.errors import NothingToGoBackTo
-from services.inference.guard.evidence import incident_of
+from services.inference.guard.evidence import incident_of, incident_unseen
 from services.inference.guard.options import Guarding
 from services.inference.guard.standing import GoodVersion, SetAside, Standing, StandingStore
 from services.inference.guard.watch import Watch
@@ -48,14 +48,16 @@ class Rollbacks:
         self._clock = clock
         self._standings: Mapping[str, Standing] = {}
         self._main: dict[str, Loaded] = {}
+        self._replaced: dict[str, list[Loaded]] = {}
         self._others_chosen: dict[str, int] = {}
 
     async def refresh(self, uids: Sequence[str]) -> None:
         """Read what is known of these deployments; to be called before their versions are looked for."""
         self._standings = await self._store.all(uids)
-        for known in (self._main, self._others_chosen):
-            for uid in [uid for uid in known if uid not in set(uids)]:
-                del known[uid]
+        served = set(uids)
+        for uid in {*self._main, *self._replaced, *self._others_chosen} - served:
+            for known in (self._main, self._replaced, self._others_chosen):
+                known.pop(uid, None)
 
     def instead_of(self, deployment: Deployment, version: ModelVersion) -> SetAside | None:
         """What is to be served and not ``version``, which the deployment's selector has chosen; None to serve it."""
@@ -66,6 +68,10 @@ class Rollbacks:
         self._others_chosen[deployment.uid] = self._others_chosen.get(deployment.uid, 0) + 1
         return None
 
+    def replaced(self, loaded: Loaded) -> None:
+        """Another version has taken the place of ``loaded`` as a deployment's main one."""
+        self._replaced.setdefault(loaded.deployment.uid, []).append(loaded)
+
     async def judge(self, deployment: Deployment, loaded: Loaded | None) -> None:
         """Look at what the main version of a deployment does, and decide. To be called from time to time."""
         aside = self._standing(deployment).set_aside
@@ -75,10 +81,10 @@ class Rollbacks:
             return
         if loaded.watch.begun is None:
             loaded.watch.begun = self._clock.monotonic()
-        before = self._main.get(deployment.uid)
         self._main[deployment.uid] = loaded
-        if before is not None and before.version.digest != loaded.version.digest and before.requests.succeeded:
-            await self._served_well(deployment, before)
+        for before in self._replaced.pop(deployment.uid, ()):
+            if before.version.digest != loaded.version.digest and before.requests.succeeded:
+                await self._served_well(deployment, before)
         now, guarding = self._clock.monotonic(), deployment.options.guard
         if now - loaded.watch.begun >= guarding.rollback.probation_s and loaded.requests.succeeded:
             await self._served_well(deployment, loaded)
@@ -118,10 +124,7 @@ class Rollbacks:
             return
         if aside is not None:
             self._incidents.note(aside.incident, f"another version is served: {instead.number}", State.RECOVERED)
-        loaded = self._main.get(deployment.uid)
-        if loaded is None:
-            raise Aborted("Nothing is served here now; try again in a moment.", deployment=deployment.name)
-        if not await self._set_aside(deployment, standing, chosen, loaded, instead, reason, actor):
+        if not await self._set_aside(deployment, standing, chosen, instead, reason, actor):
             raise Aborted(deployment=deployment.name)
 
     async def resume(self, deployment: Deployment, actor: str) -> None:
@@ -138,7 +141,7 @@ class Rollbacks:
         standing = self._standing(deployment)
         instead = await self._usable(deployment, standing, loaded.version.digest)
         if instead is not None:
-            await self._set_aside(deployment, standing, loaded.version, loaded, instead, reason, ITSELF)
+            await self._set_aside(deployment, standing, loaded.version, instead, reason, ITSELF)
         elif not loaded.watch.has_no_way_back:
             loaded.watch.has_no_way_back = True
             text = f"no earlier version is known to go back to, though {reason}"
@@ -151,13 +154,17 @@ class Rollbacks:
         deployment: Deployment,
         standing: Standing,
         chosen: ModelVersion,
-        loaded: Loaded,
         instead: GoodVersion,
         reason: str,
         actor: str,
     ) -> bool:
         good = Version("good", f"{deployment.model}/versions/{instead.number}", instead.digest)
-        incident = incident_of(Kind.ROLLED_BACK, reason, loaded, self._clock, good)
+        loaded = self._main.get(deployment.uid)
+        if loaded is not None and loaded.version.digest == chosen.digest:
+            incident = incident_of(Kind.ROLLED_BACK, reason, loaded, self._clock, good)
+        else:
+            loaded = None
+            incident = incident_unseen(Kind.ROLLED_BACK, reason, deployment, chosen, self._clock, good)
         incident = dataclasses.replace(incident, timeline=(dataclasses.replace(incident.timeline[0], actor=actor),))
         aside = SetAside(
             chosen.digest, chosen.name.version, instead, incident.reason, actor, self._clock.now(), incident.name
@@ -165,7 +172,7 @@ class Rollbacks:
         if not await self._keep(dataclasses.replace(standing, set_aside=aside)):
             return False  # another replica was first
         self._incidents.begin(incident)
-        if loaded.watch.incident is not None:
+        if loaded is not None and loaded.watch.incident is not None:
             self._incidents.note(loaded.watch.incident, f"version {instead.number} is served from now on", actor=actor)
         self.wake()
         return True

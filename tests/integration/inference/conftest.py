@@ -12,14 +12,18 @@ from tritonclient.grpc import service_pb2_grpc
 
 from chassis import Service
 from chassis.auth import Authenticator, Role
+from chassis.blobs import MemoryBlobs
 from chassis.testing.services import Connect, StartService, TokenFor
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import ModelName
 from services.inference.__main__ import Outside, wire
 from services.inference.deployments.lineage import MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
+from services.inference.guard.standing import MemoryStandings
+from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.models.source import Selector, SelectorKind
+from services.inference.records.feedback.memory import MemoryFeedback
 from services.inference.records.memory import MemoryRecords
 from services.inference.settings import Settings
 from tests.unit.inference.waiting import eventually
@@ -60,6 +64,20 @@ class Running:
         await eventually(lambda: self.client.is_model_ready(name, headers=self.headers))
 
 
+def in_memory(models: MemoryModels, records: MemoryRecords, deployments: MemoryDeployments) -> Outside:
+    """Everything outside of the process, in memory."""
+    return Outside(
+        deployments,
+        records,
+        models,
+        MemoryLineage(),
+        MemoryIncidents(),
+        MemoryStandings(),
+        MemoryFeedback(),
+        MemoryBlobs(),
+    )
+
+
 @pytest_asyncio.fixture
 async def running(start_service: StartService, connect: Connect, token_for: TokenFor) -> AsyncIterator[Running]:
     """The service, started."""
@@ -67,7 +85,7 @@ async def running(start_service: StartService, connect: Connect, token_for: Toke
 
     async def build(settings: Settings) -> Service:
         service = Service("inference", settings, auth=Authenticator.from_settings(settings.auth_key_file))
-        wire(service, settings, Outside(MemoryDeployments(), records, models, MemoryLineage()))
+        wire(service, settings, in_memory(models, records, MemoryDeployments()))
         return service
 
     service = await start_service(build, Settings, database_url="", redis_url="", resolve_interval_s=0.05)

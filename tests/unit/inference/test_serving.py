@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.blobs import LocalBlobs
-from chassis.clock import SystemClock
+from chassis.clock import Clock, SystemClock
 from headwater.names import DeploymentName, ModelName
 from services.inference.batching.options import Batching
 from services.inference.deployments.deployments import Deployments, Origin
@@ -20,6 +20,10 @@ from services.inference.deployments.options import Options
 from services.inference.deployments.serving import Serving
 from services.inference.engines.loader import Bounds, Engines, Isolation
 from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
+from services.inference.guard.rollback import Rollbacks
+from services.inference.guard.standing import MemoryStandings
+from services.inference.incidents.log import IncidentLog
+from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.cache import ModelCache
 from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.models.source import ModelVersion, Selector, SelectorKind
@@ -32,17 +36,21 @@ NAME = DeploymentName("p", "digits")
 
 
 class World:
-    """A model source, deployments and what is served of them."""
+    """A model source, deployments and what is served of them. One ``beside`` another serves the same in its own way."""
 
-    def __init__(self, directory: Path) -> None:
-        self.models = MemoryModels()
-        store = MemoryDeployments()
+    def __init__(self, directory: Path, clock: Clock | None = None, beside: "World | None" = None) -> None:
+        clock = clock or SystemClock()
+        self.models = beside.models if beside else MemoryModels()
+        self.standings = beside.standings if beside else MemoryStandings()
+        self.store = beside.store if beside else MemoryDeployments()
+        self.incidents = IncidentLog(MemoryIncidents(), clock)
+        self.rollbacks = Rollbacks(self.standings, self.models, self.incidents, clock)
         self.cache_directory = directory
         cache = ModelCache(self.models, LocalBlobs(directory), max_file_bytes=2**20)
         engines = Engines(Bounds(threads=1), isolation=Isolation.NONE)
         loading = Loading(cache, engines, engine_timeout_s=30, max_queue_bytes=2**26)
-        self.serving = Serving(store, self.models, loading, interval_s=0.02)
-        self.deployments = Deployments(store, self.models, SystemClock(), self.serving.wake)
+        self.serving = Serving(self.store, self.models, loading, interval_s=0.02, rollbacks=self.rollbacks)
+        self.deployments = Deployments(self.store, self.models, clock, self.serving.wake)
 
     def add(self, factor: float, *, stage: bool = True) -> ModelVersion:
         """A version that multiplies by ``factor``, in production unless told otherwise."""

@@ -223,7 +223,7 @@ class IncidentRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The id under which it was recorded or, for one that failed, that its error carried."""
+    """Its id, as the client was told it; where several versions were asked, the records of the others are part of it."""
     client_request_id: _builtins.str
     """The id that the client gave; empty for none."""
     caller: _builtins.str
