@@ -7,7 +7,7 @@ class ModelNotFound(NotFound):
     """No deployment has this name."""
 
     reason = "MODEL_NOT_FOUND"
-    text = "No deployment has this name."
+    text = "Request for unknown model: no deployment has this name."
 
 
 class VersionNotServed(NotFound):

@@ -25,6 +25,7 @@ class InferenceCollector(Collector):
         yield self._states()
         yield from _requests(loaded)
         yield from _batches(loaded)
+        yield from _caches(loaded)
         yield from self._records()
 
     def _states(self) -> Metric:
@@ -76,6 +77,24 @@ def _batches(models: list[Loaded]) -> Iterator[Metric]:
         engine.add_metric(labels, counts.engine_s)
         waited.add_metric(labels, counts.queue_s)
     yield from (queue, batches, rows, engine, waited)
+
+
+def _caches(models: list[Loaded]) -> Iterator[Metric]:
+    hits = CounterMetricFamily("headwater_inference_cache_hits", "Answers that were kept.", labels=_MODEL)
+    misses = CounterMetricFamily("headwater_inference_cache_misses", "Questions with no kept answer.", labels=_MODEL)
+    evicted = CounterMetricFamily("headwater_inference_cache_evicted", "Answers that others displaced.", labels=_MODEL)
+    entries = GaugeMetricFamily("headwater_inference_cache_entries", "Answers that are kept.", labels=_MODEL)
+    size = GaugeMetricFamily("headwater_inference_cache_bytes", "Memory of kept answers.", labels=_MODEL)
+    for loaded in models:
+        if not loaded.cache.enabled:
+            continue
+        counts, labels = loaded.cache.counts, _labels(loaded)
+        hits.add_metric(labels, counts.hits)
+        misses.add_metric(labels, counts.misses)
+        evicted.add_metric(labels, counts.evicted)
+        entries.add_metric(labels, len(loaded.cache))
+        size.add_metric(labels, loaded.cache.size_bytes)
+    yield from (hits, misses, evicted, entries, size)
 
 
 def _labels(loaded: Loaded) -> list[str]:

@@ -3,7 +3,7 @@
 https://github.com/kserve/open-inference-protocol; for what Triton adds to it, tritonclient's own service definition.
 """
 
-import importlib.metadata
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,16 +12,19 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from chassis.auth import Role, current_principal
 from chassis.clock import Clock
 from headwater.errors import HeadwaterError
-from services.inference.deployments.serving import Serving
 from services.inference.errors import NotSupported
-from services.inference.kserve import convert, metadata
-from services.inference.predictor import Prediction, Predictor
+from services.inference.kserve import convert
+from services.inference.kserve.about import About, refuse_repository
+from services.inference.kserve.parameters import RequestOptions
+from services.inference.kserve.refusals import CUDA, SETTINGS
+from services.inference.kserve.repository import Repository
+from services.inference.kserve.shared_memory import Regions
+from services.inference.kserve.stream import in_order
+from services.inference.predictor import Predictor
 from services.inference.question import Question
-from services.inference.records.recorder import Recorder
 
 DESCRIPTOR = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 REQUEST_ID_TRAILER = "headwater-request-id"
-_EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 _CHANGES_THE_SERVER = {"RepositoryModelLoad", "RepositoryModelUnload", "TraceSetting", "LogSettings"}
 
@@ -39,111 +42,146 @@ def _refuse(text: str) -> Callable[..., Awaitable[Any]]:
     return refuse
 
 
-_LOADING = "Models are loaded by deployments: use headwater.inference.v1.DeploymentService."
-_SHARED_MEMORY = "Shared memory is not supported: send tensors in the messages."
-_SETTINGS = "Settings come from the environment and are shown by /varz; they are not changed over this protocol."
-
-
 class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """See the protocol."""
 
-    def __init__(self, predictor: Predictor, serving: Serving, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, predictor: Predictor, about: About, repository: Repository, regions: Regions, clock: Clock
+    ) -> None:
         self._predictor = predictor
-        self._serving = serving
-        self._recorder = recorder
+        self._about = about
+        self._repository = repository
+        self._regions = regions
         self._clock = clock
-        self._version = importlib.metadata.version("headwater")
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         """Answers; the answer's request id is in its parameters and in the trailer."""
-        prediction = await self._predict(request)
-        context.set_trailing_metadata(((REQUEST_ID_TRAILER, prediction.request_id),))
-        return convert.response_to_proto(prediction, request.id)
+        options = convert.options_from_proto(request, context.invocation_metadata())
+        answer = await self._answer(request, options)
+        request_id = answer.parameters[convert.REQUEST_ID_PARAMETER].string_param
+        context.set_trailing_metadata(((REQUEST_ID_TRAILER, request_id),))
+        return answer
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:
-        """Answers one request after the other. An error belongs to its request; the stream goes on."""
-        async for request in requests:
-            wants_final = request.parameters.pop(_EMPTY_FINAL, None) is not None
-            try:
-                answer = convert.response_to_proto(await self._predict(request), request.id)
-            except HeadwaterError as error:
-                failed = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
-                yield service_pb2.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
-                continue
-            if wants_final:
-                answer.parameters[_FINAL].bool_param = True
-            yield service_pb2.ModelStreamInferResponse(infer_response=answer)
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        """Computes requests as they come and answers them in their order. An error belongs to its request; the stream
+        goes on."""
+        metadata = context.invocation_metadata()
+        async for answer in in_order(requests, lambda request: self._answer_or_error(request, metadata)):
+            yield answer
 
     async def ServerLive(self, _request: Any, _context: Any) -> Any:
         """Whether the process answers."""
         return service_pb2.ServerLiveResponse(live=True)
 
     async def ServerReady(self, _request: Any, _context: Any) -> Any:
-        """Whether predictions can be made: deployments are known and answers can be recorded. Which of the models are
-        ready is for ModelReady to say."""
-        try:
-            self._recorder.admit()
-        except HeadwaterError:
-            return service_pb2.ServerReadyResponse(ready=False)
-        return service_pb2.ServerReadyResponse(ready=self._serving.in_step)
+        """See About."""
+        return service_pb2.ServerReadyResponse(ready=self._about.server_ready())
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:
-        """Whether this name, and version if one is given, answers."""
-        try:
-            self._serving.find(request.name, request.version)
-        except HeadwaterError:
-            return service_pb2.ModelReadyResponse(ready=False)
-        return service_pb2.ModelReadyResponse(ready=True)
+        """See About."""
+        return service_pb2.ModelReadyResponse(ready=self._about.model_ready(request.name, request.version))
 
     async def ServerMetadata(self, _request: Any, _context: Any) -> Any:
-        """Who answers."""
-        extensions = ["model_configuration", "statistics"]
-        return service_pb2.ServerMetadataResponse(name="headwater", version=self._version, extensions=extensions)
+        """See About."""
+        return self._about.server()
 
     async def ModelMetadata(self, request: Any, _context: Any) -> Any:
-        """What goes into a model and what comes out."""
-        return metadata.model_metadata(self._serving.find(request.name, request.version))
+        """See About."""
+        return self._about.model(request.name, request.version)
 
     async def ModelConfig(self, request: Any, _context: Any) -> Any:
-        """The same in Triton's notation, with the batch size."""
-        return metadata.model_config(self._serving.find(request.name, request.version))
+        """See About."""
+        return self._about.config(request.name, request.version)
 
     async def ModelStatistics(self, request: Any, _context: Any) -> Any:
-        """What one model, or each of them, has done since it was loaded."""
-        if request.name:
-            return metadata.model_statistics([self._serving.find(request.name, request.version)])
-        followers = self._serving.followers()
-        return metadata.model_statistics([each.loaded for each in followers if each.loaded is not None])
+        """See About."""
+        return self._about.statistics(request.name, request.version)
 
     async def RepositoryIndex(self, request: Any, _context: Any) -> Any:
-        """Every deployment and whether it answers."""
-        if request.repository_name:
-            raise NotSupported("There is one repository, without a name.", repository=request.repository_name)
-        return metadata.repository_index(self._serving.followers(), ready_only=request.ready)
+        """See About."""
+        return self._about.index(request.repository_name, ready_only=request.ready)
 
-    RepositoryModelLoad = _refuse(_LOADING)
-    RepositoryModelUnload = _refuse(_LOADING)
-    SystemSharedMemoryStatus = _refuse(_SHARED_MEMORY)
-    SystemSharedMemoryRegister = _refuse(_SHARED_MEMORY)
-    SystemSharedMemoryUnregister = _refuse(_SHARED_MEMORY)
-    CudaSharedMemoryStatus = _refuse(_SHARED_MEMORY)
-    CudaSharedMemoryRegister = _refuse(_SHARED_MEMORY)
-    CudaSharedMemoryUnregister = _refuse(_SHARED_MEMORY)
-    TraceSetting = _refuse(_SETTINGS)
-    LogSettings = _refuse(_SETTINGS)
+    async def RepositoryModelLoad(self, request: Any, _context: Any) -> Any:
+        """See Repository."""
+        refuse_repository(request.repository_name)
+        await self._repository.load(request.model_name, convert.repository_parameters_from_proto(request))
+        return service_pb2.RepositoryModelLoadResponse()
 
-    async def _predict(self, request: Any) -> Prediction:
+    async def RepositoryModelUnload(self, request: Any, _context: Any) -> Any:
+        """See Repository."""
+        refuse_repository(request.repository_name)
+        await self._repository.unload(request.model_name, convert.repository_parameters_from_proto(request))
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    async def SystemSharedMemoryStatus(self, request: Any, _context: Any) -> Any:
+        """The caller's regions, or the one that is named."""
+        regions = self._regions.registered(current_principal().subject, request.name)
+        return convert.regions_to_proto(regions)
+
+    async def SystemSharedMemoryRegister(self, request: Any, _context: Any) -> Any:
+        """Registers a region for the caller."""
+        self._regions.register(
+            current_principal().subject, request.name, request.key, request.offset, request.byte_size
+        )
+        return service_pb2.SystemSharedMemoryRegisterResponse()
+
+    async def SystemSharedMemoryUnregister(self, request: Any, _context: Any) -> Any:
+        """Forgets a region of the caller, or all of them."""
+        self._regions.unregister(current_principal().subject, request.name)
+        return service_pb2.SystemSharedMemoryUnregisterResponse()
+
+    async def CudaSharedMemoryStatus(self, request: Any, _context: Any) -> Any:
+        """There are none. Stock programs ask before they begin, so this fails only where shared memory is off."""
+        self._no_cuda_regions(request.name)
+        return service_pb2.CudaSharedMemoryStatusResponse()
+
+    async def CudaSharedMemoryUnregister(self, request: Any, _context: Any) -> Any:
+        """There are none to forget; see CudaSharedMemoryStatus."""
+        self._no_cuda_regions(request.name)
+        return service_pb2.CudaSharedMemoryUnregisterResponse()
+
+    CudaSharedMemoryRegister = _refuse(CUDA)
+    TraceSetting = _refuse(SETTINGS)
+    LogSettings = _refuse(SETTINGS)
+
+    def _no_cuda_regions(self, name: str) -> None:
+        if name or not self._regions.enabled:
+            raise NotSupported(CUDA)
+
+    async def _answer_or_error(self, request: Any, metadata: Any) -> Any:
+        try:
+            options = convert.options_from_proto(request, metadata)
+            answer = await self._answer(request, options)
+        except HeadwaterError as error:
+            failed = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+            return service_pb2.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
+        if options.wants_final:
+            answer.parameters[_FINAL].bool_param = True
+        return service_pb2.ModelStreamInferResponse(infer_response=answer)
+
+    async def _answer(self, request: Any, options: RequestOptions) -> Any:
         arrived = self._clock.monotonic()
-        timeout_s = convert.timeout_from_proto(request)
-        return await self._predictor.predict(
+        caller = current_principal().subject
+        names, wanted = convert.outputs_from_proto(request)
+        for wish in wanted.values():
+            if wish.place is not None:
+                self._regions.check(caller, wish.place)
+        prediction = await self._predictor.predict(
             Question(
                 request.model_name,
                 request.model_version,
-                convert.tensors_from_proto(request),
-                convert.output_names_from_proto(request),
-                current_principal().subject,
+                convert.tensors_from_proto(request, self._regions, caller),
+                names,
+                caller,
                 request.id,
                 arrived,
-                timeout_s,
+                options.timeout_s,
+                options.routing_key,
+                options.priority,
+                options.return_features,
             )
         )
+        if not wanted:
+            return convert.response_to_proto(prediction, request.id)
+        keep = functools.partial(self._regions.write, caller)
+        return convert.response_to_proto(prediction, request.id, wanted, keep)

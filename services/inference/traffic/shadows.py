@@ -1,6 +1,6 @@
 """Gives copies of answered requests to shadows, and compares their answers with those that were given.
 
-A copy begins after its request was answered, and nobody waits for it. What is under way for one shadow is bounded in
+A copy begins after its request was answered, and nobody waits for it. What is under way for one version is bounded in
 number, and all copies together in bytes; a copy beyond that is dropped and counted. So a shadow that is slow, fails or
 hangs costs its primary nothing but the processor time that the shadow itself takes.
 """
@@ -16,16 +16,16 @@ import structlog
 from chassis.clock import Clock
 from chassis.ids import new_id
 from headwater.errors import HeadwaterError
+from services.inference.batching.batcher import Batcher
 from services.inference.deployments.follower import Follower, Shadow
 from services.inference.deployments.loaded import Answer, Loaded
-from services.inference.deployments.target import Target
 from services.inference.question import Question
 from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
 from services.inference.tensors.model import Tensor, size_bytes
 from services.inference.traffic.comparison import compare
 
-_MAX_COPIES = 32  # under way for one shadow
+_MAX_COPIES = 32  # under way for one version
 _MAX_BYTES = 64 * 2**20
 _IN_THREAD_BYTES = 2**16  # comparing more than that would hold up the event loop
 _CLOSE_S = 2.0
@@ -41,26 +41,27 @@ class Shadows:
         self._clock = clock
         self._chance = chance
         self._bytes = 0
-        self._under_way: dict[Target, int] = {}
+        self._closed = False
+        self._under_way: dict[Batcher, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def copy(self, follower: Follower, question: Question, request_id: str, outputs: Sequence[Tensor]) -> None:
         """Let the shadows of a deployment answer ``question`` too, which was answered with ``outputs``."""
         for shadow in follower.shadows:
             loaded = shadow.target.loaded
-            if loaded is None or self._chance() >= shadow.fraction:
+            if self._closed or loaded is None or self._chance() >= shadow.fraction:
                 continue
-            target = shadow.target
+            queue = loaded.batcher
             size = sum([size_bytes(tensor.array) for tensor in question.inputs.values()])
-            if self._under_way.get(target, 0) >= _MAX_COPIES or self._bytes + size > _MAX_BYTES:
+            if self._under_way.get(queue, 0) >= _MAX_COPIES or self._bytes + size > _MAX_BYTES:
                 loaded.comparisons.dropped += 1
                 continue
-            self._under_way[target] = self._under_way.get(target, 0) + 1
+            self._under_way[queue] = self._under_way.get(queue, 0) + 1
             self._bytes += size
             answered = self._answer(loaded, shadow, question, request_id, outputs, follower.routing.tolerance)
             task = asyncio.create_task(answered, name=f"shadow {loaded.version.name}")
             self._tasks.add(task)
-            task.add_done_callback(functools.partial(self._done, target, size))
+            task.add_done_callback(functools.partial(self._done, queue, size))
 
     async def settle(self) -> None:
         """Wait for all copies that are under way."""
@@ -68,18 +69,19 @@ class Shadows:
             await asyncio.wait(list(self._tasks))
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way, and copy nothing more."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_CLOSE_S)
 
-    def _done(self, target: Target, size: int, task: asyncio.Task[None]) -> None:
+    def _done(self, queue: Batcher, size: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._bytes -= size
-        self._under_way[target] -= 1
-        if not self._under_way[target]:
-            del self._under_way[target]
+        self._under_way[queue] -= 1
+        if not self._under_way[queue]:
+            del self._under_way[queue]
 
     async def _answer(
         self,

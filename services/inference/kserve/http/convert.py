@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.inference.errors import InvalidRequest
 from services.inference.kserve.classes import highest
+from services.inference.kserve.convert import REQUEST_ID_PARAMETER, routing_parameters
 from services.inference.kserve.http.values import from_json, to_json
 from services.inference.kserve.parameters import (
     Parameters,
@@ -117,7 +118,7 @@ def answer_to_body(
     answer: dict[str, Any] = {"model_name": loaded.deployment.served_name, "model_version": loaded.version_number}
     if asked.client_request_id:
         answer["id"] = asked.client_request_id
-    answer["parameters"] = {"headwater_request_id": prediction.request_id}
+    answer["parameters"] = {REQUEST_ID_PARAMETER: prediction.request_id, **routing_parameters(prediction)}
     answer["outputs"] = outputs
     return [json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode(), *behind], bool(behind)
 

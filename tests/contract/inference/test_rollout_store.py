@@ -1,0 +1,113 @@
+"""What both stores of rollouts promise."""
+
+import dataclasses
+import datetime
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from chassis.db.engine import Database
+from chassis.ids import new_id
+from headwater.names import DeploymentName, RolloutName
+from services.inference.deployments.memory import MemoryDeployments
+from services.inference.deployments.postgres import PostgresDeployments
+from services.inference.deployments.store import DeploymentStore
+from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
+from services.inference.traffic.rollouts.model import Evidence, Event, Kind, Objectives, Plan, Rollout, State, Step
+
+NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=datetime.UTC)
+
+
+@pytest_asyncio.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeploymentStore]:
+    if request.param == "memory":
+        yield MemoryDeployments()
+        return
+    database = Database(request.getfixturevalue("postgres_url"), "inference", 4)
+    yield PostgresDeployments(database)
+    await database.close()
+
+
+def rollout(deployment_uid: str = "", name: str = "digits") -> Rollout:
+    evidence = Evidence(100, 2, {"ENGINE_FAILED": 2}, 12.5, 50, 49, None)
+    events = (
+        Event(Kind.STARTED, NOW, 0, 1.5, "tester"),
+        Event(Kind.ADVANCED, NOW, 1, 50, reason="it went well", evidence=evidence),
+    )
+    plan = Plan("2", (Step(1.5, 100, 60), Step(50, 10, 0.5)), Objectives(0.01, None, 0.9), 25)
+    uid = deployment_uid or new_id()
+    return Rollout(new_id(), DeploymentName("p", name), uid, plan, State.RUNNING, 1, NOW, NOW, NOW, "tester", events)
+
+
+async def insert(store: DeploymentStore, *rollouts: Rollout) -> None:
+    async with store.transaction() as tx:
+        for each in rollouts:
+            await tx.rollouts.insert(each)
+
+
+async def test_a_rollout_comes_back_as_it_was_put_in(store: DeploymentStore) -> None:
+    """M-104: with the evidence of its steps."""
+    new = rollout()
+    await insert(store, new)
+    async with store.transaction() as tx:
+        assert await tx.rollouts.get(new.name) == new
+        assert await tx.rollouts.active() == [new]
+        assert await tx.rollouts.active_of(new.deployment_uid) == new
+        assert await tx.rollouts.active_of(new_id()) is None
+
+
+async def test_two_versions_are_not_rolled_out_to_one_deployment_at_once(store: DeploymentStore) -> None:
+    first = rollout()
+    await insert(store, first)
+    with pytest.raises(RolloutActive):
+        await insert(store, rollout(first.deployment_uid))
+    async with store.transaction() as tx:
+        assert await tx.rollouts.replace(first.moved(Kind.ABORTED, State.ABORTED, NOW, actor="tester"))
+    second = rollout(first.deployment_uid)
+    await insert(store, second)
+    async with store.transaction() as tx:
+        assert await tx.rollouts.active() == [second]
+
+
+async def test_of_two_who_change_it_at_once_the_first_wins(store: DeploymentStore) -> None:
+    """Habit 9: replicas decide for themselves, and one of them counts."""
+    new = rollout()
+    await insert(store, new)
+    async with store.transaction() as tx:
+        assert await tx.rollouts.replace(new.moved(Kind.PAUSED, State.PAUSED, NOW, actor="first"))
+    async with store.transaction() as tx:
+        assert not await tx.rollouts.replace(new.moved(Kind.ADVANCED, State.RUNNING, NOW, step=1))
+    async with store.transaction() as tx:
+        kept = await tx.rollouts.get(new.name)
+    assert (kept.state, kept.events[-1].actor, kept.revision) == (State.PAUSED, "first", 2)
+
+
+async def test_rollouts_are_listed_newest_first(store: DeploymentStore) -> None:
+    rollouts = [dataclasses.replace(rollout(), state=State.SUCCEEDED) for _ in range(3)]
+    await insert(store, *rollouts, rollout(name="other"))
+    async with store.transaction() as tx:
+        newest = await tx.rollouts.page(DeploymentName("p", "digits"), "", 2)
+        older = await tx.rollouts.page(DeploymentName("p", "digits"), newest[-1].uid, 2)
+    assert [each.uid for each in [*newest, *older]] == [each.uid for each in reversed(rollouts)]
+
+
+async def test_one_that_never_was_is_not_found(store: DeploymentStore) -> None:
+    new = rollout()
+    await insert(store, new)
+    for name in (RolloutName("p", "digits", "x"), RolloutName("p", "other", new.uid)):
+        async with store.transaction() as tx:
+            with pytest.raises(RolloutNotFound):
+                await tx.rollouts.get(name)
+
+
+async def test_time_is_the_stores_and_what_fails_changes_nothing(store: DeploymentStore) -> None:
+    new = rollout()
+    with pytest.raises(ZeroDivisionError):
+        async with store.transaction() as tx:
+            await tx.rollouts.insert(new)
+            raise ZeroDivisionError
+    async with store.transaction() as tx:
+        assert await tx.rollouts.active() == []
+        now = await tx.rollouts.now()
+    assert abs(now - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
