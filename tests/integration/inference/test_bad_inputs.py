@@ -211,8 +211,11 @@ async def test_a_model_that_is_not_ready_is_unavailable_with_a_hint(service: Run
     ("name", "error", "told"),
     [
         ("sequence_id", Unimplemented, "Stateful models"),
-        ("priority", Unimplemented, "no priorities"),
-        ("binary_data_output", InvalidArgument, "no parameter 'binary_data_output'"),
+        ("priority", InvalidArgument, "no priorities"),
+        ("binary_data_output", Unimplemented, "tensors always travel raw"),
+        ("return_features", InvalidArgument, "true or false"),
+        ("headwater_routing_key", InvalidArgument, "at most 255 characters"),
+        ("speed", InvalidArgument, "no parameter 'speed'"),
     ],
 )
 async def test_no_parameter_is_ignored(service: Running, name: str, error: type[HeadwaterError], told: str) -> None:
@@ -223,7 +226,13 @@ async def test_no_parameter_is_ignored(service: Running, name: str, error: type[
     for place in ("inputs", "outputs"):
         request = infer("double", X, raw=[ROW])
         request.outputs.add(name="y")
-        getattr(request, place)[0].parameters["shared_memory_region"].string_param = "/dev/shm/x"
+        parameters = getattr(request, place)[0].parameters
+        parameters["shared_memory_region"].string_param = "/dev/shm/x"
+        with pytest.raises(InvalidArgument, match="Shared memory needs"):
+            await service.stub.ModelInfer(request)
+        parameters["shared_memory_byte_size"].int64_param = 16
+        if place == "inputs":
+            del request.raw_input_contents[:]
         with pytest.raises(Unimplemented, match="Shared memory"):
             await service.stub.ModelInfer(request)
 

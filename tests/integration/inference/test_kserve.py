@@ -209,10 +209,8 @@ async def test_what_was_asked_can_be_counted(running: Running) -> None:
 @pytest.mark.parametrize(
     ("method", "request_type", "told"),
     [
-        ("RepositoryModelLoad", "RepositoryModelLoadRequest", "loaded by deployments"),
-        ("RepositoryModelUnload", "RepositoryModelUnloadRequest", "loaded by deployments"),
         ("SystemSharedMemoryRegister", "SystemSharedMemoryRegisterRequest", "Shared memory is not supported"),
-        ("CudaSharedMemoryRegister", "CudaSharedMemoryRegisterRequest", "Shared memory is not supported"),
+        ("CudaSharedMemoryRegister", "CudaSharedMemoryRegisterRequest", "CUDA shared memory is not supported"),
         ("TraceSetting", "TraceSettingRequest", "come from the environment"),
         ("LogSettings", "LogSettingsRequest", "come from the environment"),
     ],
