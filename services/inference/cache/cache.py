@@ -36,6 +36,7 @@ class CacheCounts:
     """Questions since the version was loaded. ``_s`` are the seconds that finding them, or not, took."""
 
     hits: int = 0
+    hit_rows: int = 0
     hit_s: float = 0.0
     misses: int = 0
     miss_s: float = 0.0
@@ -89,6 +90,7 @@ class ResponseCache:
             kept = await asyncio.shield(computing)  # who gives up waiting does not stop the one who computes
         if kept is not None:
             self.counts.hits += 1
+            self.counts.hit_rows += kept.rows
             self.counts.hit_s += looked_s
             return kept, True
         self.counts.misses += 1
