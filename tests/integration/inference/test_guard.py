@@ -68,9 +68,13 @@ class Guarded:
                 parent="projects/default", deployment_id="guarded", deployment=deployment
             )
         )
-        await eventually(lambda: self.running.client.is_model_ready("guarded", headers=self.running.headers))
+        await eventually(self.is_ready)
         if routing is not None:
             await eventually(lambda: self.running.client.is_model_ready("guarded", "1", headers=self.running.headers))
+
+    async def is_ready(self) -> bool:
+        """Whether the version that the alias stands for answers, and not only its fallback."""
+        return (await self.deployment()).state == deployments_pb2.Deployment.STATE_READY
 
     def add(self, content: bytes) -> None:
         """Let the alias stand for this file."""
