@@ -30,6 +30,7 @@ def record_to_proto(record: Record, said: Said) -> deployments_pb2.InferenceReco
         caller=record.caller,
         latency_ms=record.latency_ms,
         batch_size=record.batch_rows,
+        cached=record.cached,
         row_count=record.rows,
         client_request_id=record.client_request_id,
         result_code=record.result,

@@ -73,6 +73,11 @@ class Record:
         return InferenceRecordName(self.project, self.request_id)
 
     @property
+    def cached(self) -> bool:
+        """Whether the answer was kept of an equal request: it has rows, and there was no batch."""
+        return self.result == OK and self.rows > 0 and self.batch_rows == 0
+
+    @property
     def body_bytes(self) -> int:
         """The memory of the bodies."""
         return len(self.request_body or b"") + len(self.response_body or b"")

@@ -543,6 +543,7 @@ class InferenceRecord(_message.Message):
     FEEDBACK_SCORE_FIELD_NUMBER: _builtins.int
     FEEDBACK_ACTIONS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/inferenceRecords/{request id}`."""
     deployment: _builtins.str
@@ -560,7 +561,7 @@ class InferenceRecord(_message.Message):
     latency_ms: _builtins.float
     """From arrival to answer, in milliseconds."""
     batch_size: _builtins.int
-    """Rows in the batch that the request was computed in, its own included."""
+    """Rows in the batch that the request was computed in, its own included; 0 when nothing was computed."""
     row_count: _builtins.int
     """Rows of the request itself."""
     client_request_id: _builtins.str
@@ -587,6 +588,8 @@ class InferenceRecord(_message.Message):
     """The answer's tensors, likewise."""
     feedback_score: _builtins.float
     """How useful the prediction was, from 0 to 1, as the newest feedback with a score says."""
+    cached: _builtins.bool
+    """Whether the answer is one that was kept of an equal request (see Caching)."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -647,10 +650,11 @@ class InferenceRecord(_message.Message):
         feedback_score: _builtins.float | None = ...,
         feedback_actions: _abc.Iterable[_builtins.str] | None = ...,
         explanation: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score", "feedback_score", b"feedback_score", "ground_truth", b"ground_truth", "request_time", b"request_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score", "batch_size", b"batch_size", "body_reason", b"body_reason", "caller", b"caller", "client_request_id", b"client_request_id", "deployment", b"deployment", "explanation", b"explanation", "feedback_actions", b"feedback_actions", "feedback_score", b"feedback_score", "ground_truth", b"ground_truth", "inputs", b"inputs", "is_final", b"is_final", "latency_ms", b"latency_ms", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "outputs", b"outputs", "part_of", b"part_of", "preprocessing_digest", b"preprocessing_digest", "redacted", b"redacted", "request_body", b"request_body", "request_digest", b"request_digest", "request_size_bytes", b"request_size_bytes", "request_time", b"request_time", "response_body", b"response_body", "response_digest", b"response_digest", "response_size_bytes", b"response_size_bytes", "result_code", b"result_code", "row_count", b"row_count", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score", "batch_size", b"batch_size", "body_reason", b"body_reason", "cached", b"cached", "caller", b"caller", "client_request_id", b"client_request_id", "deployment", b"deployment", "explanation", b"explanation", "feedback_actions", b"feedback_actions", "feedback_score", b"feedback_score", "ground_truth", b"ground_truth", "inputs", b"inputs", "is_final", b"is_final", "latency_ms", b"latency_ms", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "outputs", b"outputs", "part_of", b"part_of", "preprocessing_digest", b"preprocessing_digest", "redacted", b"redacted", "request_body", b"request_body", "request_digest", b"request_digest", "request_size_bytes", b"request_size_bytes", "request_time", b"request_time", "response_body", b"response_body", "response_digest", b"response_digest", "response_size_bytes", b"response_size_bytes", "result_code", b"result_code", "row_count", b"row_count", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__feedback_score: _TypeAlias = _typing.Literal["feedback_score"]  # noqa: Y015
     _WhichOneofArgType__feedback_score: _TypeAlias = _typing.Literal["_feedback_score", b"_feedback_score"]  # noqa: Y015
