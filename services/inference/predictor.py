@@ -65,7 +65,7 @@ class Predictor:
         try:
             return await self._ask(question, request_id, follower, target)
         except HeadwaterError as error:
-            if question.version or not follower.has_stand_ins or isinstance(error, _NOBODY_ELSE):
+            if question.version or not follower.has_stand_ins(target) or isinstance(error, _NOBODY_ELSE):
                 self._record_failure(question, request_id, target, error)
                 raise
             return await self._ask_others(question, request_id, follower, target, error)

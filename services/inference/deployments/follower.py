@@ -104,10 +104,9 @@ class Follower:
         """Whether there are others beside the main version to answer by chance or by key."""
         return self._weights is not None
 
-    @property
-    def has_stand_ins(self) -> bool:
-        """Whether somebody else may answer when the one chosen cannot."""
-        return self._weights is not None or bool(self._fallbacks)
+    def has_stand_ins(self, target: Target) -> bool:
+        """Whether somebody else may answer when ``target`` cannot."""
+        return target is not self.main or bool(self._fallbacks)
 
     def choose(self, question: Question) -> Target:
         """Who is to answer: the version asked for, or the variant that its key or chance gives; it may not be ready.
