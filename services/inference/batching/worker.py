@@ -14,7 +14,7 @@ from services.inference.batching.counts import BatchCounts
 from services.inference.batching.padding import CannotSplit, filled, split
 from services.inference.batching.queue import Taker
 from services.inference.batching.waiting import Computed, Shapes, Waiting
-from services.inference.engines.engine import Engine, EngineFailed, EngineTimedOut
+from services.inference.engines.engine import Engine, EngineCrashed, EngineFailed, EngineTimedOut
 from services.inference.tensors.model import Array
 
 Result: TypeAlias = "Computed | Exception"
@@ -101,8 +101,8 @@ class Worker:
             return
         try:
             results = self._run(batch)
-        except (EngineTimedOut, Unavailable) as error:
-            # One by one each of them could take that long again, or find the same engine away.
+        except (EngineTimedOut, EngineCrashed, Unavailable) as error:
+            # One by one each of them could take that long or crash it again, or find the same engine away.
             self._fail(batch, error)
         except CannotSplit:
             self._desk.batchable = False

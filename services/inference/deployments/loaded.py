@@ -13,6 +13,7 @@ from services.inference.cache.key import question_key
 from services.inference.cache.options import NOTHING_KEPT
 from services.inference.deployments.model import Deployment
 from services.inference.deployments.options import Options
+from services.inference.features import choose_outputs
 from services.inference.guard.watch import Watch
 from services.inference.models.source import ModelFile, ModelVersion
 from services.inference.preparing.preparation import Preparation
@@ -121,7 +122,7 @@ class Loaded:
 
     async def _compute(self, question: Question) -> Answer:
         signature, deadline = self.batcher.signature, _deadline(question)
-        chosen = [(index, signature.outputs[index]) for index in signature.choose_outputs(question.outputs)]
+        chosen = [(index, signature.outputs[index]) for index in choose_outputs(signature, question)]
         computed = await self.batcher.compute(
             await self.preparation.arrays(question.inputs)
             if self.preparation.wants(question.inputs)

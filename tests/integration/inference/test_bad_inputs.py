@@ -280,7 +280,7 @@ async def test_a_model_that_allocates_without_end_is_refused_by_its_engine(servi
     shape = np.array([2**20, 2**20], "<i8").tobytes()
     with pytest.raises(Internal) as failed:
         await service.stub.ModelInfer(infer("allocate", tensor("x", "INT64", [2]), raw=[shape]))
-    assert failed.value.reason == "ENGINE_FAILED"
+    assert failed.value.reason == "ENGINE_OUT_OF_MEMORY"
 
 
 async def test_ten_thousand_cancelled_requests_leak_nothing(running: Running, token: str) -> None:
