@@ -195,7 +195,8 @@ _arena = _Arena()
 def _spec(tensor: Any) -> TensorSpec:
     datatype = _DATATYPES.get(tensor.type)
     if datatype is None:
-        raise ModelRefused(f"{tensor.name!r} is of type {tensor.type}, which cannot travel as a tensor.")
+        hint = " Convert it with the option zipmap=False." if "map(" in tensor.type else ""  # of skl2onnx
+        raise ModelRefused(f"{tensor.name!r} is of type {tensor.type}, which cannot travel as a tensor.{hint}")
     return TensorSpec(tensor.name, datatype, tuple(size if isinstance(size, int) else -1 for size in tensor.shape))
 
 

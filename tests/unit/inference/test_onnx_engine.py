@@ -134,6 +134,17 @@ def test_a_model_that_gives_no_tensor_is_refused() -> None:
         load(sequence.SerializeToString())
 
 
+def test_a_map_of_probabilities_is_refused_with_what_to_do_about_it() -> None:
+    """As skl2onnx makes it of a classifier when nothing else is asked for."""
+    nodes = [helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])]
+    kinds = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    value = helper.make_value_info("y", helper.make_sequence_type_proto(kinds))
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    zipped = model(nodes, [tensor("x", TensorProto.FLOAT, ("rows", 2))], [value], opset_imports=opsets)
+    with pytest.raises(ModelRefused, match=r"seq\(map\(int64,.*zipmap=False"):
+        load(zipped.SerializeToString())
+
+
 def test_a_chain_of_ten_thousand_operators_can_be_computed() -> None:
     names = ["x", *(f"v{number}" for number in range(9_999)), "y"]
     chain = [helper.make_node("Neg", [one], [other]) for one, other in itertools.pairwise(names)]
