@@ -1,9 +1,10 @@
 """Models from Python: register a version, set objectives, move a version to a stage, take things out of use."""
 
+import tempfile
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from google.protobuf import struct_pb2
 
@@ -12,7 +13,11 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import ModelName, ModelVersionName
+from headwater.parity.words import PATH
 from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grpc
+
+if TYPE_CHECKING:
+    from headwater.parity import Parity
 
 Stage: TypeAlias = artifact_pb2.ModelMetadata.Stage.ValueType
 """Where a version stands, a value of ``ModelMetadata.Stage``."""
@@ -55,21 +60,27 @@ def register(
     run: str = "",
     logged_model: str = "",
     source: str = "",
+    preprocessing: artifact_pb2.Preprocessing | None = None,
+    parity: "Parity | None" = None,
 ) -> artifact_pb2.ModelMetadata:
     """Upload ``files`` (path within the version → local file) and register them as the model's next version.
 
-    See ``CreateModelVersionRequest`` for what is said of it.
+    See ``CreateModelVersionRequest`` for what is said of it. ``preprocessing`` is the pipeline that prepares its inputs
+    and ``parity`` what it must answer wherever it is served, see headwater.model_preprocessing; a record may also be
+    among the files, as ``parity.json``.
 
     Raises:
         InvalidArgument: what the files hold, or what is said of them, is wrong; the text names it.
         FailedPrecondition: reason BREAKING_CHANGE or VERSION_NOT_GREATER, of the semantic version.
     """
-    lineage.know(connection, dataset_versions)
-    references = [
-        models_pb2.ModelFileReference(path=path, artifact=stored.name)
-        for path, file in files.items()
-        for stored in [artifacts.upload(connection, file, project=model.project)]
-    ]
+    with tempfile.TemporaryDirectory(prefix="headwater-") as directory:
+        files = _with_parity(files, parity, preprocessing, Path(directory))
+        lineage.know(connection, dataset_versions)
+        references = [
+            models_pb2.ModelFileReference(path=path, artifact=stored.name)
+            for path, file in files.items()
+            for stored in [artifacts.upload(connection, file, project=model.project)]
+        ]
     request = models_pb2.CreateModelVersionRequest(
         parent=str(model),
         files=references,
@@ -86,9 +97,25 @@ def register(
         run=run,
         logged_model=logged_model,
         source=source,
+        preprocessing=preprocessing,
         request_id=str(uuid.uuid4()),
     )
     return _models(connection).CreateModelVersion(request)
+
+
+def _with_parity(
+    files: Mapping[str, Path], record: "Parity | None", prepared: artifact_pb2.Preprocessing | None, directory: Path
+) -> Mapping[str, Path]:
+    """The files with the parity record, which is looked at before anything is uploaded."""
+    if record is None and PATH not in files:
+        return files
+    if record is not None and PATH in files:
+        raise InvalidArgument(f"{PATH} is there, and another record is given.", path=PATH)
+    from headwater import model_preprocessing, parity  # numpy, for those who need it
+
+    text = model_preprocessing.checked(files[PATH].read_bytes() if record is None else parity.write(record), prepared)
+    (directory / PATH).write_bytes(text)
+    return {**files, PATH: directory / PATH}
 
 
 def files_in(paths: Iterable[Path]) -> dict[str, Path]:

@@ -28,6 +28,15 @@ def faults(connection: Connection, document: str) -> list[pipelines_pb2.Fault]:
     return list(_pipelines(connection).ValidatePipeline(request).faults)
 
 
+def get(connection: Connection, version: str) -> pipelines_pb2.PipelineVersion:
+    """One version, by its resource name.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    return _pipelines(connection).GetPipelineVersion(pipelines_pb2.GetPipelineVersionRequest(name=version))
+
+
 def resolve(connection: Connection, reference: str, *, project: str = DEFAULT_PROJECT) -> str:
     """The resource name of a pipeline version: the one that ``reference`` names, or the newest of that pipeline."""
     name = references.pipeline_version(reference, project)

@@ -9,11 +9,11 @@ import importlib.metadata
 import json
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from headwater import models, references
+from headwater import model_preprocessing, models, references
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT, ProjectName
@@ -34,13 +34,17 @@ def register_model(
     metadata: Mapping[str, Any],
     *,
     semantic_version: str = "",
+    preprocessing: str | Path = "",
+    samples: Sequence[Path] = (),
     project: str = DEFAULT_PROJECT,
 ) -> str:
     """Register the next version of the model ``name`` and return its resource name (P-17).
 
     Kept are the weights of a torch module as safetensors, or a file, or every file of a folder, as they are; the
     metrics, as a run's, so that objectives are judged by them; ``metadata``, typed by the registry
-    (docs/reference/model-versions.md); and in ``requirements.txt`` which packages are installed here.
+    (docs/reference/model-versions.md); and in ``requirements.txt`` which packages are installed here. ``preprocessing``
+    is the pipeline that prepares its inputs, by reference or as a file; of ``samples`` it is kept what pipeline and
+    model make of them, to be compared wherever the version is served (docs/how-to/pin-preprocessing.md).
 
     Raises:
         InvalidArgument: the files, or what is said of them, are wrong; the text names what.
@@ -50,10 +54,15 @@ def register_model(
         files = models.files_in([model] if isinstance(model, Path) else [_weights(model, Path(directory))])
         if DEPENDENCIES not in files:
             files[DEPENDENCIES] = _dependencies(Path(directory))
+        prepared = (
+            model_preprocessing.preprocessing(connection, preprocessing, project=project) if preprocessing else None
+        )
         version = models.register(
             connection,
             references.model(name, project),
             files,
+            preprocessing=prepared,
+            parity=model_preprocessing.parity_of(files, samples, prepared) if samples else None,
             semantic_version=semantic_version,
             framework="" if isinstance(model, Path) or "framework" in metadata else "pytorch",
             user_metadata={key: _text(value) for key, value in metadata.items()},

@@ -13,22 +13,24 @@ from headwater.lazy import lazily
 if TYPE_CHECKING:
     from headwater.parity.document import read, write
     from headwater.parity.errors import ParityInvalid, ParityMismatch, RuntimeMissing
-    from headwater.parity.model import MAX_BYTES, MAX_SAMPLES, PATH, RAW, Parity, Sample, Tolerance
+    from headwater.parity.model import Parity, Sample, Tolerance
     from headwater.parity.onnx import OnnxModel
     from headwater.parity.recording import Given, named_arrays, record
     from headwater.parity.replaying import Predict, Prepare, replay
     from headwater.parity.samples import read_samples
+    from headwater.parity.words import MAX_BYTES, MAX_SAMPLES, PATH, RAW
 
 __getattr__ = lazily(
     __name__,
     {
         "document": ["read", "write"],
         "errors": ["ParityInvalid", "ParityMismatch", "RuntimeMissing"],
-        "model": ["MAX_BYTES", "MAX_SAMPLES", "PATH", "RAW", "Parity", "Sample", "Tolerance"],
+        "model": ["Parity", "Sample", "Tolerance"],
         "onnx": ["OnnxModel"],
         "recording": ["Given", "named_arrays", "record"],
         "replaying": ["Predict", "Prepare", "replay"],
         "samples": ["read_samples"],
+        "words": ["MAX_BYTES", "MAX_SAMPLES", "PATH", "RAW"],
     },
 )
 

@@ -18,7 +18,8 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from headwater.parity.errors import ParityInvalid
-from headwater.parity.model import MAX_BYTES, MAX_SAMPLES, Parity, Sample, Tolerance
+from headwater.parity.model import Parity, Sample, Tolerance
+from headwater.parity.words import MAX_BYTES, MAX_SAMPLES
 from headwater.tensors import NUMPY_TYPES, Tensor, byte_strings, to_raw
 
 FORMAT: Final = "headwater.parity/1"

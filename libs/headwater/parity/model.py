@@ -2,17 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final
 
 from headwater.parity.errors import ParityInvalid
+from headwater.parity.words import MAX_SAMPLES, RAW
 from headwater.tensors import Tensor, digest
-
-PATH: Final = "parity.json"
-"""The path of the record among the files of a version: part of what the version's digest is over."""
-RAW: Final = "raw"
-"""The input that takes rows as they come, before the pipeline: BYTES with one image file an element."""
-MAX_SAMPLES: Final = 64
-MAX_BYTES: Final = 16 * 2**20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import numpy as np
 
 from headwater.parity.environment import here
 from headwater.parity.errors import ParityInvalid
-from headwater.parity.model import RAW, Parity, Sample, Tolerance, prepared_digest
+from headwater.parity.model import Parity, Sample, Tolerance, prepared_digest
+from headwater.parity.words import RAW
 from headwater.tensors import NUMPY_TYPES, Array, Tensor, byte_strings
 from headwater.transforms.feeding import Feed, Input
 from headwater.transforms.pipeline import Pipeline
@@ -36,9 +37,10 @@ class Given:
 
 
 def record(
-    given: Sequence[Given], model: Model, pipeline: Pipeline | None = None, tolerance: Tolerance | None = None
+    given: Sequence[Given], model: Model | None, pipeline: Pipeline | None = None, tolerance: Tolerance | None = None
 ) -> Parity:
-    """The record of what ``pipeline`` and ``model`` make of the samples here.
+    """The record of what ``pipeline`` and ``model`` make of the samples here. ``model`` may be None where every sample
+    is the model's inputs and brings its outputs.
 
     Raises:
         ParityInvalid: a sample of files without a pipeline; no sample, or too many.
@@ -70,16 +72,23 @@ def as_tensor(name: str, array: Array) -> Tensor:
     return Tensor(name, _DATATYPES[dtype], np.ascontiguousarray(array, dtype))
 
 
-def _sample(index: int, given: Given, model: Model, pipeline: Pipeline | None) -> Sample:
+def _sample(index: int, given: Given, model: Model | None, pipeline: Pipeline | None) -> Sample:
     if not given.files:
-        return Sample(given.inputs, "", given.outputs or tuple(model.predict(given.inputs)))
+        return Sample(given.inputs, "", given.outputs or tuple(_asked(index, model).predict(given.inputs)))
     if pipeline is None:
         raise ParityInvalid(
             f"samples[{index}] is a file, and no pipeline is recorded that would prepare it.", sample=index
         )
-    prepared = prepare(pipeline, Feed.of(pipeline, model.inputs), given.files)
+    asked = _asked(index, model)
+    prepared = prepare(pipeline, Feed.of(pipeline, asked.inputs), given.files)
     raw = Tensor(RAW, "BYTES", byte_strings(given.files))
-    return Sample((raw,), prepared_digest(prepared), given.outputs or tuple(model.predict([prepared])))
+    return Sample((raw,), prepared_digest(prepared), given.outputs or tuple(asked.predict([prepared])))
+
+
+def _asked(index: int, model: Model | None) -> Model:
+    if model is None:
+        raise ParityInvalid(f"samples[{index}] has no outputs, and there is no model to ask.", sample=index)
+    return model
 
 
 def prepare(pipeline: Pipeline, feed: Feed, files: Sequence[bytes]) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from headwater.parity.errors import ParityInvalid
-from headwater.parity.model import MAX_BYTES, MAX_SAMPLES
 from headwater.parity.recording import Given, named_arrays
+from headwater.parity.words import MAX_BYTES, MAX_SAMPLES
 
 OUTPUT: Final = "output:"
 """Before the name of an array in an ``.npz``: what the model answered, instead of asking it."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from headwater.errors import HeadwaterError
-from headwater.parity.model import RAW
+from headwater.parity.words import RAW
 from headwater.tensors import Array, Tensor
 from headwater.transforms import Pipeline, PipelineMisfit
 from headwater.transforms.feeding import Feed, Input

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import cyclopts
 
-from headwater import model_versions, models, references
+from headwater import model_preprocessing, model_versions, models, references
+from headwater.artifact.v1 import artifact_pb2
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.model.showing import show_version
@@ -30,6 +31,8 @@ def register(
     run: str = "",
     logged_model: str = "",
     source: str = "",
+    preprocessing: str = "",
+    samples: Annotated[tuple[Path, ...], cyclopts.Parameter(negative="")] = (),
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Register files as the next version of a model, which is made when it is new.
@@ -67,15 +70,25 @@ def register(
         The logged model that it is, as a resource name.
     source
         Where it comes from, as text.
+    preprocessing
+        The pipeline that prepares its inputs: digits-prep@1.0.0, or a JSON or YAML file; by itself that of
+        the run's data.
+    samples
+        Images, folders of images, or .npz archives of its inputs, of which it is kept what the version answers, to be
+        compared before it is served; may be given several times.
     project
         The project of the model.
     """
     name = references.model(model, project)
+    found = models.files_in(files)
     with Connection.discover() as connection:
+        prepared = _prepared(connection, preprocessing, project)
         version = models.register(
             connection,
             name,
-            models.files_in(files),
+            found,
+            preprocessing=prepared,
+            parity=model_preprocessing.parity_of(found, samples, prepared) if samples else None,
             semantic_version=semantic_version,
             framework=framework,
             architecture=architecture,
@@ -90,6 +103,14 @@ def register(
             source=source,
         )
     show_version(version)
+
+
+def _prepared(connection: Connection, pipeline: str, project: str) -> artifact_pb2.Preprocessing | None:
+    if not pipeline:
+        return None
+    file = Path(pipeline)
+    is_file = file.suffix in (".json", ".yaml", ".yml")
+    return model_preprocessing.preprocessing(connection, file if is_file else pipeline, project=project)
 
 
 @app.command

@@ -99,6 +99,7 @@ def show_version(version: artifact_pb2.ModelMetadata) -> None:
         run=version.run_name,
         data=", ".join(version.dataset_versions),
         pipelines=", ".join(version.pipeline_versions),
+        preprocessing=f"{version.preprocessing.pipeline_version} {version.preprocessing.digest}".strip(),
         metrics=", ".join(f"{key} {value:.4g}" for key, value in sorted(version.metrics.items())),
         tags=", ".join(version.tags),
         annotations=", ".join(f"{key}={value}" for key, value in sorted(version.annotations.items())),
