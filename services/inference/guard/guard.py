@@ -138,7 +138,7 @@ class Guard:
             if watch.breaker.changes:
                 self._report(loaded)
             if watch.crash_incident is not None and now - watch.crashes[-1] > watch.window.seconds:
-                self._incidents.note(watch.crash_incident, "it has not crashed for a while", State.RECOVERED)
+                self._incidents.note(watch.crash_incident, "it has not broken down for a while", State.RECOVERED)
                 watch.crash_incident = None
         exhausted = self._exhausted.get(deployment.uid)
         if exhausted is not None and now - exhausted.last > _EXHAUSTED_OVER_S:
@@ -172,7 +172,7 @@ class Guard:
         watch.crashes.append(now)
         often = len(watch.crashes) == CRASHES and now - watch.crashes[0] <= watch.window.seconds
         if often and watch.crash_incident is None:
-            text = f"the engine crashed {CRASHES} times within {watch.window.seconds:g} s, the last time {reason}"
+            text = f"the engine broke down {CRASHES} times within {watch.window.seconds:g} s, the last time {reason}"
             incident = incident_of(Kind.ENGINE_CRASHED, text, loaded, self._clock)
             watch.crash_incident = incident.name
             self._incidents.begin(incident)

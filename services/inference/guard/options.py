@@ -2,7 +2,9 @@
 
 import dataclasses
 
-COUNTABLE = frozenset({"QUEUE_FULL", "QUEUE_TIMED_OUT", "DEADLINE_EXCEEDED"})
+FAULTS = frozenset({"INTERNAL", "REMOTE_UNAVAILABLE"})
+"""Reasons that are always the model's fault, beside those that begin with ``ENGINE_``."""
+COUNTABLE = frozenset({"QUEUE_FULL", "QUEUE_TIMED_OUT", "REMOTE_BUSY", "DEADLINE_EXCEEDED"})
 """Reasons that can be the model's fault as well as the load's or the caller's: counted where a deployment says so."""
 
 
@@ -34,7 +36,7 @@ class BreakerRules:
 
     def is_fault(self, reason: str) -> bool:
         """Whether an error with this reason is the model's fault, and not its caller's or the load's."""
-        return reason.startswith("ENGINE_") or reason == "INTERNAL" or reason in self.also_counts
+        return reason.startswith("ENGINE_") or reason in FAULTS or reason in self.also_counts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

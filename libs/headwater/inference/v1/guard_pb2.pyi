@@ -56,7 +56,7 @@ Global___Guard: _TypeAlias = Guard  # noqa: Y015
 class CircuitBreaker(_message.Message):
     """A circuit breaker for each version. While one is open, requests go to the fallbacks, or are refused with reason
     BREAKER_OPEN and a hint when to come again. Only what is the model's fault counts: errors whose reason begins with
-    `ENGINE_`, and INTERNAL; never a caller's mistake, nor a request that was cancelled.
+    `ENGINE_`, INTERNAL and REMOTE_UNAVAILABLE; never a caller's mistake, nor a request that was cancelled.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -90,7 +90,7 @@ class CircuitBreaker(_message.Message):
     """So many requests try whether the version answers again; all have to succeed. 0 means 3."""
     @_builtins.property
     def also_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Reasons that count beside those above: QUEUE_FULL, QUEUE_TIMED_OUT, DEADLINE_EXCEEDED."""
+        """Reasons that count beside those above: QUEUE_FULL, QUEUE_TIMED_OUT, REMOTE_BUSY, DEADLINE_EXCEEDED."""
 
     def __init__(
         self,
