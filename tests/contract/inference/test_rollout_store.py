@@ -14,7 +14,7 @@ from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
-from services.inference.traffic.rollouts.model import Evidence, Event, Kind, Objectives, Plan, Rollout, State, Step
+from services.inference.traffic.rollouts.model import Event, Evidence, Kind, Objectives, Plan, Rollout, State, Step
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=datetime.UTC)
 
@@ -103,10 +103,14 @@ async def test_one_that_never_was_is_not_found(store: DeploymentStore) -> None:
 
 async def test_time_is_the_stores_and_what_fails_changes_nothing(store: DeploymentStore) -> None:
     new = rollout()
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail() -> None:
         async with store.transaction() as tx:
             await tx.rollouts.insert(new)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with store.transaction() as tx:
         assert await tx.rollouts.active() == []
         now = await tx.rollouts.now()

@@ -1,6 +1,7 @@
 """Several versions behind one name, as clients of a running service see them."""
 
 import asyncio
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from headwater.errors import InvalidArgument
 from headwater.inference.v1 import deployments_pb2, rollouts_pb2, rollouts_pb2_grpc, routing_pb2
+from headwater.inference.v1.routing_pb2 import Fallback, Variant
 from headwater.names import ModelName
 from services.inference.models.memory import NewFile
 from services.inference.models.source import Selector, SelectorKind
@@ -19,7 +21,6 @@ from tests.unit.inference.waiting import eventually
 
 MODEL = ModelName("default", "digits")
 NAME = "projects/default/deployments/digits"
-Variant, Fallback = routing_pb2.Variant, routing_pb2.Fallback
 
 
 def point(running: Running, alias: str, version: Any) -> None:
@@ -142,7 +143,7 @@ async def test_swaps_of_versions_and_weights_under_load_lose_no_request(running:
         add(running, onnx_models.scaled(turn), "served")
         add(running, onnx_models.scaled(10 * turn), "challenger")
         await route(running, Variant(name="challenger", alias="challenger", weight_percent=turn * 10))
-        await eventually(lambda turn=turn: {float(turn), 10.0 * turn} <= set(answered))
+        await eventually(functools.partial({float(turn), 10.0 * turn}.issubset, answered))
     await route(running)
     stopping.set()
     await asyncio.gather(*clients)

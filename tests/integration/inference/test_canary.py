@@ -18,13 +18,13 @@ from headwater.inference.v1 import (
     rollouts_pb2_grpc,
     routing_pb2,
 )
+from headwater.inference.v1.rollouts_pb2 import Rollout, RolloutObjectives
+from headwater.inference.v1.rollouts_pb2 import RolloutEvent as Kind
+from headwater.inference.v1.rollouts_pb2 import RolloutStep as Step
 from tests.integration.inference.conftest import Running
 from tests.integration.inference.test_ab import NAME, add, ask, factor, route, serve, traffic
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
-
-Rollout, Step, Objectives = rollouts_pb2.Rollout, rollouts_pb2.RolloutStep, rollouts_pb2.RolloutObjectives
-Kind = rollouts_pb2.RolloutEvent
 
 
 def stub(running: Running) -> "rollouts_pb2_grpc.RolloutServiceAsyncStub":
@@ -38,7 +38,7 @@ def step(weight: float, requests: int = 5, seconds: float = 0) -> Step:
 async def start(
     running: Running, *steps: Step, version: str = "2", request_id: str = "", shadow: float = 0, **objectives: float
 ) -> Rollout:
-    plan = rollouts_pb2.RolloutPlan(steps=steps, objectives=Objectives(**objectives), shadow_percent=shadow)
+    plan = rollouts_pb2.RolloutPlan(steps=steps, objectives=RolloutObjectives(**objectives), shadow_percent=shadow)
     request = rollouts_pb2.StartRolloutRequest(
         parent=NAME, candidate=routing_pb2.Variant(version=version), plan=plan, request_id=request_id
     )
@@ -184,13 +184,13 @@ async def test_a_rollout_is_paused_resumed_promoted_and_aborted(running: Running
     assert resumed.state == Rollout.STATE_RUNNING
 
     async def waits() -> bool:
-        return (await get(running, first)).waits_for.endswith(" s")
+        return bool((await get(running, first)).waits_for.endswith(" s"))
 
     await eventually(waits)
     promoted = await rollouts.PromoteRollout(change(name=first.name))
     assert promoted.state == Rollout.STATE_SUCCEEDED
     await eventually(lambda: serves(running, "2"))
-    with pytest.raises(FailedPrecondition, match="The rollout is succeeded") as over:
+    with pytest.raises(FailedPrecondition, match="The rollout has succeeded") as over:
         await rollouts.AbortRollout(change(name=first.name))
     assert over.value.reason == "ROLLOUT_OVER"
 

@@ -7,6 +7,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 
 from headwater.inference.v1 import deployments_pb2, routing_pb2
+from services.inference.records.model import RecordQuery
 from tests.integration.inference.conftest import Running
 from tests.integration.inference.test_ab import add, ask, factor, route, serve, traffic
 from tests.unit.inference import onnx_models
@@ -55,10 +56,12 @@ async def test_shadow_answers_are_recorded_with_the_request_that_they_are_copies
     await route(running, shadow("2"))
     request_id = (await ask(running)).get_response().parameters["headwater_request_id"].string_param
     await compared(running, 1)
-    await running.inference_records.ListInferenceRecords(
+    recorded = await running.inference_records.ListInferenceRecords(
         deployments_pb2.ListInferenceRecordsRequest(parent="projects/default")
     )
-    records = {record.variant: record for record in running.records._records.values()}  # noqa: SLF001
+    assert len(recorded.inference_records) == 2
+    found = await running.records.page(RecordQuery("default"), None, 10)
+    records = {record.variant: record for record in found}
     assert (records[""].request_id, records[""].is_final) == (request_id, True)
     copy = records["copy"]
     assert (copy.part_of, copy.is_final) == (request_id, False)
@@ -77,7 +80,7 @@ async def test_a_fraction_of_the_requests_is_copied(running: Running) -> None:
 
 
 async def test_a_shadow_that_hangs_or_fails_slows_nobody_and_copies_are_dropped(running: Running) -> None:
-    """A shadow that computes for ever: the main version answers as ever, what is under way is bounded, the rest counted."""
+    """A shadow computes for ever: the main version answers as ever, what is under way is bounded, the rest counted."""
     await running.serve("digits", onnx_models.identity(7, ("rows", 1)))
     add(running, onnx_models.counting_loop())
     add(running, onnx_models.table_lookup())

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from chassis.testing.services import Connect, StartService, TokenFor
 from headwater import rpc
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists
-from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, rollouts_pb2, rollouts_pb2_grpc, routing_pb2
 from headwater.registry.v1 import lineage_pb2, models_pb2
 from services.inference.__main__ import build
 from services.inference.settings import Settings
@@ -45,6 +46,7 @@ class Installation:
     models: Client
     deployments: "deployments_pb2_grpc.DeploymentServiceAsyncStub"
     records: "deployments_pb2_grpc.InferenceRecordServiceAsyncStub"
+    rollouts: "rollouts_pb2_grpc.RolloutServiceAsyncStub"
     triton: Any
     headers: dict[str, str]
 
@@ -117,6 +119,7 @@ async def install(start_service: StartService, connect: Connect, token_for: Toke
             Client.on(connect(registry.address)),
             deployments_pb2_grpc.DeploymentServiceStub(channel),
             deployments_pb2_grpc.InferenceRecordServiceStub(channel),
+            rollouts_pb2_grpc.RolloutServiceStub(channel),
             clients[-1],
             {"authorization": f"Bearer {token_for(Role.READER, subject='reader')}"},
         )
@@ -364,3 +367,37 @@ async def test_what_began_while_the_registry_was_away_is_told_when_it_is_back(in
         return ended and not found.serving_deployments and found.summary == "1 deployment depends on it"
 
     await eventually(told, 20)
+
+
+async def test_a_rollout_goes_on_in_the_next_process_and_replicas_decide_it_once(install: Install) -> None:
+    """M-104: its state is in the database. One of two replicas makes each step, whoever of them has seen enough."""
+    world = await install()
+    await world.create()
+    await world.promote(3)
+    await world.until(State.STATE_READY, "versions/1")
+    await world.models.register(onnx_models.scaled(5), "model.onnx")
+    step = rollouts_pb2.RolloutStep
+    plan = rollouts_pb2.RolloutPlan(
+        steps=[step(weight_percent=50, min_requests=4), step(weight_percent=90, min_requests=4)]
+    )
+    started = await world.rollouts.StartRollout(
+        rollouts_pb2.StartRolloutRequest(parent=NAME, candidate=routing_pb2.Variant(version="2"), plan=plan)
+    )
+    await world.inference.stop()
+
+    replicas = [await install(), await install()]
+    for replica in replicas:
+        await eventually(functools.partial(replica.triton.is_model_ready, "digits", headers=replica.headers), 20)
+    wanted = rollouts_pb2.GetRolloutRequest(name=started.name)
+
+    async def done() -> bool:
+        await asyncio.gather(*(replica.ask() for replica in replicas))
+        return bool((await replicas[0].rollouts.GetRollout(wanted)).state == rollouts_pb2.Rollout.STATE_SUCCEEDED)
+
+    await eventually(done, 20)
+    for replica in replicas:
+        await replica.until(State.STATE_READY, "versions/2")
+        assert {await replica.factor() for _ in range(5)} == {5}
+    events = (await replicas[1].rollouts.GetRollout(wanted)).events
+    assert [event.step for event in events] == [0, 1, 1]
+    assert all(event.evidence.request_count >= 4 for event in events[1:])

@@ -129,8 +129,12 @@ def test_the_p99_is_found_between_the_bounds_of_its_bucket() -> None:
     assert quantile(latencies, 0.99) == LATENCY_BOUNDS_S[-1]
 
 
-def rollout(*steps: Step, state: State = State.RUNNING, at: int = 0, **objectives: float) -> Rollout:
-    plan = Plan("2", steps or (Step(10, 100, 60), Step(50, 100, 60)), Objectives(**objectives))
+USUAL = Objectives(max_error_rate=0.01)
+STRICT = Objectives(max_error_rate=0.01, max_p99_ms=50, min_agreement=0.9)
+
+
+def rollout(*steps: Step, state: State = State.RUNNING, at: int = 0, objectives: Objectives = USUAL) -> Rollout:
+    plan = Plan("2", steps or (Step(10, 100, 60), Step(50, 100, 60)), objectives)
     return Rollout(new_id(), DeploymentName("p", "d"), new_id(), plan, state, at, NOW, NOW, NOW, "tester", ())
 
 
@@ -139,14 +143,14 @@ def after(seconds: float) -> datetime.datetime:
 
 
 def test_a_step_lasts_for_its_requests_and_its_time() -> None:
-    going = rollout(max_error_rate=0.01)
+    going = rollout()
     assert decide(going, Evidence(requests=99), "", after(60)) is None
     assert decide(going, Evidence(requests=100), "", after(59)) is None
     assert waits_for(going, Evidence(requests=60), after(50)) == "40 more requests, 10 s"
     decision = decide(going, Evidence(requests=100, errors=1), "", after(60))
     assert decision is not None
     assert (decision.kind, decision.reason) == (Kind.ADVANCED, "1 of 100 requests failed")
-    last = decide(rollout(at=1, max_error_rate=0.01), Evidence(requests=100), "", after(60))
+    last = decide(rollout(at=1), Evidence(requests=100), "", after(60))
     assert last is not None
     assert last.kind is Kind.SUCCEEDED
 
@@ -162,9 +166,8 @@ def test_a_step_lasts_for_its_requests_and_its_time() -> None:
 )
 def test_it_goes_back_as_soon_as_an_objective_cannot_hold(evidence: Evidence, told: str) -> None:
     """P-40: also while it is paused."""
-    objectives = {"max_error_rate": 0.01, "max_p99_ms": 50.0, "min_agreement": 0.9}
     for state in (State.RUNNING, State.PAUSED):
-        decision = decide(rollout(state=state, **objectives), evidence, "", after(1))
+        decision = decide(rollout(state=state, objectives=STRICT), evidence, "", after(1))
         assert decision is not None
         assert decision.kind is Kind.ROLLED_BACK
         assert decision.reason.startswith(told)
@@ -179,8 +182,7 @@ def test_it_goes_back_as_soon_as_an_objective_cannot_hold(evidence: Evidence, to
     ],
 )
 def test_a_few_bad_ones_do_not_end_it(evidence: Evidence) -> None:
-    objectives = {"max_error_rate": 0.01, "max_p99_ms": 50.0, "min_agreement": 0.9}
-    assert decide(rollout(**objectives), evidence, "", after(1)) is None
+    assert decide(rollout(objectives=STRICT), evidence, "", after(1)) is None
 
 
 def test_a_version_that_cannot_be_loaded_goes_back() -> None:

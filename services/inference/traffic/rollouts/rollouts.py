@@ -17,6 +17,13 @@ from services.inference.traffic.rollouts.errors import InvalidRollout, RolloutOv
 from services.inference.traffic.rollouts.model import Event, Kind, Plan, Rollout, State
 
 _ENDS = {Kind.SUCCEEDED: State.SUCCEEDED, Kind.PROMOTED: State.SUCCEEDED, Kind.ROLLED_BACK: State.ROLLED_BACK}
+_STANDS = {
+    State.RUNNING: "is running",
+    State.PAUSED: "is paused",
+    State.SUCCEEDED: "has succeeded",
+    State.ROLLED_BACK: "was rolled back",
+    State.ABORTED: "was aborted",
+}
 
 
 class Rollouts:
@@ -127,7 +134,7 @@ class Rollouts:
             rollout = await tx.rollouts.get(name)
             etags.check(etag, rollout.etag)
             if rollout.state not in allowed:
-                raise RolloutOver(f"The rollout is {rollout.state.value.replace('_', ' ')}.", rollout=name)
+                raise RolloutOver(f"The rollout {_STANDS[rollout.state]}.", rollout=name)
             moved = rollout.moved(kind, state, await tx.rollouts.now(), actor=actor)
             if not await tx.rollouts.replace(moved):
                 raise etags.EtagMismatch(rollout=name)
