@@ -110,11 +110,12 @@ def _print(incident: incidents_pb2.Incident) -> None:
     if incident.HasField("measurements"):
         failed = ", ".join(f"{count} {reason}" for reason, count in sorted(measured.failed.items()))
         output.print(f"\nIn the {measured.window_ms / 1000:g} s before:")
+        latency = f"p50 {measured.p50_ms:.3g} ms, p95 {measured.p95_ms:.3g} ms, p99 {measured.p99_ms:.3g} ms"
         facts(
             answered=measured.answered,
             failed=failed,
             error_rate=f"{measured.error_rate:.1%}",
-            latency=f"p50 {measured.p50_ms:.3g} ms, p95 {measured.p95_ms:.3g} ms, p99 {measured.p99_ms:.3g} ms",
+            latency=latency if measured.answered else "",
         )
     if incident.requests:
         output.print("\nThe last requests:")

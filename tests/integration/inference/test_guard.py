@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from chassis.auth import Role
-from chassis.testing.services import Connect
+from chassis.testing.services import Connect, TokenFor
+from headwater import cli
 from headwater.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from headwater.inference.v1 import deployments_pb2, guard_pb2, incidents_pb2, incidents_pb2_grpc, routing_pb2
 from headwater.names import ModelName
@@ -285,6 +287,44 @@ async def test_an_incident_is_looked_after_by_people(guarded: Guarded) -> None:
         await stub.GetIncident(incidents_pb2.GetIncidentRequest(name="incidents/nothing"))
     with pytest.raises(InvalidArgument):
         await guarded.all(deployment="projects/other/deployments/guarded")
+
+
+async def test_incidents_and_rollbacks_from_the_command_line(
+    guarded: Guarded, token_for: TokenFor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADWATER_INFERENCE_ADDRESS", guarded.running.service.address)
+    monkeypatch.setenv("HEADWATER_TOKEN", token_for(Role.ADMIN, subject="ada"))
+
+    async def headwater(*arguments: str, fails: bool = False) -> str:
+        with pytest.raises(SystemExit) as end:
+            await asyncio.to_thread(cli.main, arguments)
+        printed = capsys.readouterr()
+        assert end.value.code in ((1,) if fails else (0, None)), printed.err
+        return printed.err if fails else printed.out
+
+    await guarded.serve(GOOD, FAILING, guard=rules(open_ms=60_000))
+    for turn in range(3):
+        await guarded.ask(TOO_FAR, request_id=f"mine-{turn}")
+    listed = await headwater("incident", "list", "--deployment", "guarded", "--state", "open")
+    assert "breaker opened" in listed
+    assert "3 failures in a row" in listed
+    (incident,) = re.findall(r"^[0-9a-f-]{36}", listed, re.MULTILINE)
+
+    shown = await headwater("incident", "show", incident)
+    assert re.search(r"error rate +100.0%", shown)
+    assert shown.count("ENGINE_FAILED") >= 4
+    assert "mine" in await headwater("incident", "acknowledge", incident, "--note", "mine")
+    resolved = await headwater("incident", "resolve", incident, "--note", "a bad table")
+    assert re.search(r"resolved by +ada", resolved)
+    assert re.search(r"note +a bad table", resolved)
+    assert "is resolved" in await headwater("incident", "resolve", incident, fails=True)
+    assert "open, recovered, resolved" in await headwater("incident", "list", "--state", "gone", fails=True)
+
+    await headwater("deployment", "rollback", "guarded", "--version", "1", "--reason", "it fails")
+    await eventually(lambda: _rolled_back(guarded))
+    await headwater("deployment", "resume", "guarded")
+    await eventually(guarded.is_ready)
+    assert "no earlier version" in await headwater("deployment", "rollback", "guarded", "--reason", "it", fails=True)
 
 
 async def test_metrics_tell_of_breakers_and_incidents(guarded: Guarded) -> None:
