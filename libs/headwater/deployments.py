@@ -2,13 +2,20 @@
 
 import time
 import uuid
+from typing import Final
 
 from headwater.client import Connection
 from headwater.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
-from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, preparing_pb2
 from headwater.models import Stage
 from headwater.names import DeploymentName, ModelName, ProjectName
 
+TAKES: Final = {
+    "either": preparing_pb2.Preparing.INPUT_UNSPECIFIED,
+    "raw": preparing_pb2.Preparing.INPUT_RAW,
+    "tensors": preparing_pb2.Preparing.INPUT_TENSORS,
+}
+"""What requests may bring, as people write it."""
 _POLL_S = 0.2
 _NOT_AS_WANTED = (deployments_pb2.Deployment.STATE_FAILED, deployments_pb2.Deployment.STATE_ROLLED_BACK)
 
@@ -28,14 +35,22 @@ def create(
     alias: str | None = None,
     version: str | None = None,
     max_batch_size: int = 0,
+    takes: str = "either",
 ) -> deployments_pb2.Deployment:
     """Serve ``model`` as ``name``, by exactly one of its stage, an alias or a version number.
 
+    ``takes`` says what requests may bring: ``raw``, image files for the pipeline that was recorded with the version;
+    ``tensors``, the inputs of the model; or ``either``.
+
     Raises:
-        InvalidArgument: unless exactly one of the three is given.
+        InvalidArgument: unless exactly one of the three is given, or ``takes`` is another word.
     """
+    if takes not in TAKES:
+        raise InvalidArgument(f"takes must be one of {', '.join(TAKES)}; it is {takes!r}.", field="takes")
     deployment = deployments_pb2.Deployment(
-        model=str(model), batching=deployments_pb2.Batching(max_batch_size=max_batch_size)
+        model=str(model),
+        batching=deployments_pb2.Batching(max_batch_size=max_batch_size),
+        preparing=preparing_pb2.Preparing(input=TAKES[takes]),
     )
     selectors = {key: value for key, value in (("stage", stage), ("alias", alias), ("version", version)) if value}
     if len(selectors) != 1:
@@ -57,7 +72,8 @@ def wait_until_ready(
     """Return the deployment when it answers.
 
     Raises:
-        DeploymentFailed: when the version it should serve cannot be loaded, or was set aside because it failed.
+        DeploymentFailed: when the version it should serve cannot be loaded, or was set aside because it failed; or
+            when the deployment is unloaded.
         DeadlineExceeded: when it does not answer within ``timeout_s``.
     """
     deadline = time.monotonic() + timeout_s
@@ -67,6 +83,8 @@ def wait_until_ready(
             return deployment
         if deployment.state in _NOT_AS_WANTED:
             raise DeploymentFailed(deployment.failure, deployment=name)
+        if deployment.state == deployments_pb2.Deployment.STATE_UNLOADED:
+            raise DeploymentFailed("The deployment is unloaded: it answers once it is loaded again.", deployment=name)
         if time.monotonic() > deadline:
             raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s.", deployment=name)
         time.sleep(_POLL_S)

@@ -1,6 +1,7 @@
 """Promise 14: nothing is answered without credentials, but what is public by name. Everything there is, is tried."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from chassis.testing.bad_inputs import bad_tokens
 from chassis.testing.edge import call_raw, clean_error
 from headwater.client import Connection, Endpoints
 from services.gateway.app import application
+from services.inference.kserve.http.routes import ROUTES as INFERENCE_ROUTES
 from tests.conftest import StartPlatform
 from tests.platform import Platform
 from tests.promises import edges
@@ -143,6 +145,31 @@ async def test_no_page_or_resource_answers_without_valid_credentials(
         for method, path in PUBLIC_PATHS:
             assert (await client.request(method, path)).status_code in (200, 401)
     assert PUBLIC_PATHS - {("GET", "/static/style.css")} <= routes
+
+
+async def test_no_path_of_the_inference_protocol_answers_without_valid_credentials_and_its_role(
+    start_platform: StartPlatform, authenticator: Authenticator
+) -> None:
+    platform = await start_platform("registry", "inference")
+    routes = {(route.method, re.sub(r"{\w+}", "x", route.path)): route.role for route in INFERENCE_ROUTES}
+    unknown = {("GET", "/v2/nothing"): None, ("DELETE", "/v2"): None, ("GET", "/"): None}
+    kinds = bad_tokens(authenticator)
+    weaker = {
+        role: [platform.token_for(), *_without(role, {each: platform.token_for(each) for each in Role})]
+        for role in Role
+    }
+    async with httpx.AsyncClient(base_url=f"http://{platform.endpoints.inference_http}") as client:
+
+        async def status(method: str, path: str, token: str) -> int:
+            headers = {"authorization": f"Bearer {token}"} if _sendable(token) else {}
+            return (await client.request(method, path, headers=headers)).status_code
+
+        for (method, path), role in {**routes, **unknown}.items():
+            for kind in kinds if role is None else ("none",):
+                assert await status(method, path, kinds[kind]) == 401, f"{method} {path} with the token: {kind}"
+            for token in weaker[role or Role.READER]:
+                assert await status(method, path, token) == 403, f"{method} {path} without its role"
+        assert await status("GET", "/v2", platform.token_for(Role.READER)) == 200
 
 
 def _sendable(token: str) -> bool:

@@ -10,6 +10,7 @@ from services.inference.batching.options import Limits
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import State
+from services.inference.engines.triton.description import DIGEST_PARAMETER
 from services.inference.tensors.model import TensorSpec
 
 BATCH_SECONDS = "headwater_batch_seconds"
@@ -60,6 +61,7 @@ def model_config(loaded: Loaded) -> Any:
     config.parameters[BATCH_SECONDS].string_value = json.dumps(
         {point.rows: round(point.seconds, 9) for point in loaded.batcher.curve.points()}
     )
+    config.parameters[DIGEST_PARAMETER].string_value = loaded.version.digest  # another Headwater may build on this one
     return service_pb2.ModelConfigResponse(config=config)
 
 
@@ -98,11 +100,16 @@ def model_statistics(models: Iterable[Loaded]) -> Any:
         _set(inference.fail, sum(requests.failed.values()), requests.failed_s)
         computed = max(requests.succeeded - cached.hits, 0)
         _set(inference.queue, computed, batches.queue_s)
+        for part in (inference.compute_input, inference.compute_output):
+            _set(part, computed, 0.0)
         _set(inference.compute_infer, computed, batches.engine_s)
         _set(inference.cache_hit, cached.hits, cached.hit_s)
         _set(inference.cache_miss, cached.misses, cached.miss_s)
         for rows, (count, seconds) in sorted(batches.by_rows.copy().items()):
-            _set(statistics.batch_stats.add(batch_size=rows).compute_infer, count, seconds)
+            batch = statistics.batch_stats.add(batch_size=rows)
+            for part in (batch.compute_input, batch.compute_output):
+                _set(part, count, 0.0)
+            _set(batch.compute_infer, count, seconds)
     return response
 
 

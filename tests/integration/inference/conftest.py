@@ -36,6 +36,7 @@ class Running:
     service: Service
     models: MemoryModels
     records: MemoryRecords
+    kept: MemoryDeployments
     client: Any
     stub: Any
     headers: dict[str, str]
@@ -81,18 +82,18 @@ def in_memory(models: MemoryModels, records: MemoryRecords, deployments: MemoryD
 @pytest_asyncio.fixture
 async def running(start_service: StartService, connect: Connect, token_for: TokenFor) -> AsyncIterator[Running]:
     """The service, started."""
-    models, records = MemoryModels(), MemoryRecords()
+    models, records, deployments = MemoryModels(), MemoryRecords(), MemoryDeployments()
 
     async def build(settings: Settings) -> Service:
         service = Service("inference", settings, auth=Authenticator.from_settings(settings.auth_key_file))
-        wire(service, settings, in_memory(models, records, MemoryDeployments()))
+        wire(service, settings, in_memory(models, records, deployments))
         return service
 
     service = await start_service(build, Settings, database_url="", redis_url="", resolve_interval_s=0.05)
     client = triton.InferenceServerClient(service.address)
     headers = {"authorization": f"Bearer {token_for(Role.READER, subject='reader')}"}
     stub = service_pb2_grpc.GRPCInferenceServiceStub(connect(service.address, Role.READER))
-    yield Running(service, models, records, client, stub, headers, connect(service.address, Role.ADMIN))
+    yield Running(service, models, records, deployments, client, stub, headers, connect(service.address, Role.ADMIN))
     await client.close()
 
 
