@@ -1,10 +1,9 @@
 """The requests that wait for the engines of one model: put in by the event loop, taken out by the engines' threads.
 
-Order: by level, within a level by urgency: the deadline, or some time after the arrival for who has none. So that
-nobody starves, every eighth batch begins with the request that has waited longest.
+They are taken in the order of Lines. So that nobody starves by that order, every eighth batch begins with the request
+that has waited longest.
 """
 
-import bisect
 import collections
 import contextlib
 import dataclasses
@@ -14,20 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from services.inference.batching.lines import Lines
 from services.inference.batching.options import Limits
 from services.inference.batching.patience import worth_waiting
 from services.inference.batching.rhythm import Rhythm
-from services.inference.batching.waiting import NEVER, Entry, Place, Shapes, Waiting
+from services.inference.batching.waiting import NEVER, Entry, Shapes, Waiting
 
 OLDEST_EVERY = 8
-"""So many batches one that begins with the request that has waited longest, whatever its level and deadline."""
-_ORDINARY_S = 10.0  # a request without a deadline, or with a far one, is as urgent as if it had so long
 _MAX_RHYTHMS = 64
 
 Taker: TypeAlias = "queue.SimpleQueue[None]"
 """What one thread that takes is woken by."""
-
-_FIRST: Place = (0, 0.0, 0)
 
 
 @dataclasses.dataclass(slots=True)
@@ -54,19 +50,11 @@ class RequestQueue:
         shed: Callable[[Sequence[Waiting]], None],
     ) -> None:
         self.limits = limits
-        self.rows = 0
-        """How many rows wait."""
         self._expired = expired
         self._shed = shed
-        self._lines: dict[Shapes, list[Entry]] = {}  # by what can be computed together, each in order; none is empty
+        self._lines = Lines()
         self._rhythms: collections.OrderedDict[Shapes, Rhythm] = collections.OrderedDict()
-        self._length = 0
-        self._bytes = 0
-        self._number = 0
         self._turn = 0
-        self._in_order = True  # whether what waits would be taken as it came
-        self._last: Entry | Place = _FIRST
-        self._next_deadline = NEVER  # no request that waits has an earlier one
         self._lock = threading.Lock()
         self._closed = False
         # Takers are woken only when they sleep: waking a thread costs more than all else that is done here.
@@ -74,36 +62,23 @@ class RequestQueue:
         self._lingering: dict[Shapes, _Linger] = {}
 
     def __len__(self) -> int:
-        return self._length
+        return self._lines.length
+
+    @property
+    def rows(self) -> int:
+        """How many rows wait."""
+        return self._lines.rows
 
     def put(self, waiting: Waiting) -> bool:
         """Add a request; False if the queue is full of requests that are as important."""
-        limits = self.limits
-        deadline, urgency = waiting.deadline, waiting.since + _ORDINARY_S
-        if deadline < urgency:
-            urgency = deadline
+        limits, lines = self.limits, self._lines
         with self._lock:
             if (
-                self._length >= limits.max_queue_requests or self._bytes + waiting.size_bytes > limits.max_queue_bytes
+                lines.length >= limits.max_queue_requests
+                or lines.size_bytes + waiting.size_bytes > limits.max_queue_bytes
             ) and not self._make_room(waiting):
                 return False
-            self._number += 1
-            waiting.entry = entry = (waiting.level, urgency, self._number, waiting)
-            if entry < self._last:
-                self._in_order = False
-            self._last = entry
-            line = self._lines.get(waiting.fits_with)
-            if line is None:
-                self._lines[waiting.fits_with] = [entry]
-            elif self._in_order:
-                line.append(entry)
-            else:
-                bisect.insort(line, entry)
-            self._length += 1
-            self.rows += waiting.rows
-            self._bytes += waiting.size_bytes
-            if deadline < self._next_deadline:
-                self._next_deadline = deadline
+            lines.add(waiting)
             if self._lingering or limits.max_delay_s:
                 self._hurry(waiting)
             elif self._sleeping:
@@ -113,14 +88,7 @@ class RequestQueue:
     def remove(self, waiting: Waiting) -> bool:
         """Take out a request that is not to be computed any more; False if it has left already."""
         with self._lock:
-            if waiting.entry is None:
-                return False
-            line = self._lines[waiting.fits_with]
-            del line[bisect.bisect_left(line, waiting.entry)]
-            if not line:
-                del self._lines[waiting.fits_with]
-            self._left([waiting])
-        return True
+            return self._lines.remove(waiting)
 
     def take(self, taker: Taker, *, together: bool) -> list[Waiting]:
         """The next request and, if they may be computed ``together``, those that fit with it; waits for one to come,
@@ -133,7 +101,7 @@ class RequestQueue:
                 if self._sleeping or self._lingering:
                     self._awake(taker)
                 batch, wait_s = self._next(taker, together)
-                if batch or (self._closed and not self._lines):
+                if batch or (self._closed and not self._lines.length):
                     return batch
                 if wait_s is None:
                     self._sleeping.append(taker)
@@ -144,7 +112,7 @@ class RequestQueue:
         """Drop what has waited for too long; answers when to do that again, which may be never."""
         with self._lock:
             self._drop_expired()
-            return self._next_deadline
+            return self._lines.next_deadline
 
     def computed(self, fits_with: Shapes, rows: int, seconds: float) -> None:
         """A batch of this shape took so long. Costs nothing where nobody ever waits."""
@@ -164,31 +132,23 @@ class RequestQueue:
 
     def _next(self, taker: Taker, together: bool) -> tuple[list[Waiting], float | None]:
         """A batch, or for how long to wait for a better one, or neither."""
-        if self._next_deadline != NEVER:
+        lines, lingering = self._lines, self._lingering  # somebody else takes care of those
+        if lines.next_deadline != NEVER:
             self._drop_expired()
-        lines = self._lines
-        if self._lingering:  # somebody else takes care of those
-            lines = {shapes: line for shapes, line in lines.items() if shapes not in self._lingering}
-        if not lines:
+        shapes = lines.next(lingering)
+        if shapes is None:
             return [], None
         self._turn += 1
-        shapes = next(iter(lines)) if len(lines) == 1 else min(lines, key=lambda shapes: lines[shapes][0])
-        oldest_first = not self._in_order and self._turn % OLDEST_EVERY == 0
+        oldest_first = not lines.in_order and self._turn % OLDEST_EVERY == 0
         if oldest_first:
-            shapes = self._promote_oldest(lines)
-        line = lines[shapes]
+            shapes = lines.promote_oldest(lingering)
+        line = lines.line(shapes)
         count, rows = self._count(line) if together and len(line) > 1 else (1, line[0][3].rows)
         if self.limits.max_delay_s and together and not oldest_first and count == len(line):
-            wait_s = self._linger(taker, shapes, rows)
+            wait_s = self._linger(taker, shapes, line, rows)
             if wait_s is not None:
                 return [], wait_s
-        batch = [entry[3] for entry in line[:count]]
-        if count == len(line):
-            del self._lines[shapes]
-        else:
-            del line[:count]
-        self._left(batch)
-        return batch, None
+        return lines.take(shapes, count), None
 
     def _count(self, line: Sequence[Entry]) -> tuple[int, int]:
         """How many requests of the line are the next batch, and their rows."""
@@ -206,9 +166,9 @@ class RequestQueue:
                 break
         return chosen or (count, rows)
 
-    def _linger(self, taker: Taker, shapes: Shapes, rows: int) -> float | None:
+    def _linger(self, taker: Taker, shapes: Shapes, line: Sequence[Entry], rows: int) -> float | None:
         """For how long to wait for more of a line, if that pays, and keeps every deadline and the longest delay."""
-        limits, line = self.limits, self._lines[shapes]
+        limits = self.limits
         if rows >= limits.max_batch_rows or rows in limits.preferred_rows or self._closed:
             return None
         rhythm, now = self._rhythm(shapes), time.monotonic()
@@ -225,65 +185,6 @@ class RequestQueue:
         self._lingering[shapes] = _Linger(taker, wait.rows - rows, now + wait.done_s)
         return wait.seconds
 
-    def _promote_oldest(self, lines: dict[Shapes, list[Entry]]) -> Shapes:
-        """Put the request that has waited longest at the head of its line; which line that is."""
-        oldest = min((entry for line in lines.values() for entry in line), key=lambda entry: entry[3].since)
-        line = lines[oldest[3].fits_with]
-        line.remove(oldest)
-        line.insert(0, oldest)  # it is taken at once, so that the line stays in order
-        return oldest[3].fits_with
-
-    def _left(self, gone: Sequence[Waiting]) -> None:
-        """Count out what has been taken out of its lines."""
-        for waiting in gone:
-            waiting.entry = None  # which also refers to the request
-            self.rows -= waiting.rows
-            self._bytes -= waiting.size_bytes
-        self._length -= len(gone)
-        if not self._length:
-            self._in_order, self._last, self._next_deadline = True, _FIRST, NEVER
-
-    def _take_out(self, chosen: Sequence[Waiting]) -> None:
-        gone = set(chosen)
-        for shapes in {waiting.fits_with for waiting in chosen}:
-            self._lines[shapes] = [entry for entry in self._lines[shapes] if entry[3] not in gone]
-            if not self._lines[shapes]:
-                del self._lines[shapes]
-        self._left(chosen)
-
-    def _drop_expired(self) -> None:
-        now = time.monotonic()
-        if now < self._next_deadline:
-            return
-        late = [entry[3] for line in self._lines.values() for entry in line if entry[3].deadline <= now]
-        if late:
-            self._take_out(late)
-            self._expired(late)
-        deadlines = (entry[3].deadline for line in self._lines.values() for entry in line)
-        self._next_deadline = min(deadlines, default=NEVER)
-
-    def _make_room(self, waiting: Waiting) -> bool:
-        """Whether there is room now: by what has expired, or else by what is less important, the last of it first."""
-        limits = self.limits
-        self._drop_expired()
-        requests = self._length + 1 - limits.max_queue_requests
-        size_bytes = self._bytes + waiting.size_bytes - limits.max_queue_bytes
-        if requests <= 0 and size_bytes <= 0:
-            return True
-        if max((line[-1][0] for line in self._lines.values()), default=0) <= waiting.level:
-            return False
-        lower = sorted(entry for line in self._lines.values() for entry in line if entry[0] > waiting.level)
-        victims: list[Waiting] = []
-        while lower and (requests > 0 or size_bytes > 0):
-            victim = lower.pop()[3]
-            victims.append(victim)
-            requests, size_bytes = requests - 1, size_bytes - victim.size_bytes
-        if requests > 0 or size_bytes > 0:
-            return False
-        self._take_out(victims)
-        self._shed(victims)
-        return True
-
     def _hurry(self, new: Waiting) -> None:
         """Wake who lingers when it has what it waits for, or when it must not wait any longer; else who sleeps."""
         if self.limits.max_delay_s:
@@ -291,9 +192,8 @@ class RequestQueue:
         linger = self._lingering.get(new.fits_with)
         if linger is not None:
             linger.rows -= new.rows
-            if linger.rows > 0 and new.deadline >= linger.done_by:
-                return
-            linger.taker.put(None)
+            if linger.rows <= 0 or new.deadline < linger.done_by:
+                linger.taker.put(None)
         elif self._sleeping:
             self._sleeping.pop().put(None)
         elif self._lingering:
@@ -304,6 +204,23 @@ class RequestQueue:
             self._sleeping.remove(taker)
         if self._lingering:
             self._lingering = {shapes: each for shapes, each in self._lingering.items() if each.taker is not taker}
+
+    def _drop_expired(self) -> None:
+        if expired := self._lines.take_expired():
+            self._expired(expired)
+
+    def _make_room(self, waiting: Waiting) -> bool:
+        """Whether there is room now: by what has expired, or else by what is less important."""
+        limits, lines = self.limits, self._lines
+        self._drop_expired()
+        requests = lines.length + 1 - limits.max_queue_requests
+        size_bytes = lines.size_bytes + waiting.size_bytes - limits.max_queue_bytes
+        if requests <= 0 and size_bytes <= 0:
+            return True
+        shed = lines.take_less_important(waiting.level, requests, size_bytes)
+        if shed:
+            self._shed(shed)
+        return bool(shed)
 
     def _rhythm(self, shapes: Shapes) -> Rhythm:
         rhythm = self._rhythms.get(shapes)
