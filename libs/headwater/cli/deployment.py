@@ -19,6 +19,7 @@ def create(
     stage: str | None = None,
     alias: str | None = None,
     version: str | None = None,
+    takes: str = "either",
     wait: bool = True,
     project: str = DEFAULT_PROJECT,
 ) -> None:
@@ -36,6 +37,9 @@ def create(
         Serve the version that this alias points to, following it as it moves.
     version
         Serve this version: 3, or v1.2.3.
+    takes
+        What requests may bring: raw, image files for the pipeline recorded with the version; tensors, the inputs of the
+        model; or either.
     wait
         Return only when the deployment answers.
     project
@@ -50,6 +54,7 @@ def create(
             stage=models.stage(stage) if stage else None,
             alias=alias,
             version=version,
+            takes=takes,
         )
         if wait:
             deployment = deployments.wait_until_ready(connection, deployed)

@@ -176,13 +176,13 @@ async def test_a_model_that_answers_otherwise_is_not_served(world: World) -> Non
 async def test_a_record_without_a_pipeline_holds_the_model_alone(world: World) -> None:
     inputs = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
     sample = parity.Given(inputs=(Tensor("x", "FP32", inputs),), outputs=(Tensor("y", "FP32", inputs + 1e-6),))
-    world.register(parity.write(parity.record([sample], _Nothing())))
+    world.register(parity.write(parity.record([sample], None)))
     await world.begin()
     await world.deploy()
     await world.state(_State.STATE_READY)  # within the tolerance
 
     sample = parity.Given(inputs=(Tensor("x", "FP32", inputs),), outputs=(Tensor("y", "FP32", inputs + 0.5),))
-    world.register(parity.write(parity.record([sample], _Nothing())))
+    world.register(parity.write(parity.record([sample], None)))
     assert "Sample 0 of the parity record, y:" in (await world.state(_State.STATE_FAILED)).failure
 
 
@@ -223,13 +223,3 @@ async def test_a_pipeline_that_is_not_that_of_its_digest_is_not_run(world: World
     await world.begin()
     await world.deploy()
     assert "The pipeline recorded with the version is sha256:" in (await world.state(_State.STATE_FAILED)).failure
-
-
-class _Nothing:
-    """Samples bring their outputs: nobody is asked."""
-
-    inputs = ()
-
-    def predict(self, inputs: Any) -> Any:
-        """Never called."""
-        raise AssertionError

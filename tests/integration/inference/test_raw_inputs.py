@@ -1,6 +1,7 @@
 """N-04: a deployment takes raw bytes, and exactly the pipeline recorded with the version prepares them."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,7 +109,8 @@ async def test_two_versions_of_one_endpoint_have_each_its_own_pipeline(running: 
     await running.deployments.UpdateDeployment(update)
 
     for version, text in (("1", NEAREST), ("2", BILINEAR)):
-        await eventually(lambda version=version: running.client.is_model_ready("ab", version, headers=running.headers))
+        ready = functools.partial(running.client.is_model_ready, "ab", version, headers=running.headers)
+        await eventually(ready)
         answered = await ask(running, "ab", image(), version=version)
         np.testing.assert_array_equal(answered, prepared_by(text, image()))
 

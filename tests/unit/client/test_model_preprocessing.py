@@ -1,6 +1,7 @@
 """N-04: what of pipelines and samples is found wrong before anything is sent."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def test_samples_without_an_onnx_file_need_their_outputs(folder: Path) -> None:
     files = {"weights.bin": folder / "inputs.npz"}
     with pytest.raises(InvalidArgument, match=r"the version's .onnx file, of which there must be one; there are 0"):
         model_preprocessing.parity_of(files, [folder / "inputs.npz"], None)
-    arrays = {"x": np.ones((1, 4), np.float32), "output:y": np.zeros((1, 3), np.float32)}
+    arrays: dict[str, Any] = {"x": np.ones((1, 4), np.float32), "output:y": np.zeros((1, 3), np.float32)}
     np.savez(folder / "answered.npz", **arrays)
     record = model_preprocessing.parity_of(files, [folder / "answered.npz"], None)
     assert record.samples[0].outputs[0].name == "y"
