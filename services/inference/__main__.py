@@ -36,6 +36,8 @@ from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
 from services.inference.engines.code import parse_code
 from services.inference.engines.loader import Bounds, Engines
+from services.inference.engines.metrics import EngineCollector
+from services.inference.engines.triton.remotes import Remotes
 from services.inference.guard.guard import Guard
 from services.inference.guard.metrics import GuardCollector
 from services.inference.guard.postgres import PostgresStandings
@@ -51,7 +53,6 @@ from services.inference.kserve.http.errors import tell
 from services.inference.kserve.http.front import Front
 from services.inference.kserve.http.handlers import Handlers
 from services.inference.kserve.repository import Repository
-from services.inference.engines.metrics import EngineCollector
 from services.inference.kserve.servicer import DESCRIPTOR, ROLES, InferenceServicer
 from services.inference.kserve.shared_memory import Regions
 from services.inference.metrics import InferenceCollector
@@ -139,7 +140,12 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     bounds = Bounds(
         settings.engine_threads, settings.engine_memory_bytes, settings.engine_timeout_s, settings.engine_load_timeout_s
     )
-    engines = Engines(bounds, isolation=settings.engine_isolation, code=parse_code(settings.engine_code))
+    engines = Engines(
+        bounds,
+        isolation=settings.engine_isolation,
+        code=parse_code(settings.engine_code),
+        remotes=Remotes.from_settings(settings.triton_hosts, settings.triton_ca_file, settings.engine_timeout_s),
+    )
     service.on_close(functools.partial(asyncio.to_thread, engines.close))
     loading = Loading(
         _model_cache(service, settings, outside.models),

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from chassis.hosts import parse_hosts
 from chassis.settings import Port, ServiceSettings
 from services.inference.engines.loader import Isolation
 from services.inference.records.events.sinks import sink_from_url
@@ -40,6 +41,11 @@ class Settings(ServiceSettings):
     engine_code: dict[str, str] = {}
     """Python functions that deployments may name as ``callable`` or ``architecture``: ``module:function@sha256:…`` by
     name, as JSON. See services/inference/engines/code.py."""
+    triton_hosts: str = ""
+    """The servers that deployments may name as ``engine.triton``, separated by commas: ``triton.example.com:8001``, or
+    ``triton.corp:8001=10.1.2.3`` to allow a private address and to speak without TLS (libs/chassis/hosts.py)."""
+    triton_ca_file: str = ""
+    """The certificates, in PEM, that such servers are trusted by. Empty: those that the machine trusts."""
     max_model_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 2**31 - 1
     """The largest model file that is loaded, in bytes; ONNX ends at 2 GiB."""
     max_queue_bytes: Annotated[int, Field(ge=2**20)] = 256 * 2**20
@@ -78,6 +84,12 @@ class Settings(ServiceSettings):
         elif self.events_hosts:
             raise ValueError("events_hosts is set and events_url is not")
         return self
+
+    @field_validator("triton_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        parse_hosts(value)
+        return value
 
     @field_validator("record_retention_s", "record_body_retention_s")
     @classmethod

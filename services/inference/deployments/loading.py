@@ -1,6 +1,7 @@
 """From a model version to something that answers."""
 
 import asyncio
+import functools
 
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Batching, Limits
@@ -51,18 +52,23 @@ class Loading:
         return Loaded(deployment, version, file, batcher, preparation)
 
     async def _engine(self, deployment: Deployment, version: ModelVersion, file: ModelFile) -> Engine:
-        opened = await self._cache.open(deployment.model, file)
-        loading = asyncio.create_task(
-            asyncio.to_thread(
+        options = deployment.options.engine
+        if options.triton is not None:  # the server has the file
+            load = functools.partial(
+                self._engines.connect, options.triton, digest=version.digest, signature=version.signature
+            )
+        else:
+            opened = await self._cache.open(deployment.model, file)
+            load = functools.partial(
                 self._engines.load,
                 file.format,
                 opened,
-                deployment.options.engine,
+                options,
                 signature=version.signature,
                 digest=file.digest,
                 name=str(deployment.name),
             )
-        )
+        loading = asyncio.create_task(asyncio.to_thread(load))
         try:
             return await asyncio.shield(loading)
         except asyncio.CancelledError:

@@ -1,10 +1,12 @@
 """A deployment's engine between protobuf and the domain."""
 
+import dataclasses
 from collections.abc import Iterable
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.inference.v1 import engines_pb2
 from services.inference.engines.options import CPU, EngineOptions, InvalidEngine, Precision
+from services.inference.engines.triton.endpoint import TritonEndpoint
 from services.inference.tensors.model import TensorSpec
 
 _Autocast = engines_pb2.Engine.Autocast
@@ -31,12 +33,13 @@ def engine_from_proto(message: engines_pb2.Engine) -> EngineOptions:
         callable=message.callable,
         inputs=specs_from_proto(message.inputs),
         outputs=specs_from_proto(message.outputs),
+        triton=_triton_from_proto(message.triton) if message.HasField("triton") else None,
     )
 
 
 def engine_to_proto(options: EngineOptions) -> engines_pb2.Engine:
     """The same as the API shows it."""
-    return engines_pb2.Engine(
+    shown = engines_pb2.Engine(
         device=options.device,
         autocast=_AUTOCAST[options.autocast],
         threads=options.threads,
@@ -46,6 +49,9 @@ def engine_to_proto(options: EngineOptions) -> engines_pb2.Engine:
         inputs=[_spec_to_proto(spec) for spec in options.inputs],
         outputs=[_spec_to_proto(spec) for spec in options.outputs],
     )
+    if options.triton is not None:
+        shown.triton.CopyFrom(engines_pb2.TritonEndpoint(**dataclasses.asdict(options.triton)))
+    return shown
 
 
 def specs_from_proto(specs: Iterable[artifact_pb2.TensorSpec]) -> tuple[TensorSpec, ...]:
@@ -54,6 +60,10 @@ def specs_from_proto(specs: Iterable[artifact_pb2.TensorSpec]) -> tuple[TensorSp
         if spec.HasField("begin_offset") or spec.HasField("end_offset"):
             raise InvalidEngine(f"{spec.name!r} is in no file and has no offset.", field="engine")
     return tuple(TensorSpec(spec.name, spec.datatype, tuple(spec.shape)) for spec in specs)
+
+
+def _triton_from_proto(message: engines_pb2.TritonEndpoint) -> TritonEndpoint:
+    return TritonEndpoint(message.address, message.model_name, message.model_version, message.tls)
 
 
 def _spec_to_proto(spec: TensorSpec) -> artifact_pb2.TensorSpec:

@@ -89,7 +89,7 @@ def module_of(loader: Loader) -> str:
 
 def formats_of(options: EngineOptions) -> tuple[str, ...]:
     """The formats that can be served with these options, the preferred first; none where any will do."""
-    if options.callable:
+    if options.callable or options.triton is not None:
         return ()
     return tuple(STATE_LOADERS if options.architecture else LOADERS)
 

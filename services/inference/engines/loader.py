@@ -13,6 +13,8 @@ from services.inference.engines.engine import Engine, OptionRefused
 from services.inference.engines.formats import load_here, loader_of
 from services.inference.engines.options import DEFAULT, EngineOptions
 from services.inference.engines.order import Order
+from services.inference.engines.triton.endpoint import TritonEndpoint
+from services.inference.engines.triton.remotes import Remotes
 from services.inference.engines.worker.engine import Limits, ProcessEngine
 from services.inference.engines.worker.template import Templates
 from services.inference.engines.worker.watch import Watch
@@ -40,11 +42,17 @@ class Engines:
     """The formats that are served, and the processes in which their engines compute. Usable by any thread."""
 
     def __init__(
-        self, bounds: Bounds, *, isolation: Isolation = Isolation.PROCESS, code: Mapping[str, Code] | None = None
+        self,
+        bounds: Bounds,
+        *,
+        isolation: Isolation = Isolation.PROCESS,
+        code: Mapping[str, Code] | None = None,
+        remotes: Remotes | None = None,
     ) -> None:
         self._bounds = bounds
         self._isolation = isolation
         self._code = code or {}
+        self._remotes = remotes or Remotes()
         self._templates = Templates()
         self._watch = Watch()
         self._lock = threading.Lock()
@@ -95,6 +103,14 @@ class Engines:
         with self._lock:
             self._hosted = {each for each in self._hosted if not each.closed} | {engine}
         return engine
+
+    def connect(self, endpoint: TritonEndpoint, *, digest: str, signature: Signature | None = None) -> Engine:
+        """The engine for a model that a server computes, if that is the version with this digest. Blocks.
+
+        Raises:
+            HostNotAllowed, RemoteRefused, RemoteAway, RemoteBusy, EngineTimedOut, EngineFailed: see TritonEngine.
+        """
+        return self._remotes.connect(endpoint, digest=digest, signature=signature)
 
     def hosted(self) -> list[ProcessEngine]:
         """Every engine that has a process of its own."""

@@ -5,6 +5,7 @@ import enum
 import re
 
 from headwater.errors import InvalidArgument
+from services.inference.engines.triton.endpoint import TritonEndpoint
 from services.inference.tensors.datatypes import NUMPY_TYPES
 from services.inference.tensors.model import TensorSpec
 
@@ -42,6 +43,7 @@ class EngineOptions:
         callable: what computes instead of an engine: a name that an administrator registered.
         inputs: what goes in, for files that do not tell it.
         outputs: likewise what comes out; found out by computing where it is not said.
+        triton: a server that computes instead; ``instances`` is then how many batches it gets at the same time.
     """
 
     device: str = CPU
@@ -52,6 +54,7 @@ class EngineOptions:
     callable: str = ""
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    triton: TritonEndpoint | None = None
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
@@ -67,8 +70,17 @@ class EngineOptions:
             raise InvalidEngine("Either an architecture or a callable computes, not both.", field="engine.callable")
         if self.outputs and not self.inputs:
             raise InvalidEngine("Outputs are said together with inputs.", field="engine.outputs")
+        if self.triton is not None:
+            self._check_remote()
         _check_tensors("inputs", self.inputs)
         _check_tensors("outputs", self.outputs)
+
+    def _check_remote(self) -> None:
+        """Go on if nothing is said that is for the server to say."""
+        for field in dataclasses.fields(self):
+            if field.name not in ("triton", "instances") and getattr(self, field.name) != field.default:
+                said = f"{field.name} is for the remote server to decide; leave it out beside triton."
+                raise InvalidEngine(said, field=f"engine.{field.name}")
 
     @property
     def on_cuda(self) -> bool:

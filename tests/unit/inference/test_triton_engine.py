@@ -19,6 +19,7 @@ from tritonclient.grpc import model_config_pb2
 from chassis.hosts import HostNotAllowed, parse_hosts
 from headwater.errors import HeadwaterError, Unavailable
 from services.inference.engines.engine import EngineFailed, EngineTimedOut, ModelRefused
+from services.inference.engines.options import EngineOptions, InvalidEngine
 from services.inference.engines.triton.connection import Connection
 from services.inference.engines.triton.endpoint import InvalidEndpoint, TritonEndpoint
 from services.inference.engines.triton.engine import TritonEngine
@@ -337,6 +338,13 @@ def test_what_is_no_endpoint_is_refused_by_its_field(endpoint: tuple[str, str, s
     with pytest.raises(InvalidEndpoint) as refused:
         TritonEndpoint(*endpoint)
     assert refused.value.metadata["field"] == f"engine.triton.{field}"
+
+
+@pytest.mark.parametrize("said", [{"device": "cuda"}, {"threads": 2}, {"callable": "f"}, {"inputs": (X,)}])
+def test_what_only_an_engine_here_could_do_is_not_asked_of_a_server(said: dict[str, Any]) -> None:
+    with pytest.raises(InvalidEngine, match="leave it out beside triton") as refused:
+        EngineOptions(triton=TritonEndpoint("x:1", "m", "1"), **said)
+    assert refused.value.metadata["field"] == f"engine.{next(iter(said))}"
 
 
 def test_an_endpoint_knows_its_host_and_its_port() -> None:

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from headwater.artifact.v1 import artifact_pb2 as headwater_dot_artifact_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headwater/inference/v1/engines.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$headwater/artifact/v1/artifact.proto\"\xc1\x03\n\x06\x45ngine\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^(cpu|cuda(:[0-9]{1,3})?)?$\x12\x43\n\x08\x61utocast\x18\x02 \x01(\x0e\x32\'.headwater.inference.v1.Engine.AutocastB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x07threads\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x00\x12\x1c\n\tinstances\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18@(\x00\x12\x1e\n\x0c\x61rchitecture\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61llable\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12<\n\x06inputs\x18\x07 \x03(\x0b\x32!.headwater.artifact.v1.TensorSpecB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\x12=\n\x07outputs\x18\x08 \x03(\x0b\x32!.headwater.artifact.v1.TensorSpecB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"J\n\x08\x41utocast\x12\x18\n\x14\x41UTOCAST_UNSPECIFIED\x10\x00\x12\x11\n\rAUTOCAST_BF16\x10\x01\x12\x11\n\rAUTOCAST_FP16\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headwater/inference/v1/engines.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$headwater/artifact/v1/artifact.proto\"\xf9\x03\n\x06\x45ngine\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^(cpu|cuda(:[0-9]{1,3})?)?$\x12\x43\n\x08\x61utocast\x18\x02 \x01(\x0e\x32\'.headwater.inference.v1.Engine.AutocastB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\x07threads\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x00\x12\x1c\n\tinstances\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18@(\x00\x12\x1e\n\x0c\x61rchitecture\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61llable\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12<\n\x06inputs\x18\x07 \x03(\x0b\x32!.headwater.artifact.v1.TensorSpecB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\x12=\n\x07outputs\x18\x08 \x03(\x0b\x32!.headwater.artifact.v1.TensorSpecB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\x12\x36\n\x06triton\x18\t \x01(\x0b\x32&.headwater.inference.v1.TritonEndpoint\"J\n\x08\x41utocast\x12\x18\n\x14\x41UTOCAST_UNSPECIFIED\x10\x00\x12\x11\n\rAUTOCAST_BF16\x10\x01\x12\x11\n\rAUTOCAST_FP16\x10\x02\"v\n\x0eTritonEndpoint\x12\x19\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x84\x02\x12\x1c\n\nmodel_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1e\n\rmodel_version\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x13\x12\x0b\n\x03tls\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,8 +49,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENGINE'].fields_by_name['inputs']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_ENGINE'].fields_by_name['outputs']._loaded_options = None
   _globals['_ENGINE'].fields_by_name['outputs']._serialized_options = b'\272H\006\222\001\003\020\200\010'
+  _globals['_TRITONENDPOINT'].fields_by_name['address']._loaded_options = None
+  _globals['_TRITONENDPOINT'].fields_by_name['address']._serialized_options = b'\272H\005r\003\030\204\002'
+  _globals['_TRITONENDPOINT'].fields_by_name['model_name']._loaded_options = None
+  _globals['_TRITONENDPOINT'].fields_by_name['model_name']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_TRITONENDPOINT'].fields_by_name['model_version']._loaded_options = None
+  _globals['_TRITONENDPOINT'].fields_by_name['model_version']._serialized_options = b'\272H\004r\002\030\023'
   _globals['_ENGINE']._serialized_start=132
-  _globals['_ENGINE']._serialized_end=581
-  _globals['_ENGINE_AUTOCAST']._serialized_start=507
-  _globals['_ENGINE_AUTOCAST']._serialized_end=581
+  _globals['_ENGINE']._serialized_end=637
+  _globals['_ENGINE_AUTOCAST']._serialized_start=563
+  _globals['_ENGINE_AUTOCAST']._serialized_end=637
+  _globals['_TRITONENDPOINT']._serialized_start=639
+  _globals['_TRITONENDPOINT']._serialized_end=757
 # @@protoc_insertion_point(module_scope)

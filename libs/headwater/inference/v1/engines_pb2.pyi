@@ -60,6 +60,7 @@ class Engine(_message.Message):
     CALLABLE_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    TRITON_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """`cpu`, `cuda` or `cuda:N`; empty means `cpu`."""
     autocast: Global___Engine.Autocast.ValueType
@@ -84,6 +85,10 @@ class Engine(_message.Message):
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.TensorSpec]:
         """Likewise what comes out; empty means that it is found out by computing zeros."""
 
+    @_builtins.property
+    def triton(self) -> Global___TritonEndpoint:
+        """A server that computes instead; of the fields above only `instances` goes with it: how many batches it gets at once."""
+
     def __init__(
         self,
         *,
@@ -95,11 +100,49 @@ class Engine(_message.Message):
         callable: _builtins.str = ...,
         inputs: _abc.Iterable[_artifact_pb2.TensorSpec] | None = ...,
         outputs: _abc.Iterable[_artifact_pb2.TensorSpec] | None = ...,
+        triton: Global___TritonEndpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["triton", b"triton"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "autocast", b"autocast", "callable", b"callable", "device", b"device", "inputs", b"inputs", "instances", b"instances", "outputs", b"outputs", "threads", b"threads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "autocast", b"autocast", "callable", b"callable", "device", b"device", "inputs", b"inputs", "instances", b"instances", "outputs", b"outputs", "threads", b"threads", "triton", b"triton"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Engine: _TypeAlias = Engine  # noqa: Y015
+
+@_typing.final
+class TritonEndpoint(_message.Message):
+    """A version of a model on an NVIDIA Triton server, or on another one of the Open Inference Protocol over gRPC. The server
+    must declare that it is the version that is deployed: its config.pbtxt has a parameter `headwater_model_digest` with the
+    version's digest. Inputs and outputs must be those that are registered with the version.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """Host, in lower case, and port of its gRPC: `triton.example.com:8001`. The setting `triton_hosts` must list it."""
+    model_name: _builtins.str
+    """The model as the server names it."""
+    model_version: _builtins.str
+    """The number of the version on the server; it must be said, so that what answers does not change unnoticed."""
+    tls: _builtins.bool
+    """Whether to use TLS. Without it only servers are spoken to whose address the setting gives too."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        model_name: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        tls: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "model_name", b"model_name", "model_version", b"model_version", "tls", b"tls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TritonEndpoint: _TypeAlias = TritonEndpoint  # noqa: Y015
