@@ -40,6 +40,7 @@ class Platform:
             addresses["dataset_flight"] = f"127.0.0.1:{self.services['dataset'].flight_port}"
         if "inference" in self.services:
             addresses["inference_http"] = f"127.0.0.1:{self.services['inference'].http_port}"
+            addresses["inference_flight"] = f"127.0.0.1:{self.services['inference'].flight_port}"
         if "gateway" in self.services:
             addresses["gateway"] = f"http://127.0.0.1:{self.services['gateway'].http_port}"
         return Endpoints(**addresses)

@@ -35,7 +35,11 @@ PROGRAMS = (
     ),
     Program("preprocessing", {"port": 50053, "admin_port": 51053}, {"preprocessing_address": "port"}),
     Program("training_scheduler", {"port": 50054, "admin_port": 51054}, {"training_address": "port"}),
-    Program("inference", {"port": 50055, "http_port": 50065, "admin_port": 51055}, {"inference_address": "port"}),
+    Program(
+        "inference",
+        {"port": 50055, "http_port": 50065, "flight_port": 50075, "admin_port": 51055},
+        {"inference_address": "port"},
+    ),
     Program("gateway", {"http_port": 9000, "port": 50056, "admin_port": 51056}),
 )
 
@@ -72,6 +76,6 @@ def endpoints(ports: Ports, home: Path) -> dict[str, str]:
     """What the client reads (`headwater.client.Endpoints`): {"registry": "127.0.0.1:50051", ...}."""
     services = {setting.removesuffix("_address"): address for setting, address in addresses(ports).items()}
     sockets = {name: socket_path(home, name) for program in PROGRAMS for name in program.sockets.values()}
-    inference_http = f"{HOST}:{ports['inference']['http_port']}"
+    inference = {f"inference_{kind}": f"{HOST}:{ports['inference'][f'{kind}_port']}" for kind in ("http", "flight")}
     gateway = f"http://{HOST}:{ports['gateway']['http_port']}"
-    return {**services, **sockets, "inference_http": inference_http, "gateway": gateway}
+    return {**services, **sockets, **inference, "gateway": gateway}

@@ -53,6 +53,8 @@ class Endpoints:
     inference: str = "127.0.0.1:50055"
     inference_http: str = "127.0.0.1:50065"
     """Where the inference service answers the Open Inference Protocol over HTTP."""
+    inference_flight: str = "127.0.0.1:50075"
+    """Where the inference service answers Arrow Flight: records of requests."""
     gateway: str = "http://127.0.0.1:9000"
 
     @classmethod
@@ -87,6 +89,7 @@ class Connection:
         self._token = token
         self._channels: dict[str, grpc.Channel] = {}
         self._flight: pyarrow.flight.FlightClient | None = None
+        self._inference_flight: pyarrow.flight.FlightClient | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -137,6 +140,16 @@ class Connection:
                 self._flight = flight.FlightClient(place, generic_options=list(_FLIGHT_OPTIONS))
             return self._flight
 
+    def inference_flight(self) -> "pyarrow.flight.FlightClient":
+        """The Arrow Flight client of the inference service; pass :meth:`flight_options` with each call."""
+        from pyarrow import flight
+
+        with self._lock:
+            if self._inference_flight is None:
+                place = f"grpc://{self.endpoints.inference_flight}"
+                self._inference_flight = flight.FlightClient(place, generic_options=list(_FLIGHT_OPTIONS))
+            return self._inference_flight
+
     def flight_options(self, timeout_s: float | None = None) -> "pyarrow.flight.FlightCallOptions":
         """Call options that carry the token and, when given, a deadline."""
         from pyarrow import flight
@@ -150,9 +163,10 @@ class Connection:
             for channel in self._channels.values():
                 channel.close()
             self._channels.clear()
-            if self._flight is not None:
-                self._flight.close()
-                self._flight = None
+            for client in (self._flight, self._inference_flight):
+                if client is not None:
+                    client.close()
+            self._flight = self._inference_flight = None
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ _NOUNS = {
     "package": ("headwater.cli.package:app", "Model packages: MLSpec's YAML documents about models."),
     "deployment": ("headwater.cli.deployment:app", "What is served, and by which version."),
     "incident": ("headwater.cli.incident:app", "Incidents: what went wrong with something served, with the evidence."),
+    "record": ("headwater.cli.record:app", "Records of inference requests, and feedback on them."),
     "lineage": ("headwater.cli.lineage:app", "Lineage: what came from what, and what depends on it."),
     "trace": ("headwater.cli.trace:trace", "Show where a prediction comes from."),
 }

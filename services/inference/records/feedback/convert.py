@@ -19,7 +19,7 @@ def feedback_from_proto(message: feedback_pb2.InferenceFeedback, project: str, c
         raise InvalidName(f"{field}.record must be one of projects/{project}.", field=f"{field}.record")
     try:
         truth = json_format.MessageToDict(message.ground_truth) if message.HasField("ground_truth") else None
-    except json_format.SerializeToJsonError as error:
+    except (ValueError, json_format.SerializeToJsonError) as error:
         raise InvalidFeedback("The numbers of a ground truth must be finite.", field=field) from error
     said = Said(
         truth,

@@ -1,0 +1,270 @@
+"""``headwater record``: what was recorded of requests, and what turned out to be true of them."""
+
+import datetime
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+import pyarrow.parquet
+
+from headwater import inference_log, inference_records, references
+from headwater.cli.model.words import as_json
+from headwater.cli.render import errors, facts, output, table, when
+from headwater.client import Connection
+from headwater.errors import InvalidArgument
+from headwater.inference.v1 import deployments_pb2, recording_pb2
+from headwater.names import DEFAULT_PROJECT, InferenceRecordName
+
+app = cyclopts.App(name="record", help="Records of inference requests, and feedback on them.")
+
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
+Shape = Literal["log", "request", "monitored-request", "monitored-prediction"]
+
+
+@app.command(name="list")
+def list_(*, deployment: str | None = None, limit: int = 50, project: str = DEFAULT_PROJECT) -> None:
+    """List records, newest first.
+
+    Parameters
+    ----------
+    deployment
+        Only those of this deployment.
+    limit
+        At most this many.
+    project
+        The project of both.
+    """
+    chosen = references.deployment(deployment, project) if deployment else None
+    with Connection.discover() as connection:
+        found = inference_records.find(connection, references.project(project), deployment=chosen)
+        rows = [
+            (
+                each.name.rpartition("/")[2],
+                when(each.request_time),
+                each.deployment.rpartition("/")[2],
+                each.model_version.rpartition("/")[2],
+                each.result_code,
+                f"{each.latency_ms:.1f}",
+                each.caller,
+            )
+            for each in itertools.islice(found, limit)
+        ]
+    table(("request", "time", "deployment", "version", "result", "ms", "caller"), rows)
+
+
+@app.command
+def show(record: str, *, mlspec: Shape | None = None, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
+    """Show one record, with the tensors that were recorded and what was said of it later.
+
+    Parameters
+    ----------
+    record
+        The request id, or the record's full name.
+    mlspec
+        Print it in this of MLSpec's shapes.
+    in_json
+        Print everything as JSON, in the shape of the proto InferenceRecord.
+    project
+        The project.
+    """
+    with Connection.discover() as connection:
+        found = inference_records.get(connection, _name(record, project), with_bodies=True)
+    if mlspec:
+        output.print(json.dumps(_shaped(mlspec, found), indent=2, ensure_ascii=False), markup=False)
+    elif in_json:
+        as_json(found)
+    else:
+        _print(found)
+
+
+@app.command
+def feedback(
+    record: str,
+    *,
+    truth: str | None = None,
+    score: float | None = None,
+    action: Sequence[str] = (),
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Say what turned out to be true of a prediction, or how useful it was.
+
+    Parameters
+    ----------
+    record
+        The request id, or the record's full name.
+    truth
+        What is true, as JSON (7, true, '"seven"'); what is no JSON is a text.
+    score
+        How useful it was, from 0 to 1.
+    action
+        What its user did with it; may be given many times.
+    project
+        The project.
+    """
+    with Connection.discover() as connection:
+        name = _name(record, project)
+        new = inference_records.say(connection, name, ground_truth=_value(truth), score=score, actions=list(action))
+    facts(record=str(name), feedback="recorded" if new else "was recorded before")
+
+
+@app.command
+def export(
+    file: Path,
+    *,
+    deployment: str | None = None,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+    result: str = "",
+    bodies: bool = False,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Write records into a Parquet file.
+
+    Parameters
+    ----------
+    file
+        The file; one that is there is replaced.
+    deployment
+        Only those of this deployment.
+    since
+        Only requests from this time on, in your own time zone if it has none.
+    until
+        Only requests before this time.
+    result
+        Only those that ended so: OK, or the reason of an error.
+    bodies
+        Also the tensors that were recorded.
+    project
+        The project.
+    """
+    wanted = inference_records.query(
+        references.project(project),
+        deployment=references.deployment(deployment, project) if deployment else None,
+        result_code=result,
+        start=since and since.astimezone(),
+        end=until and until.astimezone(),
+        with_bodies=bodies,
+    )
+    rows = 0
+    with (
+        Connection.discover() as connection,
+        inference_records.read(connection, wanted) as reader,
+        pyarrow.parquet.ParquetWriter(file, reader.schema, compression="zstd") as writer,
+    ):
+        for chunk in reader:
+            writer.write_batch(chunk.data)
+            rows += chunk.data.num_rows
+    errors.print(f"{rows:,} records written to {file}", markup=False)
+
+
+@app.command
+def rules(
+    deployment: str,
+    *,
+    sample_rate: float = 0.0,
+    on_error: bool = False,
+    redact: Sequence[str] = (),
+    max_body_bytes: int = 0,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Say which requests of a deployment are recorded with their tensors, and what is left out of these.
+
+    Parameters
+    ----------
+    deployment
+        The deployment.
+    sample_rate
+        The share of requests, from 0 to 1.
+    on_error
+        Also all that fail.
+    redact
+        An input, or a column of one by its number: table, table.3. May be given many times.
+    max_body_bytes
+        Larger tensors are not recorded; 0 means 65,536.
+    project
+        The project.
+    """
+    recording = recording_pb2.Recording(
+        sample_rate=sample_rate, on_error=on_error, max_body_bytes=max_body_bytes, inputs=_redactions(redact)
+    )
+    with Connection.discover() as connection:
+        changed = inference_records.record_by(connection, references.deployment(deployment, project), recording)
+    as_json(changed.recording)
+
+
+def _redactions(texts: Iterable[str]) -> list[recording_pb2.RecordedTensor]:
+    tensors: dict[str, recording_pb2.RecordedTensor] = {}
+    for text in texts:
+        name, dot, column = text.rpartition(".")
+        if not (dot and column.isdigit()):
+            name, column = text, ""
+        tensor = tensors.setdefault(name, recording_pb2.RecordedTensor(name=name))
+        if column:
+            tensor.redacted_columns.append(column)
+        else:
+            tensor.redacted = True
+    return list(tensors.values())
+
+
+def _name(text: str, project: str) -> InferenceRecordName:
+    return InferenceRecordName.parse(text) if "/" in text else InferenceRecordName(project, text)
+
+
+def _value(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if value is None:
+        raise InvalidArgument("null is no ground truth.", field="truth")
+    return value
+
+
+_SHAPES: dict[str, Callable[[inference_log.LoggedRequest], Any]] = {
+    "log": lambda request: inference_log.log_of([request]),
+    "request": inference_log.request_of,
+    "monitored-request": inference_log.monitored_request,
+    "monitored-prediction": inference_log.monitored_prediction,
+}
+
+
+def _shaped(shape: Shape, record: deployments_pb2.InferenceRecord) -> Any:
+    return _SHAPES[shape](inference_log.logged(record))
+
+
+def _print(record: deployments_pb2.InferenceRecord) -> None:
+    logged = inference_log.logged(record)
+    request = inference_log.request_of(logged)
+    recorded = zip(request["inputs"]["featureNames"], request["inputs"]["featureValues"], strict=False)
+    facts(
+        record=record.name,
+        time=when(record.request_time),
+        deployment=record.deployment,
+        version=record.model_version,
+        result=record.result_code,
+        latency=f"{record.latency_ms:.3f} ms",
+        caller=record.caller,
+        inputs=_tensors(record.inputs),
+        outputs=_tensors(record.outputs),
+        request_digest=record.request_digest,
+        response_digest=record.response_digest,
+        model_digest=record.model_digest,
+        preprocessing=record.preprocessing_digest,
+        part_of=record.part_of,
+        variant=record.variant,
+        asked=", ".join(f"{name}={value}" for name, value in recorded),
+        answered=request["prediction"]["predictionData"] or "",
+        left_out=", ".join(record.redacted),
+        ground_truth="" if logged.ground_truth is None else json.dumps(logged.ground_truth, ensure_ascii=False),
+        score="" if logged.score is None else f"{logged.score:g}",
+        actions=", ".join(logged.actions),
+    )
+
+
+def _tensors(tensors: Iterable[deployments_pb2.TensorFacts]) -> str:
+    return ", ".join(f"{each.name}: {each.datatype} {list(each.shape)}" for each in tensors)
