@@ -222,6 +222,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     service.add_background("incidents", incidents.run)
     service.add_background("guard", Warden(serving, guard, rollbacks, interval_s=_GUARD_INTERVAL_S).run)
     service.on_close(incidents.close)
+    service.on_close(guard.close)
     service.on_close(recorder.close)
     service.on_close(serving.close)  # comes before those: it answers what was accepted
     service.on_close(shadows.close)  # comes first: nobody waits for copies

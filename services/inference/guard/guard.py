@@ -1,7 +1,7 @@
 """Stands between requests and versions: lets through or refuses, takes note of every outcome, and makes incidents."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chassis.clock import Clock
 from headwater.names import IncidentName
@@ -10,7 +10,7 @@ from services.inference.deployments.model import Deployment
 from services.inference.guard.breaker import Change, Position
 from services.inference.guard.errors import BreakerOpen
 from services.inference.guard.evidence import incident_of
-from services.inference.guard.watch import CRASHES, Seen
+from services.inference.guard.watch import CRASHES, Seen, Watch
 from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.model import Kind, State, Version
 from services.inference.question import Question
@@ -38,6 +38,8 @@ class Guard:
         self._incidents = incidents
         self._clock = clock
         self._exhausted: dict[str, _Exhausted] = {}
+        self._lasting: set[Watch] = set()
+        """Those of which an incident lasts, or did until a moment ago."""
 
     def allow(self, loaded: Loaded) -> int:
         """Let one request through to ``loaded``; what is returned goes to :meth:`succeeded` or :meth:`failed`, one of
@@ -146,6 +148,29 @@ class Guard:
             self._incidents.note(exhausted.incident, text, State.RECOVERED)
             del self._exhausted[deployment.uid]
 
+    def keep_only(self, versions: Collection[Loaded], deployments: Collection[str]) -> None:
+        """Only these versions are loaded, of deployments with these uids: what lasted of any other has ended."""
+        loaded = {each.watch for each in versions}
+        for watch in [watch for watch in self._lasting if watch not in loaded]:
+            self._end(watch, "the version is served no longer")
+        for uid in [uid for uid in self._exhausted if uid not in deployments]:
+            self._incidents.note(self._exhausted.pop(uid).incident, "it is served no longer", State.RECOVERED)
+
+    async def close(self) -> None:
+        """Say of what lasts that nobody in this process looks any more."""
+        for watch in list(self._lasting):
+            self._end(watch, "the process that watched it has ended")
+        for exhausted in self._exhausted.values():
+            self._incidents.note(exhausted.incident, "the process that watched it has ended", State.RECOVERED)
+        self._exhausted.clear()
+
+    def _end(self, watch: Watch, what: str) -> None:
+        for incident in (watch.incident, watch.crash_incident):
+            if incident is not None:
+                self._incidents.note(incident, what, State.RECOVERED)
+        watch.incident = watch.crash_incident = None
+        self._lasting.discard(watch)
+
     def _report(self, loaded: Loaded) -> None:
         """Make an incident of what the breaker has done, or add to the one there is."""
         watch = loaded.watch
@@ -158,6 +183,7 @@ class Guard:
                 watch.incident = incident.name
                 watch.refused = 0
                 watch.stood_in.clear()
+                self._lasting.add(watch)
                 self._incidents.begin(incident)
                 continue
             state = State.RECOVERED if change.position is Position.CLOSED else None
@@ -175,6 +201,7 @@ class Guard:
             text = f"the engine broke down {CRASHES} times within {watch.window.seconds:g} s, the last time {reason}"
             incident = incident_of(Kind.ENGINE_CRASHED, text, loaded, self._clock)
             watch.crash_incident = incident.name
+            self._lasting.add(watch)
             self._incidents.begin(incident)
 
 

@@ -29,7 +29,8 @@ class Warden:
 
     async def step(self) -> None:
         """Go round once. What cannot be kept or asked now is decided in a later round."""
-        for follower in self._serving.followers():
+        followers = self._serving.followers()
+        for follower in followers:
             self._guard.tick(follower.deployment, follower.versions())
             try:
                 await self._rollbacks.judge(follower.deployment, follower.loaded)
@@ -37,3 +38,5 @@ class Warden:
                 _log.warning(
                     "a deployment cannot be judged", deployment=str(follower.deployment.name), error=str(error)
                 )
+        versions = [loaded for follower in followers for loaded in follower.versions()]
+        self._guard.keep_only(versions, [follower.deployment.uid for follower in followers])

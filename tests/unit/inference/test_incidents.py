@@ -14,6 +14,7 @@ from services.inference.incidents.memory import MemoryIncidents
 from services.inference.incidents.model import MAX_REQUESTS, MAX_TEXT, Incident, Kind, State, shortened
 from services.inference.incidents.store import Wanted
 from tests.unit.inference.test_rollback import Guarded
+from tests.unit.inference.test_serving import NAME
 
 _ALL = Wanted("p")
 
@@ -79,6 +80,24 @@ async def test_a_breaker_that_opens_again_from_half_open_stays_one_incident(worl
     assert incident.timeline[-1].what == "closed: 3 probes were answered; meanwhile 1 requests were not let through"
     assert incident.state is State.RECOVERED
     assert incident.end_time == clock.now()
+
+
+async def test_what_lasts_ends_with_the_deployment_or_the_process(world: Guarded) -> None:
+    world.fail(5)
+    loaded = world.serving.find("digits")
+    world.guard.exhausted(loaded.deployment, [loaded], "BREAKER_OPEN")
+    await world.go_round()
+    assert {each.state for each in await incidents(world)} == {State.OPEN}
+    await world.guard.close()
+    found = await incidents(world)
+    assert [(each.state, each.timeline[-1].what) for each in found] == [
+        (State.RECOVERED, "the process that watched it has ended")
+    ] * 2
+    world.guard.exhausted(loaded.deployment, [loaded], "BREAKER_OPEN")
+    await world.deployments.archive(NAME, "")
+    await world.go_round()
+    await world.go_round()
+    assert (await incidents(world))[0].timeline[-1].what == "it is served no longer"
 
 
 async def test_evidence_is_bounded_and_keeps_the_failures(world: Guarded) -> None:

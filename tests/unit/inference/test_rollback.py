@@ -99,6 +99,12 @@ async def test_a_version_that_fails_on_probation_gives_way_to_the_one_before(wor
     assert [each.reason for each in incident.evidence.requests] == ["ENGINE_FAILED"] * 3
     (opened,) = await world.of_kind(incidents.Kind.BREAKER_OPENED)
     assert [event.what for event in opened.timeline][1:] == ["version 1 is served from now on"]
+    await world.go_round()
+    (opened,) = await world.of_kind(incidents.Kind.BREAKER_OPENED)
+    assert (opened.state, opened.timeline[-1].what) == (
+        incidents.State.RECOVERED,
+        "the version is served no longer",
+    )
 
 
 async def test_too_many_failures_on_probation_are_enough_before_the_breaker_opens(world: Guarded) -> None:
