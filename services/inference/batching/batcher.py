@@ -152,6 +152,9 @@ class Batcher:
         self._closing = True
         self._queue.close()
         await self._closed.wait()
+        for timer in (self._clearing, self._stopping):
+            if timer is not None:
+                timer.cancel()
 
     def _waiting(self, inputs: Sequence[Array], priority: int, deadline: float) -> Waiting:
         limits, now = self._queue.limits, time.monotonic()

@@ -171,6 +171,8 @@ class RequestQueue:
         limits = self.limits
         if rows >= limits.max_batch_rows or rows in limits.preferred_rows or self._closed:
             return None
+        if self._sleeping:  # who comes next is computed at once by an engine that is idle
+            return None
         rhythm, now = self._rhythm(shapes), time.monotonic()
         wait = worth_waiting(
             rows,

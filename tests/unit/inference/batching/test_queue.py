@@ -125,6 +125,19 @@ async def test_the_only_thread_takes_a_full_batch_of_another_shape_while_it_wait
     assert await asyncio.wrap_future(taking(threads, requests)) == [first, second]
 
 
+async def test_nobody_waits_for_more_while_another_engine_is_idle(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue()
+    takers = [taking(threads, requests) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    requests.put(only := waiting())
+
+    done, _ = await asyncio.wait(
+        [asyncio.wrap_future(each) for each in takers], timeout=0.2, return_when="FIRST_COMPLETED"
+    )
+    assert [each.result() for each in done] == [[only]]
+    requests.close()
+
+
 async def test_requests_of_two_shapes_take_turns(threads: ThreadPoolExecutor) -> None:
     requests = RequestQueue(Limits(2), expired=never, shed=never)
     narrow: list[Waiting] = []
