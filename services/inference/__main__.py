@@ -176,7 +176,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     predictor = Predictor(serving, recorder, guard, shadows, clock)
     rollouts = Rollouts(outside.deployments, outside.models, changed)
     driver = Driver(outside.deployments, serving, rollouts, guard, interval_s=settings.resolve_interval_s)
-    regions = Regions([prefix for prefix in settings.shared_memory_prefixes.split(",") if prefix.strip("/ ")])
+    regions = Regions(settings.shared_memory_prefixes.split(","))
     about = About(serving, recorder, regions, settings.server_name)
     repository = Repository(deployments, serving)
     service.add_servicer(

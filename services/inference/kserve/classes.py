@@ -3,6 +3,8 @@
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
 """
 
+import math
+
 import numpy as np
 
 from services.inference.errors import InvalidRequest
@@ -21,7 +23,8 @@ def highest(output: Tensor, count: int, *, rows: bool) -> Tensor:
     array = output.array
     if output.datatype in ("BYTES", "BOOL", "BF16"):
         raise InvalidRequest(f"{shown(output.name)}: classes need an output of numbers; it is {output.datatype}.")
-    lines = array.reshape(array.shape[0] if rows else 1, -1)
+    count_of_lines = array.shape[0] if rows else 1
+    lines = array.reshape(count_of_lines, math.prod(array.shape[1:] if rows else array.shape))
     kept = min(count, lines.shape[1])
     found = np.empty((len(lines), kept), np.object_)
     form = "%f:%d" if array.dtype.kind == "f" else "%d:%d"

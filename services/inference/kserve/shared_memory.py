@@ -62,7 +62,8 @@ class Regions:
     """What is registered in this process. ``prefixes`` are the beginnings that keys may have; none: it is all off."""
 
     def __init__(self, prefixes: Sequence[str] = ()) -> None:
-        self._prefixes = tuple(prefix.lstrip("/") for prefix in prefixes)
+        names = [prefix.strip(" /") for prefix in prefixes]
+        self._prefixes = tuple(name for name in names if name)  # an empty one would allow everything
         self._regions: dict[tuple[str, str], Region] = {}
 
     @property

@@ -1,0 +1,81 @@
+"""The HTTP front under load and at its end: shed with a hint, drained, and rid of what nobody waits for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+
+from services.inference.records.model import RecordQuery
+from tests.integration.inference.conftest import Running
+from tests.unit.inference import onnx_models
+from tests.unit.inference.waiting import eventually
+
+INFER = "/v2/models/loop/infer"
+
+
+@pytest_asyncio.fixture
+async def http(running: Running) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of somebody who may read."""
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{running.service.http_port}", headers=running.headers, timeout=20
+    ) as client:
+        yield client
+
+
+def turns(count: int) -> dict[str, object]:
+    return {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [count]}]}
+
+
+async def counted(running: Running) -> tuple[int, int]:
+    """How many requests were answered, and how many failed."""
+    (model,) = (await running.client.get_inference_statistics("loop", headers=running.headers)).model_stats
+    return model.inference_stats.success.count, model.inference_stats.fail.count
+
+
+async def test_requests_in_flight_are_answered_when_the_service_stops(
+    running: Running, http: httpx.AsyncClient
+) -> None:
+    await running.serve("loop", onnx_models.counting_loop())
+    asked = [asyncio.create_task(http.post(INFER, json=turns(300_000))) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    assert not any(each.done() for each in asked)
+
+    await running.service.stop()
+
+    answers = await asyncio.gather(*asked)
+    assert [answer.json()["outputs"][0]["data"] for answer in answers] == [[300_000]] * 4
+    kept = await running.records.page(RecordQuery("default"), None, 10)
+    assert {record.request_id for record in kept} == {answer.headers["headwater-request-id"] for answer in answers}
+
+
+async def test_what_nobody_waits_for_any_more_is_not_computed(running: Running, http: httpx.AsyncClient) -> None:
+    await running.serve("loop", onnx_models.counting_loop())
+    for _ in range(3):
+        try:
+            await http.post(INFER, json=turns(2**40), timeout=0.1)
+        except httpx.ReadTimeout:
+            continue
+
+    async def all_given_up() -> bool:
+        return (await counted(running))[1] == 3
+
+    await eventually(all_given_up)
+    answer = await http.post(INFER, json=turns(7))
+    assert answer.json()["outputs"][0]["data"] == [7]
+
+
+async def test_what_is_too_much_is_shed_with_a_hint(running: Running, http: httpx.AsyncClient) -> None:
+    await running.serve("loop", onnx_models.counting_loop(), max_queue_size=1)
+    answers = await asyncio.gather(*(http.post(INFER, json=turns(100_000)) for _ in range(8)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert refused[0].json()["reason"] == "QUEUE_FULL"
+    assert any(answer.status_code == 200 for answer in answers)
+
+
+async def test_a_timeout_in_the_request_is_kept(running: Running, http: httpx.AsyncClient) -> None:
+    await running.serve("loop", onnx_models.counting_loop())
+    answer = await http.post(INFER, json={**turns(2**40), "parameters": {"timeout": 50_000}})
+    assert answer.status_code == 504
