@@ -22,6 +22,8 @@ from services.inference.engines.worker.template import Template
 from services.inference.engines.worker.watch import Watch
 from services.inference.tensors.model import Array
 
+_PATIENCE_S = 0.25
+
 _log = structlog.get_logger("inference.engines")
 
 
@@ -57,6 +59,7 @@ class ProcessEngine(Engine):
         self._count = count
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._started = threading.Event()
         self._backoff = Backoff(time.monotonic)
         self._worker: Worker | None = None
         worker = self._start(dataclasses.replace(order, digest=""))
@@ -89,9 +92,7 @@ class ProcessEngine(Engine):
 
     def gather(self, requests: Sequence[Sequence[Array]]) -> list[Array]:
         """See Engine."""
-        worker = self._worker
-        if worker is None:
-            raise self._restarting()
+        worker = self._ready()
         try:
             return worker.gather(requests)
         except WorkerEnded:
@@ -99,9 +100,7 @@ class ProcessEngine(Engine):
 
     def predict(self, inputs: Sequence[Array]) -> list[Array]:
         """See Engine."""
-        worker = self._worker
-        if worker is None:
-            raise self._restarting()
+        worker = self._ready()
         try:
             return worker.compute(inputs)
         except WorkerEnded as error:
@@ -123,6 +122,16 @@ class ProcessEngine(Engine):
         if worker is not None:
             worker.end("close")
 
+    def _ready(self) -> Worker:
+        """The worker; waits for one that is about to be there, which costs callers less than to come again."""
+        worker = self._worker
+        if worker is None and self._backoff.remaining_s() < _PATIENCE_S:
+            self._started.wait(_PATIENCE_S)
+            worker = self._worker
+        if worker is None:
+            raise self._restarting()
+        return worker
+
     def _start(self, order: Order) -> Worker:
         limits = self._limits
         worker = Worker.start(
@@ -137,6 +146,7 @@ class ProcessEngine(Engine):
             if not closed:
                 self._worker = worker
                 self._backoff.started()
+                self._started.set()
         if closed:
             worker.end("close")
         self._watch.add(worker, self._ended)
@@ -148,6 +158,7 @@ class ProcessEngine(Engine):
             if self._worker is not worker:
                 return
             self._worker = None
+            self._started.clear()
             self._backoff.ended()
         described = worker.describe_end()
         reason = self._error(worker).reason
