@@ -63,9 +63,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield bound
 
 
-def connect_to(
-    address: str, name: str, models: MemoryModels, timeout_s: float = 10, version: str = "1"
-) -> TritonEngine:
+def connect_to(address: str, name: str, timeout_s: float = 10, version: str = "1") -> TritonEngine:
     remotes = Remotes(parse_hosts(address), timeout_s=timeout_s)
     engine = remotes.connect(TritonEndpoint(address, name, version), digest=DIGEST, signature=None)
     assert isinstance(engine, TritonEngine)
