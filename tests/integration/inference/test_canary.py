@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc.aio as triton
 
+from chassis.auth import Role
+from chassis.testing.services import TokenFor
+from headwater import cli
 from headwater.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from headwater.inference.v1 import (
     deployments_pb2,
@@ -245,3 +249,52 @@ async def test_a_version_that_cannot_be_loaded_goes_back_and_says_why(running: R
     done = await until(running, rollout, Rollout.STATE_ROLLED_BACK)
     assert done.events[-1].reason.startswith("the version cannot be served: ")
     assert factor(await ask(running)) == 3
+
+
+async def test_routes_and_rollouts_from_the_command_line(
+    running: Running, token_for: TokenFor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADWATER_INFERENCE_ADDRESS", running.service.address)
+    monkeypatch.setenv("HEADWATER_TOKEN", token_for(Role.ADMIN, subject="ada"))
+
+    async def headwater(*arguments: str, fails: bool = False) -> str:
+        with pytest.raises(SystemExit) as end:
+            await asyncio.to_thread(cli.main, ("deployment", *arguments))
+        printed = capsys.readouterr()
+        assert end.value.code in ((1,) if fails else (0, None)), printed.err
+        return printed.err if fails else printed.out
+
+    await serve(running, 3, 5, 7)
+    routed = ("route", "digits", "--variant", "b=2:100", "--shadow", "copy=3:100", "--fallback", "3")
+    await headwater(*routed)
+
+    async def loaded() -> bool:
+        return [target.model_version[-1:] for target in (await traffic(running)).targets] == ["1", "2", "3", "3"]
+
+    await eventually(loaded)
+    assert factor(await ask(running)) == 5
+    shown = await headwater("show", "digits")
+    assert re.search(r"^b +100 % +2 +[1-9]", shown, re.MULTILINE)
+    assert re.search(r"^copy +100 % copied +3 ", shown, re.MULTILINE)
+    assert re.search(r"^fallback-1 +0 % +3 ", shown, re.MULTILINE)
+    assert "must be NAME=VERSION:PERCENT" in await headwater("route", "digits", "--variant", "b:3", fails=True)
+    assert "or else --only-main" in await headwater("route", "digits", fails=True)
+    await headwater("route", "digits", "--only-main")
+    await eventually(lambda: alone(running))
+
+    assert "Nothing was ever rolled out" in await headwater("rollout", "show", "digits", fails=True)
+    quickly = ("--min-requests", "3", "--min-seconds", "0")
+    begun = await headwater("rollout", "start", "digits", "2", "--steps", "10,50%", *quickly)
+    assert re.search(r"state +running", begun)
+    assert re.search(r"state +paused", await headwater("rollout", "pause", "digits"))
+    assert re.search(r"state +running", await headwater("rollout", "resume", "digits"))
+    assert re.search(r"promoted +0 % +ada", await headwater("rollout", "promote", "digits"))
+    assert "has succeeded" in await headwater("rollout", "abort", "digits", fails=True)
+    assert "steps must be percentages" in await headwater("rollout", "start", "digits", "3", "--steps", "x", fails=True)
+    async with clients(running):
+        waited = await headwater("rollout", "start", "digits", "3", "--steps", "50", *quickly, "--wait")
+    assert re.search(r"succeeded +0 % +0 of \d+ requests failed", waited)
+    assert len(re.findall("succeeded", await headwater("rollout", "list", "digits"))) == 2
+    assert "versions/3" in await headwater("update", "digits", "1")
+    await eventually(lambda: serves(running, "1"))
+    assert "versions/1" in await headwater("show", "digits")

@@ -1,14 +1,11 @@
-"""``headwater deployment``: what is served."""
+"""``headwater deployment create``, ``update`` and ``list``."""
 
-import cyclopts
-
-from headwater import deployments, models, references
+from headwater import deployments, models, references, traffic
+from headwater.cli.deployment.app import app, state_of
 from headwater.cli.render import facts, table, warn
 from headwater.client import Connection
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DEFAULT_PROJECT, ProjectName
-
-app = cyclopts.App(name="deployment", help="What is served, and by which version.")
 
 
 @app.command
@@ -58,47 +55,28 @@ def create(
         )
         if wait:
             deployment = deployments.wait_until_ready(connection, deployed)
-    facts(
-        deployment=deployment.name,
-        state=_state(deployment),
-        serves=deployment.model_version,
-        digest=deployment.model_digest,
-    )
-    warn([deployment.warning] if deployment.warning else [])
+    print_deployment(deployment)
 
 
 @app.command
-def rollback(name: str, *, reason: str, version: str = "", project: str = DEFAULT_PROJECT) -> None:
-    """Serve an earlier version, until the stage or alias chooses another one or you say resume.
+def update(name: str, version: str, *, project: str = DEFAULT_PROJECT) -> None:
+    """Let another version be the main one as soon as it is loaded. What answers until then is printed.
+
+    To let it take over by steps, use ``rollout start``.
 
     Parameters
     ----------
     name
         The served name.
-    reason
-        Why.
     version
-        The one to serve: 3, or v1.2.3. Unless given, the last one that served well.
+        3 or v1.2.3 is a version; production and staging are stages, which are followed, and so is any other word, an
+        alias.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        deployments.roll_back(connection, references.deployment(name, project), reason, version=version)
-
-
-@app.command
-def resume(name: str, *, project: str = DEFAULT_PROJECT) -> None:
-    """Serve again what the stage or alias chooses.
-
-    Parameters
-    ----------
-    name
-        The served name.
-    project
-        The project of the deployment.
-    """
-    with Connection.discover() as connection:
-        deployments.resume(connection, references.deployment(name, project))
+        deployment = traffic.serve(connection, references.deployment(name, project), version)
+    print_deployment(deployment)
 
 
 @app.command(name="list")
@@ -108,11 +86,19 @@ def list_(*, project: str = DEFAULT_PROJECT) -> None:
         stub = deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference"))
         request = deployments_pb2.ListDeploymentsRequest(parent=str(ProjectName(project)), page_size=1000)
         rows = [
-            (deployment.name, _state(deployment), deployment.model_version, deployment.failure)
+            (deployment.name, state_of(deployment), deployment.model_version, deployment.failure)
             for deployment in stub.ListDeployments(request).deployments
         ]
     table(("deployment", "state", "serves", "failure"), rows)
 
 
-def _state(deployment: deployments_pb2.Deployment) -> str:
-    return deployments_pb2.Deployment.State.Name(deployment.state).removeprefix("STATE_").lower()
+def print_deployment(deployment: deployments_pb2.Deployment) -> None:
+    """What it is, which version answers, and what its users should know."""
+    facts(
+        deployment=deployment.name,
+        state=state_of(deployment),
+        serves=deployment.model_version,
+        digest=deployment.model_digest,
+        failure=deployment.failure,
+    )
+    warn([deployment.warning] if deployment.warning else [])

@@ -1,0 +1,1 @@
+"""``headwater deployment``: what is served, and which of its versions answers."""
