@@ -1,5 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it over llhttp, with two things that it leaves open: how long the head of a request may
-be, and what becomes of a request whose client went away."""
+"""HTTP/1.1 as uvicorn speaks it over llhttp, with what it leaves open: how large the head of a request may be and how
+long it may take, and what becomes of a request whose client went away."""
 
 import asyncio
 from typing import Any
@@ -9,6 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_HEAD_BYTES = 64 * 1024
 """Of what a request has beside its body: the request line, headers, the framing of chunks, trailers. Give or take what
 the system hands over at a time."""
+
+HEAD_S = 30.0
+"""How long the first head may take from the connection on, and each from its first byte."""
 
 _PER_BODY_BYTE = 16  # a chunk of one byte has five around it
 _TOO_LONG = b"The request has too much beside its body."
@@ -20,6 +23,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._beside = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """A client has come, and should say something."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        self._head_has_come()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a head has come."""
+        self._expect_head()
+        super().on_message_begin()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless there is too much beside the body."""
@@ -34,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head has ended."""
+        self._head_has_come()
         self._beside = 0
         super().on_headers_complete()
 
@@ -46,6 +66,15 @@ class BoundedProtocol(HttpToolsProtocol):
         """The next head may begin."""
         self._beside = 0
         super().on_message_complete()
+
+    def _expect_head(self) -> None:
+        self._head_has_come()
+        self._head_timer = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+
+    def _head_has_come(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class CancellingProtocol(BoundedProtocol):

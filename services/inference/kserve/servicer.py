@@ -155,8 +155,6 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         except HeadwaterError as error:
             failed = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
             return service_pb2.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
-        if options.wants_final:
-            answer.parameters[_FINAL].bool_param = True
         return service_pb2.ModelStreamInferResponse(infer_response=answer)
 
     async def _answer(self, request: Any, options: RequestOptions) -> Any:
@@ -181,7 +179,8 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
                 options.return_features,
             )
         )
-        if not wanted:
-            return convert.response_to_proto(prediction, request.id)
-        keep = functools.partial(self._regions.write, caller)
-        return convert.response_to_proto(prediction, request.id, wanted, keep)
+        keep = functools.partial(self._regions.write, caller) if wanted else None
+        answer = convert.response_to_proto(prediction, request.id, wanted, keep)
+        if options.wants_final:  # there is one answer to each request
+            answer.parameters[_FINAL].bool_param = True
+        return answer

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 
+from chassis.http import protocol
+from services.inference.kserve.http import body
 from services.inference.records.model import RecordQuery
 from tests.integration.inference.conftest import Running
 from tests.unit.inference import onnx_models
@@ -73,6 +76,26 @@ async def test_what_is_too_much_is_shed_with_a_hint(running: Running, http: http
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert refused[0].json()["reason"] == "QUEUE_FULL"
     assert any(answer.status_code == 200 for answer in answers)
+
+
+async def test_who_stops_talking_is_given_up(
+    running: Running, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 0.05)
+    monkeypatch.setattr(body, "SILENCE_S", 0.05)
+    for said in (b"", b"POST /v2/models/loop/infer HTTP/1.1\r\nhost: a\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.service.http_port)
+        writer.write(said)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.5)
+        yield b"}"
+
+    answer = await http.post(INFER, content=half())
+    assert (answer.status_code, answer.json()["reason"]) == (408, "BODY_TIMED_OUT")
 
 
 async def test_a_timeout_in_the_request_is_kept(running: Running, http: httpx.AsyncClient) -> None:

@@ -8,12 +8,15 @@ from starlette.types import Receive
 
 from headwater.errors import Cancelled
 from services.inference.errors import InvalidRequest
-from services.inference.kserve.http.errors import RequestTooLarge, UnknownEncoding
+from services.inference.kserve.http.errors import BodyTimedOut, RequestTooLarge, UnknownEncoding
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's number for each; deflate means the zlib format, as RFC 9110 has it."""
 _IN_A_THREAD = 2**18  # zlib lets go of the interpreter, so that larger bodies hold up nobody else
 _PACK_FROM = 1024
+SILENCE_S = 30.0
+"""How long a client may say nothing in the middle of a body."""
+
 _LEVEL = 1  # tensors are packed for the wire, not for the shelf
 
 
@@ -23,7 +26,7 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: in
     Raises:
         RequestTooLarge, UnknownEncoding
         InvalidRequest: it cannot be unpacked.
-        Cancelled: the client went away before the end of it.
+        BodyTimedOut, Cancelled: the client stopped sending, or went away, before the end of it.
     """
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
     if encoding != "identity" and encoding not in _WINDOWS:
@@ -53,7 +56,11 @@ async def packed(parts: Sequence[bytes], accepted: str) -> tuple[Sequence[bytes]
 async def _receive(receive: Receive, limit_bytes: int) -> bytes:
     chunks, size, more = [], 0, True
     while more:
-        message = await receive()
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                message = await receive()
+        except TimeoutError as error:
+            raise BodyTimedOut(after_s=SILENCE_S) from error
         if message["type"] == "http.disconnect":
             raise Cancelled()
         chunk = message.get("body", b"")

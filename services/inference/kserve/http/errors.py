@@ -6,7 +6,14 @@ from starlette.responses import JSONResponse, Response
 
 from chassis.http.errors import HTTP_STATUS, error_headers
 from chassis.telemetry import current_trace_id
-from headwater.errors import HeadwaterError, InvalidArgument, NotFound, ResourceExhausted, Unimplemented
+from headwater.errors import (
+    DeadlineExceeded,
+    HeadwaterError,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unimplemented,
+)
 
 
 class NoSuchPath(NotFound):
@@ -30,6 +37,13 @@ class RequestTooLarge(InvalidArgument):
     text = "The request is too large."
 
 
+class BodyTimedOut(DeadlineExceeded):
+    """The client stopped sending before the end of the body."""
+
+    reason = "BODY_TIMED_OUT"
+    text = "The rest of the body did not come."
+
+
 class UnknownEncoding(InvalidArgument):
     """The body is packed in a way that is not known here."""
 
@@ -48,6 +62,7 @@ _STATUS: Mapping[str, int] = {
     MethodNotAllowed.reason: 405,
     RequestTooLarge.reason: 413,
     UnknownEncoding.reason: 415,
+    BodyTimedOut.reason: 408,
 }
 
 
