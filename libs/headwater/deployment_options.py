@@ -1,0 +1,75 @@
+"""What a deployment says beside its model and version (batching, cache, routing, …), from Python and from files.
+
+Options are written as the API's JSON: the fields of headwater.inference.v1.Deployment, in YAML or JSON.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from headwater import marked_yaml
+from headwater.client import Connection
+from headwater.errors import InvalidArgument
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
+from headwater.names import DeploymentName
+
+_LIMITS = marked_yaml.Limits(max_characters=2**20, max_depth=24, max_values=10_000)
+_FIELDS = deployments_pb2.Deployment.DESCRIPTOR.fields
+_ABOUT = frozenset({
+    "name", "uid", "model", "stage", "alias", "version", "state", "model_version", "model_digest", "failure",
+    "create_time", "update_time", "created_by", "etag", "warning",
+})  # fmt: skip
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """The options in a YAML or JSON file.
+
+    Raises:
+        InvalidArgument: it cannot be read, or holds no mapping.
+    """
+    try:
+        options = marked_yaml.compose(path.read_bytes(), _LIMITS).value()
+    except (OSError, marked_yaml.YamlFault) as error:
+        raise InvalidArgument(f"{path}: {error}", field="options") from error
+    if not isinstance(options, dict):
+        raise InvalidArgument(f"{path} must hold options by name, batching for example.", field="options")
+    return options
+
+
+def configure(
+    connection: Connection, name: DeploymentName, options: Mapping[str, Any], *, etag: str = ""
+) -> deployments_pb2.Deployment:
+    """Change these options of a deployment, each as a whole; others stay as they are.
+
+    Raises:
+        InvalidArgument: there are none, one is not known, or it does not make sense.
+        Aborted: ``etag`` is given and is not the current one.
+    """
+    if not options:
+        raise InvalidArgument("There is nothing to change.", field="options")
+    for each in options:
+        if each in _ABOUT:
+            raise InvalidArgument(f"{each} is no option of a deployment.", field=each)
+    deployment = deployments_pb2.Deployment()
+    try:
+        json_format.ParseDict(dict(options), deployment)
+    except json_format.ParseError as error:
+        raise InvalidArgument(f"These are no options of a deployment: {error}", field="options") from error
+    deployment.name, deployment.etag = str(name), etag
+    paths = [field.name for field in _FIELDS if field.name in options or field.json_name in options]
+    request = deployments_pb2.UpdateDeploymentRequest(deployment=deployment, update_mask=FieldMask(paths=paths))
+    return _deployments(connection).UpdateDeployment(request)
+
+
+def current(connection: Connection, name: DeploymentName) -> Mapping[str, Any]:
+    """The options that hold, as :func:`configure` takes them."""
+    deployment = _deployments(connection).GetDeployment(deployments_pb2.GetDeploymentRequest(name=str(name)))
+    shown = json_format.MessageToDict(deployment, preserving_proto_field_name=True)
+    return {key: value for key, value in shown.items() if key not in _ABOUT}
+
+
+def _deployments(connection: Connection) -> deployments_pb2_grpc.DeploymentServiceStub:
+    return deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference"))

@@ -1,0 +1,86 @@
+"""``headwater deployment options`` and ``configure``, over a running service."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.auth import Role
+from chassis.testing.services import TokenFor
+from headwater import cli
+from tests.integration.inference.conftest import Running
+from tests.unit.inference import onnx_models
+
+Command = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def deployment(
+    running: Running, token_for: TokenFor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs a command; its exit code, and what it prints and complains of."""
+    monkeypatch.setenv("HEADWATER_INFERENCE_ADDRESS", running.service.address)
+    monkeypatch.setenv("HEADWATER_TOKEN", token_for(Role.WRITER))
+
+    async def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            await asyncio.to_thread(cli.main, ["deployment", *map(str, arguments)])
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, " ".join(printed.err.split())
+
+    return run
+
+
+async def shown(deployment: Command) -> dict[str, Any]:
+    """The options as they are printed, behind what the service has logged."""
+    _, printed, _ = await deployment("options", "double")
+    options: dict[str, Any] = json.loads(printed[printed.index("{\n") :])
+    return options
+
+
+async def test_options_are_changed_by_a_file_and_shown_as_one(
+    running: Running, deployment: Command, tmp_path: Path
+) -> None:
+    await running.serve("double", onnx_models.doubling(), max_batch_size=16)
+    file = tmp_path / "options.yml"
+    file.write_text("batching: {max_batch_size: 8, max_delay: 0.002s}\ncache: {enabled: true, ttl: 60s}\n")
+
+    assert (await deployment("configure", "double", file))[0] == 0
+
+    options = await shown(deployment)
+    assert options["batching"]["max_batch_size"] == 8
+    assert options["batching"]["max_delay"] == "0.002s"
+    assert options["cache"] == {"enabled": True, "max_bytes": "67108864", "max_entries": 65536, "ttl": "60s"}
+    file.write_text(json.dumps(options))
+    assert (await deployment("configure", "double", file))[0] == 0
+    file.write_text("cache: {}")
+    await deployment("configure", "double", file)
+    again = await shown(deployment)
+    assert "enabled" not in again["cache"]
+    assert again["batching"] == options["batching"], "what a file leaves out stays"
+
+
+async def test_what_is_no_option_is_refused(running: Running, deployment: Command, tmp_path: Path) -> None:
+    await running.serve("double", onnx_models.doubling())
+    file = tmp_path / "options.yml"
+    for text, complaint in {
+        "batchign: {}": "batchign",
+        "batching: {max_size: 3}": "max_size",
+        "batching: {max_batch_size: many}": "max_batch_size",
+        "model: projects/default/models/other": "model is no option",
+        "etag: x": "etag is no option",
+        "- 1": "must hold options by name",
+        "{": "no YAML",
+        "{}": "nothing to change",
+        "batching: {preferred_batch_sizes: [100]}": "at most max_batch_size",
+    }.items():
+        file.write_text(text)
+        code, _, printed = await deployment("configure", "double", file)
+        assert code == 1, text
+        assert complaint in printed
+    code, _, printed = await deployment("configure", "double", tmp_path / "none.yml")
+    assert code == 1
+    assert "none.yml" in printed
