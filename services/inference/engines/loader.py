@@ -80,7 +80,7 @@ class Engines:
 
         Raises:
             ModelRefused: the format is not served, the file may not be, or not with these options.
-            EngineCrashed, EngineTimedOut: the model's process did not come that far.
+            EngineCrashed, EngineOutOfMemory: the model's process did not come that far.
         """
         try:
             order = dataclasses.replace(self._order(format_name, options, signature, name), digest=digest)

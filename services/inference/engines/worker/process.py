@@ -73,8 +73,8 @@ class Worker:
         """A worker that has loaded the model in ``file`` and computed once.
 
         Raises:
-            ModelRefused: it may not or cannot be loaded.
-            EngineCrashed, EngineTimedOut, EngineOutOfMemory: it did not come that far.
+            ModelRefused: it may not or cannot be loaded, or not in time.
+            EngineCrashed, EngineOutOfMemory: it did not come that far.
             TemplateGone: there is no process to be had.
         """
         worker = cls(template, order)
@@ -101,7 +101,7 @@ class Worker:
             self._data[0].send(self.order.to_json().encode())
             length = self._receive()
         except TimeoutError as error:
-            raise EngineTimedOut("The model took too long to load.", limit_s=load_timeout_s) from error
+            raise ModelRefused(f"The model did not load within {load_timeout_s:g} s.") from error
         except (OSError, WorkerEnded) as error:
             raise EngineCrashed(f"The model's process ended while it loaded: {self.describe_end()}.") from error
         if self._status(length) != wire.COMPUTED:

@@ -39,6 +39,14 @@ def make(model, device):
         return {"y": y}
     return compute
 
+def hanging(model, device):
+    while True:
+        pass
+
+def crashing(model, device):
+    import ctypes
+    ctypes.string_at(0)
+
 def failing(model, device):
     raise ValueError("not this file")
 
@@ -94,11 +102,18 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         digest = digest_of(MODULE)
         code = {
             name: Code(MODULE, function, digest)
-            for name, function in {"rogue": "make", "failing": "failing", "floats": "floats", "none": "absent"}.items()
+            for name, function in {
+                "rogue": "make",
+                "failing": "failing",
+                "hanging": "hanging",
+                "crashing": "crashing",
+                "floats": "floats",
+                "none": "absent",
+            }.items()
         }
         code["changed"] = Code(MODULE, "make", f"sha256:{'0' * 64}")
         engines = Engines(
-            Bounds(**{"threads": 1, "memory_bytes": 256 * 2**20, "timeout_s": 0.5, **bounds}),  # type: ignore[arg-type]
+            Bounds(**{"threads": 1, "memory_bytes": 256 * 2**20, "timeout_s": 0.5, "load_timeout_s": 1, **bounds}),  # type: ignore[arg-type]
             code=code,
         )
         made.append(engines)

@@ -235,6 +235,8 @@ def test_a_hang_that_can_be_stopped_costs_no_process(onnx: Engines) -> None:
     ("name", "error", "words"),
     [
         ("failing", ModelRefused, "not this file"),
+        ("hanging", ModelRefused, "did not load within 1 s"),
+        ("crashing", EngineCrashed, "ended while it loaded: killed by SIGSEGV"),
         ("changed", CodeChanged, "registered is sha256:0000"),
         ("none", CodeChanged, "no function absent"),
         ("unknown", ModelRefused, "No callable unknown is registered"),
