@@ -102,17 +102,18 @@ def _without(role: Role, tokens: dict[Role, str]) -> list[str]:
 async def test_no_flight_method_answers_without_valid_credentials(
     start_platform: StartPlatform, authenticator: Authenticator
 ) -> None:
-    platform = await start_platform("registry", "dataset")
+    platform = await start_platform("registry", "dataset", "inference")
 
-    def try_all() -> None:
-        with flight.FlightClient(f"grpc://{platform.endpoints.dataset_flight}") as client:
+    def try_all(address: str) -> None:
+        with flight.FlightClient(f"grpc://{address}") as client:
             for kind, token in bad_tokens(authenticator).items():
                 headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
                 options = flight.FlightCallOptions(headers=headers, timeout=10)
                 for name, call in FLIGHT_CALLS.items():
-                    assert _is_refused(call, client, options), f"{name} answered with the token: {kind}"
+                    assert _is_refused(call, client, options), f"{address}: {name} answered with the token: {kind}"
 
-    await asyncio.to_thread(try_all)
+    for address in (platform.endpoints.dataset_flight, platform.endpoints.inference_flight):
+        await asyncio.to_thread(try_all, address)
 
 
 def _is_refused(call: FlightCall, client: flight.FlightClient, options: flight.FlightCallOptions) -> bool:

@@ -60,11 +60,10 @@ class Recorded:
             await stub.CreateDeployment(request)
         await eventually(lambda: self.triton.is_model_ready(name, headers=self.headers))
 
-    async def ask(self, name: str, values: Any, datatype: str = "FP32") -> InferenceRecordName:
+    async def ask(self, name: str, values: Any) -> InferenceRecordName:
         """Ask for a prediction of the input x; the name of its record."""
-        types = {"FP32": np.float32, "BYTES": np.object_}
-        array = np.array(values, types[datatype])
-        given = triton.InferInput("x", list(array.shape), datatype)
+        array = np.array(values, np.float32)
+        given = triton.InferInput("x", list(array.shape), "FP32")
         given.set_data_from_numpy(array)
         answer = await self.triton.infer(name, [given], headers=self.headers)
         return InferenceRecordName("default", answer.get_response().parameters["headwater_request_id"].string_param)

@@ -1,7 +1,10 @@
 """Records: readable at once, written by the batch, never dropped silently."""
 
 import asyncio
+import dataclasses
 import datetime
+import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ from headwater.errors import Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
 from services.inference.records.memory import MemoryRecords
-from services.inference.records.model import Answered, RecordNotFound, RecordQuery, Served
+from services.inference.records.model import Answered, Record, RecordNotFound, RecordQuery, Served
 from services.inference.records.recorder import NotRecording, Recorder
+from services.inference.records.recording import Recording
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
 from tests.unit.inference.waiting import eventually
@@ -179,3 +183,111 @@ async def test_closing_writes_what_is_left() -> None:
     await closing
 
     assert (await store.get(name_of(new))).rows == 2
+
+
+def failed(reason: str = "ENGINE_FAILED") -> Answered:
+    return dataclasses.replace(answered(), outputs=[], result=reason)
+
+
+async def test_a_failure_is_recorded_with_its_reason_and_what_was_asked() -> None:
+    """M-84: resultCode; there is no answer."""
+    buffer = recorder(MemoryRecords())
+    new = failed()
+    buffer.add_failure(new)
+    await buffer.flush()
+
+    found = await buffer.find(name_of(new))
+    assert (found.result, found.request_digest, found.response_digest) == ("ENGINE_FAILED", digest([INPUT]), "")
+    assert (found.request_bytes, found.response_bytes, found.outputs) == (32, 0, "[]")
+
+
+async def test_a_refusal_for_want_of_time_costs_no_digest() -> None:
+    buffer = recorder(MemoryRecords())
+    new = failed("QUEUE_FULL")
+    buffer.add_failure(new)
+    assert buffer.buffered_bytes == 0
+    assert (await buffer.find(name_of(new))).request_digest == ""
+
+
+async def test_failures_leave_half_of_the_buffer_to_answers() -> None:
+    """A flood of refusals does not make RECORDS_BEHIND of it."""
+    store = MemoryRecords()
+    buffer = recorder(store, max_records=10)
+    store.away = True
+    for _ in range(20):
+        buffer.add_failure(failed())
+    assert (buffer.buffered, buffer.failures_left_out) == (5, 15)
+    buffer.admit()
+    buffer.add(answered())
+
+    store.away = False
+    await buffer.flush()
+    assert len(await store.page(RecordQuery("p"), None, 99)) == 6
+
+
+async def test_observers_and_listeners_are_told_off_the_path_and_cannot_break_it() -> None:
+    seen: list[object] = []
+    threads: set[str] = set()
+
+    def observe(batch: Sequence[Answered]) -> None:
+        threads.add(threading.current_thread().name)
+        seen.extend(batch)
+
+    def listen(records: Sequence[Record]) -> None:
+        threads.add(threading.current_thread().name)
+        seen.extend(record.request_id for record in records)
+        raise RuntimeError("on purpose")
+
+    store = MemoryRecords()
+    buffer = Recorder(
+        store, flush_interval_s=0.01, max_records=9, max_bytes=2**20, observers=[observe], listeners=[listen]
+    )
+    news = [answered(), failed()]
+    for new in news:
+        buffer.add(new)
+    await buffer.flush()
+    await buffer.flush()
+
+    assert seen == [*(new.request_id for new in news), *news], "once each"
+    assert threading.main_thread().name not in threads
+    assert buffer.written == 2
+
+
+async def test_the_memory_of_bodies_is_bounded_until_they_are_written() -> None:
+    store = MemoryRecords()
+    buffer = recorder(store, max_bytes=200)
+    served = dataclasses.replace(answered().served, recording=Recording(sample_rate=1.0))
+    store.away = True
+    buffer.add(dataclasses.replace(answered(), served=served))
+    with pytest.raises(Unavailable):
+        await buffer.flush()
+    assert buffer.buffered_bytes > 100, "the tensors are hashed, their copies wait"
+
+    store.away = False
+    await buffer.flush()
+    assert buffer.buffered_bytes == 0
+
+
+async def test_ids_are_known_wherever_their_records_are() -> None:
+    buffer = recorder(MemoryRecords())
+    written, hashed, new = answered(), answered(), answered()
+    buffer.add(written)
+    await buffer.flush()
+    buffer.add(hashed)
+    await buffer._hash()
+    buffer.add(new)
+
+    ids = [each.request_id for each in (written, hashed, new)]
+    assert set(await buffer.known("p", [*ids, new_id()])) == set(ids)
+    assert not await buffer.known("q", ids)
+
+
+async def test_what_postgresql_cannot_hold_does_not_stop_the_records_after_it() -> None:
+    """A client's own id may be anything that JSON can say."""
+    odd = dataclasses.replace(
+        answered(), client_request_id="a\0b\ud800", inputs=[Tensor("\ud800", "FP32", INPUT.array)]
+    )
+    record = odd.to_record()
+    assert record.client_request_id == "a\ufffdb?"
+    for text in (record.inputs, record.client_request_id):
+        assert "\0" not in text.encode().decode()
