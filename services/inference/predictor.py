@@ -104,7 +104,7 @@ class Predictor:
         self, question: Question, request_id: str, follower: Follower, target: Target, fallback: str = ""
     ) -> Prediction:
         loaded = target.loaded
-        if loaded is None or not loaded.batcher.answers:
+        if loaded is None:
             raise follower.not_ready()
         begun = self._clock.monotonic() if fallback else question.arrived
         permit = self._guard.allow(loaded)

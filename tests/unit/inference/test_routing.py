@@ -1,0 +1,163 @@
+"""What one deployment keeps loaded for its variants, shadows and fallbacks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from headwater.names import DeploymentName
+from services.inference.deployments.follower import Follower
+from services.inference.deployments.loaded import Loaded
+from services.inference.deployments.model import State
+from services.inference.errors import VersionNotServed
+from services.inference.models.memory import NewFile
+from services.inference.models.source import Selector, SelectorKind
+from services.inference.question import Question
+from services.inference.traffic.options import Fallback, Role, Routing, Variant
+from tests.unit.inference.test_serving import MODEL, NAME, PRODUCTION, World
+from tests.unit.inference.waiting import eventually
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path / "cache")
+    yield made
+    await made.serving.close()
+
+
+def version(number: int) -> Selector:
+    return Selector(SelectorKind.VERSION, str(number))
+
+
+def alias(name: str) -> Selector:
+    return Selector(SelectorKind.ALIAS, name)
+
+
+async def route(world: World, *variants: Variant, fallbacks: tuple[Fallback, ...] = ()) -> Follower:
+    await world.deployments.update(NAME, "", options={"routing": Routing(variants, fallbacks)})
+    await world.follow()
+    return world.serving.follower("digits")
+
+
+def question(key: str = "", number: str = "") -> Question:
+    return Question("digits", number, {}, (), "caller", "", 0.0, routing_key=key)
+
+
+async def factor(loaded: Loaded | None) -> float:
+    assert loaded is not None
+    computed = await loaded.batcher.compute([np.ones((1, 4), np.float32)])
+    return float(computed.outputs[0][0, 0])
+
+
+async def test_versions_of_several_stages_answer_at_once(world: World) -> None:
+    """R-23: each is followed as it moves."""
+    staging = Selector(SelectorKind.STAGE, "staging")
+    world.add(3)
+    await world.deploy()
+    world.models.point(MODEL, staging, world.add(5, stage=False))
+    follower = await route(world, Variant("next", staging, 50))
+    assert {await factor(follower.choose(question(f"user-{n}")).loaded) for n in range(20)} == {3, 5}
+    world.models.point(MODEL, staging, world.add(7, stage=False))
+    await world.follow()
+    assert {await factor(follower.choose(question(f"user-{n}")).loaded) for n in range(20)} == {3, 7}
+    with pytest.raises(VersionNotServed) as refused:
+        follower.choose(question(number="2"))
+    assert refused.value.metadata["served"] == "1, 3"
+
+
+async def test_a_version_of_several_targets_is_loaded_once_and_as_long_as_one_of_them_wants_it(world: World) -> None:
+    world.add(3)
+    await world.deploy()
+    main = world.serving.find("digits")
+    follower = await route(
+        world,
+        Variant("same", version(1), 10),
+        Variant("copy", version(1), 10, Role.SHADOW),
+        fallbacks=(Fallback(version(1)),),
+    )
+    assert [target.loaded for target in follower.targets] == [main] * 4
+    assert follower.versions() == [main]
+
+    world.add(5)
+    await world.follow()
+    assert main.batcher.answers
+    assert [each.version_number for each in follower.versions()] == ["2", "1"]
+    await route(world)
+    await eventually(lambda: not main.batcher.answers)
+    assert [each.version_number for each in follower.versions()] == ["2"]
+
+
+async def test_a_variant_that_becomes_the_main_version_is_not_loaded_again(world: World) -> None:
+    """A promotion: nobody is answered by the version before in between, and no engine is made anew."""
+    world.add(3)
+    await world.deploy()
+    world.add(5, stage=False)
+    follower = await route(world, Variant("next", version(2), 100))
+    loaded = follower.choose(question()).loaded
+    seen: set[str] = set()
+    watching = asyncio.create_task(watch(follower, seen))
+    await world.deployments.update(NAME, "", selector=version(2), options={"routing": Routing()})
+    await world.follow()
+    await asyncio.sleep(0)
+    watching.cancel()
+    assert follower.loaded is loaded
+    assert not follower.routed
+    assert seen == {"2"}
+
+
+async def watch(follower: Follower, seen: set[str]) -> None:
+    while True:
+        loaded = follower.choose(question()).loaded
+        seen.add(loaded.version_number if loaded is not None else "none")
+        await asyncio.sleep(0)
+
+
+async def test_a_variant_that_gets_another_name_is_not_loaded_again(world: World) -> None:
+    world.add(3)
+    await world.deploy()
+    world.add(5, stage=False)
+    before = (await route(world, Variant("a", version(2), 100))).choose(question()).loaded
+    assert (await route(world, Variant("b", version(2), 100))).choose(question()).loaded is before
+
+
+async def test_versions_share_nothing_and_one_that_cannot_be_loaded_stops_no_other(world: World) -> None:
+    world.add(3)
+    await world.deploy()
+    world.models.add(MODEL, {"model.onnx": NewFile("onnx", b"no model")})
+    world.add(5, stage=False)
+    follower = await route(world, Variant("broken", version(2), 10), Variant("whole", version(3), 10))
+    status = await world.status()
+    assert status.state is State.FAILED
+    assert status.failure.startswith("broken: projects/p/models/digits/versions/2: ")
+    assert status.model_version.endswith("/1")
+    engines = {id(each.batcher) for each in follower.versions()}
+    assert len(engines) == 2
+    await route(world, Variant("whole", version(3), 10))
+    assert (await world.status()).state is State.READY
+
+
+async def test_a_variant_of_which_nothing_is_there_yet_waits(world: World) -> None:
+    world.add(3)
+    await world.deploy()
+    follower = await route(world, Variant("next", alias("challenger"), 100))
+    assert follower.choose(question()).loaded is None
+    assert (await world.status()).state is State.READY
+    assert [target.name for target in world.serving.stand_ins(follower)] == ["main"]
+    assert (await factor(world.serving.find("digits"))) == 3
+
+
+async def test_another_deployment_stands_in_under_its_name(world: World) -> None:
+    world.add(3)
+    await world.deploy()
+    world.add(5, stage=False)
+    await world.deploy(version(2), DeploymentName("p", "other"))
+    fallbacks = (Fallback(version(2)), Fallback(deployment="nobody"), Fallback(deployment="other"))
+    follower = await route(world, fallbacks=fallbacks)
+    found = [(target.name, await factor(target.loaded)) for target in world.serving.stand_ins(follower)]
+    assert found == [("main", 3), ("fallback-1", 5), ("main", 5)]
+    world.models.point(MODEL, PRODUCTION, None)
+    await world.follow()
+    assert await factor(world.serving.find("digits")) == 5, "who asks what is served is told of who would answer"
