@@ -10,7 +10,10 @@ from chassis.auth import current_principal
 from chassis.clock import Clock
 from services.inference.errors import InvalidRequest, NotSupported
 from services.inference.kserve.about import About
-from services.inference.kserve.http import body, convert
+from services.inference.kserve.http import body
+from services.inference.kserve.http.answers import answer_to_body, message_to_json
+from services.inference.kserve.http.asked import asked_from_body
+from services.inference.kserve.http.documents import json_object, parameters_of
 from services.inference.kserve.refusals import CUDA, SETTINGS
 from services.inference.kserve.repository import Repository
 from services.inference.kserve.shared_memory import Regions
@@ -62,7 +65,7 @@ class Handlers:
         """A prediction; its request id is in its parameters and in a header."""
         arrived = self._clock.monotonic()
         caller = current_principal().subject
-        asked = convert.asked_from_body(asking.content, asking.headers, self._regions, caller)
+        asked = asked_from_body(asking.content, asking.headers, self._regions, caller)
         options = asked.options
         prediction = await self._predictor.predict(
             Question(
@@ -79,7 +82,7 @@ class Handlers:
             )
         )
         keep = functools.partial(self._regions.write, caller)
-        parts, binary = convert.answer_to_body(prediction, asked, keep)
+        parts, binary = answer_to_body(prediction, asked, keep)
         headers = [(b"headwater-request-id", prediction.request_id.encode())]
         if binary:
             headers.append((b"inference-header-content-length", b"%d" % len(parts[0])))
@@ -106,26 +109,26 @@ class Handlers:
 
     async def server(self, _asking: Asking) -> Answer:
         """Who answers."""
-        return _json(convert.message_to_json(self._about.server()))
+        return _json(message_to_json(self._about.server()))
 
     async def model(self, asking: Asking) -> Answer:
         """What goes into the model and what comes out."""
-        return _json(convert.message_to_json(self._about.model(*asking.model)))
+        return _json(message_to_json(self._about.model(*asking.model)))
 
     async def config(self, asking: Asking) -> Answer:
         """The same in Triton's notation."""
-        return _json(convert.message_to_json(self._about.config(*asking.model).config))
+        return _json(message_to_json(self._about.config(*asking.model).config))
 
     async def statistics(self, asking: Asking) -> Answer:
         """What the model, or each of them, has done."""
-        return _json(convert.message_to_json(self._about.statistics(*asking.model)))
+        return _json(message_to_json(self._about.statistics(*asking.model)))
 
     async def index(self, asking: Asking) -> Answer:
         """Every deployment, as a list."""
-        ready = convert.json_object(asking.content, _INDEX).get("ready", False)
+        ready = json_object(asking.content, _INDEX).get("ready", False)
         if not isinstance(ready, bool):
             raise InvalidRequest("ready must be true or false.")
-        return _json(convert.message_to_json(self._about.index("", ready_only=ready))["models"])
+        return _json(message_to_json(self._about.index("", ready_only=ready))["models"])
 
     async def load(self, asking: Asking) -> Answer:
         """See Repository."""
@@ -150,7 +153,7 @@ class Handlers:
     async def system_register(self, asking: Asking) -> Answer:
         """Registers a region for the caller."""
         self._regions.require_enabled()
-        wanted = convert.json_object(asking.content, _REGION)
+        wanted = json_object(asking.content, _REGION)
         key, offset, size = wanted.get("key"), wanted.get("offset", 0), wanted.get("byte_size")
         if not isinstance(key, str) or type(offset) is not int or type(size) is not int:
             raise InvalidRequest("A region needs key, a text, and byte_size and offset, whole numbers.")
@@ -186,7 +189,7 @@ class Handlers:
 
 
 def _change_parameters(asking: Asking) -> Mapping[str, Any]:
-    return convert.parameters_of("The request", convert.json_object(asking.content, _CHANGE))
+    return parameters_of("The request", json_object(asking.content, _CHANGE))
 
 
 def _json(document: Any, status: int = 200) -> Answer:
