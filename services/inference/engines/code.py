@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,19 @@ def _sha256(path: Path) -> str:
 
 def _sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def main(entries: list[str]) -> int:
+    """Print what registers each ``module:function``; 1 if one is not installed."""
+    for entry in entries:
+        module, _, function = entry.partition(":")
+        digest = digest_of(module)
+        if not digest or not function.isidentifier():
+            sys.stderr.write(f"{entry}: no such module is installed here, or it is not module:function.\n")
+            return 1
+        print(f"{module}:{function}@{digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
