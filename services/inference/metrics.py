@@ -26,6 +26,7 @@ class InferenceCollector(Collector):
         yield from _requests(loaded)
         yield from _batches(loaded)
         yield from _caches(loaded)
+        yield from _preparations(loaded)
         yield from self._records()
 
     def _states(self) -> Metric:
@@ -77,6 +78,16 @@ def _batches(models: list[Loaded]) -> Iterator[Metric]:
         engine.add_metric(labels, counts.engine_s)
         waited.add_metric(labels, counts.queue_s)
     yield from (queue, batches, rows, engine, waited)
+
+
+def _preparations(models: list[Loaded]) -> Iterator[Metric]:
+    rows = CounterMetricFamily("headwater_inference_prepared_rows", "Rows of raw bytes prepared.", labels=_MODEL)
+    seconds = CounterMetricFamily("headwater_inference_preparation_seconds", "Time of preparing them.", labels=_MODEL)
+    for loaded in models:
+        if loaded.preparation.digest:
+            rows.add_metric(_labels(loaded), loaded.preparation.rows)
+            seconds.add_metric(_labels(loaded), loaded.preparation.seconds)
+    yield from (rows, seconds)
 
 
 def _caches(models: list[Loaded]) -> Iterator[Metric]:

@@ -3,11 +3,12 @@
 import asyncio
 import functools
 
+from headwater import parity
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Batching, Limits
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Deployment
-from services.inference.engines.engine import Engine
+from services.inference.engines.engine import Engine, EngineTimedOut
 from services.inference.engines.loader import Engines
 from services.inference.models.cache import ModelCache
 from services.inference.models.source import ModelFile, ModelVersion
@@ -33,7 +34,7 @@ class Loading:
         Raises:
             NothingToServe, ModelTooLarge, ModelRefused, InvalidBatching, NoPipeline, PipelineDamaged: it cannot be
                 served; trying again does not help.
-            ParityMismatch: it does not answer here as it did where it was registered.
+            ParityInvalid, ParityMismatch, EngineTimedOut: it does not answer here as it did where it was registered.
             Unavailable: the file cannot be fetched now.
         """
         file = version.servable_file(self._engines.formats_for(deployment.options.engine))
@@ -89,9 +90,21 @@ class Loading:
         record = version.parity_record
         if record is not None:
             content = await self._cache.read(deployment.model, record)
-            await asyncio.to_thread(check_parity, content, engine, preparation)
             await self._cache.forget(record.digest)  # it is read once
+            samples = await asyncio.to_thread(parity.read, content)
+            await self._replay(samples, engine, preparation)
         return preparation
+
+    async def _replay(self, samples: parity.Parity, engine: Engine, preparation: Preparation) -> None:
+        """Each sample may take as long as a request."""
+        try:
+            async with asyncio.timeout(self._engine_timeout_s * len(samples.samples)):
+                await asyncio.to_thread(check_parity, samples, engine, preparation)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            engine.stop()
+            if isinstance(error, TimeoutError):
+                raise EngineTimedOut("The model took too long on its parity record.") from error
+            raise
 
     def limits(self, batching: Batching) -> Limits:
         """The bounds of a queue with this configuration."""

@@ -9,15 +9,13 @@ from services.inference.engines.engine import Engine
 from services.inference.preparing.preparation import Preparation
 
 
-def check_parity(content: bytes, engine: Engine, preparation: Preparation) -> None:
-    """Replay the parity record ``content``. Blocks while the engine computes its samples.
+def check_parity(record: parity.Parity, engine: Engine, preparation: Preparation) -> None:
+    """Replay a parity record. Blocks while the engine computes its samples.
 
     Raises:
-        ParityInvalid: it is no such record.
         ParityMismatch: it was made with another pipeline than the version has, or a sample gives something else here.
         EngineFailed, EngineTimedOut, Unavailable: the engine cannot compute a sample, or not now.
     """
-    record = parity.read(content)
     if record.pipeline and record.pipeline != preparation.digest:
         raise ParityMismatch(
             f"The parity record was made with the pipeline {record.pipeline}; "

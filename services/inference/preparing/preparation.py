@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -45,6 +46,8 @@ class Preparation:
         self.digest = pipeline.digest if pipeline else ""
         self.rows = 0
         """How many rows have been prepared."""
+        self.seconds = 0.0
+        """How long requests have waited for that, together."""
         self._pipeline = pipeline
         self._own_raw = any(spec.name == RAW for spec in signature.inputs)
         self._feed, self.why_not = _feed(pipeline, signature)
@@ -109,12 +112,14 @@ class Preparation:
             raise QueueFull(retry_after_ms=RETRY_MS)
         self._requests += 1
         self._idle.clear()
+        begun = time.monotonic()
         place = Place(self._room)
         try:
             return [feed.tensor(await self._prepared(feed, files, place))]
         finally:
             # Who waits for this to be idle goes on only after the batcher has the request: nothing in between waits.
             self._requests -= 1
+            self.seconds += time.monotonic() - begun
             place.leave()
             if not self._requests:
                 self._idle.set()
