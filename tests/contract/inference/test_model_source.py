@@ -18,6 +18,7 @@ from services.inference.models.registry import RegistryModels
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
 from services.registry.__main__ import build
 from services.registry.settings import Settings as RegistrySettings
+from tests.integration.inference.pipelines import document, recorded
 from tests.integration.registry.client import Client
 from tests.unit.inference import onnx_models
 
@@ -34,8 +35,8 @@ class Shelf(Protocol):
 
     source: ModelSource
 
-    async def add(self, content: bytes) -> str:
-        """The next version with this file; its number."""
+    async def add(self, content: bytes, pipeline: str = "") -> str:
+        """The next version with this file, prepared by this pipeline document; its number."""
 
     async def point(self, selector: Selector, number: str) -> None:
         """Let a stage or an alias hold a version."""
@@ -46,8 +47,9 @@ class MemoryShelf(Shelf):
         self.source = self._models = MemoryModels()
         self._versions: dict[str, ModelVersion] = {}
 
-    async def add(self, content: bytes) -> str:
-        version = self._models.add(MODEL, {"model.onnx": NewFile("onnx", content)})
+    async def add(self, content: bytes, pipeline: str = "") -> str:
+        files = {"model.onnx": NewFile("onnx", content)}
+        version = self._models.add(MODEL, files, recorded(pipeline) if pipeline else None)
         self._versions[version.name.version] = version
         return version.name.version
 
@@ -60,8 +62,14 @@ class RegistryShelf(Shelf):
         self.source = source
         self._client = client
 
-    async def add(self, content: bytes) -> str:
-        return (await self._client.register(content, "model.onnx")).version
+    async def add(self, content: bytes, pipeline: str = "") -> str:
+        artifact = await self._client.upload(content)
+        request = models_pb2.CreateModelVersionRequest(
+            parent=str(MODEL),
+            files=[models_pb2.ModelFileReference(path="model.onnx", artifact=artifact.name)],
+            preprocessing=artifact_pb2.Preprocessing(document=pipeline) if pipeline else None,
+        )
+        return (await self._client.models.CreateModelVersion(request)).version
 
     async def point(self, selector: Selector, number: str) -> None:
         if selector.kind is SelectorKind.ALIAS:
@@ -99,6 +107,16 @@ async def test_a_version_is_found_by_number_stage_and_alias(shelf: Shelf) -> Non
     assert version.digest.startswith("sha256:")
     file = version.servable_file(["onnx"])
     assert (file.path, file.digest, file.size_bytes, file.format) == ("model.onnx", DIGEST, len(CONTENT), "onnx")
+
+
+async def test_a_version_tells_its_pipeline_with_everything_to_run_it(shelf: Shelf) -> None:
+    """N-04."""
+    without, with_one = await shelf.add(CONTENT), await shelf.add(CONTENT, document())
+    found = [await shelf.source.resolve(MODEL, Selector(SelectorKind.VERSION, each)) for each in (without, with_one)]
+    assert found[0].preprocessing is None
+    assert found[1].preprocessing == recorded(document())
+    assert found[0].digest == found[1].digest
+    assert found[0].content != found[1].content  # another pipeline over the same files answers otherwise
 
 
 async def test_a_source_that_is_there_says_so(shelf: Shelf) -> None:

@@ -17,6 +17,7 @@ from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection, Endpoints
 from headwater.errors import InvalidArgument
 from headwater.names import ArtifactName
+from headwater.registry.v1 import model_versions_pb2, models_pb2_grpc
 from headwater.transforms import Pipeline
 from tests.data.models.onnx_files import linear_model
 from tests.integration.inference.pipelines import SHAPE, document, image
@@ -132,3 +133,20 @@ async def test_a_digest_that_is_not_that_of_the_document_is_refused(connection: 
     files = {"model.onnx": folder / "model.onnx"}
     with pytest.raises(InvalidArgument, match="that of the document is"):
         await asyncio.to_thread(models.register, connection, references.model("digits"), files, preprocessing=lying)
+
+
+async def test_what_was_recorded_never_changes(connection: Connection, folder: Path) -> None:
+    stub = models_pb2_grpc.ModelServiceStub(connection.channel("registry"))
+    prepared = model_preprocessing.preprocessing(connection, folder / "prep.json")
+    files = {"model.onnx": folder / "model.onnx"}
+    made = await asyncio.to_thread(
+        models.register, connection, references.model("digits"), files, preprocessing=prepared
+    )
+    change = artifact_pb2.ModelMetadata(name=made.name)
+    change.preprocessing.document = document("bilinear")
+    request = model_versions_pb2.UpdateModelVersionRequest(model_version=change)
+    with pytest.raises(InvalidArgument):
+        await asyncio.to_thread(stub.UpdateModelVersion, request)
+    request.update_mask.paths.append("preprocessing")
+    with pytest.raises(InvalidArgument):
+        await asyncio.to_thread(stub.UpdateModelVersion, request)
