@@ -50,6 +50,19 @@ def configure(
     """
     if not options:
         raise InvalidArgument("There is nothing to change.", field="options")
+    deployment = parsed(options)
+    deployment.name, deployment.etag = str(name), etag
+    paths = [field.name for field in _FIELDS if field.name in options or field.json_name in options]
+    request = deployments_pb2.UpdateDeploymentRequest(deployment=deployment, update_mask=FieldMask(paths=paths))
+    return _deployments(connection).UpdateDeployment(request)
+
+
+def parsed(options: Mapping[str, Any]) -> deployments_pb2.Deployment:
+    """A deployment that has these options and nothing else.
+
+    Raises:
+        InvalidArgument: one is not known, or is no option.
+    """
     for each in options:
         if each in _ABOUT:
             raise InvalidArgument(f"{each} is no option of a deployment.", field=each)
@@ -58,10 +71,7 @@ def configure(
         json_format.ParseDict(dict(options), deployment)
     except json_format.ParseError as error:
         raise InvalidArgument(f"These are no options of a deployment: {error}", field="options") from error
-    deployment.name, deployment.etag = str(name), etag
-    paths = [field.name for field in _FIELDS if field.name in options or field.json_name in options]
-    request = deployments_pb2.UpdateDeploymentRequest(deployment=deployment, update_mask=FieldMask(paths=paths))
-    return _deployments(connection).UpdateDeployment(request)
+    return deployment
 
 
 def current(connection: Connection, name: DeploymentName) -> Mapping[str, Any]:

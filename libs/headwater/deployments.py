@@ -2,8 +2,10 @@
 
 import time
 import uuid
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from headwater import deployment_options
 from headwater.client import Connection
 from headwater.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, preparing_pb2
@@ -36,22 +38,32 @@ def create(
     version: str | None = None,
     max_batch_size: int = 0,
     takes: str = "either",
+    options: Mapping[str, Any] | None = None,
 ) -> deployments_pb2.Deployment:
     """Serve ``model`` as ``name``, by exactly one of its stage, an alias or a version number.
 
     ``takes`` says what requests may bring: ``raw``, image files for the pipeline that was recorded with the version;
-    ``tensors``, the inputs of the model; or ``either``.
+    ``tensors``, the inputs of the model; or ``either``. ``options`` are as deployment_options has them: how the model
+    is computed, batched and cached, and more.
 
     Raises:
-        InvalidArgument: unless exactly one of the three is given, or ``takes`` is another word.
+        InvalidArgument: unless exactly one of the three is given, or ``takes`` is another word; or the options are
+            none, or say what another argument says.
     """
     if takes not in TAKES:
         raise InvalidArgument(f"takes must be one of {', '.join(TAKES)}; it is {takes!r}.", field="takes")
-    deployment = deployments_pb2.Deployment(
-        model=str(model),
-        batching=deployments_pb2.Batching(max_batch_size=max_batch_size),
-        preparing=preparing_pb2.Preparing(input=TAKES[takes]),
-    )
+    deployment = deployment_options.parsed(options or {})
+    for said, given in (
+        (deployment.HasField("batching"), max_batch_size),
+        (deployment.HasField("preparing"), TAKES[takes]),
+    ):
+        if said and given:
+            raise InvalidArgument("The options say what an argument does, too.", field="options")
+    deployment.model = str(model)
+    if max_batch_size:
+        deployment.batching.max_batch_size = max_batch_size
+    if TAKES[takes]:
+        deployment.preparing.input = TAKES[takes]
     selectors = {key: value for key, value in (("stage", stage), ("alias", alias), ("version", version)) if value}
     if len(selectors) != 1:
         raise InvalidArgument("Give exactly one of stage, alias and version.", field="selector")

@@ -84,3 +84,31 @@ async def test_what_is_no_option_is_refused(running: Running, deployment: Comman
     code, _, printed = await deployment("configure", "double", tmp_path / "none.yml")
     assert code == 1
     assert "none.yml" in printed
+
+
+async def test_a_deployment_is_created_with_its_options(running: Running, deployment: Command, tmp_path: Path) -> None:
+    await running.serve("first", onnx_models.doubling())
+    file = tmp_path / "options.yml"
+    file.write_text("engine: {instances: 2, threads: 1}\nbatching: {max_batch_size: 8}\n")
+    create = ["create", "double", "--model", "first", "--alias", "served", "--options", file]
+
+    code, printed, complained = await deployment(*create)
+
+    assert code == 0, complained
+    assert "ready" in printed
+    options = await shown(deployment)
+    assert (options["engine"]["instances"], options["engine"]["threads"]) == (2, 1)
+    assert options["batching"]["max_batch_size"] == 8
+    for text, complaint in {
+        "engine: {device: tpu}": "device",
+        "engine: {autocast: AUTOCAST_INT4}": "AUTOCAST_INT4",
+        "engine: {outputs: [{name: y, datatype: FP32}]}": "together with inputs",
+        "model: other": "model is no option",
+    }.items():
+        file.write_text(text)
+        code, _, complained = await deployment(*create)
+        assert code == 1, text
+        assert complaint in complained
+    file.write_text("preparing: {input: INPUT_RAW}")
+    code, _, complained = await deployment(*create, "--takes", "tensors")
+    assert (code, "what an argument does, too" in complained) == (1, True)

@@ -1,6 +1,8 @@
 """``headwater deployment create``, ``update`` and ``list``."""
 
-from headwater import deployments, models, references, traffic
+from pathlib import Path
+
+from headwater import deployment_options, deployments, models, references, traffic
 from headwater.cli.deployment.app import app, state_of
 from headwater.cli.render import facts, table, warn
 from headwater.client import Connection
@@ -17,6 +19,7 @@ def create(
     alias: str | None = None,
     version: str | None = None,
     takes: str = "either",
+    options: Path | None = None,
     wait: bool = True,
     project: str = DEFAULT_PROJECT,
 ) -> None:
@@ -37,6 +40,8 @@ def create(
     takes
         What requests may bring: raw, image files for the pipeline recorded with the version; tensors, the inputs of the
         model; or either.
+    options
+        YAML or JSON as ``configure`` takes it: ``engine: {instances: 2}``, for example.
     wait
         Return only when the deployment answers.
     project
@@ -52,6 +57,7 @@ def create(
             alias=alias,
             version=version,
             takes=takes,
+            options=deployment_options.read(options) if options else None,
         )
         if wait:
             deployment = deployments.wait_until_ready(connection, deployed)
