@@ -7,17 +7,20 @@ is its length (uint32, little-endian) followed by that many bytes.
 import math
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from headwater.tensors import byte_strings
+from headwater.tensors import byte_strings, equal_elements
 from headwater.tensors import to_raw as to_raw
 from services.inference.tensors.datatypes import numpy_type
 from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Array, Tensor
 
 _LENGTH = struct.Struct("<I")
+_MANY = 32  # elements; with fewer it costs more to look whether they are equally long
 _MAX_RANK = 32  # numpy stops at 64; no model comes near either
+_SHOWN_DIGITS = 24
 _MAX_ELEMENTS = 2**31  # protobuf stops at 2 GiB a message
 
 
@@ -36,8 +39,8 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes | memory
             f"{shown(name)}: {datatype} of shape {list(dimensions)} takes {count * dtype.itemsize} bytes; "
             f"{len(raw)} came."
         )
-    if datatype == "BOOL" and count and np.frombuffer(raw, np.uint8).max() > 1:
-        raise InvalidTensor(f"{shown(name)}: a BOOL is the byte 0 or 1; another value came.")
+    if datatype == "BOOL" and count and (octets := np.frombuffer(raw, np.uint8)).max() > 1:
+        raise InvalidTensor(f"{shown(name)}: a BOOL is the byte 0 or 1; {octets[octets > 1][0]} came.")
     return Tensor(name, datatype, np.frombuffer(raw, dtype).reshape(dimensions))
 
 
@@ -50,16 +53,25 @@ def from_values(name: str, datatype: str, shape: Sequence[int], values: Sequence
     dtype = numpy_type(datatype, name)
     dimensions, count = _check_shape(name, shape)
     if count != len(values):
-        raise InvalidTensor(
-            f"{shown(name)}: shape {list(dimensions)} takes {count} elements; contents has {len(values)}."
-        )
+        raise InvalidTensor(f"{shown(name)}: shape {list(dimensions)} takes {count} elements; {len(values)} came.")
     if datatype == "BYTES":
         return Tensor(name, datatype, byte_strings(values).reshape(dimensions))
     try:
         array = np.array(values, dtype)
     except OverflowError as error:
-        raise InvalidTensor(f"{shown(name)}: a number is outside of the range of {datatype}.") from error
+        raise InvalidTensor(f"{shown(name)}: {_outside(datatype, dtype, values)}.") from error
     return Tensor(name, datatype, array.reshape(dimensions))
+
+
+def _outside(datatype: str, dtype: "np.dtype[Any]", values: Sequence[object]) -> str:
+    """Which number does not fit into the element type, if that can be told."""
+    if dtype.kind not in "iu":
+        return f"a number is outside of the range of {datatype}"
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    numbers = ((at, value) for at, value in enumerate(values) if isinstance(value, int) and not least <= value <= most)
+    which, value = next(numbers, (0, "a number"))
+    shorter = f"{str(value)[:_SHOWN_DIGITS]}…" if len(str(value)) > _SHOWN_DIGITS else value
+    return f"element {which} is {shorter}, outside of the range of {datatype} ({least} to {most})"
 
 
 def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -70,7 +82,9 @@ def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]
         raise InvalidTensor(f"{shown(name)}: no dimension of a request may be negative; shape is {list(dimensions)}.")
     # Also where a 0 makes the tensor empty, so that it has no bytes that would have to come.
     if math.prod(max(dimension, 1) for dimension in dimensions) >= _MAX_ELEMENTS:
-        raise InvalidTensor(f"{shown(name)}: shape {list(dimensions)} is larger than any tensor can be.")
+        raise InvalidTensor(
+            f"{shown(name)}: shape {list(dimensions)} is larger than any tensor can be ({_MAX_ELEMENTS} elements)."
+        )
     return dimensions, math.prod(dimensions)
 
 
@@ -79,6 +93,9 @@ def _parse_bytes(name: str, raw: bytes | memoryview, count: int) -> Array:
         raise InvalidTensor(
             f"{shown(name)}: {count} elements of BYTES take at least {count * _LENGTH.size} bytes; {len(raw)} came."
         )
+    raw = bytes(raw)  # of a view a copy, of bytes none
+    if count >= _MANY and (equal := equal_elements(raw, count)) is not None:
+        return byte_strings(equal)
     elements = []
     position = 0
     for index in range(count):

@@ -132,7 +132,7 @@ BAD = {
     "too few contents": (
         infer("double", tensor("x", "FP32", [1, 4], fp32_contents=[1])),
         "INVALID_TENSOR",
-        "takes 4 elements; contents has 1",
+        "takes 4 elements; 1 came",
     ),
     "typed half floats": (
         infer("half", tensor("x", "FP16", [1, 2], fp32_contents=[1, 2])),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.tensors import byte_strings
 from services.inference.tensors.codec import from_raw, from_values, to_raw
 from services.inference.tensors.datatypes import NUMPY_TYPES
 from services.inference.tensors.errors import InvalidTensor
@@ -40,12 +41,41 @@ def test_byte_strings_come_back_as_they_went_in(elements: list[bytes]) -> None:
     assert to_raw(from_values("x", "BYTES", [len(elements)], elements)) == raw
 
 
-def test_numbers_are_not_copied() -> None:
-    raw = np.arange(6, dtype=np.float32).tobytes()
+@given(size=st.integers(0, 5), count=st.integers(30, 40), odd=st.booleans(), data=st.data())
+def test_byte_strings_of_one_length_and_of_several_come_back_as_they_went_in(
+    size: int, count: int, odd: bool, data: st.DataObject
+) -> None:
+    """Those of one length go another way, from some number of them on; NULs at their ends stay."""
+    elements = data.draw(st.lists(st.binary(min_size=size, max_size=size), min_size=count, max_size=count))
+    if odd:
+        elements[data.draw(st.integers(0, count - 1))] += b"\0"
+    raw = b"".join(struct.pack("<I", len(element)) + element for element in elements)
 
-    decoded = from_raw("x", "FP32", [2, 3], raw)
+    for given_raw in (raw, memoryview(raw)):
+        decoded = from_raw("x", "BYTES", [count], given_raw)
+        assert list(decoded.array) == elements
+        assert {type(element) for element in decoded.array} == {bytes}
+        assert to_raw(decoded) == raw
 
-    assert decoded.array.__array_interface__["data"][0] == np.frombuffer(raw).__array_interface__["data"][0]
+
+@given(st.binary(min_size=128, max_size=300), st.integers(30, 40))
+def test_any_bytes_are_so_many_byte_strings_or_refused(raw: bytes, count: int) -> None:
+    try:
+        decoded = from_raw("x", "BYTES", [count], raw)
+    except InvalidTensor:
+        return
+    assert to_raw(decoded) == raw
+
+
+@pytest.mark.parametrize("datatype", NUMBERS)
+def test_numbers_are_not_copied(datatype: str) -> None:
+    """Nor looked at one by one: FP16 and BF16 among them."""
+    raw = bytes(6 * NUMPY_TYPES[datatype].itemsize)
+
+    decoded = from_raw("x", datatype, [2, 3], raw)
+
+    octets = np.frombuffer(raw, np.uint8)
+    assert decoded.array.__array_interface__["data"][0] == octets.__array_interface__["data"][0]
     assert not decoded.array.flags.writeable
 
 
@@ -68,7 +98,7 @@ def test_typed_values_are_the_same_tensor_as_raw_ones() -> None:
         ("FP32", [2**32, 2**32], b"", r"larger than any tensor"),
         ("FP32", [2**62, 4], b"", r"larger than any tensor"),
         ("FP32", [0, 2**40], b"", r"larger than any tensor"),
-        ("BOOL", [2], b"\1\2", r"a BOOL is the byte 0 or 1"),
+        ("BOOL", [2], b"\1\2", r"a BOOL is the byte 0 or 1; 2 came"),
         ("BYTES", [1], b"\5\0\0\0abc", r"element 0 claims 5 bytes; 3 are left"),
         ("BYTES", [1], b"\xff\xff\xff\xff", r"element 0 claims 4294967295 bytes; 0 are left"),
         ("BYTES", [2], b"\4\0\0\0abcd\1\0", r"end before element 1 of 2"),
@@ -87,10 +117,11 @@ def test_raw_bytes_that_do_not_fit_are_refused_with_what_was_expected(
 @pytest.mark.parametrize(
     ("datatype", "shape", "values", "told"),
     [
-        ("INT8", [1], [300], "outside of the range of INT8"),
-        ("UINT8", [1], [300], "outside of the range of UINT8"),
-        ("FP32", [2, 2], [1.0], r"takes 4 elements; contents has 1"),
-        ("BYTES", [1], [], "takes 1 elements; contents has 0"),
+        ("INT8", [1], [300], r"element 0 is 300, outside of the range of INT8 \(-128 to 127\)"),
+        ("UINT8", [1], [300], r"outside of the range of UINT8 \(0 to 255\)"),
+        ("INT64", [3], [1, 2, 10**400], r"element 2 is 1000.*…, outside of the range of INT64"),
+        ("FP32", [2, 2], [1.0], r"takes 4 elements; 1 came"),
+        ("BYTES", [1], [], "takes 1 elements; 0 came"),
     ],
 )
 def test_typed_values_that_do_not_fit_are_refused(
@@ -108,6 +139,11 @@ def test_a_long_name_is_not_sent_back_in_full() -> None:
 
 def test_a_scalar_has_one_element() -> None:
     assert from_raw("x", "INT64", [], struct.pack("<q", -5)).array.item() == -5
+
+
+def test_byte_strings_in_another_order_are_sent_row_by_row() -> None:
+    array = byte_strings([b"a", b"bb", b"", b"d\0"]).reshape(2, 2).T
+    assert to_raw(Tensor("x", "BYTES", array)) == to_raw(from_values("x", "BYTES", [4], [b"a", b"", b"bb", b"d\0"]))
 
 
 def test_an_array_in_another_order_is_sent_row_by_row() -> None:
