@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
@@ -152,8 +153,8 @@ async def test_a_version_that_raises_is_stood_in_for_and_asked_again_when_it_is_
     assert {event.actor for event in incident.timeline} == {"headwater"}
 
 
-async def _answered_by(guarded: Guarded, index: int, version: str) -> bool:
-    return (await guarded.ask(index)).version == version
+async def _answered_by(guarded: Guarded, index: int, version: str, shape: tuple[int, ...] = (1,)) -> bool:
+    return (await guarded.ask(index, shape=shape)).version == version
 
 
 async def test_without_a_fallback_who_asks_is_told_when_to_come_again(guarded: Guarded) -> None:
@@ -238,6 +239,34 @@ async def test_when_nobody_can_answer_one_incident_says_so(guarded: Guarded) -> 
     assert len(exhausted) == 1
     assert [each.part for each in exhausted[0].versions] == ["failing", "fallback"]
     assert len([each for each in found if each.kind == _Kind.KIND_BREAKER_OPENED]) == 2
+
+
+async def test_a_process_that_ends_again_and_again_is_an_incident(guarded: Guarded) -> None:
+    """P-40: while its breaker stays closed, and it is started again each time."""
+    others = {process.pid for process in _workers()}
+    await guarded.serve(onnx_models.counting_loop(), guard=rules(consecutive=100))
+    for _ in range(3):
+        await eventually(lambda: _answered_by(guarded, 1, "1", (1, 1)))
+        asking = asyncio.create_task(guarded.ask(30_000_000, shape=(1, 1)))
+        await eventually(lambda: _end_busy_workers(others))
+        assert "process ended" in (await asking).error
+    await eventually(lambda: _answered_by(guarded, 1, "1", (1, 1)))
+    (incident,) = await guarded.all()
+    assert incident.kind == _Kind.KIND_ENGINE_CRASHED
+    assert [each.reason for each in incident.requests].count("ENGINE_CRASHED") == 3
+
+
+def _workers() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if "services.inference.engines.worker" in " ".join(each.cmdline())]
+
+
+def _end_busy_workers(others: set[int]) -> bool:
+    """End the worker of this test that computes; False while none does."""
+    busy = [each for each in _workers() if each.pid not in others and each.cpu_percent(0.05) > 10]
+    for process in busy:
+        process.kill()
+    return bool(busy)
 
 
 async def test_an_operator_goes_back_and_resumes(guarded: Guarded, connect: Connect) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import grpc.aio
 import httpx
 import numpy as np
 import pytest
@@ -22,7 +23,16 @@ from chassis.testing.services import Connect, StartService, TokenFor
 from headwater import rpc
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists
-from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, rollouts_pb2, rollouts_pb2_grpc, routing_pb2
+from headwater.inference.v1 import (
+    deployments_pb2,
+    deployments_pb2_grpc,
+    guard_pb2,
+    incidents_pb2,
+    incidents_pb2_grpc,
+    rollouts_pb2,
+    rollouts_pb2_grpc,
+    routing_pb2,
+)
 from headwater.registry.v1 import lineage_pb2, models_pb2
 from services.inference.__main__ import build
 from services.inference.settings import Settings
@@ -47,12 +57,17 @@ class Installation:
     deployments: "deployments_pb2_grpc.DeploymentServiceAsyncStub"
     records: "deployments_pb2_grpc.InferenceRecordServiceAsyncStub"
     rollouts: "rollouts_pb2_grpc.RolloutServiceAsyncStub"
+    channel: grpc.aio.Channel
     triton: Any
     headers: dict[str, str]
 
     async def promote(self, factor: float) -> artifact_pb2.ModelMetadata:
         """Register a version that multiplies by ``factor`` and move it to production."""
-        version = await self.models.register(onnx_models.scaled(factor), "model.onnx")
+        return await self.promote_file(onnx_models.scaled(factor))
+
+    async def promote_file(self, content: bytes) -> artifact_pb2.ModelMetadata:
+        """Register an ONNX file as a version and move it to production."""
+        version = await self.models.register(content, "model.onnx")
         move = models_pb2.SetModelVersionStageRequest(name=version.name, stage=Stage.STAGE_PRODUCTION)
         return await self.models.models.SetModelVersionStage(move)
 
@@ -120,6 +135,7 @@ async def install(start_service: StartService, connect: Connect, token_for: Toke
             deployments_pb2_grpc.DeploymentServiceStub(channel),
             deployments_pb2_grpc.InferenceRecordServiceStub(channel),
             rollouts_pb2_grpc.RolloutServiceStub(channel),
+            channel,
             clients[-1],
             {"authorization": f"Bearer {token_for(Role.READER, subject='reader')}"},
         )
@@ -401,3 +417,54 @@ async def test_a_rollout_goes_on_in_the_next_process_and_replicas_decide_it_once
     events = (await replicas[1].rollouts.GetRollout(wanted)).events
     assert [event.step for event in events] == [0, 1, 1]
     assert all(event.evidence.request_count >= 4 for event in events[1:])
+
+
+async def test_a_failing_promotion_is_taken_back_for_all_processes_and_its_incidents_are_kept(install: Install) -> None:
+    """N-10, M-105, P-40: what is set aside, and why, is in the database; one of two replicas decides."""
+    breaker = guard_pb2.CircuitBreaker(consecutive_failures=3, open_ms=60_000)
+    replicas = [await install(), await install()]
+    world = replicas[0]
+    await world.create(stage=Stage.STAGE_PRODUCTION, guard=guard_pb2.Guard(breaker=breaker))
+    await world.promote_file(onnx_models.table_lookup(1000))
+    for replica in replicas:
+        await replica.until(State.STATE_READY, "versions/1")
+        assert await _look_up(replica, 100) == "1"
+    await world.promote_file(onnx_models.table_lookup(8))
+    for replica in replicas:
+        await replica.until(State.STATE_READY, "versions/2")
+
+    async def fails_no_longer() -> bool:
+        return {await _look_up(replica, 100) for replica in replicas} == {"1"}
+
+    await eventually(fails_no_longer, 20)
+    for replica in replicas:
+        await replica.until(State.STATE_ROLLED_BACK, "versions/1")
+        await replica.inference.stop()
+
+    again = await install()
+    await again.until(State.STATE_ROLLED_BACK, "versions/1")
+    assert await _look_up(again, 100) == "1"
+    incidents = incidents_pb2_grpc.IncidentServiceStub(again.channel)
+    listed = await incidents.ListIncidents(incidents_pb2.ListIncidentsRequest(parent="projects/default"))
+    kinds = [each.kind for each in listed.incidents]
+    assert kinds.count(incidents_pb2.Incident.KIND_ROLLED_BACK) == 1
+    assert kinds.count(incidents_pb2.Incident.KIND_BREAKER_OPENED) in (1, 2)
+    newest = await incidents.GetIncident(incidents_pb2.GetIncidentRequest(name=listed.incidents[0].name))
+    assert newest.requests
+    assert newest.timeline
+
+    await world.models.models.SetModelVersionStage(
+        models_pb2.SetModelVersionStageRequest(name=f"{DIGITS}/versions/1", stage=Stage.STAGE_PRODUCTION)
+    )
+    await again.until(State.STATE_READY, "versions/1")
+
+
+async def _look_up(world: Installation, index: int) -> str:
+    """The version that answers; empty where none does."""
+    given = triton.InferInput("x", [1], "INT64")
+    given.set_data_from_numpy(np.array([index], np.int64))
+    try:
+        answer = await world.triton.infer("digits", [given], headers=world.headers)
+    except InferenceServerException:
+        return ""
+    return str(answer.get_response().model_version)
