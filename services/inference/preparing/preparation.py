@@ -79,9 +79,9 @@ class Preparation:
         self.takes, self.max_requests = takes, max_requests
 
     def signature(self, of_model: Signature) -> Signature:
-        """What clients are told to send, and what they get."""
-        raw = self.takes is Takes.RAW or (self.takes is Takes.EITHER and not self._own_raw)
-        return self._signature if raw and self._signature is not None else of_model
+        """What clients are told to send, and what they get. Where either is taken that is the model's own: a version
+        that has a pipeline because its data had one is to look to its clients as it would without."""
+        return self._signature if self.takes is Takes.RAW and self._signature is not None else of_model
 
     def wants(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether these are to be prepared, or refused by ``arrays``; else they are the model's own."""

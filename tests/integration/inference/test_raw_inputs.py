@@ -115,8 +115,11 @@ async def test_two_versions_of_one_endpoint_have_each_its_own_pipeline(running: 
         np.testing.assert_array_equal(answered, prepared_by(text, image()))
 
 
-async def test_clients_are_told_to_send_raw_bytes(running: Running) -> None:
-    await deploy(running, "digits", recorded(NEAREST))
+async def test_clients_are_told_to_send_raw_bytes_where_nothing_else_is_taken(running: Running) -> None:
+    await deploy(running, "either", recorded(NEAREST))
+    told = await running.client.get_model_metadata("either", headers=running.headers, as_json=True)
+    assert told["inputs"][0]["name"] == "x"  # as without a pipeline
+    await deploy(running, "digits", recorded(NEAREST), preparing=Preparing(input=Preparing.INPUT_RAW))
     told = await running.client.get_model_metadata("digits", headers=running.headers, as_json=True)
     assert told["inputs"] == [{"name": "raw", "datatype": "BYTES", "shape": ["-1"]}]
     assert told["outputs"][0]["name"] == "y"

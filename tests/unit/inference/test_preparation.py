@@ -128,6 +128,7 @@ async def test_a_model_without_a_dimension_for_rows_takes_one() -> None:
     assert (await prepared.arrays(raw(image())))[0].shape == (1, 4, 4)
     with pytest.raises(RawRefused, match="one row at a time; 2 came"):
         await prepared.arrays(raw(image(), image()))
+    prepared.follow(Takes.RAW, 8)
     assert prepared.signature(single).inputs == (TensorSpec("raw", "BYTES", (1,)),)
     await prepared.close()
 
