@@ -68,8 +68,12 @@ class Guard:
     def succeeded(
         self, loaded: Loaded, permit: int, question: Question, request_id: str, seconds: float, engine_s: float
     ) -> None:
-        """An answer was given, after ``seconds``, of which the engine took ``engine_s`` for its batch."""
+        """An answer was given, after ``seconds``, of which the engine took ``engine_s`` for its batch; 0 for an answer
+        that was kept, which says nothing of how the model is now."""
         now, watch = self._clock.monotonic(), loaded.watch
+        if not engine_s:
+            watch.breaker.give_back(permit)
+            return
         limit_s = watch.guarding.breaker.max_p99_s
         slow = 0.0 < limit_s < engine_s
         watch.window.succeed(now, seconds, slow=slow)

@@ -8,12 +8,13 @@ import pytest_asyncio
 
 from chassis.testing.clock import ManualClock
 from headwater.errors import InvalidArgument, Unavailable
+from services.inference.guard.breaker import Position
 from services.inference.guard.errors import BreakerOpen
 from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.incidents.model import MAX_REQUESTS, MAX_TEXT, Incident, Kind, State, shortened
 from services.inference.incidents.store import Wanted
-from tests.unit.inference.test_rollback import Guarded
+from tests.unit.inference.test_rollback import QUESTION, Guarded
 from tests.unit.inference.test_serving import NAME
 
 _ALL = Wanted("p")
@@ -98,6 +99,18 @@ async def test_what_lasts_ends_with_the_deployment_or_the_process(world: Guarded
     await world.go_round()
     await world.go_round()
     assert (await incidents(world))[0].timeline[-1].what == "it is served no longer"
+
+
+async def test_an_answer_that_was_kept_closes_no_breaker(world: Guarded, clock: ManualClock) -> None:
+    world.fail(5)
+    clock.advance(100)
+    loaded = world.serving.find("digits")
+    for _ in range(10):
+        world.guard.succeeded(loaded, world.guard.allow(loaded), QUESTION, "kept", 0.0001, 0.0)
+    assert loaded.watch.breaker.position is Position.HALF_OPEN
+    assert loaded.watch.window.read(clock.monotonic()).answered == 0
+    world.answer(3)
+    assert loaded.watch.breaker.position.value == "closed"
 
 
 async def test_evidence_is_bounded_and_keeps_the_failures(world: Guarded) -> None:
