@@ -19,3 +19,10 @@ async def test_the_page_about_defence_does_what_it_says(start_platform: Any, tmp
     platform = await start_platform("registry", "inference")
     with platform.connect(Role.WRITER) as connection:
         await run_page("docs/how-to/defend-a-deployment.md", connection, tmp_path)
+
+
+async def test_the_page_about_rolling_out_does_what_it_says(start_platform: Any, tmp_path: Path) -> None:
+    """R-23, N-10, M-104."""
+    platform = await start_platform("registry", "inference")
+    with platform.connect(Role.WRITER) as connection:
+        await run_page("docs/how-to/roll-out-a-version.md", connection, tmp_path)
