@@ -97,7 +97,7 @@ def _xgboost(content: bytes) -> Callable[[Any], Any]:
 
 
 async def test_each_answers_as_the_library_that_made_it(world: World, tmp_path: Path) -> None:
-    """N-04 of models that nobody rewrote: bit by bit, in the process of a worker that may touch nothing else."""
+    """M-109: bit by bit, in the process of a worker that may touch nothing else."""
     plain = xgboost_model(3, "json")
     several = xgboost_model(3, "ubj", classes=3, objective="multi:softprob")
     light = lightgbm_model(classes=3)
@@ -135,7 +135,7 @@ async def test_each_answers_as_the_library_that_made_it(world: World, tmp_path: 
 async def test_a_model_that_points_outside_of_itself_keeps_its_deployment_out_and_harms_nothing(
     world: World, tmp_path: Path
 ) -> None:
-    """X-18: the registry reads only the head; the engine finds it."""
+    """The registry reads only the head; the engine finds it."""
     good = xgboost_model(2, "json")
     (tmp_path / "bad.json").write_bytes(good.replace(b'"left_children":[1', b'"left_children":[99999999'))
     (tmp_path / "good.json").write_bytes(good)

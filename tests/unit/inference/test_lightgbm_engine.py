@@ -117,7 +117,7 @@ HARMFUL: Mapping[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_a_file_that_points_outside_of_itself_is_refused_before_the_library_reads_it(harm: str) -> None:
-    """X-18: several of these end the process when LightGBM gets them."""
+    """Several of these end the process when LightGBM gets them."""
     content, told = HARMFUL[harm]
     with pytest.raises(ModelRefused, match=re.escape(told)):
         load(content)

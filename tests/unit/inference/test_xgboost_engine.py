@@ -159,7 +159,7 @@ HARMFUL: Mapping[str, tuple[bytes, Callable[[dict[str, Any]], None], str]] = {
 
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_a_file_that_points_outside_of_itself_is_refused_before_the_library_reads_it(harm: str) -> None:
-    """X-18: several of these end the process when XGBoost gets them."""
+    """Several of these end the process when XGBoost gets them."""
     content, change, told = HARMFUL[harm]
     document = json.loads(content)
     change(document)
