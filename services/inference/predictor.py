@@ -173,10 +173,13 @@ class Predictor:
     def _record_failure(
         self, question: Question, record_id: str, target: Target, error: HeadwaterError, part_of: str = ""
     ) -> None:
-        """Record that ``target`` gave no answer; ``part_of`` is the request's id where that is not the end of it."""
+        """Record that ``target`` gave no answer; ``part_of`` is the request's id where that is not the end of it.
+
+        The error that is the answer tells the id of its record.
+        """
         if target.loaded is None:  # nobody has looked at it
             return
-        self._recorder.add_failure(
+        recorded = self._recorder.add_failure(
             Answered(
                 record_id,
                 target.loaded.served_for(question),
@@ -194,3 +197,5 @@ class Predictor:
                 variant=target.name,
             )
         )
+        if recorded and not part_of:
+            error.metadata["request_id"] = record_id

@@ -22,7 +22,6 @@ class Question:
         routing_key: questions with the same one are answered by the same variant; empty for none.
         priority: 1 is to be answered before 2, and so on; 0 for no particular one.
         return_features: whether the output ``features`` is wanted; None for what the model does by itself.
-        request_id: the id under which it is to be recorded, of the form of chassis.ids; empty for a new one.
     """
 
     model: str
@@ -36,4 +35,3 @@ class Question:
     routing_key: str = ""
     priority: int = 0
     return_features: bool | None = None
-    request_id: str = ""

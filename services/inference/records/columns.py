@@ -1,6 +1,5 @@
 """Records as Arrow columns: of the Parquet files that older ones are in, and of what Flight sends."""
 
-import dataclasses
 import json
 import operator
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ _TYPES = {
     "response_body": pa.binary(),
     "sequence": pa.int64(),
 }
-_FIELDS = [field.name for field in dataclasses.fields(Record)]
+_FIELDS = Record._fields
 _JSON = ("inputs", "outputs", "redacted")
 BODIES = ("request_body", "response_body")
 

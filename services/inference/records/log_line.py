@@ -10,6 +10,7 @@ What clients send is in it only in names. Whatever is not printable ASCII, a quo
 ``\\xhh``, ``\\"`` or ``\\\\`` as Apache does, in unquoted places a blank too: no request makes a line of its own.
 """
 
+import datetime
 import functools
 import json
 import re
@@ -34,13 +35,12 @@ def log_line(record: Record) -> str:
     }
     return " ".join(
         [
-            _word(record.deployment),
-            _word(record.request_id),
-            _word(record.caller),
-            # Not strftime, which writes months in the language of the machine.
-            f"[{time:%d}/{_MONTHS[time.month - 1]}/{time:%Y:%H:%M:%S}.{time.microsecond // 1000:03d} +0000]",
+            _known_word(record.deployment),
+            record.request_id,
+            _known_word(record.caller),
+            f"[{_second(time.replace(microsecond=0))}.{time.microsecond // 1000:03d} +0000]",
             _quoted(record.model_version, _tensors(record.inputs), record.request_digest),
-            _word(record.result),
+            _known_word(record.result),
             str(record.response_bytes),
             _quoted(_tensors(record.outputs), record.response_digest),
             f"{record.latency_ms:.3f}",
@@ -58,6 +58,18 @@ def _tensors(facts: str) -> str:
 
 def _quoted(*parts: str) -> str:
     return f'"{_UNSAFE.sub(_escaped, " ".join(filter(None, parts)))}"'
+
+
+@functools.lru_cache(4096)
+def _known_word(text: str) -> str:
+    """A word that comes again and again."""
+    return _word(text)
+
+
+@functools.lru_cache(16)
+def _second(time: datetime.datetime) -> str:
+    # Not strftime, which writes months in the language of the machine.
+    return f"{time.day:02d}/{_MONTHS[time.month - 1]}/{time.year}:{time:%H:%M:%S}"
 
 
 def _word(text: str) -> str:

@@ -34,7 +34,7 @@ class MemoryRecords(HotRecords):
         for record in records:
             if record.request_id not in self._records:
                 self._last += 1
-                self._records[record.request_id] = dataclasses.replace(record, sequence=self._last)
+                self._records[record.request_id] = record._replace(sequence=self._last)
 
     async def get(self, name: InferenceRecordName) -> Record:
         """See RecordStore."""
@@ -174,4 +174,4 @@ class MemoryRecords(HotRecords):
 
 
 def _plain(record: Record) -> Record:
-    return dataclasses.replace(record, request_body=None, response_body=None)
+    return record._replace(request_body=None, response_body=None)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import datetime
-import operator
 import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from asyncpg import UniqueViolationError
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -34,10 +34,8 @@ from services.inference.tables import inference_records as table
 from services.inference.tables import record_cursors as cursors
 from services.inference.tables import record_files as files_table
 
-_FIELDS = [field.name for field in dataclasses.fields(Record)]  # in the order in which they are given to Record
-_STORED = _FIELDS[:-1]  # the database makes the sequence
+_STORED = Record._fields[:-1]  # the database makes the sequence
 _BODIES = ("request_body", "response_body")
-_ROW = operator.attrgetter(*_STORED)
 _TYPES = {
     "request_id": "uuid",
     "request_time": "timestamptz",
@@ -49,8 +47,7 @@ _TYPES = {
     "is_final": "boolean",
     **dict.fromkeys(_BODIES, "bytea"),
 }
-# One statement for the whole batch, in one round trip. Not COPY, which cannot leave alone what is there already: after
-# a lost answer the same batch is sent again.
+# For what COPY cannot do: leave alone what is there already. After a lost answer the same batch is sent again.
 _APPEND = f"""
 INSERT INTO inference_records ({", ".join(_STORED)})
 SELECT * FROM unnest({", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(_STORED, 1))})
@@ -71,10 +68,15 @@ class PostgresRecords(HotRecords):
         """See RecordStore."""
         if not records:
             return
-        columns = list(zip(*map(_ROW, records), strict=True))
-        async with self._database.asyncpg() as connection:
-            await connection.execute(_ALONE)
-            await connection.execute(_APPEND, *columns)
+        rows = [record[:-1] for record in records]
+        try:
+            async with self._database.asyncpg() as connection:
+                await connection.execute(_ALONE)
+                await connection.copy_records_to_table(table.name, records=rows, columns=_STORED)
+        except UniqueViolationError:
+            async with self._database.asyncpg() as connection:
+                await connection.execute(_ALONE)
+                await connection.execute(_APPEND, *zip(*rows, strict=True))
 
     async def get(self, name: InferenceRecordName) -> Record:
         """See RecordStore."""
@@ -222,7 +224,7 @@ async def _newest(connection: AsyncConnection, query: RecordQuery, before: int |
 
 
 def _columns(*, bodies: bool) -> Select[Any]:
-    return select(*(table.c[name] if bodies or name not in _BODIES else literal(None) for name in _FIELDS))
+    return select(*(table.c[name] if bodies or name not in _BODIES else literal(None) for name in Record._fields))
 
 
 def _conditions(query: RecordQuery) -> Sequence[ColumnElement[bool]]:

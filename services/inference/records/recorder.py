@@ -13,7 +13,6 @@ the records to the store, every ``flush_interval_s``. What this means:
 """
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
@@ -108,14 +107,13 @@ class Recorder:
         if self._bytes > self._max_bytes * _HASH_EARLY:
             self._wake.set()
 
-    def add_failure(self, answered: Answered) -> None:
-        """Record that there was no answer, and why, if there is room for that."""
+    def add_failure(self, answered: Answered) -> bool:
+        """Record that there was no answer, and why, if there is room for that; says whether there was."""
         if self.buffered >= self._max_records // 2 or self._bytes >= self._max_bytes // 2:
             self.failures_left_out += 1
-        elif answered.result in _NOT_LOOKED_AT:
-            self.add(dataclasses.replace(answered, inputs=()))
-        else:
-            self.add(answered)
+            return False
+        self.add(answered._replace(inputs=()) if answered.result in _NOT_LOOKED_AT else answered)
+        return True
 
     async def known(self, project: str, request_ids: Collection[str]) -> Collection[str]:
         """Those of the ids that there are records of in this project."""

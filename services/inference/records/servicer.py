@@ -1,6 +1,5 @@
 """InferenceRecordService: convert, call, convert."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         """See the proto."""
         record = await self._recorder.find(InferenceRecordName.parse(request.name))
         if not request.with_bodies:
-            record = dataclasses.replace(record, request_body=None, response_body=None)
+            record = record._replace(request_body=None, response_body=None)
         return (await self._to_proto(record.project, [record]))[0]
 
     async def ListInferenceRecords(

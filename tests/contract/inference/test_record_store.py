@@ -1,7 +1,6 @@
 """What both stores of records promise."""
 
 import asyncio
-import dataclasses
 import datetime
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -49,7 +48,7 @@ def record(project: str = "p", deployment: str = "digits") -> Record:
 
 
 def as_put_in(found: Record) -> Record:
-    return dataclasses.replace(found, sequence=0)
+    return found._replace(sequence=0)
 
 
 async def test_a_record_comes_back_as_it_was_put_in(store: HotRecords) -> None:
@@ -62,7 +61,7 @@ async def test_appending_again_changes_nothing(store: HotRecords) -> None:
     """A flush whose answer was lost is sent again."""
     one, two = record(), record()
     await store.append([one])
-    await store.append([dataclasses.replace(one, rows=99), two])
+    await store.append([one._replace(rows=99), two])
 
     assert [as_put_in(each) for each in await store.page(RecordQuery("p"), None, 10)] == [two, one]
 
@@ -125,8 +124,7 @@ async def stored(store: HotRecords, count: int, **facts: Any) -> Sequence[Record
 
 async def test_every_fact_comes_back_and_bodies_only_when_asked_for(store: HotRecords) -> None:
     """M-84…M-87."""
-    new = dataclasses.replace(
-        record(),
+    new = record()._replace(
         result="ENGINE_FAILED",
         request_bytes=2**33,
         response_bytes=5,
@@ -145,7 +143,7 @@ async def test_every_fact_comes_back_and_bodies_only_when_asked_for(store: HotRe
 
     assert as_put_in(await store.get(new.name)) == new
     listed = (await store.page(RecordQuery("p"), None, 1))[0]
-    assert as_put_in(listed) == dataclasses.replace(new, request_body=None, response_body=None)
+    assert as_put_in(listed) == new._replace(request_body=None, response_body=None)
     following = await store.following(0, 5, bodies=True)
     assert not isinstance(following, RecordFile)
     assert [as_put_in(each) for each in following] == [new]
@@ -154,8 +152,8 @@ async def test_every_fact_comes_back_and_bodies_only_when_asked_for(store: HotRe
 async def test_pages_are_of_a_version_a_result_and_a_time(store: HotRecords) -> None:
     hour = datetime.timedelta(hours=1)
     late, failed = record(), record()
-    late = dataclasses.replace(late, request_time=NOW + hour, model_version="projects/p/models/digits/versions/4")
-    failed = dataclasses.replace(failed, result="QUEUE_FULL")
+    late = late._replace(request_time=NOW + hour, model_version="projects/p/models/digits/versions/4")
+    failed = failed._replace(result="QUEUE_FULL")
     await store.append([record(), late, failed])
 
     async def found(**wanted: Any) -> list[Record]:

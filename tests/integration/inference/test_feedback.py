@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from google.protobuf import json_format
+from tritonclient.grpc import service_pb2_grpc
 
 from chassis.ids import new_id
 from chassis.testing.services import StartService, TokenFor
@@ -16,6 +17,7 @@ from headwater import inference_records
 from headwater.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied
 from headwater.inference.v1 import feedback_pb2, feedback_pb2_grpc
 from headwater.names import InferenceRecordName, ProjectName
+from tests.integration.inference.messages import floats, infer, tensor
 from tests.integration.inference.recorded import Recorded, recorded
 from tests.unit.inference.onnx_models import doubling
 
@@ -128,6 +130,20 @@ async def test_what_cannot_be_feedback_is_refused(running: Recorded) -> None:
             list(inference_records.history(client, InferenceRecordName("default", new_id())))
 
     await asyncio.to_thread(work)
+
+
+async def test_a_request_that_failed_is_found_by_the_id_in_its_error(running: Recorded) -> None:
+    """M-84: resultCode."""
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(running.reader.channel("inference"))
+    asking = infer("digits", tensor("x", "FP32", [1, 2]), raw=[floats(1, 2)])
+    with pytest.raises(InvalidArgument) as refused:
+        await asyncio.to_thread(stub.ModelInfer, asking)
+    name = InferenceRecordName("default", refused.value.metadata["request_id"])
+
+    record = await asyncio.to_thread(inference_records.get, running.reader, name)
+
+    assert (record.result_code, record.is_final) == ("SIGNATURE_MISMATCH", True)
+    assert await asyncio.to_thread(lambda: inference_records.say(running.writer, name, ground_truth=1))
 
 
 def test_times_need_a_zone() -> None:

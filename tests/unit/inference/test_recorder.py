@@ -186,7 +186,7 @@ async def test_closing_writes_what_is_left() -> None:
 
 
 def failed(reason: str = "ENGINE_FAILED") -> Answered:
-    return dataclasses.replace(answered(), outputs=[], result=reason)
+    return answered()._replace(outputs=[], result=reason)
 
 
 async def test_a_failure_is_recorded_with_its_reason_and_what_was_asked() -> None:
@@ -258,7 +258,7 @@ async def test_the_memory_of_bodies_is_bounded_until_they_are_written() -> None:
     buffer = recorder(store, max_bytes=200)
     served = dataclasses.replace(answered().served, recording=Recording(sample_rate=1.0))
     store.away = True
-    buffer.add(dataclasses.replace(answered(), served=served))
+    buffer.add(answered()._replace(served=served))
     with pytest.raises(Unavailable):
         await buffer.flush()
     assert buffer.buffered_bytes > 100, "the tensors are hashed, their copies wait"
@@ -284,9 +284,7 @@ async def test_ids_are_known_wherever_their_records_are() -> None:
 
 async def test_what_postgresql_cannot_hold_does_not_stop_the_records_after_it() -> None:
     """A client's own id may be anything that JSON can say."""
-    odd = dataclasses.replace(
-        answered(), client_request_id="a\0b\ud800", inputs=[Tensor("\ud800", "FP32", INPUT.array)]
-    )
+    odd = answered()._replace(client_request_id="a\0b\ud800", inputs=[Tensor("\ud800", "FP32", INPUT.array)])
     record = odd.to_record()
     assert record.client_request_id == "a\ufffdb?"
     for text in (record.inputs, record.client_request_id):

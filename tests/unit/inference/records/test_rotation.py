@@ -62,7 +62,7 @@ class Platform:
         """All records, as a reader of the whole gets them."""
         last = await self.archive.last_sequence()
         batches = [batch async for batch in self.archive.scan(None, 0, last, bodies=bodies)]
-        return [dataclasses.replace(each, sequence=0) for batch in batches for each in to_records(batch)]
+        return [each._replace(sequence=0) for batch in batches for each in to_records(batch)]
 
 
 async def stored(platform: Platform) -> set[str]:
@@ -109,7 +109,7 @@ async def test_what_moves_is_found_with_its_bodies_as_before(platform: Platform)
 
     mine = [each for each in platform.appended if each.project == "p"]
     for each in mine:
-        assert dataclasses.replace(await platform.archive.get(each.name), sequence=0) == each
+        assert (await platform.archive.get(each.name))._replace(sequence=0) == each
         with pytest.raises(RecordNotFound):
             await platform.archive.get(InferenceRecordName("q", each.request_id))
     assert await platform.read() == platform.appended
