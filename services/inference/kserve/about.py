@@ -58,16 +58,20 @@ class About:
 
     def model(self, name: str, version: str) -> Any:
         """What goes into a model and what comes out."""
-        return metadata.model_metadata(self._serving.find(name, version))
+        loaded = self._serving.find(name, version)
+        return metadata.model_metadata(loaded, metadata.version_numbers(self._serving.follower(name)))
 
     def config(self, name: str, version: str) -> Any:
         """The same in Triton's notation, with the batching."""
         return metadata.model_config(self._serving.find(name, version))
 
     def statistics(self, name: str, version: str) -> Any:
-        """What one model, or each of them, has done since it was loaded."""
-        if name:
+        """What a version, or each one of a model, or each one of all models, has done since it was loaded."""
+        if version:
             return metadata.model_statistics([self._serving.find(name, version)])
+        if name:
+            self._serving.find(name)
+            return metadata.model_statistics(self._serving.follower(name).versions())
         return metadata.model_statistics(
             loaded for follower in self._serving.followers() for loaded in follower.versions()
         )

@@ -1,7 +1,7 @@
 """What KServe v2 clients are told of the models."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
@@ -19,11 +19,11 @@ _NS = 1_000_000_000
 _INDEX_STATES = {State.FAILED: "UNAVAILABLE", State.UNLOADED: "UNAVAILABLE"}
 
 
-def model_metadata(loaded: Loaded) -> Any:
-    """Names, element types and shapes of what goes in and comes out."""
+def model_metadata(loaded: Loaded, versions: Sequence[str]) -> Any:
+    """Names, element types and shapes of what goes in and comes out, and which versions can be asked."""
     return service_pb2.ModelMetadataResponse(
         name=loaded.deployment.served_name,
-        versions=[loaded.version_number],
+        versions=versions,
         platform=loaded.batcher.platform,
         inputs=[_tensor_metadata(spec) for spec in loaded.signature.inputs],
         outputs=[_tensor_metadata(spec) for spec in loaded.signature.outputs],
@@ -66,20 +66,26 @@ def model_config(loaded: Loaded) -> Any:
 
 
 def repository_index(followers: Iterable[Follower], *, ready_only: bool) -> Any:
-    """Every deployment, in Triton's words: READY, LOADING or UNAVAILABLE, and why."""
+    """Every version that can be asked, and every deployment that has none, in Triton's words: READY, LOADING or
+    UNAVAILABLE, and why."""
     response = service_pb2.RepositoryIndexResponse()
     for follower in followers:
-        status = follower.status
-        ready = follower.loaded is not None
-        if ready_only and not ready:
-            continue
-        response.models.add(
-            name=follower.deployment.served_name,
-            version=follower.loaded.version_number if follower.loaded else "",
-            state="READY" if ready else _INDEX_STATES.get(status.state, "LOADING"),
-            reason="unloaded" if status.state is State.UNLOADED else status.failure,
-        )
+        name, status = follower.deployment.served_name, follower.status
+        versions = version_numbers(follower)
+        for version in versions:
+            response.models.add(name=name, version=version, state="READY", reason=status.failure)
+        if not versions and not ready_only:
+            response.models.add(
+                name=name,
+                state=_INDEX_STATES.get(status.state, "LOADING"),
+                reason="unloaded" if status.state is State.UNLOADED else status.failure,
+            )
     return response
+
+
+def version_numbers(follower: Follower) -> Sequence[str]:
+    """The versions of a deployment that can be asked, the main one first."""
+    return list(dict.fromkeys(loaded.version_number for loaded in follower.versions()))
 
 
 def model_statistics(models: Iterable[Loaded]) -> Any:

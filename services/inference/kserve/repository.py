@@ -13,7 +13,7 @@ from typing import TypeAlias
 from headwater.errors import FailedPrecondition
 from services.inference.deployments.deployments import Deployments
 from services.inference.deployments.follower import Follower
-from services.inference.deployments.model import Deployment
+from services.inference.deployments.model import Deployment, State
 from services.inference.deployments.serving import Serving
 from services.inference.errors import InvalidRequest, ModelNotFound, NotSupported, UnknownParameter
 from services.inference.kserve.parameters import Value
@@ -57,7 +57,7 @@ class Repository:
             await self._serving.step()
             follower = self._follower(name)
             await follower.settle()
-            if follower.loaded is not None and not follower.status.failure:
+            if follower.loaded is not None and follower.status.state is not State.FAILED:
                 return
         why = follower.status.failure or "no version that it could serve can be found or fetched now"
         raise LoadFailed(f"failed to load {shown(name)}: {why}")

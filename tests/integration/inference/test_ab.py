@@ -222,3 +222,21 @@ async def test_a_routing_that_makes_no_sense_is_refused(running: Running) -> Non
         )
         with pytest.raises(InvalidArgument, match=told_of):
             await running.deployments.CreateDeployment(request)
+
+
+async def test_every_version_that_can_be_asked_is_told(running: Running) -> None:
+    await serve(running, 3, 5)
+    await route(running, Variant(name="challenger", version="2", weight_percent=50))
+    client, headers = running.client, running.headers
+
+    assert list((await client.get_model_metadata("digits", headers=headers)).versions) == ["1", "2"]
+    index = (await client.get_model_repository_index(headers=headers)).models
+    assert [(each.name, each.version, each.state) for each in index] == [
+        ("digits", "1", "READY"),
+        ("digits", "2", "READY"),
+    ]
+    assert factor(await ask(running, version="2")) == 5
+    both = (await client.get_inference_statistics("digits", headers=headers)).model_stats
+    assert [(each.version, each.inference_stats.success.count) for each in both] == [("1", 0), ("2", 1)]
+    (second,) = (await client.get_inference_statistics("digits", "2", headers=headers)).model_stats
+    assert second.version == "2"

@@ -1,6 +1,7 @@
 """The HTTP front under load and at its end: shed with a hint, drained, and rid of what nobody waits for."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -66,6 +67,31 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(running: Running, 
     await eventually(all_given_up)
     answer = await http.post(INFER, json=turns(7))
     assert answer.json()["outputs"][0]["data"] == [7]
+
+
+async def test_hundreds_of_clients_that_go_away_leave_nothing_behind(running: Running, http: httpx.AsyncClient) -> None:
+    await running.serve("loop", onnx_models.counting_loop())
+    content = json.dumps(turns(2**40)).encode()
+    head = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
+    said = f"POST {INFER} HTTP/1.1\r\nhost: a\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
+    tasks = len(asyncio.all_tasks())
+
+    async def ask_and_leave() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.service.http_port)
+        writer.write(said)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+
+    for _ in range(5):
+        await asyncio.gather(*(ask_and_leave() for _ in range(80)))
+
+    async def all_given_up() -> bool:
+        return await counted(running) == (0, 400)
+
+    await eventually(all_given_up)
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
+    assert (await http.post(INFER, json=turns(7))).json()["outputs"][0]["data"] == [7]
 
 
 async def test_what_is_too_much_is_shed_with_a_hint(running: Running, http: httpx.AsyncClient) -> None:
