@@ -62,7 +62,7 @@ class Rollbacks:
     def instead_of(self, deployment: Deployment, version: ModelVersion) -> SetAside | None:
         """What is to be served and not ``version``, which the deployment's selector has chosen; None to serve it."""
         aside = self._standing(deployment).set_aside
-        if aside is None or aside.digest == version.digest:
+        if aside is None or (aside.selector, aside.digest) == (str(deployment.selector), version.digest):
             self._others_chosen.pop(deployment.uid, None)
             return aside
         self._others_chosen[deployment.uid] = self._others_chosen.get(deployment.uid, 0) + 1
@@ -120,7 +120,8 @@ class Rollbacks:
                 raise NothingToGoBackTo(deployment=deployment.name)
             instead = found
         aside = standing.set_aside
-        if aside is not None and (aside.digest, aside.instead) == (chosen.digest, instead):
+        wanted = str(deployment.selector), chosen.digest, instead
+        if aside is not None and (aside.selector, aside.digest, aside.instead) == wanted:
             return
         if aside is not None:
             self._incidents.note(aside.incident, f"another version is served: {instead.number}", State.RECOVERED)
@@ -167,7 +168,14 @@ class Rollbacks:
             incident = incident_unseen(Kind.ROLLED_BACK, reason, deployment, chosen, self._clock, good)
         incident = dataclasses.replace(incident, timeline=(dataclasses.replace(incident.timeline[0], actor=actor),))
         aside = SetAside(
-            chosen.digest, chosen.name.version, instead, incident.reason, actor, self._clock.now(), incident.name
+            str(deployment.selector),
+            chosen.digest,
+            chosen.name.version,
+            instead,
+            incident.reason,
+            actor,
+            self._clock.now(),
+            incident.name,
         )
         if not await self._keep(dataclasses.replace(standing, set_aside=aside)):
             return False  # another replica was first

@@ -23,6 +23,7 @@ class SetAside:
     """That what the selector chose is not served, but an earlier version.
 
     Attributes:
+        selector: what chose the version; a deployment that goes by another one is not held to this.
         digest: of the version that is set aside, and no other one.
         number: its number.
         instead: what is served.
@@ -32,6 +33,7 @@ class SetAside:
         incident: the incident of it.
     """
 
+    selector: str
     digest: str
     number: str
     instead: GoodVersion

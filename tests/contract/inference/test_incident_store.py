@@ -156,7 +156,9 @@ async def test_an_incident_of_another_project_is_not_found(store: IncidentStore)
 async def test_a_standing_comes_back_as_it_was_kept(standings: StandingStore) -> None:
     uid = new_id()
     good = GoodVersion("1", "sha256:" + "a" * 64)
-    aside = SetAside("sha256:" + "b" * 64, "2", good, "it failed", "headwater", NOW, IncidentName("p", new_id()))
+    aside = SetAside(
+        "alias served", "sha256:" + "b" * 64, "2", good, "it failed", "headwater", NOW, IncidentName("p", new_id())
+    )
     assert await standings.all([uid]) == {}
     assert await standings.replace(Standing(uid, (good,), aside))
     assert await standings.all([uid, new_id()]) == {uid: Standing(uid, (good,), aside, 1)}

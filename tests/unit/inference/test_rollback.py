@@ -283,6 +283,19 @@ async def test_a_pinned_version_stays(world: Guarded) -> None:
     assert (await world.status()).state is State.READY
 
 
+async def test_who_pins_the_version_that_was_set_aside_gets_it(world: Guarded) -> None:
+    await world.begin()
+    world.fail(3)
+    await world.go_round()
+    assert await world.factor() == 3
+    await world.deployments.update(NAME, "", selector=Selector(SelectorKind.VERSION, "2"))
+    for _ in range(3):
+        await world.go_round()
+        assert await world.factor() == 5
+    (incident,) = await world.of_kind(incidents.Kind.ROLLED_BACK)
+    assert incident.state is incidents.State.RECOVERED
+
+
 async def test_an_operator_goes_back_and_forth(world: Guarded) -> None:
     """M-105."""
     deployment = await world.begin()
