@@ -63,7 +63,10 @@ class OnnxEngine(Engine):
             batchable=bool(inputs) and _rows_come_first([*inputs, *outputs]),
         )
         self._session = session
-        self._has_bfloat16 = any(spec.datatype == "BF16" for spec in (*self.signature.inputs, *self.signature.outputs))
+        self._gives_bfloat16 = any(spec.datatype == "BF16" for spec in self.signature.outputs)
+        if self._gives_bfloat16 and any(spec.datatype == "BYTES" for spec in self.signature.inputs):
+            # The one goes only through OrtValues, the other only past them.
+            raise ModelRefused("A model that takes BYTES cannot give BF16: let it cast that to FP32.")
         self._inputs = [spec.name for spec in self.signature.inputs]
         self._outputs = [spec.name for spec in self.signature.outputs]
         self._lock = threading.Lock()
@@ -102,7 +105,7 @@ class OnnxEngine(Engine):
         with self._lock:
             self._options = options
         try:
-            run = self._run_with_bfloat16 if self._has_bfloat16 else self._run
+            run = self._run_to_bfloat16 if self._gives_bfloat16 else self._run
             return run(inputs, options)
         except Exception as error:  # ONNX Runtime raises several types that share no base class
             if any(words in str(error) for words in _NO_MEMORY):
@@ -124,7 +127,7 @@ class OnnxEngine(Engine):
 
     def _run(self, inputs: Sequence[Array], options: Any) -> list[Array]:
         feeds = {
-            spec.name: _to_text(array) if spec.datatype == "BYTES" else array
+            spec.name: _FEEDS[spec.datatype](array) if spec.datatype in _FEEDS else array
             for spec, array in zip(self.signature.inputs, inputs, strict=True)
         }
         outputs = self._session.run(self._outputs, feeds, options)
@@ -133,8 +136,8 @@ class OnnxEngine(Engine):
             for spec, output in zip(self.signature.outputs, outputs, strict=True)
         ]
 
-    def _run_with_bfloat16(self, inputs: Sequence[Array], options: Any) -> list[Array]:
-        """The way through OrtValues: numpy has no bfloat16, so that ``run`` can neither take nor give it."""
+    def _run_to_bfloat16(self, inputs: Sequence[Array], options: Any) -> list[Array]:
+        """The way through OrtValues: numpy has no bfloat16, so that ``run`` cannot give it."""
         feeds = {
             spec.name: _to_ort_value(spec.datatype, array)
             for spec, array in zip(self.signature.inputs, inputs, strict=True)
@@ -219,10 +222,12 @@ def _from_text(array: Array) -> Array:
     return elements
 
 
+def _from_bfloat16(array: Array) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
+
+
 def _to_ort_value(datatype: str, array: Array) -> Any:
-    if datatype == "BF16":
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
-    return onnxruntime.OrtValue.ortvalue_from_numpy(_to_text(array) if datatype == "BYTES" else array)
+    return _from_bfloat16(array) if datatype == "BF16" else onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _from_ort_value(datatype: str, value: Any) -> Array:
@@ -232,3 +237,7 @@ def _from_ort_value(datatype: str, value: Any) -> Array:
         return np.frombuffer(copied, np.uint16).reshape(shape)
     array: Array = value.numpy()
     return _from_text(array) if datatype == "BYTES" else array
+
+
+_FEEDS = {"BYTES": _to_text, "BF16": _from_bfloat16}
+"""How ONNX Runtime takes what numpy does not have as it is."""

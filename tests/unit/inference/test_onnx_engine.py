@@ -4,6 +4,7 @@ import io
 import itertools
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import psutil
@@ -54,6 +55,31 @@ def test_every_element_type_passes_through_unchanged(kind: int, datatype: str, v
 
     assert result.shape == values.shape
     assert list(result.flat) == list(values.flat) if datatype == "BYTES" else result.tobytes() == values.tobytes()
+
+
+def test_bfloat16_and_text_go_in_together_and_out_together_but_not_from_text_to_bfloat16() -> None:
+    texts, halves = np.array([b"a\0", "ö".encode()], np.object_), np.array([0x3F80, 0xC000], np.uint16)
+
+    def joined(nodes: list[Any], given: list[str], returned: list[str]) -> bytes:
+        kinds = {"text": TensorProto.STRING, "half": TensorProto.BFLOAT16, "number": TensorProto.FLOAT}
+        sides = [[tensor(name, kinds[name.rstrip("2")], ("rows",)) for name in names] for names in (given, returned)]
+        return model(nodes, *sides).SerializeToString()
+
+    same = helper.make_node("Identity", ["text"], ["text2"])
+    cast = helper.make_node("Cast", ["half"], ["number2"], to=TensorProto.FLOAT)
+    into = load(joined([same, cast], ["text", "half"], ["text2", "number2"])).predict([texts, halves])
+    assert list(into[0]) == list(texts)
+    assert into[1].tolist() == [1.0, -2.0]
+
+    written = helper.make_node("Cast", ["number"], ["text2"], to=TensorProto.STRING)
+    halved = helper.make_node("Cast", ["number"], ["half2"], to=TensorProto.BFLOAT16)
+    out = load(joined([written, halved], ["number"], ["text2", "half2"])).predict([np.array([1, -2], np.float32)])
+    assert list(out[0]) == [b"1", b"-2"]
+    assert out[1].tolist() == halves.tolist()
+
+    both = [same, helper.make_node("Identity", ["half"], ["half2"])]
+    with pytest.raises(ModelRefused, match="cast that to FP32"):
+        load(joined(both, ["text", "half"], ["text2", "half2"]))
 
 
 def test_a_batch_may_be_empty() -> None:
