@@ -75,6 +75,7 @@ from services.inference.records.rotation import Rotation, RotationOptions
 from services.inference.records.servicer import InferenceRecordServicer
 from services.inference.records.store import HotRecords
 from services.inference.settings import Settings
+from services.inference.traffic.metrics import TrafficCollector
 from services.inference.traffic.rollouts.driver import Driver
 from services.inference.traffic.rollouts.rollouts import Rollouts
 from services.inference.traffic.rollouts.servicer import RolloutServicer
@@ -212,6 +213,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         incidents_pb2.DESCRIPTOR.services_by_name["IncidentService"],
     )
     service.metrics.registry.register(GuardCollector(serving, incidents))
+    service.metrics.registry.register(TrafficCollector(serving))
     service.metrics.registry.register(InferenceCollector(serving, recorder))
     service.metrics.registry.register(EngineCollector(engines))
     service.add_check("parity", FirstLoads(serving).check)

@@ -242,6 +242,23 @@ async def test_a_rollout_that_makes_no_sense_is_refused(running: Running) -> Non
     assert missing.value.reason == "ROLLOUT_NOT_FOUND"
 
 
+async def test_a_version_whose_breaker_opens_goes_back_though_it_gets_no_more_requests(running: Running) -> None:
+    """The breaker would keep away the requests that the objective waits for."""
+    await running.serve("digits", onnx_models.table_lookup(8))
+    add(running, onnx_models.table_lookup(2))
+
+    async def look_up(running: Running) -> Any:
+        given = triton.InferInput("x", [1], "INT64")
+        given.set_data_from_numpy(np.array([5]))
+        return await running.client.infer("digits", [given], headers=running.headers)
+
+    rollout = await start(running, step(50, 100_000), max_error_rate=0.5)
+    async with clients(running, look_up):
+        done = await until(running, rollout, Rollout.STATE_ROLLED_BACK)
+    assert done.events[-1].reason == "its circuit breaker has opened"
+    assert done.events[-1].evidence.errors["ENGINE_FAILED"] >= 5
+
+
 async def test_a_version_that_cannot_be_loaded_goes_back_and_says_why(running: Running) -> None:
     await running.serve("digits", onnx_models.scaled(3))
     add(running, b"no model")

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
+import httpx
 import numpy as np
 import tritonclient.grpc.aio as triton
 
 from headwater.inference.v1 import deployments_pb2, routing_pb2
 from services.inference.records.model import RecordQuery
 from tests.integration.inference.conftest import Running
-from tests.integration.inference.test_ab import add, ask, factor, route, serve, traffic
+from tests.integration.inference.test_ab import NAME, add, ask, factor, route, serve, traffic
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
 
@@ -48,6 +49,15 @@ async def test_a_shadow_answers_copies_and_what_differs_is_counted(running: Runn
         assert factor(await ask(running, value)) == 3 * value
     apart = await compared(running, 3)
     assert (apart.identical_count, apart.agreed_count, apart.largest_difference) == (0, 1, 4)
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.service.admin_port}") as http:
+        metrics = (await http.get("/metrics", headers=running.headers)).text
+    labels = f'deployment="{NAME}",version="3"'
+    assert f'headwater_shadow_copies_total{{deployment="{NAME}",result="disagreed",version="3"}} 2.0' in metrics
+    assert f'headwater_shadow_copies_total{{deployment="{NAME}",result="agreed",version="3"}} 1.0' in metrics
+    assert f"headwater_shadow_largest_difference{{{labels}}} 4.0" in metrics
+    share = f'headwater_variant_weight_percent{{deployment="{NAME}",role="shadow",variant="copy",version="3"}} 100.0'
+    assert share in metrics
 
 
 async def test_shadow_answers_are_recorded_with_the_request_that_they_are_copies_of(running: Running) -> None:

@@ -185,10 +185,10 @@ def test_a_few_bad_ones_do_not_end_it(evidence: Evidence) -> None:
     assert decide(rollout(objectives=STRICT), evidence, "", after(1)) is None
 
 
-def test_a_version_that_cannot_be_loaded_goes_back() -> None:
-    decision = decide(rollout(), Evidence(), "it is not ONNX", after(0))
+def test_a_version_that_cannot_answer_goes_back() -> None:
+    decision = decide(rollout(), Evidence(requests=100), "its circuit breaker has opened", after(60))
     assert decision is not None
-    assert (decision.kind, decision.reason) == (Kind.ROLLED_BACK, "the version cannot be served: it is not ONNX")
+    assert (decision.kind, decision.reason) == (Kind.ROLLED_BACK, "its circuit breaker has opened")
 
 
 def test_a_paused_rollout_goes_no_step_further() -> None:

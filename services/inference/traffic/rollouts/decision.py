@@ -15,14 +15,14 @@ class Decision:
     evidence: Evidence
 
 
-def decide(rollout: Rollout, evidence: Evidence, failure: str, now: datetime.datetime) -> Decision | None:
-    """What is to happen to an active rollout; None for nothing yet. ``failure`` says why the version cannot be loaded.
+def decide(rollout: Rollout, evidence: Evidence, trouble: str, now: datetime.datetime) -> Decision | None:
+    """What is to happen to an active rollout; None for nothing yet. ``trouble`` says why the version cannot answer.
 
     An objective is judged when the step has its requests, and before that as soon as so much has gone wrong that it
     cannot hold any more when the step has them: ten errors are enough where of a hundred requests one may fail, but one
     of the first three is not.
     """
-    broken = f"the version cannot be served: {failure}" if failure else _broken(rollout.plan, rollout.step, evidence)
+    broken = _broken(rollout.plan, rollout.step, evidence) or trouble
     if broken:
         return Decision(Kind.ROLLED_BACK, broken, evidence)
     if rollout.state is not State.RUNNING or waits_for(rollout, evidence, now):

@@ -12,6 +12,7 @@ import structlog
 from headwater.errors import HeadwaterError
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
+from services.inference.guard.breaker import Position
 from services.inference.guard.guard import Guard
 from services.inference.traffic.options import CANARY
 from services.inference.traffic.rollouts.decision import Decision, decide
@@ -74,12 +75,16 @@ class Driver:
             self._guard.canary_aborted(loaded, decision.reason, follower.loaded)
 
     def measured(self, rollout: Rollout) -> tuple[Evidence, str] | None:
-        """What this process knows of the present step, and why it cannot load the version; None before it has tried."""
+        """What this process knows of the present step, and in words why the version cannot answer; None before it has
+        tried to load it."""
         follower = self._serving.follower_of(rollout.deployment_uid)
         target = follower.target(CANARY) if follower is not None else None
         if follower is None or target is None:
             return None
+        trouble = f"the version cannot be served: {target.status.failure}" if target.status.failure else ""
         if target.loaded is None:
-            return Evidence(), target.status.failure
+            return Evidence(), trouble
+        if target.loaded.watch.breaker.position is Position.OPEN:
+            trouble = trouble or "its circuit breaker has opened"
         is_fault = follower.deployment.options.guard.breaker.is_fault
-        return self._measuring.evidence(rollout, target.loaded, is_fault), target.status.failure
+        return self._measuring.evidence(rollout, target.loaded, is_fault), trouble
