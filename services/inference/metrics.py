@@ -41,7 +41,12 @@ class InferenceCollector(Collector):
         recorder = self._recorder
         yield GaugeMetricFamily("headwater_records_buffered", "Records not yet written.", value=recorder.buffered)
         yield GaugeMetricFamily(
-            "headwater_records_buffered_bytes", "Memory of tensors not yet hashed.", value=recorder.buffered_bytes
+            "headwater_records_buffered_bytes", "Memory of tensors not yet written.", value=recorder.buffered_bytes
+        )
+        yield CounterMetricFamily(
+            "headwater_records_failures_left_out",
+            "Failed requests that were only counted, to leave room for answers.",
+            value=recorder.failures_left_out,
         )
         yield CounterMetricFamily("headwater_records_written", "Records written.", value=recorder.written)
 

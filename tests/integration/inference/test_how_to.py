@@ -26,3 +26,10 @@ async def test_the_page_about_rolling_out_does_what_it_says(start_platform: Any,
     platform = await start_platform("registry", "inference")
     with platform.connect(Role.WRITER) as connection:
         await run_page("docs/how-to/roll-out-a-version.md", connection, tmp_path)
+
+
+async def test_the_page_about_predictions_does_what_it_says(start_platform: Any, tmp_path: Path) -> None:
+    """M-83…M-88."""
+    platform = await start_platform("registry", "inference")
+    with platform.connect(Role.WRITER) as connection:
+        await run_page("docs/how-to/query-predictions.md", connection, tmp_path)
