@@ -1,8 +1,11 @@
 """Batchers that may wait: they do where it pays, never for too long, and not at all by default."""
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
+
+import pytest
 
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Limits
@@ -49,7 +52,7 @@ async def test_by_default_an_idle_engine_never_waits(make: Make) -> None:
 
 
 async def test_where_batches_are_cheap_and_requests_frequent_it_waits_for_some(make: Make) -> None:
-    engine = SlowEngine(0.02)
+    engine = SlowEngine(0.05)
     batcher = make(engine, limits=Limits(max_delay_s=0.5))
     await measure(batcher)
     engine.batches.clear()
@@ -58,7 +61,7 @@ async def test_where_batches_are_cheap_and_requests_frequent_it_waits_for_some(m
     await asyncio.gather(*(pause(batcher, index * 0.001) for index in range(16)))
 
     assert engine.batches[0] > 1, "the first request did not go alone"
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1.0
 
 
 async def test_where_rows_cost_what_they_cost_it_does_not_wait(make: Make) -> None:
@@ -82,24 +85,25 @@ async def test_when_nobody_comes_any_more_it_gives_up_waiting(make: Make) -> Non
     assert time.monotonic() - began < 1.0
 
 
-async def test_it_never_waits_for_longer_than_the_deployment_allows(make: Make) -> None:
-    batcher = make(SlowEngine(0.01), limits=Limits(max_delay_s=0.002))
-    await measure(batcher)
-
-    waits = []
-    for _ in range(20):
-        began = time.monotonic()
-        await batcher.compute(rows(1))
-        waits.append(time.monotonic() - began - 0.01)
-
-    assert sorted(waits)[10] < 0.02
-
-
-def test_a_rhythm_slows_down_while_nobody_comes() -> None:
-    rhythm = Rhythm()
+def test_a_rhythm_is_that_of_arrivals_at_random() -> None:
+    rhythm, chance, now = Rhythm(), random.Random(5), 1.0
     assert rhythm.rows_per_s(0.5) == 0
-    for index in range(50):
-        rhythm.arrive(2, 1 + index * 0.01)
+    seen = []
+    for _ in range(2000):
+        now += chance.expovariate(100)
+        rhythm.arrive(2, now)
+        seen.append(rhythm.rows_per_s(now))
 
-    assert abs(rhythm.rows_per_s(1.495) - 200) < 1
-    assert rhythm.rows_per_s(2.49) < 2.1
+    assert sorted(seen)[1000] == pytest.approx(200, rel=0.1)
+
+
+def test_a_rhythm_is_that_of_the_burst_and_not_of_the_pause_before_it() -> None:
+    rhythm, now = Rhythm(), 1.0
+    for _ in range(10):
+        now += 1.0
+        for _ in range(20):
+            now += 0.001
+            rhythm.arrive(1, now)
+
+    assert 300 < rhythm.rows_per_s(now) < 1000
+    assert rhythm.rows_per_s(now + 0.5) == pytest.approx(2), "it slows down while nobody comes"

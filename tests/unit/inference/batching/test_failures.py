@@ -1,17 +1,20 @@
 """What becomes of the others when one request, or a whole batch, fails."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from headwater.errors import HeadwaterError
 from services.inference.batching.waiting import Computed
-from services.inference.engines.engine import EngineFailed, EngineTimedOut
+from services.inference.engines.engine import EngineFailed, EngineRestarting, EngineTimedOut
 from services.inference.engines.onnx import OnnxEngine
 from services.inference.errors import ModelNotReady
+from services.inference.tensors.model import Array
 from tests.unit.inference import onnx_models
-from tests.unit.inference.batching.asking import Make, began, queued, rows, start
+from tests.unit.inference.batching.asking import Make, ask, began, queued, rows, start
 from tests.unit.inference.engines import POISON, HeldEngine
 
 MEMORY = 4 * 2**30
@@ -107,3 +110,58 @@ async def test_while_an_engine_does_not_let_itself_be_stopped_nothing_more_is_ac
     engine.gate.set()
     await first
     assert (await batcher.compute(rows(1))).outputs[0].tolist() == [[2, 2]]
+
+
+async def test_of_a_batch_that_failed_only_those_are_computed_again_who_still_wait(make: Make) -> None:
+    class Leaving(HeldEngine):
+        def predict(self, inputs: Sequence[Array]) -> list[Array]:
+            if len(inputs[0]) == 4:  # the batch: one of its callers goes away meanwhile
+                loop.call_soon_threadsafe(tasks[2].cancel)
+                time.sleep(0.05)
+            return super().predict(inputs)
+
+    loop = asyncio.get_running_loop()
+    engine = Leaving()
+    batcher = make(engine)
+    first = await start(batcher, engine, 0)
+    tasks = await ask(batcher, POISON, 1, 2, 3)
+    engine.gate.set()
+    await first
+    failed, one, two, three = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert isinstance(failed, EngineFailed)
+    assert isinstance(two, asyncio.CancelledError)
+    assert isinstance(one, Computed)
+    assert isinstance(three, Computed)
+    assert (one.outputs[0][0, 0], three.outputs[0][0, 0]) == (2, 6)
+    assert engine.values[2:] == [[POISON], [1], [3]]
+
+
+async def test_while_an_engine_is_away_a_batch_is_not_tried_request_by_request(make: Make) -> None:
+    class Away(HeldEngine):
+        def predict(self, inputs: Sequence[Array]) -> list[Array]:
+            super().predict(inputs)
+            raise EngineRestarting(model="m", retry_after_ms=700)
+
+    engine = Away()
+    batcher = make(engine)
+    first = await start(batcher, engine, 0)
+    tasks = await ask(batcher, 1, 2, 3)
+    engine.gate.set()
+    results = await asyncio.gather(first, *tasks, return_exceptions=True)
+
+    assert engine.batches == [1, 3]
+    for result in results:
+        assert isinstance(result, EngineRestarting)
+        assert result.retry_after_ms == 700
+
+
+async def test_an_answer_says_how_long_the_engine_took_for_its_batch(make: Make) -> None:
+    class Slow(HeldEngine):
+        def predict(self, inputs: Sequence[Array]) -> list[Array]:
+            time.sleep(0.01)
+            return super().predict(inputs)
+
+    computed = await make(Slow()).compute(rows(1))
+
+    assert 0.01 <= computed.engine_s < 1
