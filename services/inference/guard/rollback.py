@@ -18,9 +18,8 @@ from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import Deployment
 from services.inference.guard.errors import NothingToGoBackTo
 from services.inference.guard.evidence import incident_of, incident_unseen
-from services.inference.guard.options import Guarding
+from services.inference.guard.judgement import why_to_go_back
 from services.inference.guard.standing import GoodVersion, SetAside, Standing, StandingStore
-from services.inference.guard.watch import Watch
 from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.model import ITSELF, Kind, State, Version
 from services.inference.models.source import ModelSource, ModelVersion, Selector, SelectorKind
@@ -226,23 +225,3 @@ class Rollbacks:
         kept = await self._store.replace(standing)
         self._standings = {**self._standings, **await self._store.all([standing.uid])}
         return kept
-
-
-def why_to_go_back(watch: Watch, guarding: Guarding, now: float) -> str:
-    """What speaks against a version; empty for nothing."""
-    rules, failing_since = guarding.rollback, watch.breaker.failing_since
-    on_probation = watch.begun is not None and now - watch.begun < rules.probation_s
-    if failing_since is not None and now - failing_since >= rules.after_open_s:
-        return f"its breaker has not closed for {now - failing_since:.3g} s"
-    if not on_probation:
-        return ""
-    if failing_since is not None:
-        return "its breaker opened while it was on probation"
-    measured = watch.window.read(now)
-    if measured.judged < guarding.breaker.min_requests:
-        return ""
-    if measured.error_rate > rules.max_error_rate:
-        return f"{measured.error_rate:.1%} of its requests failed while it was on probation"
-    if 0 < rules.max_p99_s < measured.p99_s:
-        return f"its p99 was {measured.p99_s * 1000:.3g} ms while it was on probation"
-    return ""
