@@ -5,6 +5,7 @@ import dataclasses
 import re
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -164,6 +165,13 @@ async def test_without_a_fallback_who_asks_is_told_when_to_come_again(guarded: G
     refused = await guarded.ask(FINE)
     assert refused.status == "StatusCode.UNAVAILABLE"
     assert "is not asked for a while" in refused.error
+    url = f"http://127.0.0.1:{guarded.running.service.http_port}/v2/models/guarded/infer"
+    asked = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [FINE]}]}
+    async with httpx.AsyncClient(headers=guarded.running.headers) as http:
+        told = await http.post(url, json=asked)
+    assert told.status_code == 503
+    assert 40 <= int(told.headers["retry-after"]) <= 80
+    assert told.json()["reason"] == "BREAKER_OPEN"
     assert await guarded.running.client.is_model_ready("guarded", headers=guarded.running.headers)
 
 
