@@ -43,6 +43,6 @@ class FirstLoads:
             return
         for follower in self._serving.followers():
             mismatch = follower.main.mismatch
-            if mismatch is not None:
+            if mismatch is not None and not follower.versions():
                 raise NotReady(f"a model version is not what was registered. {mismatch.message}")
         self._passed = True
