@@ -155,7 +155,7 @@ class Answered(NamedTuple):
             model_digest=served.model_digest,
             request_digest=digest(self.inputs) if self.inputs else "",
             response_digest=digest(self.outputs) if self.outputs else "",
-            caller=self.caller,
+            caller=_storable(self.caller),
             request_time=self.answer_time - datetime.timedelta(seconds=self.latency_s),
             latency_ms=self.latency_s * 1000,
             batch_rows=self.batch_rows,

@@ -56,18 +56,18 @@ async def test_what_is_said_is_shown_with_the_record_and_its_history_is_kept(run
     await asyncio.to_thread(work)
 
 
-@pytest.mark.parametrize("truth", ["zwölf", 0, False, ["a", 1.5], {"label": "cat", "box": [1, 2]}])
-async def test_a_late_truth_of_any_type_reaches_a_record_in_a_file(running: Recorded, truth: Any) -> None:
+async def test_a_late_truth_of_any_type_reaches_a_record_in_a_file(running: Recorded) -> None:
     name = await ask(running)
     await asyncio.to_thread(lambda: list(inference_records.find(running.reader, PROJECT)))
     assert await running.move() == 1
 
-    def work() -> Any:
-        inference_records.say(running.writer, name, ground_truth=truth)
-        (listed,) = inference_records.find(running.reader, PROJECT)
-        return json_format.MessageToDict(listed.ground_truth)
+    def work() -> None:
+        for truth in ("zwölf", 0, False, ["a", 1.5], {"label": "cat", "box": [1, 2]}):
+            inference_records.say(running.writer, name, ground_truth=truth)
+            (listed,) = inference_records.find(running.reader, PROJECT)
+            assert json_format.MessageToDict(listed.ground_truth) == truth
 
-    assert await asyncio.to_thread(work) == truth
+    await asyncio.to_thread(work)
 
 
 async def test_many_are_told_of_at_once_and_all_or_none_are_kept(running: Recorded) -> None:

@@ -14,7 +14,6 @@ from headwater.errors import HeadwaterError
 from services.inference.records.archive import Archive
 from services.inference.records.columns import to_records
 from services.inference.records.events.sinks import Sink
-from services.inference.records.model import Record
 from services.inference.records.store import HotRecords
 
 CURSOR = "cloudevents"
@@ -32,7 +31,6 @@ class Exporter:
         self._archive = archive
         self._sink = sink
         self._interval_s = interval_s
-        self.sent = 0
 
     async def run(self) -> None:
         """Send what comes, for ever."""
@@ -61,14 +59,9 @@ class Exporter:
         records = [] if batch is None else to_records(batch)
         while count < len(records):
             chosen = records[count : count + _BATCH_RECORDS]
-            position = await self._send(chosen, position)
+            await asyncio.to_thread(self._sink.send, chosen)
             count += len(chosen)
+            if not await self._hot.advance(CURSOR, position, chosen[-1].sequence):
+                break  # another process has sent them too; go on from where it is
+            position = chosen[-1].sequence
         return count
-
-    async def _send(self, records: list[Record], position: int) -> int:
-        await asyncio.to_thread(self._sink.send, records)
-        reached = records[-1].sequence
-        if not await self._hot.advance(CURSOR, position, reached):
-            return await self._hot.cursor(CURSOR)  # another process has sent them too
-        self.sent += len(records)
-        return reached
