@@ -40,6 +40,7 @@ class Ends:
 def run(ends: Ends) -> None:
     """Be a worker; returns when the service does not need it any more."""
     faulthandler.enable()  # its last words are the service's to log
+    np.seterr(all="ignore")  # what overflows is an answer, not a warning in a log
     data = socket.socket(fileno=ends.data)
     order = Order.from_json(data.recv(wire.MAX_MESSAGE).decode())
     missing = confine(order.memory_bytes, cuda=order.options.on_cuda)
@@ -126,6 +127,3 @@ def _failure(error: Exception) -> bytes:
         return wire.pack_failure(error.reason, text)
     traceback.print_exception(error, file=sys.stderr)
     return wire.pack_failure(EngineFailed.reason, repr(error))
-
-
-np.seterr(all="ignore")  # what overflows is an answer, not a warning in a log

@@ -1,5 +1,6 @@
 """What becomes of a model that crashes, hangs, leaks or lies, and of what is beside it."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -180,6 +181,26 @@ def test_a_batch_may_be_larger_than_all_before(bench: Bench) -> None:
     for size in (1, 1000, 3_000_000):
         assert ask(engine, f"y = len('{'x' * size}')") == str(size)
         assert len(ask(engine, f"y = 'x' * {size}")) == size
+    engine.close()
+
+
+def test_a_file_that_changed_meanwhile_is_not_loaded_again(onnx: Engines, tmp_path: Path) -> None:
+    """What is loaded after a crash are the bytes that were loaded before (promise 5)."""
+    content = onnx_models.doubling()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    engine = onnx.load("onnx", path.open("rb"), digest=digest)
+    assert isinstance(engine, ProcessEngine)
+    rows = np.ones((1, 4), np.float32)
+    path.write_bytes(onnx_models.scaled(3))
+    os.kill(engine.pid, signal.SIGKILL)
+    until(lambda: engine.pid == 0)
+    with pytest.raises(EngineRestarting):
+        engine.predict([rows])
+    path.write_bytes(content)
+    until(lambda: engine.pid != 0)
+    assert engine.predict([rows])[0].tolist() == [[2] * 4]
     engine.close()
 
 
