@@ -6,7 +6,7 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 
-from services.inference.engines.engine import Engine, EngineFailed, ModelRefused
+from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory, ModelRefused
 from services.inference.engines.order import Order
 from services.inference.engines.trees.lightgbm_file import LightGBMFacts, check_lightgbm
 from services.inference.tensors.model import Array, Signature, TensorSpec
@@ -58,6 +58,8 @@ class LightGBMEngine(Engine):
         try:
             return [self._compute(rows)]
         except (lightgbm.basic.LightGBMError, ValueError) as error:
+            if "bad_alloc" in str(error):
+                raise EngineOutOfMemory from error
             raise EngineFailed from error
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import xgboost
 
-from services.inference.engines.engine import Engine, EngineFailed, ModelRefused
+from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory, ModelRefused
 from services.inference.engines.order import Order
 from services.inference.engines.trees.xgboost_file import XGBoostFacts, check_xgboost
 from services.inference.tensors.model import Array, Signature, TensorSpec
@@ -66,6 +66,8 @@ class XGBoostEngine(Engine):
         try:
             return [self._compute(rows)]
         except (xgboost.core.XGBoostError, ValueError) as error:
+            if "bad_alloc" in str(error):
+                raise EngineOutOfMemory from error
             raise EngineFailed from error
 
     def stop(self) -> None:
