@@ -128,3 +128,14 @@ async def test_a_timeout_in_the_request_is_kept(running: Running, http: httpx.As
     await running.serve("loop", onnx_models.counting_loop())
     answer = await http.post(INFER, json={**turns(2**40), "parameters": {"timeout": 50_000}})
     assert answer.status_code == 504
+
+
+async def test_priorities_are_those_of_the_deployment(running: Running, http: httpx.AsyncClient) -> None:
+    await running.serve("loop", onnx_models.counting_loop(), priority_levels=2)
+    statuses = []
+    for priority in (0, 1, 2, 3):
+        answer = await http.post(INFER, json={**turns(1), "parameters": {"priority": priority}})
+        statuses.append(answer.status_code)
+    assert statuses == [200, 200, 200, 400]
+    config = (await http.get("/v2/models/loop/config")).json()
+    assert config["dynamic_batching"]["priority_levels"] == 2
