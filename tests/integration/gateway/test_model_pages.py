@@ -21,11 +21,14 @@ from safetensors.numpy import save_file
 from chassis.auth import Authenticator, Role
 from chassis.testing.databases import Databases
 from headwater import model_collections, model_pointers, models
+from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.names import ModelName, ModelVersionName, ProjectName
 from headwater.registry.v1 import projects_pb2, projects_pb2_grpc
+from headwater.transforms import Pipeline
 from tests import platform
 from tests.data.models.onnx_files import linear_model
+from tests.integration.inference.pipelines import document
 from tests.platform import Platform
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -138,6 +141,7 @@ def _awkward(connection: Connection, directory: Path) -> None:
         annotations={SCRIPT: SCRIPT},
         source=SCRIPT,
         user_metadata={"hyperparameters": '{"schedule": {"warmup": 600, "steps": [1, 2.5]}}'},
+        preprocessing=artifact_pb2.Preprocessing(document=document()),
     )
     report = model_pointers.evidence("report=https://example.com/report")
     for number in range(23):
@@ -288,6 +292,13 @@ async def test_a_version_shows_what_its_files_hold_and_what_is_missing(reader: h
         assert part in said, part
     assert text_of(await reader.get(f"{DIGITS}/versions/v5.0.0")).count("v5.0.0") > 1
     assert re.search(r'"warmup": 600[,}]', text_of(await reader.get(LARGE)))  # as it was said, not 600.0
+
+
+async def test_a_version_shows_what_prepares_its_inputs(reader: httpx.AsyncClient) -> None:
+    """N-04."""
+    digest = Pipeline.parse(document()).digest
+    assert f"Where it comes from preprocessing {digest}" in text_of(await reader.get(LARGE))
+    assert "preprocessing sha256:" not in text_of(await reader.get(f"{DIGITS}/versions/2"))
 
 
 async def test_a_version_that_is_unsafe_says_why_and_what_it_would_import(reader: httpx.AsyncClient) -> None:
