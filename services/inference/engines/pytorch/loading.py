@@ -22,7 +22,7 @@ from services.inference.engines.pytorch.program import load_program
 
 def load(content: bytes, order: Order) -> Engine:
     """See engines.formats."""
-    computing = Computing(order.options)
+    computing = Computing(order.options, order.memory_bytes)
     if order.format == "torch_export":
         call, signature = load_program(content, order, computing.device)
         return ModuleEngine(call, signature, computing, "pytorch_export")

@@ -25,15 +25,18 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ba
 
 
 class Computing:
-    """How a deployment wants a module to be computed.
+    """How a deployment wants a module to be computed, and how much memory of a GPU it may take.
 
     Raises:
         DeviceUnavailable: there is no such GPU.
         OptionRefused: PyTorch knows no such autocast on this device.
     """
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, memory_bytes: int) -> None:
         self.device = _device(options)
+        if self.device.type == "cuda":
+            total = torch.cuda.get_device_properties(self.device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(memory_bytes / total, 1.0), self.device)
         self.lower = _PRECISIONS.get(options.autocast)
         if options.threads:
             torch.set_num_threads(options.threads)

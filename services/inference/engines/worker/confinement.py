@@ -83,7 +83,6 @@ def confine(memory_bytes: int, *, cuda: bool) -> list[str]:
     if not cuda:  # its driver maps more, and opens more, than any bound on these would make sense of
         _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
         _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + _SLACK_BYTES)
-        _lower(resource.RLIMIT_FSIZE, memory_bytes)
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
     if not _restrict_files([*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda):

@@ -19,6 +19,11 @@ def aligned(position: int) -> int:
     return (position + ALIGNMENT - 1) & -ALIGNMENT
 
 
+def _ample(size: int) -> int:
+    """By half more than is needed: batches that grow row by row do not map it anew each time."""
+    return -(-(size + size // 2) // _GRANULE) * _GRANULE or _GRANULE
+
+
 class SharedMemory:
     """One side's view of a memory. Used by one thread at a time."""
 
@@ -41,8 +46,7 @@ class SharedMemory:
             OSError: there is no such memory, or this process may not have it.
         """
         if self._map is None or size > self.size:
-            # By half more than is needed: batches that grow row by row do not map it anew each time.
-            wanted = -(-(size + size // 2) // _GRANULE) * _GRANULE or _GRANULE
+            wanted = _ample(size)
             os.ftruncate(self.descriptor, wanted)
             self._remap(wanted)
         assert self._map is not None
@@ -58,7 +62,7 @@ class SharedMemory:
             there = os.fstat(self.descriptor).st_size
             if not 0 < size <= there:
                 raise ValueError(f"{size} bytes of {there}")
-            self._remap(there)
+            self._remap(min(_ample(size), there))  # however large the other side has made it
         assert self._map is not None
         return self._map
 

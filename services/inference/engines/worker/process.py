@@ -96,6 +96,7 @@ class Worker:
                 self.pid = self._template.fork([data.fileno(), control.fileno(), *memories, model])
             finally:
                 os.close(model)
+        self.baseline_bytes = self.resident_bytes()
         self._wait_for_answers(load_timeout_s)
         try:
             self._data[0].send(self.order.to_json().encode())
@@ -110,7 +111,8 @@ class Worker:
         self.signature = signature_from_plain(told["signature"])
         self.platform = str(told["platform"])
         self.missing: list[str] = told["missing"]
-        self.baseline_bytes = self.resident_bytes()
+        if self.order.options.on_cuda:  # its driver takes more than many models, and is none of theirs
+            self.baseline_bytes = self.resident_bytes()
 
     def gather(self, requests: Sequence[Sequence[Array]]) -> list[Array]:
         """See Engine: laid where the worker reads them."""

@@ -111,7 +111,7 @@ def find(numbers: Sequence[int], specs: Sequence[TensorSpec], memory: SharedMemo
             if min(place, length) < 0 or place + length > size or not len(shape) == rank <= _MAX_RANK:
                 raise Malformed("a tensor is outside of the memory")
             arrays.append(_array(spec, shape, buffer, place, length, copied=copied))
-    except (ValueError, IndexError, InvalidTensor) as error:
+    except (ValueError, IndexError, OSError, InvalidTensor) as error:
         raise Malformed(str(error)) from error
     if position != len(numbers):
         raise Malformed("more tensors than outputs")

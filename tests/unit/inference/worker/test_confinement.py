@@ -33,7 +33,6 @@ def engine(bench: Bench) -> ProcessEngine:
         "open('/tmp/written', 'w')",
         "import os; os.mkdir('/tmp/made')",
         "import os; open(f'/proc/{os.getppid()}/environ').read()",
-        "import os; os.memfd_create('more'); os.truncate('/proc/self/fd/3', 2**40)",
     ],
 )
 def test_it_is_refused(engine: ProcessEngine, attempt: str) -> None:
@@ -56,6 +55,18 @@ def test_it_inherits_no_secret_and_no_descriptor(engine: ProcessEngine) -> None:
     links = [os.readlink(f"/proc/{engine.pid}/fd/{each}") for each in os.listdir(f"/proc/{engine.pid}/fd")]
     assert sum(link.startswith("socket:") for link in links) == 2
     assert len(links) <= 11, links
+
+
+def test_it_may_make_the_shared_memory_as_large_as_it_likes(engine: ProcessEngine) -> None:
+    """The service maps what an answer needs and no more; and nobody can make it smaller."""
+    shared = "import os\nfor each in os.listdir('/proc/self/fd'):\n  path = f'/proc/self/fd/{each}'\n"
+    memories = f"{shared}  if 'memfd' in os.readlink(path): os.truncate(path, {{}})"
+    before = psutil.Process().memory_info().vms
+    assert "Error" not in ask(engine, memories.format(2**40))
+    assert len(ask(engine, "y = 'x' * 10_000_000")) == 10_000_000
+    assert psutil.Process().memory_info().vms - before < 2**30
+    assert "PermissionError" in ask(engine, memories.format(0))
+    assert ask(engine, "y = 1") == "1"
 
 
 def test_it_can_start_threads(engine: ProcessEngine) -> None:
