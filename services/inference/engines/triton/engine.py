@@ -19,7 +19,7 @@ class TritonEngine(Engine):
     """Sends batches to a server. Made by :meth:`connect`.
 
     Tensors travel raw, in the protocol's own notation, so that every element type comes out as it went in. When the
-    connection was lost, the server has to declare again what it serves before anything is asked of it.
+    connection was lost, or given up to stop a call, the server has to declare again what it serves before it is asked.
     """
 
     def __init__(
