@@ -78,6 +78,9 @@ class AuthMiddleware:
             if self._is_public(scope["path"]):
                 return
             raise
+        # While authentication is off everybody on this machine may do everything; a page in a browser on it may not.
+        if not self._authenticator.enabled and scope["method"] not in _SAFE and _from_another_site(headers):
+            raise CrossSiteRequest()
         principal.require(self._role)
         set_caller(principal, token)
 
@@ -103,6 +106,11 @@ class AuthMiddleware:
         if self._login_path and isinstance(error, Unauthenticated) and scope["method"] == "GET" and wants_page:
             return RedirectResponse(f"{self._login_path}?next={urllib.parse.quote(scope['path'])}", 303)
         return self._tell(error)
+
+
+def _from_another_site(headers: Headers) -> bool:
+    """Whether a browser says that a page of another site sent this; other clients say nothing of the kind."""
+    return ("sec-fetch-site" in headers or "origin" in headers) and not _same_site(headers)
 
 
 def _same_site(headers: Headers) -> bool:
