@@ -47,7 +47,8 @@ class SharedMemory:
         """
         if self._map is None or size > self.size:
             wanted = _ample(size)
-            os.ftruncate(self.descriptor, wanted)
+            if os.fstat(self.descriptor).st_size < wanted:
+                os.ftruncate(self.descriptor, wanted)
             self._remap(wanted)
         assert self._map is not None
         return self._map
