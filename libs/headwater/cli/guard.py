@@ -41,6 +41,7 @@ def set_(
     open_ms: int = 0,
     max_open_ms: int = 0,
     probes: int = 0,
+    min_callers: int = 0,
     also_counts: Annotated[Sequence[str], cyclopts.Parameter(negative="")] = (),
     rollback_after_open_ms: int = 0,
     probation_ms: int = 0,
@@ -72,6 +73,8 @@ def set_(
         The longest that it stays open without a probe.
     probes
         So many requests try whether the version answers again.
+    min_callers
+        The model must fail at requests of so many callers before it counts.
     also_counts
         Reasons that count as failures beside the model's own: QUEUE_FULL, DEADLINE_EXCEEDED and others.
     rollback_after_open_ms
@@ -99,6 +102,7 @@ def set_(
             open_ms=open_ms,
             max_open_ms=max_open_ms,
             probes=probes,
+            min_callers=min_callers,
             also_counts=also_counts,
         ),
         rollback=guard_pb2.Rollback(
@@ -124,6 +128,7 @@ def _print(guard: guard_pb2.Guard) -> None:
         max_p99=f"{breaker.max_p99_ms} ms" if breaker.max_p99_ms else "not judged",
         open=f"{breaker.open_ms} ms, later up to {breaker.max_open_ms} ms",
         probes=breaker.probes,
+        min_callers=breaker.min_callers,
         also_counts=", ".join(breaker.also_counts),
         rollback="off" if rollback.disabled else "on",
         rollback_after_open=f"{rollback.after_open_ms} ms",

@@ -32,6 +32,7 @@ def guard_to_proto(guarding: Guarding) -> guard_pb2.Guard:
             open_ms=_ms(breaker.open_s),
             max_open_ms=_ms(breaker.max_open_s),
             probes=breaker.probes,
+            min_callers=breaker.min_callers,
             also_counts=breaker.also_counts,
         ),
         rollback=guard_pb2.Rollback(
@@ -68,6 +69,7 @@ def _breaker(message: guard_pb2.CircuitBreaker) -> BreakerRules:
         open_s,
         max_open_s,
         message.probes or default.probes,
+        message.min_callers or default.min_callers,
         tuple(sorted(message.also_counts)),
     )
 

@@ -95,11 +95,13 @@ class Guard:
         """The request ended without an answer of this version, for a reason that may or may not be the model's."""
         now, watch = self._clock.monotonic(), loaded.watch
         fault = watch.guarding.breaker.is_fault(reason)
+        if fault:
+            watch.saw(Seen(now, request_id, question.client_request_id, question.caller, seconds, reason, message))
+            fault = watch.count_failing(question.caller, now) >= watch.guarding.breaker.min_callers
         watch.window.fail(now, reason, fault=fault)
         if not fault:
             watch.breaker.give_back(permit)
             return
-        watch.saw(Seen(now, request_id, question.client_request_id, question.caller, seconds, reason, message))
         watch.breaker.fail(permit, now, reason)
         if watch.breaker.changes:
             self._report(loaded)

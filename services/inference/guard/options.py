@@ -21,6 +21,7 @@ class BreakerRules:
         open_s: how long it stays open the first time; twice as long each time after a probe that failed.
         max_open_s: the longest that it stays open without a probe.
         probes: so many requests try whether the version answers again, and all have to succeed.
+        min_callers: while requests of fewer callers fail, it is what they send, and not the model's fault.
         also_counts: those of ``COUNTABLE`` that count as failures.
     """
 
@@ -32,6 +33,7 @@ class BreakerRules:
     open_s: float = 5.0
     max_open_s: float = 60.0
     probes: int = 3
+    min_callers: int = 1
     also_counts: tuple[str, ...] = ()
 
     def is_fault(self, reason: str) -> bool:

@@ -10,6 +10,7 @@ from services.inference.guard.window import Window
 
 CRASHES = 3
 """So many crashes of an engine within the window are an incident."""
+_CALLERS = 1000  # more are not told apart: no rule asks for more
 _FAILURES, _ANSWERS = 24, 8  # the last of each, so that answers do not push out the failures
 
 
@@ -48,6 +49,8 @@ class Watch:
         self.stood_in: collections.Counter[str] = collections.Counter()
         """Who answered in its place since then, and how often."""
         self._failures: collections.deque[Seen] = collections.deque(maxlen=_FAILURES)
+        self._failing: dict[str, float] = {}
+        """When the model failed last at a request of each caller, the oldest first."""
         self._answers: collections.deque[Seen] = collections.deque(maxlen=_ANSWERS)
 
     def saw(self, seen: Seen) -> None:
@@ -57,6 +60,14 @@ class Watch:
     def last(self) -> list[Seen]:
         """The last failures and the last answers, in the order in which they ended."""
         return sorted([*self._failures, *self._answers], key=lambda seen: seen.at)
+
+    def count_failing(self, caller: str, now: float) -> int:
+        """At how many callers' requests the model has failed within the window, with that of ``caller`` just now."""
+        self._failing.pop(caller, None)
+        self._failing[caller] = now
+        while len(self._failing) > _CALLERS or next(iter(self._failing.values())) < now - self.window.seconds:
+            del self._failing[next(iter(self._failing))]
+        return len(self._failing)
 
     def configure(self, guarding: Guarding) -> None:
         """Go by these rules from now on; another length of the window begins with an empty one."""

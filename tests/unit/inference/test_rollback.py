@@ -55,18 +55,20 @@ class Guarded(World):
         await self.go_round()
         return deployment
 
-    def answer(self, times: int = 1, seconds: float = 0.01) -> None:
+    def answer(self, times: int = 1, seconds: float = 0.01, caller: str = "tester") -> None:
+        question = dataclasses.replace(QUESTION, caller=caller)
         for _ in range(times):
             loaded = self.serving.find("digits")
             permit = self.guard.allow(loaded)
             loaded.requests.succeed(seconds, 0)
-            self.guard.succeeded(loaded, permit, QUESTION, "answered", seconds, seconds)
+            self.guard.succeeded(loaded, permit, question, "answered", seconds, seconds)
 
-    def fail(self, times: int = 1, reason: str = "ENGINE_FAILED") -> None:
+    def fail(self, times: int = 1, reason: str = "ENGINE_FAILED", caller: str = "tester") -> None:
+        question = dataclasses.replace(QUESTION, caller=caller)
         for _ in range(times):
             loaded = self.serving.find("digits")
             permit = self.guard.allow(loaded)
-            self.guard.failed(loaded, permit, QUESTION, "failed", 0.01, reason, "no")
+            self.guard.failed(loaded, permit, question, "failed", 0.01, reason, "no")
 
     async def of_kind(self, kind: incidents.Kind) -> list[incidents.Incident]:
         page = await self.incidents.page(Wanted("p"), 100, "")
@@ -149,6 +151,25 @@ async def test_callers_mistakes_and_too_many_requests_are_no_reason(world: Guard
     await world.go_round()
     assert (await world.status()).state is State.READY
     assert (await world.incidents.page(Wanted("p"), 10, "")).items == []
+
+
+async def test_one_caller_cannot_break_what_answers_others_where_two_have_to_fail(world: Guarded) -> None:
+    """Whoever may ask can send what a model cannot compute."""
+    await world.begin()
+    breaker = dataclasses.replace(GUARDING.breaker, min_callers=2)
+    await world.deployments.update(NAME, "", options={"guard": dataclasses.replace(GUARDING, breaker=breaker)})
+    await world.go_round()
+    await world.go_round()
+    world.answer(1, caller="ada")
+    world.fail(100, caller="mallory")
+    await world.go_round(31)
+    assert (await world.status()).state is State.READY
+    world.fail(100, caller="ada")  # mallory's are forgotten
+    world.fail(1, caller="mallory")
+    assert world.serving.find("digits").watch.window.read(world.clock.monotonic()).faults == 1
+    world.fail(2, caller="ada")
+    await world.go_round()
+    assert (await world.status()).state is State.ROLLED_BACK
 
 
 async def test_what_is_set_aside_stays_so_until_the_selector_chooses_another_version(world: Guarded) -> None:

@@ -69,6 +69,7 @@ class CircuitBreaker(_message.Message):
     OPEN_MS_FIELD_NUMBER: _builtins.int
     MAX_OPEN_MS_FIELD_NUMBER: _builtins.int
     PROBES_FIELD_NUMBER: _builtins.int
+    MIN_CALLERS_FIELD_NUMBER: _builtins.int
     ALSO_COUNTS_FIELD_NUMBER: _builtins.int
     disabled: _builtins.bool
     """Never opens."""
@@ -88,6 +89,10 @@ class CircuitBreaker(_message.Message):
     """The longest that it stays open without a probe; 0 means 60,000, or `open_ms` where that is more."""
     probes: _builtins.int
     """So many requests try whether the version answers again; all have to succeed. 0 means 3."""
+    min_callers: _builtins.int
+    """While the model fails at requests of fewer callers than this within the window, it is taken for what they send: a caller
+    cannot break by itself what answers others. 0 means 1: whoever it is counts.
+    """
     @_builtins.property
     def also_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reasons that count beside those above: QUEUE_FULL, QUEUE_TIMED_OUT, REMOTE_BUSY, DEADLINE_EXCEEDED."""
@@ -103,11 +108,12 @@ class CircuitBreaker(_message.Message):
         open_ms: _builtins.int = ...,
         max_open_ms: _builtins.int = ...,
         probes: _builtins.int = ...,
+        min_callers: _builtins.int = ...,
         also_counts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["also_counts", b"also_counts", "consecutive_failures", b"consecutive_failures", "disabled", b"disabled", "max_error_rate", b"max_error_rate", "max_open_ms", b"max_open_ms", "max_p99_ms", b"max_p99_ms", "min_requests", b"min_requests", "open_ms", b"open_ms", "probes", b"probes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["also_counts", b"also_counts", "consecutive_failures", b"consecutive_failures", "disabled", b"disabled", "max_error_rate", b"max_error_rate", "max_open_ms", b"max_open_ms", "max_p99_ms", b"max_p99_ms", "min_callers", b"min_callers", "min_requests", b"min_requests", "open_ms", b"open_ms", "probes", b"probes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
