@@ -121,6 +121,10 @@ class Recorder:
         stored = await self._store.known(project, set(request_ids) - buffered)
         return buffered.union(stored)
 
+    def holds(self, request_id: str) -> bool:
+        """Whether the record waits to be written."""
+        return request_id in self._answered or request_id in self._records
+
     async def find(self, name: InferenceRecordName) -> Record:
         """The record, from the buffer or the store; raises RecordNotFound."""
         answered = self._answered.get(name.record)

@@ -1,13 +1,14 @@
 """InferenceRecordService: convert, call, convert."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.paging import decode_token, page_of, page_size, query_digest
+from headwater.errors import Unavailable
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DeploymentName, InferenceRecordName, InvalidName, ProjectName
 from services.inference.records.convert import record_to_proto
-from services.inference.records.feedback.model import newest
+from services.inference.records.feedback.model import Feedback, newest
 from services.inference.records.feedback.store import FeedbackStore
 from services.inference.records.model import Record, RecordQuery
 from services.inference.records.recorder import Recorder
@@ -46,7 +47,13 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         )
 
     async def _to_proto(self, project: str, records: Sequence[Record]) -> list[deployments_pb2.InferenceRecord]:
-        said = await self._feedback.of(project, [record.request_id for record in records])
+        ids = [record.request_id for record in records]
+        try:
+            said: Mapping[str, Sequence[Feedback]] = await self._feedback.of(project, ids)
+        except Unavailable:
+            if not all(map(self._recorder.holds, ids)):
+                raise
+            said = {}  # what waits because the database is away has not been spoken of
         return [record_to_proto(record, newest(said.get(record.request_id, ()))) for record in records]
 
 
