@@ -31,7 +31,7 @@ from tests.bench import (
 )
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
-from tests.bench.serving import batches, echo
+from tests.bench.serving import batches, echo, recording
 
 BENCHES = {
     "shuffled": shuffled_reads.run,
@@ -46,6 +46,7 @@ BENCHES = {
     "inference": inference_calls.run,
     "echo": echo.run,
     "batches": batches.run,
+    "recording": recording.run,
     "metrics": metric_logging.run,
     "search": run_search.run,
     "model-files": model_files.run,

@@ -50,8 +50,8 @@ def grpc_target(address: str, path: str, message: bytes, token: str = "") -> Tar
     return Target(f"http://{address}{path}", b"\0" + len(message).to_bytes(4, "big") + message, headers)
 
 
-def load(target: Target, *, seconds: int, in_flight: int, core: int | None = None) -> Load:
-    """Ask for so many ``seconds``, ``in_flight`` at once, from the processor ``core`` or whichever.
+def load(target: Target, *, seconds: int, in_flight: int, core: int | None = None, calls_per_s: int = 0) -> Load:
+    """Ask for so many ``seconds``, ``in_flight`` at once and, if given, ``calls_per_s``, from this ``core`` or any.
 
     Raises:
         NoLoad: a call was not answered with status 200; an error within gRPC's trailers is not seen here.
@@ -68,6 +68,7 @@ def load(target: Target, *, seconds: int, in_flight: int, core: int | None = Non
             *(program, "--data", str(body), "--log-file", str(log)),
             *("--duration", str(seconds), "--clients", str(connections)),
             *(["--h1"] if target.http1 else ["--max-concurrent-streams", str(in_flight // connections)]),
+            *([f"--rps={calls_per_s / connections}"] if calls_per_s else []),
             *(f"--header={name}: {value}" for name, value in target.headers.items()),
             target.url,
         ]
