@@ -108,7 +108,7 @@ class Engines:
         """The engine for a model that a server computes, if that is the version with this digest. Blocks.
 
         Raises:
-            HostNotAllowed, RemoteRefused, RemoteAway, RemoteBusy, EngineTimedOut, EngineFailed: see TritonEngine.
+            HostNotAllowed, RemoteRefused, RemoteNotReady, EngineFailed: see Remotes.connect.
         """
         return self._remotes.connect(endpoint, digest=digest, signature=signature)
 

@@ -125,6 +125,10 @@ async def test_what_is_not_the_version_or_not_allowed_is_kept_out_with_the_reaso
     await pair.deploy("elsewhere", address="127.0.0.1:1")
     assert "not one of those that the operator allows" in (await pair.until("elsewhere", State.STATE_FAILED)).failure
 
+    await pair.deploy("nothing", model_name="nothing")
+    told = (await pair.until("nothing", State.STATE_FAILED)).failure
+    assert f"{pair.far.address}: nothing 1 is not ready on the server." in told
+
     with pytest.raises(InvalidArgument, match="a host in lower case and a port"):
         await pair.deploy("url", address="http://169.254.169.254/latest")
     with pytest.raises(InvalidArgument, match="number of a version"):

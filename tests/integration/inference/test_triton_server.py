@@ -24,7 +24,7 @@ from services.inference.deployments.memory import MemoryDeployments
 from services.inference.engines.engine import EngineFailed, EngineTimedOut
 from services.inference.engines.triton.endpoint import TritonEndpoint
 from services.inference.engines.triton.engine import TritonEngine
-from services.inference.engines.triton.errors import RemoteAway, RemoteRefused
+from services.inference.engines.triton.errors import RemoteNotReady, RemoteRefused
 from services.inference.engines.triton.remotes import Remotes
 from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.records.memory import MemoryRecords
@@ -116,8 +116,8 @@ def test_its_failures_are_ours(address: str) -> None:
         ("other", "1", RemoteRefused, "declares to be 'sha256:other'"),
         ("stateful", "1", RemoteRefused, "sequence_batching"),
         ("streams", "1", RemoteRefused, "decoupled"),
-        ("nothing", "1", RemoteAway, "nothing 1 is not ready"),
-        ("sums", "2", RemoteAway, "sums 2 is not ready"),
+        ("nothing", "1", RemoteNotReady, "nothing 1 is not ready"),
+        ("sums", "2", RemoteNotReady, "sums 2 is not ready"),
     ],
 )
 def test_what_cannot_be_served_is_refused(

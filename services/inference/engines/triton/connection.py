@@ -99,7 +99,8 @@ class Connection:
             return RemoteBusy(retry_after_ms=RETRY_MS)
         if code in (_Code.UNAVAILABLE, _Code.NOT_FOUND, _Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
             self.close()
-            return RemoteAway(retry_after_ms=RETRY_MS)
+            what = "The server does not know the model." if code is _Code.NOT_FOUND else ""
+            return RemoteAway(what, retry_after_ms=RETRY_MS)
         if code is _Code.DEADLINE_EXCEEDED:
             return EngineTimedOut()
         return EngineFailed()

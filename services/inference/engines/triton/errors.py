@@ -20,6 +20,13 @@ class RemoteBusy(Unavailable):
     text = "The server that computes this model has too much to do."
 
 
+class RemoteNotReady(ModelRefused):
+    """The server cannot be reached, or does not have the model ready, when the deployment is to begin."""
+
+    reason = "REMOTE_NOT_READY"
+    text = "The server that is to compute this model is not ready."
+
+
 class RemoteRefused(ModelRefused):
     """What the server has is not what the version in the registry is."""
 

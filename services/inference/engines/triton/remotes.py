@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Self
 
 from chassis.hosts import HostRule, parse_hosts
-from services.inference.engines.engine import Engine
+from headwater.errors import Unavailable
+from services.inference.engines.engine import Engine, EngineTimedOut
 from services.inference.engines.triton.connection import Connection
 from services.inference.engines.triton.endpoint import TritonEndpoint
 from services.inference.engines.triton.engine import TritonEngine
+from services.inference.engines.triton.errors import RemoteNotReady
 from services.inference.tensors.model import Signature
 
 
@@ -31,7 +33,11 @@ class Remotes:
         """The engine for the model at ``endpoint``, which must be the version with this digest and signature. Blocks.
 
         Raises:
-            HostNotAllowed, RemoteRefused, RemoteAway, RemoteBusy, EngineTimedOut, EngineFailed: see TritonEngine.
+            HostNotAllowed, RemoteRefused, EngineFailed: see TritonEngine.
+            RemoteNotReady: the server is away, busy or hangs, or does not have the model ready; asking again may help.
         """
         connection = Connection(endpoint, self.hosts, certificates=self.certificates, timeout_s=self.timeout_s)
-        return TritonEngine.connect(connection, digest=digest, registered=signature)
+        try:
+            return TritonEngine.connect(connection, digest=digest, registered=signature)
+        except (Unavailable, EngineTimedOut) as error:  # not for those who wait for an answer, so the address is told
+            raise RemoteNotReady(f"{endpoint.address}: {error.message}") from error
