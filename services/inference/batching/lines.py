@@ -31,6 +31,11 @@ class Lines:
         self._number = 0
         self._last: Entry | Place = _FIRST
 
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
     def add(self, waiting: Waiting) -> None:
         """Put a request in its place."""
         deadline, urgency = waiting.deadline, waiting.since + _ORDINARY_S

@@ -59,6 +59,7 @@ class RequestQueue:
         self._closed = False
         # Takers are woken only when they sleep: waking a thread costs more than all else that is done here.
         self._sleeping: list[Taker] = []
+        self._coming = 0  # how many have been woken and are not here yet
         self._lingering: dict[Shapes, _Linger] = {}
 
     def __len__(self) -> int:
@@ -82,7 +83,7 @@ class RequestQueue:
             if self._lingering or limits.max_delay_s:
                 self._hurry(waiting)
             elif self._sleeping:
-                self._sleeping.pop().put(None)
+                self._rouse()
         return True
 
     def remove(self, waiting: Waiting) -> bool:
@@ -96,10 +97,11 @@ class RequestQueue:
 
         Empty once the queue is closed and everything has been taken.
         """
+        slept = False
         while True:
             with self._lock:
-                if self._sleeping or self._lingering:
-                    self._awake(taker)
+                if slept or self._lingering:
+                    self._awake(taker, slept)
                 batch, wait_s = self._next(taker, together)
                 if batch or (self._closed and not self._lines.length):
                     return batch
@@ -107,6 +109,7 @@ class RequestQueue:
                     self._sleeping.append(taker)
             with contextlib.suppress(queue.Empty):
                 taker.get(timeout=wait_s)
+            slept = wait_s is None
 
     def expire(self) -> float:
         """Drop what has waited for too long; answers when to do that again, which may be never."""
@@ -124,9 +127,10 @@ class RequestQueue:
         """Let ``take`` end when everything has been taken."""
         with self._lock:
             self._closed = True
-            for taker in [*self._sleeping, *(each.taker for each in self._lingering.values())]:
-                taker.put(None)
-            self._sleeping.clear()
+            while self._sleeping:
+                self._rouse()
+            while self._lingering:
+                self._stir(next(iter(self._lingering)))
 
     # What follows is called under the lock.
 
@@ -171,8 +175,8 @@ class RequestQueue:
         limits = self.limits
         if rows >= limits.max_batch_rows or rows in limits.preferred_rows or self._closed:
             return None
-        if self._sleeping:  # who comes next is computed at once by an engine that is idle
-            return None
+        if self._sleeping or self._lines.count - len(self._lingering) > 1:
+            return None  # another engine is idle, and computes at once what comes next; or this one has other work
         rhythm, now = self._rhythm(shapes), time.monotonic()
         wait = worth_waiting(
             rows,
@@ -188,21 +192,32 @@ class RequestQueue:
         return wait.seconds
 
     def _hurry(self, new: Waiting) -> None:
-        """Wake who lingers when it has what it waits for, or when it must not wait any longer; else who sleeps."""
+        """Wake who waits for more when that has come, or there is other work, or no time; else who sleeps."""
         if self.limits.max_delay_s:
             self._rhythm(new.fits_with).arrive(new.rows, new.since)
         linger = self._lingering.get(new.fits_with)
         if linger is not None:
             linger.rows -= new.rows
             if linger.rows <= 0 or new.deadline < linger.done_by:
-                linger.taker.put(None)
+                self._stir(new.fits_with)
         elif self._sleeping:
-            self._sleeping.pop().put(None)
-        elif self._lingering:
-            next(iter(self._lingering.values())).taker.put(None)
+            self._rouse()
+        elif self._lingering and not self._coming:
+            self._stir(next(iter(self._lingering)))
 
-    def _awake(self, taker: Taker) -> None:
-        if taker in self._sleeping:  # woken for something that somebody else has taken
+    def _stir(self, shapes: Shapes) -> None:
+        """End the waiting for more of this line."""
+        self._lingering.pop(shapes).taker.put(None)
+
+    def _rouse(self) -> None:
+        """Wake somebody who sleeps."""
+        self._coming += 1
+        self._sleeping.pop().put(None)
+
+    def _awake(self, taker: Taker, slept: bool) -> None:
+        if slept and taker not in self._sleeping:
+            self._coming -= 1
+        elif slept:  # by what was meant for when it waited for more
             self._sleeping.remove(taker)
         if self._lingering:
             self._lingering = {shapes: each for shapes, each in self._lingering.items() if each.taker is not taker}

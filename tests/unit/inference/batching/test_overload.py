@@ -66,7 +66,7 @@ async def test_ten_times_the_load_keeps_answers_soon_and_memory_small(make: Make
     assert len(tasks) <= QUEUE + BATCH_ROWS, "who is refused is refused at once"
     assert len(refused) > len(latencies), "it was an overload"
     assert len(latencies) > 0.3 * CAPACITY * SECONDS, "the engine did not stand still"
-    # The queue holds four batches and one is computed, 0.1 s in all. If all were accepted, the last would wait for 18 s.
+    # The queue holds four batches and one is computed, 0.1 s in all. If all were accepted, the last would wait 18 s.
     assert sorted(latencies)[int(len(latencies) * 0.99)] < 1.5
     assert sorted(elsewhere)[len(elsewhere) // 2] < 0.1
     assert len(await asyncio.gather(*important)) > 1, "none of the important ones was shed"

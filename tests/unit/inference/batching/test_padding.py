@@ -1,6 +1,7 @@
 """Requests of different lengths in one batch."""
 
 import asyncio
+import dataclasses
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from services.inference.engines.onnx import OnnxEngine
 from services.inference.tensors.model import Array, Signature, TensorSpec
 from tests.unit.inference import onnx_models
 from tests.unit.inference.batching.asking import Make, queued, rows, start
-from tests.unit.inference.engines import HeldEngine
+from tests.unit.inference.engines import ROWS, HeldEngine
 
 COLUMNS = Padding((PaddedInput("x", 1, 7.0),), (PaddedOutput("y", 1),))
 MASKED = Padding((PaddedInput("tokens", 1), PaddedInput("mask", 1)), (PaddedOutput("each", 1),))
@@ -110,6 +111,11 @@ async def test_a_model_that_does_not_keep_the_length_is_answered_without_padding
 async def test_a_padding_that_does_not_fit_the_model_is_refused(padding: Padding, wrong: str) -> None:
     with pytest.raises(InvalidBatching, match=wrong):
         Padder([padding], TEXT)
+
+
+def test_a_model_that_is_not_batched_is_not_padded() -> None:
+    with pytest.raises(InvalidBatching, match="not batched"):
+        Padder([COLUMNS], dataclasses.replace(ROWS, batchable=False))
 
 
 async def test_a_padding_that_comes_to_a_loaded_model_and_does_not_fit_is_told_of(make: Make) -> None:

@@ -99,32 +99,17 @@ async def test_who_waits_for_more_is_ended_by_closing(threads: ThreadPoolExecuto
     assert await asyncio.wrap_future(taking(threads, requests)) == []
 
 
-async def test_while_one_waits_for_more_of_a_shape_another_takes_the_next_shape(threads: ThreadPoolExecutor) -> None:
-    requests = patient_queue(max_batch_rows=2)
-    first, others = waiting(), [waiting(OTHER), waiting(OTHER)]
-    requests.put(first)
-    patient = taking(threads, requests)
-    await asyncio.sleep(0.01)
-    for each in others:
-        requests.put(each)
-
-    assert await asyncio.wait_for(asyncio.wrap_future(taking(threads, requests)), SOON_S) == others
-    requests.put(waiting())
-    assert (await asyncio.wrap_future(patient))[0] is first
-
-
-async def test_the_only_thread_takes_a_full_batch_of_another_shape_while_it_waits(threads: ThreadPoolExecutor) -> None:
-    requests = patient_queue(max_batch_rows=2)
-    first, others = waiting(), [waiting(OTHER, deadline=time.monotonic() + 9) for _ in range(2)]
+async def test_who_waits_for_more_stops_when_there_is_other_work(threads: ThreadPoolExecutor) -> None:
+    requests = patient_queue()
+    first, other = waiting(), waiting(OTHER)
     requests.put(first)
     taken = taking(threads, requests)
     await asyncio.sleep(0.01)
-    for each in others:
-        requests.put(each)
+    requests.put(other)
 
-    assert await asyncio.wait_for(asyncio.wrap_future(taken), SOON_S) == others
-    requests.put(second := waiting())
-    assert await asyncio.wrap_future(taking(threads, requests)) == [first, second]
+    assert await asyncio.wait_for(asyncio.wrap_future(taken), SOON_S) == [first]
+    requests.close()
+    assert await asyncio.wrap_future(taking(threads, requests)) == [other]
 
 
 async def test_nobody_waits_for_more_while_another_engine_is_idle(threads: ThreadPoolExecutor) -> None:
