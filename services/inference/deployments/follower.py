@@ -139,7 +139,9 @@ class Follower:
 
     def not_ready(self) -> ModelNotReady:
         """The error for who asks while nothing can answer."""
-        return ModelNotReady(model=self.deployment.served_name, state=self.status.state.name, retry_after_ms=1000)
+        status = self.status
+        why = {"why": status.failure} if status.failure else {}
+        return ModelNotReady(model=self.deployment.served_name, state=status.state.name, **why, retry_after_ms=1000)
 
     def step(self, deployment: Deployment, routing: Routing) -> None:
         """Look for changes once more, with both as they are now; does not wait for what comes of it."""

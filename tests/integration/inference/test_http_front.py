@@ -128,6 +128,7 @@ async def test_a_timeout_in_the_request_is_kept(running: Running, http: httpx.As
     await running.serve("loop", onnx_models.counting_loop())
     answer = await http.post(INFER, json={**turns(2**40), "parameters": {"timeout": 50_000}})
     assert answer.status_code == 504
+    assert answer.headers["headwater-request-id"] == answer.json()["metadata"]["request_id"]
 
 
 async def test_priorities_are_those_of_the_deployment(running: Running, http: httpx.AsyncClient) -> None:

@@ -76,6 +76,8 @@ def tell(error: HeadwaterError) -> Response:
         "trace_id": current_trace_id(),
     }
     headers = error_headers(error)
+    if request_id := error.metadata.get("request_id"):  # the failure is recorded, too
+        headers["headwater-request-id"] = request_id
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.metadata["allowed"]
     return JSONResponse(body, _STATUS.get(error.reason, HTTP_STATUS[error.code]), headers)
