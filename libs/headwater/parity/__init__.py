@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from headwater.lazy import lazily
 
 if TYPE_CHECKING:
+    from headwater.parity.arrays import named_arrays
     from headwater.parity.document import read, write
     from headwater.parity.errors import ParityInvalid, ParityMismatch, RuntimeMissing
     from headwater.parity.model import Parity, Sample, Tolerance
     from headwater.parity.onnx import OnnxModel
-    from headwater.parity.recording import Given, named_arrays, record
+    from headwater.parity.recording import Given, record
     from headwater.parity.replaying import Predict, Prepare, replay
     from headwater.parity.samples import read_samples
     from headwater.parity.words import MAX_BYTES, MAX_SAMPLES, PATH, RAW
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 __getattr__ = lazily(
     __name__,
     {
+        "arrays": ["named_arrays"],
         "document": ["read", "write"],
         "errors": ["ParityInvalid", "ParityMismatch", "RuntimeMissing"],
         "model": ["Parity", "Sample", "Tolerance"],
         "onnx": ["OnnxModel"],
-        "recording": ["Given", "named_arrays", "record"],
+        "recording": ["Given", "record"],
         "replaying": ["Predict", "Prepare", "replay"],
         "samples": ["read_samples"],
         "words": ["MAX_BYTES", "MAX_SAMPLES", "PATH", "RAW"],

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from headwater.parity.arrays import as_tensor
 from headwater.parity.errors import ParityInvalid, RuntimeMissing
-from headwater.parity.recording import as_tensor
 from headwater.tensors import Tensor
 from headwater.transforms.feeding import Input
 

@@ -2,19 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from headwater.parity.environment import here
 from headwater.parity.errors import ParityInvalid
 from headwater.parity.model import Parity, Sample, Tolerance, prepared_digest
 from headwater.parity.words import RAW
-from headwater.tensors import NUMPY_TYPES, Array, Tensor, byte_strings
+from headwater.tensors import Tensor, byte_strings
 from headwater.transforms.feeding import Feed, Input
 from headwater.transforms.pipeline import Pipeline
-
-_DATATYPES: Final = {dtype: name for name, dtype in NUMPY_TYPES.items() if name not in ("BF16", "BYTES")}
 
 
 class Model(Protocol):
@@ -50,26 +46,6 @@ def record(
     samples = [_sample(index, each, model, pipeline) for index, each in enumerate(given)]
     used = pipeline is not None and any(sample.prepared for sample in samples)
     return Parity(tuple(samples), pipeline.digest if pipeline and used else "", here(), tolerance or Tolerance())
-
-
-def named_arrays(arrays: dict[str, Array]) -> tuple[Tensor, ...]:
-    """Arrays as tensors of the protocol.
-
-    Raises:
-        ParityInvalid: an array is of a type that the protocol has not.
-    """
-    return tuple(as_tensor(name, array) for name, array in arrays.items())
-
-
-def as_tensor(name: str, array: Array) -> Tensor:
-    """An array as a tensor of the protocol; text as BYTES in UTF-8."""
-    if array.dtype.kind in "OUS":
-        elements = [each if isinstance(each, bytes) else str(each).encode() for each in array.flat]
-        return Tensor(name, "BYTES", byte_strings(elements).reshape(array.shape))
-    dtype = array.dtype.newbyteorder("<")
-    if dtype not in _DATATYPES:
-        raise ParityInvalid(f"{name}: arrays of {array.dtype} cannot be sent.", field=name)
-    return Tensor(name, _DATATYPES[dtype], np.ascontiguousarray(array, dtype))
 
 
 def _sample(index: int, given: Given, model: Model | None, pipeline: Pipeline | None) -> Sample:

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from headwater.parity.arrays import named_arrays
 from headwater.parity.errors import ParityInvalid
-from headwater.parity.recording import Given, named_arrays
+from headwater.parity.recording import Given
 from headwater.parity.words import MAX_BYTES, MAX_SAMPLES
 
 OUTPUT: Final = "output:"

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headwater.parity.words import PATH
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,11 +24,16 @@ def export(
     example: "Mapping[str, torch.Tensor]",
     outputs: Sequence[str],
     properties: Mapping[str, str],
+    samples: "Mapping[str, torch.Tensor] | None" = None,
 ) -> dict[str, Path]:
     """Write ``model.safetensors`` and ``model.onnx`` to ``directory``; returns them by their path in the version.
 
     ``example`` gives each input's name and, by a tensor, its type and shape; the first dimension of every input and
-    output is the batch and may be of any size. ``properties`` are kept in both files.
+    output is the batch and may be of any size. ``properties`` are kept in both files. Of each row of ``samples``, which
+    are inputs as well, it is written to ``parity.json`` what the module answers here (see headwater.parity).
+
+    Raises:
+        ParityInvalid: of the samples.
     """
     import torch
     from safetensors.torch import save_model
@@ -50,7 +57,13 @@ def export(
     assert program is not None
     program.model.metadata_props.update(properties)
     program.save(servable, external_data=False)
-    return {WEIGHTS: weights, SERVABLE: servable}
+    files = {WEIGHTS: weights, SERVABLE: servable}
+    if samples is None:
+        return files
+    from headwater.training.samples import parity_of
+
+    (directory / PATH).write_bytes(parity_of(module, samples, list(example), outputs))
+    return {**files, PATH: directory / PATH}
 
 
 @contextlib.contextmanager

@@ -281,6 +281,7 @@ class Session:
         outputs: Sequence[str],
         architecture: str = "",
         properties: Mapping[str, str] | None = None,
+        samples: "Mapping[str, torch.Tensor] | None" = None,
     ) -> None:
         """Hand in the trained model as safetensors and ONNX; it becomes a model version when all workers end well.
 
@@ -290,6 +291,8 @@ class Session:
             outputs: the names of the outputs.
             architecture: for people, for example ``small-cnn``.
             properties: kept in the files' metadata, for example the names of the classes.
+            samples: rows of the inputs, 64 at most, of which the version keeps what the model answers here; it is
+                served only where it answers the same (docs/how-to/pin-preprocessing.md).
         """
         if self.rank:
             return
@@ -299,7 +302,12 @@ class Session:
 
         with tempfile.TemporaryDirectory(prefix="headwater-") as directory:
             files = export(
-                _unwrapped(model), Path(directory), example=example, outputs=outputs, properties=properties or {}
+                _unwrapped(model),
+                Path(directory),
+                example=example,
+                outputs=outputs,
+                properties=properties or {},
+                samples=samples,
             )
             result = jobs_pb2.TrainingResult(
                 files=[self._upload(path, file) for path, file in files.items()],

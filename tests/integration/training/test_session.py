@@ -41,7 +41,13 @@ with headwater.training.session() as session:
         session.log_metrics({"train/loss": step + session.rank}, step=step)
     session.log_metrics({"train/odd": math.nan}, step=0)
     session.save_checkpoint(model, epoch=1, step=2500, extra={"schedule": (1, [torch.ones(2)])})
-    session.save_model(model, example={"row": torch.zeros(1, 4)}, outputs=["answer"], properties={"classes": "[]"})
+    session.save_model(
+        model,
+        example={"row": torch.zeros(1, 4)},
+        outputs=["answer"],
+        properties={"classes": "[]"},
+        samples={"row": torch.eye(4)},
+    )
     distributed.destroy_process_group()
 """
 
@@ -71,6 +77,7 @@ async def test_a_script_finds_everything_in_its_session(platform: Platform, fold
     version = await models.GetModelVersion(models_pb2.GetModelVersionRequest(name=job.model_version))
     properties = {file.path: dict(file.properties) for file in version.files}
     assert properties["model.onnx"]["metadata.classes"] == properties["model.safetensors"]["classes"] == "[]"
+    assert "parity.json" in properties  # N-04: what the model answered here
 
 
 STOPPABLE = """
