@@ -15,6 +15,7 @@ from pathlib import Path
 from chassis.blobs.digests import Scheme, hasher, key_of, scheme_of
 from chassis.blobs.protocol import BlobCorrupt, BlobNotFound, Blobs, BlobStoreUnavailable, BlobWriter, length_within
 from chassis.blobs.spool import SpooledWriter, full_disk_named, remove_older, verified
+from chassis.threads import opened_in_thread
 
 _READ_BYTES = 2**20
 _State = tuple[int, int, int]
@@ -117,7 +118,7 @@ class LocalBlobs(Blobs):
 
     async def _read(self, path: Path, digest: str) -> AsyncIterator[bytes]:
         try:
-            file = await asyncio.to_thread(path.open, "rb")
+            file = await opened_in_thread(lambda: path.open("rb"), lambda file: file.close())
         except FileNotFoundError as error:
             raise BlobNotFound(digest=digest) from error
         with file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chassis.blobs.digests import BytesLike, Scheme, scheme_of
+from chassis.threads import opened_in_thread
 from headwater.errors import DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unavailable
 
 _CHUNK_BYTES = 2**20
@@ -112,7 +113,7 @@ class Blobs(Protocol):
             BlobStoreFull: there is no room.
         """
         scheme = scheme_of(expected_digest) if expected_digest else Scheme.SHA256
-        writer = await asyncio.to_thread(self.writer, scheme)
+        writer = await opened_in_thread(lambda: self.writer(scheme), lambda unused: unused.discard())
         try:
             await _write_all(writer, chunks)
             blob = await asyncio.to_thread(writer.seal)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 
+from chassis.threads import opened_in_thread
 from headwater import parity
 from services.inference.batching.batcher import Batcher
 from services.inference.batching.options import Batching, Limits
@@ -69,12 +70,7 @@ class Loading:
                 digest=file.digest,
                 name=str(deployment.name),
             )
-        loading = asyncio.create_task(asyncio.to_thread(load))
-        try:
-            return await asyncio.shield(loading)
-        except asyncio.CancelledError:
-            loading.add_done_callback(_close)  # a thread cannot be cancelled, and what it loads is nobody's
-            raise
+        return await opened_in_thread(load, lambda engine: engine.close())
 
     async def _prepared(
         self, deployment: Deployment, version: ModelVersion, engine: Engine, limits: Limits
@@ -113,8 +109,3 @@ class Loading:
     async def forget(self, loaded: Loaded) -> None:
         """Remove the local copy of the file of ``loaded``."""
         await self._cache.forget(loaded.file.digest)
-
-
-def _close(loading: "asyncio.Task[Engine]") -> None:
-    if not loading.cancelled() and loading.exception() is None:
-        loading.result().close()

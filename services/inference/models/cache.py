@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import BinaryIO
 
 from chassis.blobs import BlobCorrupt, BlobNotFound, Blobs
+from chassis.threads import opened_in_thread
 from headwater.errors import DataLoss, ResourceExhausted
 from headwater.names import ModelName
 from services.inference.models.source import ModelFile, ModelSource
@@ -70,6 +71,6 @@ class ModelCache:
     async def _open_local(self, digest: str) -> BinaryIO:
         path = await self._blobs.local_path(digest)
         try:
-            return await asyncio.to_thread(path.open, "rb")
+            return await opened_in_thread(lambda: path.open("rb"), lambda file: file.close())
         except FileNotFoundError as error:  # forgotten in this moment
             raise BlobNotFound(digest=digest) from error

@@ -1,20 +1,23 @@
 """What one deployment keeps loaded for its variants, shadows and fallbacks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from headwater.names import DeploymentName
+from services.inference.batching.batcher import Batcher
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
-from services.inference.deployments.model import State
+from services.inference.deployments.model import Deployment, State
 from services.inference.errors import VersionNotServed
 from services.inference.models.memory import NewFile
-from services.inference.models.source import Selector, SelectorKind
+from services.inference.models.source import ModelVersion, Selector, SelectorKind
 from services.inference.question import Question
 from services.inference.traffic.options import Fallback, Role, Routing, Variant
 from tests.unit.inference.test_serving import MODEL, NAME, PRODUCTION, World
@@ -161,3 +164,79 @@ async def test_another_deployment_stands_in_under_its_name(world: World) -> None
     world.models.point(MODEL, PRODUCTION, None)
     await world.follow()
     assert await factor(world.serving.find("digits")) == 5, "who asks what is served is told of who would answer"
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["route", "serve", "move", "unload", "load", "tick"]),
+        st.lists(st.integers(1, 3), min_size=3, max_size=3),
+        st.booleans(),
+    ),
+    min_size=3,
+    max_size=9,
+)
+
+
+@given(CHANGES)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_changes_at_whatever_moment_what_is_wanted_is_loaded_and_nothing_else(
+    tmp_path: Path, changes: Sequence[tuple[str, Sequence[int], bool]]
+) -> None:
+    """Routes, main versions, aliases and pauses in any order, some of them while the ones before are still at work."""
+    asyncio.run(change(tmp_path, changes))
+
+
+async def change(directory: Path, changes: Sequence[tuple[str, Sequence[int], bool]]) -> None:
+    world = World(directory / "cache")
+    versions = [world.add(factor) for factor in (1, 2, 3)]
+    world.models.point(MODEL, alias("moving"), versions[0])
+    await world.deploy()
+    made: set[Batcher] = set()
+    for what, numbers, settles in changes:
+        await apply(world, what, numbers, versions)
+        await world.serving.step()
+        if settles:
+            await world.serving.settle()
+        else:
+            await asyncio.sleep(0)
+        made.update(each.batcher for each in world.serving.follower("digits").versions())
+    await world.deployments.update(NAME, "", options={"unloaded": False})
+    for _ in range(3):  # what had begun before the last change, that change, and what follows from it
+        await world.follow()
+
+    follower = world.serving.follower("digits")
+    deployment = await world.deployments.get(NAME)
+    assert follower.routing == deployment.options.routing
+    wanted = {(await world.models.resolve(MODEL, each)).name.version for each in selectors(deployment)}
+    assert {each.version_number for each in follower.versions()} == wanted
+    assert all(target.answers for target in follower.targets)
+    made.update(each.batcher for each in follower.versions())
+    await eventually(lambda: sum(each.answers for each in made) == len(wanted))
+    await world.serving.close()
+    assert not any(each.answers for each in made)
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:  # what was opened for nobody is closed
+        await asyncio.wait(others)
+
+
+async def apply(world: World, what: str, numbers: Sequence[int], versions: Sequence[ModelVersion]) -> None:
+    first, second, third = numbers
+    match what:
+        case "route":
+            routing = Routing(
+                (Variant("a", version(first), 20), Variant(f"b{second}", alias("moving"), 20, Role.SHADOW)),
+                tuple(Fallback(version(number)) for number in range(1, third)),
+            )
+            await world.deployments.update(NAME, "", options={"routing": routing})
+        case "serve":
+            routing = Routing() if second == 1 else (await world.deployments.get(NAME)).options.routing
+            await world.deployments.update(NAME, "", selector=version(first), options={"routing": routing})
+        case "move":
+            world.models.point(MODEL, alias("moving"), versions[first - 1])
+        case "unload" | "load":
+            await world.deployments.update(NAME, "", options={"unloaded": what == "unload"})
+
+
+def selectors(deployment: Deployment) -> list[Selector]:
+    routing = deployment.options.routing
+    fallbacks = [each.selector for each in routing.fallbacks if each.selector is not None]
+    return [deployment.selector, *(each.selector for each in routing.variants), *fallbacks]
