@@ -26,6 +26,7 @@ from services.inference.question import Question
 DESCRIPTOR = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 REQUEST_ID_TRAILER = "headwater-request-id"
 _FINAL = "triton_final_response"
+_ERRORS_END_IT = ("triton_grpc_error", "true")
 _CHANGES_THE_SERVER = {"RepositoryModelLoad", "RepositoryModelUnload", "TraceSetting", "LogSettings"}
 
 ROLES = {
@@ -63,11 +64,12 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         return answer
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        """Computes requests as they come and answers them in their order. An error belongs to its request; the stream
-        goes on."""
+        """Computes requests as they come and answers them in their order. An error belongs to its request, and the
+        stream goes on; unless the client says ``triton_grpc_error: true``, which makes it the status of the stream."""
         metadata = context.invocation_metadata()
-        async for answer in in_order(requests, lambda request: self._answer_or_error(request, metadata)):
-            yield answer
+        answer = self._streamed if _ERRORS_END_IT in metadata else self._streamed_or_error
+        async for each in in_order(requests, lambda request: answer(request, metadata)):
+            yield each
 
     async def ServerLive(self, _request: Any, _context: Any) -> Any:
         """Whether the process answers."""
@@ -148,13 +150,15 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         if name or not self._regions.enabled:
             raise NotSupported(CUDA)
 
-    async def _answer_or_error(self, request: Any, metadata: Any) -> Any:
+    async def _streamed_or_error(self, request: Any, metadata: Any) -> Any:
         try:
-            options = convert.options_from_proto(request, metadata)
-            answer = await self._answer(request, options)
+            return await self._streamed(request, metadata)
         except HeadwaterError as error:
             failed = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
             return service_pb2.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
+
+    async def _streamed(self, request: Any, metadata: Any) -> Any:
+        answer = await self._answer(request, convert.options_from_proto(request, metadata))
         return service_pb2.ModelStreamInferResponse(infer_response=answer)
 
     async def _answer(self, request: Any, options: RequestOptions) -> Any:

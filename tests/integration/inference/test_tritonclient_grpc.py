@@ -168,6 +168,18 @@ def test_a_bad_request_of_a_stream_harms_no_other(client: Any, headers: dict[str
     assert "no parameter 'speed'" in str(errors[2])
 
 
+def test_an_error_can_be_the_status_of_the_stream(client: Any, headers: dict[str, str]) -> None:
+    answers: queue.Queue[Any] = queue.Queue()
+    strict = {**headers, "triton_grpc_error": "true"}
+    client.start_stream(lambda result, error: answers.put((result, error)), headers=strict)
+    for name in ("double", "nothing"):
+        client.async_stream_infer(name, one(np.ones((1, 4), np.float32), "FP32"))
+    (_, first), (_, second) = (answers.get(timeout=10) for _ in range(2))
+    client.stop_stream()
+    assert first is None
+    assert second.status() == "StatusCode.NOT_FOUND"
+
+
 def test_loading_and_unloading(examples: Examples, client: Any, headers: dict[str, str]) -> None:
     admin = examples.headers(Role.ADMIN)
     client.unload_model("half", headers=admin, unload_dependents=True)
