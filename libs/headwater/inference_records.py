@@ -63,8 +63,12 @@ def query(
     start: datetime.datetime | None = None,
     end: datetime.datetime | None = None,
     with_bodies: bool = False,
+    filter: str = "",  # noqa: A002 (what it is called everywhere)
 ) -> flight_pb2.RecordsQuery:
     """Which records are wanted; of times, ``start`` is the first and ``end`` is after the last.
+
+    ``filter`` is a condition over the columns that are read, as in SQL's WHERE (docs/reference/filters.md):
+    ``latency_ms > 100 AND ground_truth IS NOT NULL``.
 
     Raises:
         InvalidArgument: a time without a time zone.
@@ -75,6 +79,7 @@ def query(
         model_version=str(model_version) if model_version else "",
         result_code=result_code,
         with_bodies=with_bodies,
+        filter=filter,
     )
     for field, time in (("start_time", start), ("end_time", end)):
         if time is not None:

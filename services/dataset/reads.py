@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from chassis.filters import Filter
 from chassis.threads import in_own_thread
 from headwater.names import DatasetVersionName
 from services.dataset.changes.write import on_loop
 from services.dataset.checkpoints.resolve import Readable, readable
 from services.dataset.datasets import read_schema, split_among
 from services.dataset.errors import NoRowsStored, PlaceChanged, ShardOutOfRange, ViewNeedsVersion
-from services.dataset.filters import Filter
 from services.dataset.history.model import Commit, VersionState
 from services.dataset.history.resolve import commit_of, parse
 from services.dataset.model import Chunk, RowRange, Split, Tree, shards

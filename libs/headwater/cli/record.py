@@ -118,6 +118,7 @@ def export(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
     result: str = "",
+    filter: str = "",  # noqa: A002 (the option is called so)
     bodies: bool = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:
@@ -135,6 +136,8 @@ def export(
         Only requests before this time.
     result
         Only those that ended so: OK, or the reason of an error.
+    filter
+        Only those that satisfy this condition, as in SQL's WHERE: "latency_ms > 100".
     bodies
         Also the tensors that were recorded.
     project
@@ -147,6 +150,7 @@ def export(
         start=since and since.astimezone(),
         end=until and until.astimezone(),
         with_bodies=bodies,
+        filter=filter,
     )
     rows = 0
     with (

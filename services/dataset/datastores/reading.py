@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from chassis.filters import Filter
 from services.dataset.datastores.errors import ReadLiveOnlyWhole
 from services.dataset.datastores.live import LivePaths, Located
 from services.dataset.datastores.places import OpenPath
 from services.dataset.datastores.stream import LiveRows, rows_of
 from services.dataset.datastores.thread import SourceThread
 from services.dataset.errors import NoRowsStored, SplitNotFound
-from services.dataset.filters import Filter
 from services.dataset.history.definition import DataPath
 from services.dataset.history.model import Commit
 from services.dataset.history.resolve import commit_of, parse

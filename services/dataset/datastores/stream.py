@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from chassis.filters import Filter
 from services.dataset.datastores.places import OpenPath
 from services.dataset.datastores.thread import SourceThread
-from services.dataset.filters import Filter
 from services.dataset.rows.writer import Run
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 
-from services.dataset.filters.filter import Filter
+from chassis.filters.filter import Filter
 from services.dataset.profiles.columns.tables import TableSummary, column_count
 from services.dataset.profiles.limits import Limits, limits_for
 from services.dataset.profiles.model import ProfileSubject, SplitProfile

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
 
+from chassis.filters.filter import Filter
 from services.dataset.datastores.live import Located
 from services.dataset.datastores.places import OpenPath
 from services.dataset.datastores.thread import SourceThread
-from services.dataset.filters.filter import Filter
 from services.dataset.profiles.sources import Source, Window
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from chassis.filters.filter import Filter
 from headwater.names import DatasetVersionName
-from services.dataset.filters.filter import Filter
 from services.dataset.profiles.model import ProfileSubject
 
 

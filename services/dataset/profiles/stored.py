@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
 
+from chassis.filters.filter import Filter
 from services.dataset.datasets import read_schema
-from services.dataset.filters.filter import Filter
 from services.dataset.model import Chunk, RowRange, Split
 from services.dataset.profiles.sources import Window
 from services.dataset.rows.get import slices_of

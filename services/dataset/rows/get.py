@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
+from chassis.filters import Filter
 from services.dataset.errors import ColumnNotFound
-from services.dataset.filters import Filter
 from services.dataset.model import Chunk, RowRange
 from services.dataset.rows.mapped import MappedPack, MappedPacks
 from services.dataset.rows.writer import Run

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from services.dataset.filters import Filter
+from chassis.filters import Filter
 from services.dataset.model import Chunk
 from services.dataset.rows.get import WINDOW_PACKS
 from services.dataset.rows.layout import ROW_NUMBER

@@ -4,16 +4,16 @@ Bounds are safe and not always tight: every value that is neither null nor NaN l
 binaries are cut. What cannot be told in few bytes (nested columns, views, extension types) has no statistics.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Value: TypeAlias = bool | int | float | Decimal | str | bytes
+from chassis.filters.ranges import ColumnRange as ColumnRange
+from chassis.filters.ranges import Value
 
 MAX_COLUMNS = 256
 """The columns of a wider table that come after so many have no statistics: they would cost more than they save."""
@@ -22,21 +22,6 @@ MAX_LENGTH = 64
 
 _FORMAT = 1
 _is = pa.types
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ColumnRange:
-    """What is known of one column in some rows."""
-
-    minimum: Value | None
-    """At most every value. Dates, times, timestamps and durations are the integer that Arrow keeps, in the unit of the
-    column's type. None where it is not known, and where all values are null or NaN."""
-    maximum: Value | None
-    """At least every value, as ``minimum``."""
-    null_count: int
-    row_count: int
-    nan_count: int = 0
-    """NaNs, which the bounds say nothing of."""
 
 
 def collect(batches: Sequence[pa.RecordBatch]) -> bytes:

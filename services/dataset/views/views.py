@@ -1,11 +1,11 @@
 """Use cases of views: give a filter on a version a name, look it up, drop it."""
 
 from chassis.clock import SystemClock
+from chassis.filters.filter import Filter
+from chassis.filters.syntax import parse
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
 from headwater.names import DatasetVersionName, ViewName
 from services.dataset.datasets import read_schema, version_named
-from services.dataset.filters.filter import Filter
-from services.dataset.filters.syntax import parse
 from services.dataset.history.model import Commit
 from services.dataset.history.resolve import check_usable
 from services.dataset.store import Store

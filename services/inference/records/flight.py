@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pyarrow import flight
 
 from chassis.auth import Role
+from chassis.filters import Filter
 from chassis.flight import FlightCall, FlightEdge, FlightWiring
 from chassis.rpc.validation import parse
 from headwater.errors import InvalidArgument
@@ -58,6 +59,7 @@ class RecordsFlight(FlightEdge):
         """The schema, and a ticket for what is recorded until now: everything that was answered before this call."""
         query = _query_of(descriptor)
         query_from_proto(query)
+        _filter_of(query)
         call.run(self._recorder.flush())
         ticket = flight_pb2.RecordsTicket(query=query, last_sequence=call.run(self._archive.last_sequence()))
         endpoint = flight.FlightEndpoint(call.ticket(ticket.SerializeToString()), [])
@@ -72,12 +74,13 @@ class RecordsFlight(FlightEdge):
     def _batches(
         self, call: FlightCall, ticket: flight_pb2.RecordsTicket, schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
-        query = query_from_proto(ticket.query)
+        query, chosen = query_from_proto(ticket.query), _filter_of(ticket.query)
         found = self._archive.scan(query, 0, ticket.last_sequence, bodies=ticket.query.with_bodies)
         try:
             while (batch := call.run(_next(found))) is not None:
                 if batch.num_rows:
-                    yield call.run(self._with_feedback(query.project, batch, schema))
+                    rows = call.run(self._with_feedback(query.project, batch, schema))
+                    yield from [rows] if chosen is None else _selected(chosen, rows)
         finally:
             call.run_through(found.aclose())
 
@@ -138,6 +141,16 @@ def _query_of(descriptor: flight.FlightDescriptor) -> flight_pb2.RecordsQuery:
             name = f"projects/{project}/deployments/{deployment}"
             return flight_pb2.RecordsQuery(parent=f"projects/{project}", deployment=name)
     raise UnknownCommand()
+
+
+def _filter_of(query: flight_pb2.RecordsQuery) -> Filter | None:
+    """The query's own condition; raises InvalidFilter."""
+    return Filter.parse(query.filter, _schema(query)) if query.filter else None
+
+
+def _selected(chosen: Filter, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = chosen.select(pa.Table.from_batches([rows])).combine_chunks().to_batches()
+    return batches
 
 
 def _schema(query: flight_pb2.RecordsQuery) -> pa.Schema:

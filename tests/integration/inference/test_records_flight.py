@@ -90,6 +90,8 @@ async def test_records_are_read_by_deployment_version_result_and_time(running: R
         assert failed.column("response_digest").to_pylist() == [""]
         assert (await read(running, start=begun)).num_rows == 3
         assert (await read(running, end=begun)).num_rows == 0
+        condition = "deployment = 'copy' OR (result <> 'OK' AND latency_ms >= 0 AND ground_truth IS NULL)"
+        assert (await read(running, filter=condition)).num_rows == 2
         await running.move()
 
 
@@ -146,6 +148,8 @@ async def test_what_names_no_records_is_refused(running: Recorded) -> None:
         commanded(parent="projects/default", model_version="projects/default/models/digits"),
         commanded(parent="projects/default", start_time={"seconds": 2**62}),
         commanded(parent="projects/default", result_code="x" * 256),
+        commanded(parent="projects/default", filter="no_such_column = 1"),
+        commanded(parent="projects/default", filter="SELECT 1"),
     ]
 
     def work() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from services.dataset.filters import Filter, InvalidFilter
+from chassis.filters import Filter, InvalidFilter
 from services.dataset.rows.statistics import collect, parse
 
 TABLE = pa.table(

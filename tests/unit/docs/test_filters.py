@@ -2,8 +2,8 @@
 
 import re
 
-from services.dataset.filters.literals import TYPES
-from services.dataset.filters.syntax import FUNCTIONS
+from chassis.filters.literals import TYPES
+from chassis.filters.syntax import FUNCTIONS
 from tests.unit.docs.documents import ROOT
 
 

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/inference/v1/flight.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x0cRecordsQuery\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\ndeployment\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1f\n\rmodel_version\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x0bresult_code\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwith_bodies\x18\x07 \x01(\x08\"[\n\rRecordsTicket\x12\x33\n\x05query\x18\x01 \x01(\x0b\x32$.headwater.inference.v1.RecordsQuery\x12\x15\n\rlast_sequence\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headwater/inference/v1/flight.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x0cRecordsQuery\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\ndeployment\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1f\n\rmodel_version\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x0bresult_code\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwith_bodies\x18\x07 \x01(\x08\x12\x19\n\x06\x66ilter\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\"[\n\rRecordsTicket\x12\x33\n\x05query\x18\x01 \x01(\x0b\x32$.headwater.inference.v1.RecordsQuery\x12\x15\n\rlast_sequence\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,8 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDSQUERY'].fields_by_name['model_version']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_RECORDSQUERY'].fields_by_name['result_code']._loaded_options = None
   _globals['_RECORDSQUERY'].fields_by_name['result_code']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_RECORDSQUERY'].fields_by_name['filter']._loaded_options = None
+  _globals['_RECORDSQUERY'].fields_by_name['filter']._serialized_options = b'\272H\006r\004\030\200\200\001'
   _globals['_RECORDSQUERY']._serialized_start=126
-  _globals['_RECORDSQUERY']._serialized_end=375
-  _globals['_RECORDSTICKET']._serialized_start=377
-  _globals['_RECORDSTICKET']._serialized_end=468
+  _globals['_RECORDSQUERY']._serialized_end=402
+  _globals['_RECORDSTICKET']._serialized_start=404
+  _globals['_RECORDSTICKET']._serialized_end=495
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class RecordsQuery(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     WITH_BODIES_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     deployment: _builtins.str
@@ -44,6 +45,8 @@ class RecordsQuery(_message.Message):
     """Only those that ended so: `OK`, or the reason of an error; empty for all."""
     with_bodies: _builtins.bool
     """Also the tensors that were recorded, as two columns of bytes."""
+    filter: _builtins.str
+    """Only those whose columns, as they are sent, satisfy this condition: docs/reference/filters.md. Empty for all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only requests that arrived at this time or later."""
@@ -62,10 +65,11 @@ class RecordsQuery(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         with_bodies: _builtins.bool = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "end_time", b"end_time", "model_version", b"model_version", "parent", b"parent", "result_code", b"result_code", "start_time", b"start_time", "with_bodies", b"with_bodies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "end_time", b"end_time", "filter", b"filter", "model_version", b"model_version", "parent", b"parent", "result_code", b"result_code", "start_time", b"start_time", "with_bodies", b"with_bodies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

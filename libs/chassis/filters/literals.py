@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from services.dataset.filters.errors import InvalidFilter
+from chassis.filters.errors import InvalidFilter
 
 _TYPES: Mapping[exp.DType, Any] = {
     exp.DType.DATE: pa.date32(),

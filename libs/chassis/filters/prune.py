@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from services.dataset.filters.errors import InvalidFilter
-from services.dataset.filters.literals import scalar_like
-from services.dataset.filters.numbers import MIRRORED, is_number, number_of
-from services.dataset.rows.statistics import ColumnRange
+from chassis.filters.errors import InvalidFilter
+from chassis.filters.literals import scalar_like
+from chassis.filters.numbers import MIRRORED, is_number, number_of
+from chassis.filters.ranges import ColumnRange
 
 _Ranges = Mapping[str, ColumnRange]
 _POSSIBLE: Mapping[type[exp.Expression], Callable[[Any, Any, Any], bool]] = {

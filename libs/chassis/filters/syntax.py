@@ -10,7 +10,7 @@ from typing import cast
 import sqlglot
 from sqlglot import exp
 
-from services.dataset.filters.errors import InvalidFilter
+from chassis.filters.errors import InvalidFilter
 
 MAX_LENGTH = 16_384
 MAX_DEPTH = 64

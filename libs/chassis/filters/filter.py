@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from services.dataset.filters.errors import InvalidFilter
-from services.dataset.filters.literals import cast_literal, literal_of, scalar_like, type_named
-from services.dataset.filters.numbers import COMPARISONS, MIRRORED, bare, compare, is_among, is_number, number_of
-from services.dataset.filters.prune import may_match
-from services.dataset.filters.syntax import parse
-from services.dataset.rows.statistics import ColumnRange
+from chassis.filters.errors import InvalidFilter
+from chassis.filters.literals import cast_literal, literal_of, scalar_like, type_named
+from chassis.filters.numbers import COMPARISONS, MIRRORED, bare, compare, is_among, is_number, number_of
+from chassis.filters.prune import may_match
+from chassis.filters.ranges import ColumnRange
+from chassis.filters.syntax import parse
 
 _ARITHMETIC: Mapping[type[exp.Expression], str] = {
     exp.Add: "add_checked",
