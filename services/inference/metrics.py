@@ -1,15 +1,17 @@
 """What ``/metrics`` shows of the models. Everything is computed from plain counters when somebody asks."""
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.inference.deployments.loaded import LATENCY_BOUNDS_S, Loaded
+from services.inference.deployments.loaded import COUNTED_BOUNDS_S, LATENCY_BOUNDS_S, Loaded
 from services.inference.deployments.serving import Serving
 from services.inference.records.recorder import Recorder
 
 _MODEL = ["deployment", "version"]
+_SHOWN = frozenset({*LATENCY_BOUNDS_S, math.inf})
 
 
 class InferenceCollector(Collector):
@@ -62,9 +64,10 @@ def _requests(models: list[Loaded]) -> Iterator[Metric]:
         for reason, count in list(counts.failed.items()):
             total.add_metric([*labels, reason], count)
         buckets, below = [], 0
-        for bound, count in zip([*map(str, LATENCY_BOUNDS_S), "+Inf"], list(counts.latencies), strict=True):
+        for bound, count in zip((*COUNTED_BOUNDS_S, math.inf), list(counts.latencies), strict=True):
             below += count
-            buckets.append((bound, float(below)))
+            if bound in _SHOWN:
+                buckets.append(("+Inf" if bound == math.inf else str(bound), float(below)))
         seconds.add_metric(labels, buckets, counts.succeeded_s)
     yield from (total, seconds)
 

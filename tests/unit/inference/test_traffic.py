@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chassis.ids import new_id
 from headwater.names import DeploymentName
 from headwater.tensors import Tensor
-from services.inference.deployments.loaded import LATENCY_BOUNDS_S
+from services.inference.deployments.loaded import COUNTED_BOUNDS_S, RequestCounts
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.traffic.comparison import compare
 from services.inference.traffic.options import Role, Routing, Variant
@@ -120,13 +120,23 @@ def test_what_agrees(
     assert (difference.identical, difference.agrees, difference.largest) == (identical, agrees, largest)
 
 
-def test_the_p99_is_found_between_the_bounds_of_its_bucket() -> None:
-    latencies = [0] * (len(LATENCY_BOUNDS_S) + 1)
-    assert quantile(latencies, 0.99) == 0
-    latencies[3], latencies[6] = 98, 2
-    assert 0.025 < quantile(latencies, 0.99) <= 0.05
-    latencies[-1] = 1000
-    assert quantile(latencies, 0.99) == LATENCY_BOUNDS_S[-1]
+@given(st.lists(st.floats(0.0002, 29), min_size=1, max_size=300), st.sampled_from([0.5, 0.95, 0.99]))
+@settings(max_examples=50, deadline=None)
+def test_a_quantile_of_what_was_counted_is_within_a_bucket_of_what_was_measured(
+    measured: list[float], share: float
+) -> None:
+    counts = RequestCounts()
+    for seconds in measured:
+        counts.succeed(seconds, 0)
+    exact = sorted(measured)[math.ceil(share * len(measured)) - 1]
+    assert exact / 1.8 <= quantile(counts.latencies, share) <= exact * 1.8
+
+
+def test_a_quantile_of_nothing_is_nothing_and_what_is_past_the_end_counts_as_the_end() -> None:
+    counts = RequestCounts()
+    assert quantile(counts.latencies, 0.99) == 0
+    counts.succeed(1000, 0)
+    assert quantile(counts.latencies, 0.99) == COUNTED_BOUNDS_S[-1] == 30
 
 
 USUAL = Objectives(max_error_rate=0.01)

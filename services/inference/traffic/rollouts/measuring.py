@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
-from services.inference.deployments.loaded import LATENCY_BOUNDS_S, Loaded, RequestCounts
+from services.inference.deployments.loaded import COUNTED_BOUNDS_S, Loaded, RequestCounts
 from services.inference.traffic.comparison import Comparisons
 from services.inference.traffic.rollouts.model import Evidence, Rollout
 
@@ -75,7 +75,7 @@ def quantile(latencies: Sequence[int], share: float) -> float:
     """
     total = sum(latencies)
     wanted, below, start = share * total, 0, 0.0
-    for count, end in zip(latencies, [*LATENCY_BOUNDS_S, LATENCY_BOUNDS_S[-1]], strict=True):
+    for count, end in zip(latencies, [*COUNTED_BOUNDS_S, COUNTED_BOUNDS_S[-1]], strict=True):
         if count and below + count >= wanted:
             return start + (end - start) * (wanted - below) / count
         below, start = below + count, end
