@@ -24,7 +24,7 @@ from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PDEATHSIG, _NO_NEW_PRIVS, _SET_SECCOMP, _FILTER = 1, 38, 22, 2  # prctl(2)
-_SLACK_BYTES = 512 << 20
+SLACK_BYTES = 512 << 20
 """For stacks and arenas of threads, which are address space more than memory."""
 _OPEN_FILES = 256
 
@@ -82,7 +82,7 @@ def confine(memory_bytes: int, *, cuda: bool) -> list[str]:
     limit(resource.RLIMIT_CORE, (0, 0))
     if not cuda:  # its driver maps more, and opens more, than any bound on these would make sense of
         _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
-        _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + _SLACK_BYTES)
+        _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + SLACK_BYTES)
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
     if not _restrict_files([*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda):

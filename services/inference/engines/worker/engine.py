@@ -103,6 +103,11 @@ class ProcessEngine(Engine):
         worker = self._ready()
         try:
             return worker.compute(inputs)
+        except EngineOutOfMemory:
+            if worker.is_full():  # it would fail from now on
+                worker.end("memory")
+                self._ended(worker)
+            raise
         except WorkerEnded as error:
             self._ended(worker)
             raise self._error(worker) from error

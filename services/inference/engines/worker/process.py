@@ -21,6 +21,7 @@ from services.inference.engines.engine import (
 )
 from services.inference.engines.order import Order, signature_from_plain
 from services.inference.engines.worker import wire
+from services.inference.engines.worker.confinement import SLACK_BYTES
 from services.inference.engines.worker.memory import SharedMemory
 from services.inference.engines.worker.template import Template
 from services.inference.tensors.model import Array
@@ -28,6 +29,7 @@ from services.inference.tensors.model import Array
 _GRACE_S = 1.0
 """How long an engine that was asked to stop may go on before its process is killed."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_RESIDENT, _DATA = 1, 5  # fields of /proc/<pid>/statm
 _REFUSALS = {each.reason: each for each in (ModelRefused, OptionRefused, DeviceUnavailable, CodeChanged)}
 _FAILURES = {each.reason: each for each in (EngineFailed, EngineOutOfMemory)}
 
@@ -50,6 +52,7 @@ class Worker:
         self.pid = 0
         self.baseline_bytes = 0
         self._template = template
+        self._baseline_data_bytes = 0
         self._ending = threading.Lock()
         self._has_ended = False
         self._status_at_end: int | None = None
@@ -96,7 +99,7 @@ class Worker:
                 self.pid = self._template.fork([data.fileno(), control.fileno(), *memories, model])
             finally:
                 os.close(model)
-        self.baseline_bytes = self.resident_bytes()
+        self.baseline_bytes, self._baseline_data_bytes = self.resident_bytes(), self._statm(_DATA)
         self._wait_for_answers(load_timeout_s)
         try:
             self._data[0].send(self.order.to_json().encode())
@@ -176,11 +179,11 @@ class Worker:
 
     def resident_bytes(self) -> int:
         """The memory that it takes now; 0 when it has ended."""
-        try:
-            with open(f"/proc/{self.pid}/statm", "rb") as file:
-                return int(file.read().split()[1]) * _PAGE
-        except (OSError, IndexError):
-            return 0
+        return self._statm(_RESIDENT)
+
+    def is_full(self) -> bool:
+        """Whether it holds so much memory that it leaks, rather than having been asked for too much at once."""
+        return self._statm(_DATA) - self._baseline_data_bytes > (self.order.memory_bytes + SLACK_BYTES) / 2
 
     def describe_end(self) -> str:
         """How it ended, in words. Ends it if it has not."""
@@ -189,6 +192,13 @@ class Worker:
         if status is None:
             return "nobody knows how"
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
+
+    def _statm(self, field: int) -> int:
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:
+                return int(file.read().split()[field]) * _PAGE
+        except (OSError, IndexError):
+            return 0
 
     def _wait_for_answers(self, seconds: float) -> None:
         # By the kernel: a timeout of Python's sockets would cost a call of poll for each message.

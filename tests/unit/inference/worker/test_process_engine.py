@@ -98,6 +98,24 @@ def test_a_model_that_allocates_without_end_fails_and_goes_on(bench: Bench) -> N
     engine.close()
 
 
+def test_a_model_that_leaks_is_started_again_when_nothing_is_left(bench: Bench) -> None:
+    engine = bench.load("leaking slowly")
+    before = engine.pid
+    leak = "import builtins\nbuiltins.leaks = [*getattr(builtins, 'leaks', []), bytearray(2**27)]"
+
+    def leak_on() -> None:
+        for _ in range(20):
+            ask(engine, leak)
+
+    with pytest.raises(EngineOutOfMemory):
+        leak_on()
+    until(lambda: answers_again(engine))
+    assert engine.pid != before
+    assert bench.engines.ends()["leaking slowly", "ENGINE_OUT_OF_MEMORY"] == 1
+    ask(engine, leak)
+    engine.close()
+
+
 def test_a_leak_that_no_limit_of_the_kernel_counts_is_ended_by_the_watch(bench: Bench) -> None:
     """Shared memory is not the process's data; its resident size tells."""
     engine = bench.load("leaking")
