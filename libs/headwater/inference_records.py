@@ -179,5 +179,12 @@ def record_by(
     return deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference")).UpdateDeployment(request)
 
 
+def columns_of(connection: Connection, deployment: DeploymentName) -> dict[str, list[str]]:
+    """The names of the columns of its inputs, as far as its rules say them; raises NotFound."""
+    request = deployments_pb2.GetDeploymentRequest(name=str(deployment))
+    found = deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference")).GetDeployment(request)
+    return {each.name: list(each.columns) for each in found.recording.inputs if each.columns}
+
+
 def _records(connection: Connection) -> deployments_pb2_grpc.InferenceRecordServiceStub:
     return deployments_pb2_grpc.InferenceRecordServiceStub(connection.channel("inference"))

@@ -3,7 +3,7 @@
 import datetime
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from headwater import inference_log, inference_records, references
 from headwater.cli.model.words import as_json
 from headwater.cli.render import errors, facts, output, table, when
 from headwater.client import Connection
-from headwater.errors import InvalidArgument
+from headwater.errors import InvalidArgument, NotFound
 from headwater.inference.v1 import deployments_pb2, recording_pb2
 from headwater.names import DEFAULT_PROJECT, InferenceRecordName
 
@@ -72,8 +72,9 @@ def show(record: str, *, mlspec: Shape | None = None, in_json: AsJson = False, p
     """
     with Connection.discover() as connection:
         found = inference_records.get(connection, _name(record, project), with_bodies=True)
+        columns = _columns(connection, found) if mlspec == "request" else {}
     if mlspec:
-        output.print(json.dumps(_shaped(mlspec, found), indent=2, ensure_ascii=False), markup=False)
+        output.print(json.dumps(_shaped(mlspec, found, columns), indent=2, ensure_ascii=False), markup=False)
     elif in_json:
         as_json(found)
     else:
@@ -170,6 +171,7 @@ def rules(
     *,
     sample_rate: float = 0.0,
     on_error: bool = False,
+    columns: Sequence[str] = (),
     redact: Sequence[str] = (),
     max_body_bytes: int = 0,
     project: str = DEFAULT_PROJECT,
@@ -184,26 +186,35 @@ def rules(
         The share of requests, from 0 to 1.
     on_error
         Also all that fail.
+    columns
+        The names of an input's columns: table=age,income,rooms. May be given many times.
     redact
-        An input, or a column of one by its number: table, table.3. May be given many times.
+        An input, or a column of one by its name or number: table, table.income, table.1. May be given many times.
     max_body_bytes
         Larger tensors are not recorded; 0 means 65,536.
     project
         The project.
     """
     recording = recording_pb2.Recording(
-        sample_rate=sample_rate, on_error=on_error, max_body_bytes=max_body_bytes, inputs=_redactions(redact)
+        sample_rate=sample_rate, on_error=on_error, max_body_bytes=max_body_bytes, inputs=_inputs(columns, redact)
     )
     with Connection.discover() as connection:
         changed = inference_records.record_by(connection, references.deployment(deployment, project), recording)
     as_json(changed.recording)
 
 
-def _redactions(texts: Iterable[str]) -> list[recording_pb2.RecordedTensor]:
+def _inputs(columns: Sequence[str], redact: Sequence[str]) -> list[recording_pb2.RecordedTensor]:
+    """The rules of each input. What looks like a column is one where the input has a column of that name, or where the
+    word is a number; otherwise it belongs to the name of the input, in which points are common."""
     tensors: dict[str, recording_pb2.RecordedTensor] = {}
-    for text in texts:
-        name, dot, column = text.rpartition(".")
-        if not (dot and column.isdigit()):
+    for text in columns:
+        name, equals, names = text.rpartition("=")
+        if not equals or not name:
+            raise InvalidArgument(f"{text}: columns must look like table=age,income,rooms.", field="columns")
+        tensors[name] = recording_pb2.RecordedTensor(name=name, columns=names.split(","))
+    for text in redact:
+        name, _, column = text.rpartition(".")
+        if not name or not (column.isdigit() or (name in tensors and column in tensors[name].columns)):
             name, column = text, ""
         tensor = tensors.setdefault(name, recording_pb2.RecordedTensor(name=name))
         if column:
@@ -211,6 +222,13 @@ def _redactions(texts: Iterable[str]) -> list[recording_pb2.RecordedTensor]:
         else:
             tensor.redacted = True
     return list(tensors.values())
+
+
+def _columns(connection: Connection, record: deployments_pb2.InferenceRecord) -> dict[str, list[str]]:
+    try:
+        return inference_records.columns_of(connection, references.deployment(record.deployment))
+    except NotFound:  # the deployment is not there any more
+        return {}
 
 
 def _name(text: str, project: str) -> InferenceRecordName:
@@ -229,16 +247,19 @@ def _value(text: str | None) -> Any:
     return value
 
 
-_SHAPES: dict[str, Callable[[inference_log.LoggedRequest], Any]] = {
-    "log": lambda request: inference_log.log_of([request]),
-    "request": inference_log.request_of,
-    "monitored-request": inference_log.monitored_request,
-    "monitored-prediction": inference_log.monitored_prediction,
-}
-
-
-def _shaped(shape: Shape, record: deployments_pb2.InferenceRecord) -> Any:
-    return _SHAPES[shape](inference_log.logged(record))
+def _shaped(shape: Shape, record: deployments_pb2.InferenceRecord, columns: Mapping[str, Sequence[str]]) -> Any:
+    request = inference_log.logged(record)
+    match shape:
+        case "log":
+            if not request.is_final:
+                raise InvalidArgument(f"This is a part of {request.part_of}; ask for that.", field="record")
+            return inference_log.log_of([request])
+        case "request":
+            return inference_log.request_of(request, columns)
+        case "monitored-request":
+            return inference_log.monitored_request(request)
+        case "monitored-prediction":
+            return inference_log.monitored_prediction(request)
 
 
 def _print(record: deployments_pb2.InferenceRecord) -> None:
