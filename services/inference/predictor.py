@@ -113,7 +113,7 @@ class Predictor:
         except BaseException as error:
             self._failed(loaded, permit, question, request_id, begun, error)
             raise
-        variant = target.name if fallback or follower.routed else ""
+        variant = follower.name_of(target) if fallback or follower.routed else ""
         self._answered(loaded, permit, question, request_id, begun, answer, variant)
         if follower.shadows and loaded is follower.loaded:
             self._shadows.copy(follower, question, request_id, answer.outputs)

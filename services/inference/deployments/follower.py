@@ -137,6 +137,13 @@ class Follower:
         """Who answers when the one chosen cannot, in this order; a text is the name of another deployment."""
         return [self.main, *self._fallbacks]
 
+    def name_of(self, target: Target) -> str:
+        """What answers say of who gave them: the variant's name or, of another deployment, that one's."""
+        loaded = target.loaded
+        if target is not self.main and loaded is not None and loaded.deployment.uid != self.deployment.uid:
+            return f"deployment:{loaded.deployment.served_name}"
+        return target.name
+
     def not_ready(self) -> ModelNotReady:
         """The error for who asks while nothing can answer."""
         status = self.status

@@ -167,7 +167,8 @@ async def test_what_a_version_fails_at_is_answered_by_the_fallbacks_in_their_ord
     assert [float(answer.as_numpy("y")[0]) for answer in (first, second, third)] == [101, 103, 109]
     assert "headwater_fallback" not in first.get_response().parameters
     assert (told(second, "variant"), told(second, "fallback")) == ("fallback-1", "ENGINE_FAILED")
-    assert (third.get_response().model_name, told(third, "fallback")) == ("other", "ENGINE_FAILED")
+    assert (told(third, "variant"), told(third, "fallback")) == ("deployment:other", "ENGINE_FAILED")
+    assert third.get_response().model_name == "other"
     with pytest.raises(InferenceServerException, match="The model failed on this input"):
         await look_up(100)
     with pytest.raises(InferenceServerException, match="datatype must be INT64"):
