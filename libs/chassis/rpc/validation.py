@@ -4,6 +4,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from buf.validate import validate_pb2
 from headwater.errors import InvalidArgument
 
+_FEW = 16  # messages that are quicker looked at one by one
 _validator = protovalidate.Validator()
 
 
@@ -47,7 +49,7 @@ def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
         raise MalformedMessage() from error
     if b"\x00" in raw and (fields := _texts_with_nul([message], "")):
         raise InvalidFields([(field, "must not contain NUL") for field in fields])
-    if violations := _validator.collect_violations(message):
+    if _has_rules(message.DESCRIPTOR) and (violations := _validator.collect_violations(message)):
         raise InvalidFields([_describe(violation) for violation in violations])
     return message
 
@@ -68,12 +70,30 @@ def _describe(violation: protovalidate.Violation) -> tuple[str, str]:
 
 
 def _texts_with_nul(messages: Sequence[Message], path: str) -> list[str]:
-    """The fields of these messages, which are of one type, in which a text has a NUL.
-
-    They are looked at field by field and not message by message: of many points the keys are one text.
-    """
+    """The fields of these messages, which are of one type, in which a text has a NUL."""
+    if len(messages) > _FEW:
+        return _in_many_with_nul(messages, path)
     found: list[str] = []
-    for field in _text_fields(messages[0].DESCRIPTOR) if messages else ():
+    for message in messages:
+        textual = _text_fields_by_number(message.DESCRIPTOR)
+        for field, value in message.ListFields():
+            if field.number in textual:
+                found += _value_with_nul(field, value, f"{path}.{field.name}" if path else field.name)
+    return found
+
+
+def _value_with_nul(field: FieldDescriptor, value: Any, name: str) -> list[str]:
+    if field.message_type is None:
+        return [name] if "\x00" in ("".join(value) if field.is_repeated else value) else []
+    if field.message_type.GetOptions().map_entry:
+        return _map_with_nul(value, name)
+    return _texts_with_nul(value if field.is_repeated else [value], name)
+
+
+def _in_many_with_nul(messages: Sequence[Message], path: str) -> list[str]:
+    """Looked at field by field and not message by message: of many points the keys are one text."""
+    found: list[str] = []
+    for field in _text_fields(messages[0].DESCRIPTOR):
         name = f"{path}.{field.name}" if path else field.name
         if field.message_type and field.message_type.GetOptions().map_entry:
             for message in messages:
@@ -113,6 +133,32 @@ def _map_with_nul(entries: object, name: str) -> list[str]:
 def _text_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
     """The fields in which a text can be: only those are walked, since zero bytes are common in numbers and tensors."""
     return tuple(field for field in descriptor.fields if _holds_text(field, frozenset()) and not _is_left_out(field))
+
+
+@cache
+def _text_fields_by_number(descriptor: Descriptor) -> frozenset[int]:
+    return frozenset(field.number for field in _text_fields(descriptor))
+
+
+@cache
+def _has_rules(descriptor: Descriptor) -> bool:
+    """Whether messages of this type, or some that they may hold, have rules: protos that are not ours have none."""
+    return _any_has_rules(descriptor, set())
+
+
+def _any_has_rules(descriptor: Descriptor, seen: set[str]) -> bool:
+    if descriptor.full_name in seen:
+        return False
+    seen.add(descriptor.full_name)
+    if descriptor.GetOptions().HasExtension(validate_pb2.message):
+        return True
+    if any(oneof.GetOptions().HasExtension(validate_pb2.oneof) for oneof in descriptor.oneofs):
+        return True
+    return any(
+        field.GetOptions().HasExtension(validate_pb2.field)
+        or (field.message_type is not None and _any_has_rules(field.message_type, seen))
+        for field in descriptor.fields
+    )
 
 
 def _is_left_out(field: FieldDescriptor) -> bool:
