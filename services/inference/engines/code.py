@@ -51,7 +51,11 @@ class Code:
                 f"The code of {self.module} has the digest {found or 'of nothing: it is not installed'}; "
                 f"registered is {self.digest}."
             )
-        function = getattr(importlib.import_module(self.module), self.function, None)
+        try:
+            module = importlib.import_module(self.module)
+        except Exception as error:
+            raise CodeChanged(f"The code of {self.module} cannot be imported: {error}.") from error
+        function = getattr(module, self.function, None)
         if not callable(function):
             raise CodeChanged(f"{self.module} has no function {self.function}.")
         return function
@@ -70,6 +74,19 @@ def parse_code(registered: Mapping[str, str]) -> Mapping[str, Code]:
             raise InvalidArgument(f"{name}: must be module:function@sha256:… with 64 hex digits.", field="engine_code")
         code[name] = Code(**match.groupdict())
     return code
+
+
+def check_code(registered: dict[str, str]) -> dict[str, str]:
+    """The setting as it is, for where settings are read.
+
+    Raises:
+        ValueError: an entry has another form.
+    """
+    try:
+        parse_code(registered)
+    except InvalidArgument as error:
+        raise ValueError(error.message) from error
+    return registered
 
 
 def digest_of(module: str) -> str:
