@@ -9,7 +9,7 @@ import pytest
 
 from headwater.errors import HeadwaterError
 from services.inference.batching.waiting import Computed
-from services.inference.engines.engine import EngineFailed, EngineRestarting, EngineTimedOut
+from services.inference.engines.engine import EngineCrashed, EngineFailed, EngineRestarting, EngineTimedOut
 from services.inference.engines.onnx import OnnxEngine
 from services.inference.errors import ModelNotReady
 from services.inference.tensors.model import Array
@@ -137,11 +137,14 @@ async def test_of_a_batch_that_failed_only_those_are_computed_again_who_still_wa
     assert engine.values[2:] == [[POISON], [1], [3]]
 
 
-async def test_while_an_engine_is_away_a_batch_is_not_tried_request_by_request(make: Make) -> None:
+@pytest.mark.parametrize("error", [EngineRestarting(model="m", retry_after_ms=700), EngineCrashed(model="m")])
+async def test_when_an_engine_is_away_or_crashed_a_batch_is_not_tried_request_by_request(
+    make: Make, error: HeadwaterError
+) -> None:
     class Away(HeldEngine):
         def predict(self, inputs: Sequence[Array]) -> list[Array]:
             super().predict(inputs)
-            raise EngineRestarting(model="m", retry_after_ms=700)
+            raise error
 
     engine = Away()
     batcher = make(engine)
@@ -152,8 +155,8 @@ async def test_while_an_engine_is_away_a_batch_is_not_tried_request_by_request(m
 
     assert engine.batches == [1, 3]
     for result in results:
-        assert isinstance(result, EngineRestarting)
-        assert result.retry_after_ms == 700
+        assert isinstance(result, HeadwaterError)
+        assert (result.reason, result.retry_after_ms) == (error.reason, error.retry_after_ms)
 
 
 async def test_an_answer_says_how_long_the_engine_took_for_its_batch(make: Make) -> None:

@@ -26,6 +26,7 @@ from services.inference.engines.engine import (
 from services.inference.engines.loader import Bounds, Engines
 from services.inference.engines.options import EngineOptions
 from services.inference.engines.worker.engine import ProcessEngine
+from services.inference.engines.worker.template import Template
 from services.inference.tensors.model import Array, TensorSpec
 from tests.unit.inference import onnx_models
 from tests.unit.inference.worker.conftest import Bench, a_file, ask, texts
@@ -284,6 +285,13 @@ def test_a_hang_that_can_be_stopped_costs_no_process(onnx: Engines) -> None:
 def test_code_that_cannot_run_is_refused(bench: Bench, name: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         bench.load(callable_name=name)
+
+
+def test_an_engine_that_is_not_installed_is_named() -> None:
+    template = Template("headwater_no_such_engine")
+    with pytest.raises(ModelRefused, match="headwater_no_such_engine is missing"):
+        template.fork([])
+    template.close()
 
 
 def test_a_callable_that_gives_what_its_signature_does_not_say_fails(bench: Bench) -> None:
