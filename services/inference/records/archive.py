@@ -13,9 +13,10 @@ from chassis.blobs import Blobs
 from headwater.names import InferenceRecordName
 from services.inference.records.columns import BODIES, FULL_SCHEMA, SCHEMA, condition, to_batch, to_records
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
-from services.inference.records.store import FileKind, HotRecords, RecordFile, RecordStore
+from services.inference.records.store import FileKind, HotRecords, RecordFile, RecordStore, fitting
 
 BATCH_ROWS = 5_000
+_LAST = 2**63 - 1
 
 
 class Archive(RecordStore):
@@ -55,7 +56,7 @@ class Archive(RecordStore):
         """See RecordStore."""
         records, files = await self._hot.preceding(query, before, limit)
         found = list(records)
-        wanted = condition(query, until=(before or 2**63) - 1)
+        wanted = condition(query, until=_LAST if before is None else before - 1)
         for file in files:
             if len(found) >= limit:
                 break
@@ -90,10 +91,9 @@ class Archive(RecordStore):
                 after = found.last_sequence
                 continue
             records = [record for record in found if record.sequence <= until]
-            if records:
-                yield to_batch(records, schema)
-            if len(records) < BATCH_ROWS:
+            if not records:
                 return
+            yield to_batch(records, schema)
             after = records[-1].sequence
 
     async def _file_batches(
@@ -102,8 +102,9 @@ class Archive(RecordStore):
         path = await self._blobs.local_path(file.digest)
         groups = _row_groups(path, wanted)
         while (table := await asyncio.to_thread(next, groups, None)) is not None:
-            for start in range(0, table.num_rows, BATCH_ROWS):
-                part = table.slice(start, BATCH_ROWS)
+            while table.num_rows:
+                count = fitting(_body_sizes(table)) if bodies else BATCH_ROWS
+                part, table = table.slice(0, count), table.slice(count)
                 part = await self._with_bodies(part) if bodies else part
                 yield part.combine_chunks().to_batches()[0]
 
@@ -113,8 +114,10 @@ class Archive(RecordStore):
         reasons = table.column("body_reason").to_pylist()
         recorded = [request_id for request_id, reason in zip(ids, reasons, strict=True) if reason]
         bodies: dict[str, Mapping[str, bytes | None]] = {}
+        numbers = pc.min_max(table.column("sequence")).as_py()
         for file in await self._hot.files(FileKind.BODIES, recorded) if recorded else ():
-            for found in await self._tables(file, pc.field("request_id").isin(recorded)):
+            wanted = pc.field("request_id").isin(recorded)
+            for found in await self._tables(file, wanted, numbers["min"], numbers["max"]):
                 bodies |= {row["request_id"]: row for row in found.to_pylist()}
         for name in BODIES:
             column = [bodies[each][name] if each in bodies else None for each in ids]
@@ -131,9 +134,11 @@ class Archive(RecordStore):
                 found.update(table.column("request_id").to_pylist())
         return found
 
-    async def _tables(self, file: RecordFile, wanted: pc.Expression) -> Sequence[pa.Table]:
+    async def _tables(
+        self, file: RecordFile, wanted: pc.Expression, first: int = 0, last: int = _LAST
+    ) -> Sequence[pa.Table]:
         path = await self._blobs.local_path(file.digest)
-        return await asyncio.to_thread(lambda: list(_row_groups(path, wanted)))
+        return await asyncio.to_thread(lambda: list(_row_groups(path, wanted, first, last)))
 
 
 def _may_have(file: RecordFile, query: RecordQuery) -> bool:
@@ -141,10 +146,21 @@ def _may_have(file: RecordFile, query: RecordQuery) -> bool:
     return (query.start is None or file.last_time >= query.start) and (query.end is None or file.first_time < query.end)
 
 
-def _row_groups(path: Path, wanted: pc.Expression) -> Iterator[pa.Table]:
-    """The rows that are wanted of each row group. Blocks."""
+def _body_sizes(table: pa.Table) -> Iterator[int]:
+    """At most so many bytes of bodies each row has."""
+    columns = (table.column(name).to_pylist() for name in ("body_reason", "request_bytes", "response_bytes"))
+    return (request + response if reason else 0 for reason, request, response in zip(*columns, strict=True))
+
+
+def _row_groups(path: Path, wanted: pc.Expression, first: int = 0, last: int = _LAST) -> Iterator[pa.Table]:
+    """The rows that are wanted of each row group that has numbers from ``first`` to ``last``. Blocks."""
     with pq.ParquetFile(path) as file:
+        # Of Parquet's columns, which are the leaves of Arrow's.
+        column = next(n for n in range(len(file.schema)) if file.schema.column(n).path == "sequence")
         for number in range(file.num_row_groups):
+            bounds = file.metadata.row_group(number).column(column).statistics
+            if bounds.max < first or bounds.min > last:
+                continue
             yield file.read_row_group(number).filter(wanted)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from headwater.errors import Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
-from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost
+from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost, fitting
 
 
 @dataclasses.dataclass(slots=True)
@@ -77,11 +77,13 @@ class MemoryRecords(HotRecords):
             if file.last_sequence > after:
                 return file
         found = [
-            record if bodies else _plain(record)
+            record
             for record in self._records.values()
             if record.sequence > after and (query is None or query.admits(record))
-        ]
-        return found[:limit]
+        ][:limit]
+        if bodies:
+            return found[: fitting(record.body_bytes for record in found)]
+        return [_plain(record) for record in found]
 
     async def preceding(
         self, query: RecordQuery, before: int | None, limit: int

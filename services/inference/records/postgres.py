@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.db.engine import Database
 from headwater.names import InferenceRecordName
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
-from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost
+from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost, fitting
 from services.inference.tables import inference_records as table
 from services.inference.tables import record_cursors as cursors
 from services.inference.tables import record_files as files_table
@@ -55,6 +55,7 @@ ON CONFLICT (request_id) DO NOTHING
 """  # noqa: S608 (names of our own)
 # Who appends does so alone, so that records become visible in the order of their numbers. Of this database only.
 _ALONE = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'hw.recrd', 'big')})"
+_BODY_BYTES = sum((func.coalesce(func.octet_length(table.c[name]), 0) for name in _BODIES), start=literal(0))
 _FILE = [field.name for field in dataclasses.fields(RecordFile)]
 
 
@@ -127,6 +128,9 @@ class PostgresRecords(HotRecords):
             found = (await connection.execute(file.order_by(files_table.c.last_sequence).limit(1))).one_or_none()
             if found is not None:
                 return _file(found)
+            if bodies:
+                sizes = hot.with_only_columns(_BODY_BYTES).order_by(table.c.sequence).limit(limit)
+                limit = fitting((await connection.execute(sizes)).scalars())
             return [Record(*row) for row in await connection.execute(hot.order_by(table.c.sequence).limit(limit))]
 
     async def preceding(

@@ -7,12 +7,27 @@ nothing below it. The newest are kept in a database; the others move, oldest fir
 import dataclasses
 import datetime
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from headwater.errors import Aborted
 from headwater.names import InferenceRecordName
 from services.inference.records.model import Record, RecordQuery
+
+BODIES_AT_ONCE = 16 * 2**20
+"""Bytes of bodies that are read at once: of many small requests, or of a few large ones."""
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """How many of the first things of these sizes are read at once: one at least."""
+    total = 0
+    count = 0
+    for size in sizes:
+        total += size
+        if count and total > BODIES_AT_ONCE:
+            break
+        count += 1
+    return count
 
 
 class RotationLost(Aborted):
@@ -87,7 +102,10 @@ class HotRecords(RecordStore, Protocol):
     async def following(
         self, after: int, limit: int, query: RecordQuery | None = None, *, bodies: bool = False
     ) -> RecordFile | Sequence[Record]:
-        """What comes next after a number: the file that it is in, if it is in one, else records by number."""
+        """What comes next after a number: the file that it is in, if it is in one, else records by number.
+
+        With ``bodies``, no more than have BODIES_AT_ONCE bytes of them together, or one.
+        """
 
     async def preceding(
         self, query: RecordQuery, before: int | None, limit: int

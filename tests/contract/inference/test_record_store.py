@@ -174,6 +174,17 @@ async def test_records_are_read_on_from_a_number(store: HotRecords) -> None:
     assert await store.following(0, 9, RecordQuery("q")) == []
 
 
+async def test_of_large_bodies_only_a_few_are_read_at_once(store: HotRecords) -> None:
+    big = b"x" * (7 * 2**20)
+    await store.append([record()._replace(request_body=big, body_reason="sample") for _ in range(4)])
+    first = await store.following(0, 9, bodies=True)
+    assert not isinstance(first, RecordFile)
+    assert [len(each.request_body or b"") for each in first] == [len(big)] * 2
+    plain = await store.following(0, 9)
+    assert not isinstance(plain, RecordFile)
+    assert len(plain) == 4
+
+
 async def test_ids_are_known_in_their_project_only(store: HotRecords) -> None:
     records = await stored(store, 2)
     ids = [each.request_id for each in records]

@@ -122,6 +122,23 @@ async def test_what_moves_is_found_with_its_bodies_as_before(platform: Platform)
     assert not await platform.archive.page(RecordQuery("p", start=platform.clock.now()), mine[-1].sequence or None, 0)
 
 
+async def test_large_bodies_are_moved_and_read_a_few_at_a_time(platform: Platform) -> None:
+    options = dataclasses.replace(OPTIONS, rows=100)
+    big = {"request_body": b"x" * 2**22, "request_bytes": 2**22, "response_bytes": 0, "body_reason": "sample"}
+    for facts in ({}, big, big, big, big, big, {}):
+        await platform.append(1, **facts)
+    platform.clock.advance(DAY_S)
+    assert await platform.rotation(options).rotate() == 7
+
+    last = await platform.archive.last_sequence()
+    sizes = [batch.num_rows async for batch in platform.archive.scan(None, 0, last, bodies=True)]
+    assert max(sizes) < 7
+    assert sum(sizes) == 7
+    assert await platform.read() == platform.appended
+    for each in platform.appended:
+        assert (await platform.archive.get(each.name))._replace(sequence=0) == each
+
+
 async def test_a_reader_sees_each_record_once_while_they_move(platform: Platform) -> None:
     await platform.append(20)
     seen: list[Record] = []
