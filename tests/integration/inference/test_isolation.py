@@ -138,7 +138,7 @@ async def world(
         database_url="",
         redis_url="",
         resolve_interval_s=0.05,
-        engine_timeout_s=0.4,
+        engine_timeout_s=1,
         engine_memory_bytes=2**28,
         engine_code={"rogue": f"{MODULE}:make@{digest_of(MODULE)}"},
     )

@@ -113,7 +113,7 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         }
         code["changed"] = Code(MODULE, "make", f"sha256:{'0' * 64}")
         engines = Engines(
-            Bounds(**{"threads": 1, "memory_bytes": 256 * 2**20, "timeout_s": 0.5, "load_timeout_s": 1, **bounds}),  # type: ignore[arg-type]
+            Bounds(**{"threads": 1, "memory_bytes": 256 * 2**20, "timeout_s": 0.8, "load_timeout_s": 2, **bounds}),  # type: ignore[arg-type]
             code=code,
         )
         made.append(engines)
