@@ -75,22 +75,22 @@ def latest(connection: Connection, deployment: DeploymentName) -> Rollout:
 
 def pause(connection: Connection, name: RolloutName, *, etag: str = "") -> Rollout:
     """Go no step further until :func:`resume`. Objectives that do not hold still end it."""
-    return _rollouts(connection).PauseRollout(_change(name, etag))
+    return _rollouts(connection).PauseRollout(rollouts_pb2.PauseRolloutRequest(name=str(name), etag=etag))
 
 
 def resume(connection: Connection, name: RolloutName, *, etag: str = "") -> Rollout:
     """Go on after a pause."""
-    return _rollouts(connection).ResumeRollout(_change(name, etag))
+    return _rollouts(connection).ResumeRollout(rollouts_pb2.ResumeRolloutRequest(name=str(name), etag=etag))
 
 
 def promote(connection: Connection, name: RolloutName, *, etag: str = "") -> Rollout:
     """End it now with success: the version becomes the deployment's own."""
-    return _rollouts(connection).PromoteRollout(_change(name, etag))
+    return _rollouts(connection).PromoteRollout(rollouts_pb2.PromoteRolloutRequest(name=str(name), etag=etag))
 
 
 def abort(connection: Connection, name: RolloutName, *, etag: str = "") -> Rollout:
     """End it now: all requests go where they went before."""
-    return _rollouts(connection).AbortRollout(_change(name, etag))
+    return _rollouts(connection).AbortRollout(rollouts_pb2.AbortRolloutRequest(name=str(name), etag=etag))
 
 
 def wait(connection: Connection, name: RolloutName, *, timeout_s: float = 86_400.0) -> Rollout:
@@ -101,10 +101,6 @@ def wait(connection: Connection, name: RolloutName, *, timeout_s: float = 86_400
             raise DeadlineExceeded(f"{name} has not ended within {timeout_s:g} s.", rollout=name)
         time.sleep(_POLL_S)
     return rollout
-
-
-def _change(name: RolloutName, etag: str) -> rollouts_pb2.ChangeRolloutRequest:
-    return rollouts_pb2.ChangeRolloutRequest(name=str(name), etag=etag)
 
 
 def _rollouts(connection: Connection) -> rollouts_pb2_grpc.RolloutServiceStub:

@@ -172,34 +172,33 @@ async def ask_counting(running: Running) -> Any:
 
 async def test_a_rollout_is_paused_resumed_promoted_and_aborted(running: Running) -> None:
     await serve(running, 3, 5, 7)
-    change = rollouts_pb2.ChangeRolloutRequest
     rollouts = stub(running)
     first = await start(running, step(10, 0, 3600), step(50))
     with pytest.raises(FailedPrecondition) as active:
         await start(running, step(10), version="3")
     assert active.value.reason == "ROLLOUT_ACTIVE"
-    paused = await rollouts.PauseRollout(change(name=first.name, etag=first.etag))
+    paused = await rollouts.PauseRollout(rollouts_pb2.PauseRolloutRequest(name=first.name, etag=first.etag))
     assert (paused.state, paused.weight_percent, paused.events[-1].actor) == (Rollout.STATE_PAUSED, 10, "tester")
     with pytest.raises(Aborted):
-        await rollouts.ResumeRollout(change(name=first.name, etag=first.etag))
+        await rollouts.ResumeRollout(rollouts_pb2.ResumeRolloutRequest(name=first.name, etag=first.etag))
     with pytest.raises(FailedPrecondition, match="The rollout is paused"):
-        await rollouts.PauseRollout(change(name=first.name))
-    resumed = await rollouts.ResumeRollout(change(name=first.name, etag=paused.etag))
+        await rollouts.PauseRollout(rollouts_pb2.PauseRolloutRequest(name=first.name))
+    resumed = await rollouts.ResumeRollout(rollouts_pb2.ResumeRolloutRequest(name=first.name, etag=paused.etag))
     assert resumed.state == Rollout.STATE_RUNNING
 
     async def waits() -> bool:
         return bool((await get(running, first)).waits_for.endswith(" s"))
 
     await eventually(waits)
-    promoted = await rollouts.PromoteRollout(change(name=first.name))
+    promoted = await rollouts.PromoteRollout(rollouts_pb2.PromoteRolloutRequest(name=first.name))
     assert promoted.state == Rollout.STATE_SUCCEEDED
     await eventually(lambda: serves(running, "2"))
     with pytest.raises(FailedPrecondition, match="The rollout has succeeded") as over:
-        await rollouts.AbortRollout(change(name=first.name))
+        await rollouts.AbortRollout(rollouts_pb2.AbortRolloutRequest(name=first.name))
     assert over.value.reason == "ROLLOUT_OVER"
 
     second = await start(running, step(10, 0, 3600), version="3")
-    aborted = await rollouts.AbortRollout(change(name=second.name))
+    aborted = await rollouts.AbortRollout(rollouts_pb2.AbortRolloutRequest(name=second.name))
     assert (aborted.state, aborted.weight_percent) == (Rollout.STATE_ABORTED, 0)
     await eventually(lambda: alone(running))
     assert {factor(await ask(running)) for _ in range(20)} == {5}

@@ -54,22 +54,22 @@ class RolloutServiceStub:
                 _registered_method=True)
         self.PauseRollout = channel.unary_unary(
                 '/headwater.inference.v1.RolloutService/PauseRollout',
-                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.PauseRolloutRequest.SerializeToString,
                 response_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
                 _registered_method=True)
         self.ResumeRollout = channel.unary_unary(
                 '/headwater.inference.v1.RolloutService/ResumeRollout',
-                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ResumeRolloutRequest.SerializeToString,
                 response_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
                 _registered_method=True)
         self.PromoteRollout = channel.unary_unary(
                 '/headwater.inference.v1.RolloutService/PromoteRollout',
-                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.PromoteRolloutRequest.SerializeToString,
                 response_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
                 _registered_method=True)
         self.AbortRollout = channel.unary_unary(
                 '/headwater.inference.v1.RolloutService/AbortRollout',
-                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+                request_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.AbortRolloutRequest.SerializeToString,
                 response_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
                 _registered_method=True)
 
@@ -149,22 +149,22 @@ def add_RolloutServiceServicer_to_server(servicer, server):
             ),
             'PauseRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseRollout,
-                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.FromString,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.PauseRolloutRequest.FromString,
                     response_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.SerializeToString,
             ),
             'ResumeRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeRollout,
-                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.FromString,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ResumeRolloutRequest.FromString,
                     response_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.SerializeToString,
             ),
             'PromoteRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteRollout,
-                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.FromString,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.PromoteRolloutRequest.FromString,
                     response_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.SerializeToString,
             ),
             'AbortRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.AbortRollout,
-                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.FromString,
+                    request_deserializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.AbortRolloutRequest.FromString,
                     response_serializer=headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.SerializeToString,
             ),
     }
@@ -277,7 +277,7 @@ class RolloutService:
             request,
             target,
             '/headwater.inference.v1.RolloutService/PauseRollout',
-            headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_rollouts__pb2.PauseRolloutRequest.SerializeToString,
             headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
             options,
             channel_credentials,
@@ -304,7 +304,7 @@ class RolloutService:
             request,
             target,
             '/headwater.inference.v1.RolloutService/ResumeRollout',
-            headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_rollouts__pb2.ResumeRolloutRequest.SerializeToString,
             headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
             options,
             channel_credentials,
@@ -331,7 +331,7 @@ class RolloutService:
             request,
             target,
             '/headwater.inference.v1.RolloutService/PromoteRollout',
-            headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_rollouts__pb2.PromoteRolloutRequest.SerializeToString,
             headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
             options,
             channel_credentials,
@@ -358,7 +358,7 @@ class RolloutService:
             request,
             target,
             '/headwater.inference.v1.RolloutService/AbortRollout',
-            headwater_dot_inference_dot_v1_dot_rollouts__pb2.ChangeRolloutRequest.SerializeToString,
+            headwater_dot_inference_dot_v1_dot_rollouts__pb2.AbortRolloutRequest.SerializeToString,
             headwater_dot_inference_dot_v1_dot_rollouts__pb2.Rollout.FromString,
             options,
             channel_credentials,

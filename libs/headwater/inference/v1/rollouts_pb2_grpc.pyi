@@ -42,13 +42,13 @@ class RolloutServiceStub:
     """Returns one rollout, with what was measured at each of its steps."""
     ListRollouts: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ListRolloutsRequest, _rollouts_pb2.ListRolloutsResponse]
     """Lists the rollouts to a deployment, newest first."""
-    PauseRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]
+    PauseRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.PauseRolloutRequest, _rollouts_pb2.Rollout]
     """Goes no step further. Objectives that do not hold still end the rollout."""
-    ResumeRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]
+    ResumeRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ResumeRolloutRequest, _rollouts_pb2.Rollout]
     """Goes on after a pause."""
-    PromoteRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]
+    PromoteRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.PromoteRolloutRequest, _rollouts_pb2.Rollout]
     """Ends it with success now, whatever was measured."""
-    AbortRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]
+    AbortRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.AbortRolloutRequest, _rollouts_pb2.Rollout]
     """Ends it now; all requests go where they went before."""
 
 @_typing.type_check_only
@@ -65,13 +65,13 @@ class RolloutServiceAsyncStub(RolloutServiceStub):
     """Returns one rollout, with what was measured at each of its steps."""
     ListRollouts: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ListRolloutsRequest, _rollouts_pb2.ListRolloutsResponse]  # type: ignore[assignment]
     """Lists the rollouts to a deployment, newest first."""
-    PauseRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
+    PauseRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.PauseRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
     """Goes no step further. Objectives that do not hold still end the rollout."""
-    ResumeRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
+    ResumeRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ResumeRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
     """Goes on after a pause."""
-    PromoteRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
+    PromoteRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.PromoteRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
     """Ends it with success now, whatever was measured."""
-    AbortRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ChangeRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
+    AbortRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.AbortRolloutRequest, _rollouts_pb2.Rollout]  # type: ignore[assignment]
     """Ends it now; all requests go where they went before."""
 
 class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,7 +107,7 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def PauseRollout(
         self,
-        request: _rollouts_pb2.ChangeRolloutRequest,
+        request: _rollouts_pb2.PauseRolloutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.Rollout, _abc.Awaitable[_rollouts_pb2.Rollout]]:
         """Goes no step further. Objectives that do not hold still end the rollout."""
@@ -115,7 +115,7 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ResumeRollout(
         self,
-        request: _rollouts_pb2.ChangeRolloutRequest,
+        request: _rollouts_pb2.ResumeRolloutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.Rollout, _abc.Awaitable[_rollouts_pb2.Rollout]]:
         """Goes on after a pause."""
@@ -123,7 +123,7 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def PromoteRollout(
         self,
-        request: _rollouts_pb2.ChangeRolloutRequest,
+        request: _rollouts_pb2.PromoteRolloutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.Rollout, _abc.Awaitable[_rollouts_pb2.Rollout]]:
         """Ends it with success now, whatever was measured."""
@@ -131,7 +131,7 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def AbortRollout(
         self,
-        request: _rollouts_pb2.ChangeRolloutRequest,
+        request: _rollouts_pb2.AbortRolloutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.Rollout, _abc.Awaitable[_rollouts_pb2.Rollout]]:
         """Ends it now; all requests go where they went before."""

@@ -1,6 +1,6 @@
 """RolloutService: convert, call, convert."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from chassis.auth import current_principal
 from chassis.clock import Clock
@@ -15,6 +15,20 @@ from services.inference.traffic.rollouts.driver import Driver
 from services.inference.traffic.rollouts.errors import InvalidRollout
 from services.inference.traffic.rollouts.model import Evidence, Rollout
 from services.inference.traffic.rollouts.rollouts import Rollouts
+
+_Change: TypeAlias = (
+    rollouts_pb2.PauseRolloutRequest
+    | rollouts_pb2.ResumeRolloutRequest
+    | rollouts_pb2.PromoteRolloutRequest
+    | rollouts_pb2.AbortRolloutRequest
+)
+
+_Change = (
+    rollouts_pb2.PauseRolloutRequest
+    | rollouts_pb2.ResumeRolloutRequest
+    | rollouts_pb2.PromoteRolloutRequest
+    | rollouts_pb2.AbortRolloutRequest
+)
 
 
 class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
@@ -52,19 +66,19 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
             rollouts=[self._to_proto(rollout) for rollout in page.items], next_page_token=page.next_page_token
         )
 
-    async def PauseRollout(self, request: rollouts_pb2.ChangeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
+    async def PauseRollout(self, request: rollouts_pb2.PauseRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
         return self._to_proto(await self._rollouts.pause(*_change(request)))
 
-    async def ResumeRollout(self, request: rollouts_pb2.ChangeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
+    async def ResumeRollout(self, request: rollouts_pb2.ResumeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
         return self._to_proto(await self._rollouts.resume(*_change(request)))
 
-    async def PromoteRollout(self, request: rollouts_pb2.ChangeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
+    async def PromoteRollout(self, request: rollouts_pb2.PromoteRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
         return self._to_proto(await self._rollouts.promote(*_change(request)))
 
-    async def AbortRollout(self, request: rollouts_pb2.ChangeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
+    async def AbortRollout(self, request: rollouts_pb2.AbortRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
         return self._to_proto(await self._rollouts.abort(*_change(request)))
 
@@ -76,5 +90,5 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         return rollout_to_proto(rollout, evidence, waits_for(rollout, evidence, self._clock.now()))
 
 
-def _change(request: rollouts_pb2.ChangeRolloutRequest) -> tuple[RolloutName, str, str]:
+def _change(request: _Change) -> tuple[RolloutName, str, str]:
     return RolloutName.parse(request.name), request.etag, current_principal().subject
