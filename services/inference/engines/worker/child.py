@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Sequence
@@ -43,7 +44,9 @@ def run(ends: Ends) -> None:
     np.seterr(all="ignore")  # what overflows is an answer, not a warning in a log
     data = socket.socket(fileno=ends.data)
     order = Order.from_json(data.recv(wire.MAX_MESSAGE).decode())
-    missing = confine(order.memory_bytes, cuda=order.options.on_cuda)
+    if order.scratch:
+        tempfile.tempdir = os.environ["TMPDIR"] = order.scratch
+    missing = confine(order.memory_bytes, cuda=order.options.on_cuda, scratch=order.scratch)
     try:
         with os.fdopen(ends.model, "rb") as file:
             content = file.read()

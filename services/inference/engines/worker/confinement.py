@@ -2,7 +2,8 @@
 
 - Memory: RLIMIT_DATA bounds what it allocates (RLIMIT_AS would count what libraries only reserve), so that an
   allocation fails instead of the machine; the service watches its resident memory as well, which has what this misses.
-- Files: nothing can be opened but the installation, and nothing written (Landlock). What is open stays open.
+- Files: nothing can be opened but the installation, and nothing written but in the scratch folder of a conversion
+  (Landlock). What is open stays open.
 - Network and other processes: no socket is made, no program started, no process but this one signalled or read
   (a seccomp filter, see seccomp(2)).
 - It ends with its parent, writes no core, and is what the kernel ends first when the machine has no memory left.
@@ -74,8 +75,9 @@ def follow_parent(parent: int) -> None:
         os._exit(1)
 
 
-def confine(memory_bytes: int, *, cuda: bool) -> list[str]:
-    """Give up all that is said above; returns what this kernel does not have, in words."""
+def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
+    """Give up all that is said above, but for writing to the folder ``scratch``; returns what this kernel does not have,
+    in words."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     limit = resource.setrlimit
@@ -85,7 +87,7 @@ def confine(memory_bytes: int, *, cuda: bool) -> list[str]:
         _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + SLACK_BYTES)
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
-    if not _restrict_files([*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda):
+    if not _restrict_files([*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda, scratch=scratch):
         missing.append("files (Landlock)")
     if not _filter_calls():
         missing.append("network and processes (seccomp)")
@@ -104,7 +106,7 @@ def _data_bytes() -> int:
     return pages * mmap.PAGESIZE
 
 
-def _restrict_files(readable: Iterable[str], *, cuda: bool) -> bool:
+def _restrict_files(readable: Iterable[str], *, cuda: bool, scratch: str) -> bool:
     version = _LIBC.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
         return False
@@ -117,6 +119,7 @@ def _restrict_files(readable: Iterable[str], *, cuda: bool) -> bool:
     try:
         for path in readable:
             _allow(ruleset, path, _READ_FILE | _READ_DIR)
+        _allow(ruleset, scratch, handled & ~_EXECUTE)
         for path in _FOR_CUDA if cuda else ():
             _allow(ruleset, path, (_WRITE_FILE | _READ_FILE | _READ_DIR | 1 << 15) & handled)
         return bool(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0) == 0)

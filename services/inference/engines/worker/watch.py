@@ -39,12 +39,14 @@ class Watch:
                 self._thread.start()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Watch no more; all workers have been ended."""
         with self._lock:
             self._closing = True
         os.write(self._waker, b".")
         if self._thread is not None:
             self._thread.join(5)
+        for worker, _ in self._workers.values():  # those whose end it has not seen yet
+            worker.close()
         self._poll.close()
         os.close(self._wake)
         os.close(self._waker)
