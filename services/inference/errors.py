@@ -32,7 +32,7 @@ class QueueFull(ResourceExhausted):
 
 
 class QueueTimedOut(DeadlineExceeded):
-    """The request was not begun with before its deadline, or within the longest time that the deployment lets one wait."""
+    """The request was not begun with before its deadline, or in the longest time that its deployment lets it wait."""
 
     reason = "QUEUE_TIMED_OUT"
     text = "The request has waited for too long and was not computed."

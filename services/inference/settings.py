@@ -39,7 +39,7 @@ class Settings(ServiceSettings):
     that are trusted. Other models always have a process."""
     engine_load_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How long a model may take to load before its process is ended, in seconds."""
-    engine_code: Annotated[dict[str, str], AfterValidator(check_code), Field(default_factory=dict)]
+    engine_code: Annotated[dict[str, str], AfterValidator(check_code)] = Field(default_factory=dict)
     """Python functions that deployments may name as ``callable`` or ``architecture``: ``module:function@sha256:…`` by
     name, as JSON. See services/inference/engines/code.py."""
     triton_hosts: str = ""

@@ -16,9 +16,7 @@ def caching_from_proto(message: caching_pb2.Caching) -> Caching:
 
 def caching_to_proto(caching: Caching) -> caching_pb2.Caching:
     """The same as the API shows it."""
-    message = caching_pb2.Caching(
-        enabled=caching.enabled, max_bytes=caching.max_bytes, max_entries=caching.max_entries
-    )
+    message = caching_pb2.Caching(enabled=caching.enabled, max_bytes=caching.max_bytes, max_entries=caching.max_entries)
     if caching.ttl_s:
         message.ttl.FromNanoseconds(round(caching.ttl_s * 1e9))
     return message

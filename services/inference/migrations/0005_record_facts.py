@@ -59,9 +59,7 @@ def upgrade() -> None:
         _time("change_time", sa.func.now()),
     )
     op.create_index("record_files_sequence", "record_files", ["state", "kind", "last_sequence"])
-    op.create_table(
-        "record_cursors", sa.Column("name", sa.Text(collation="C"), primary_key=True), _number("sequence")
-    )
+    op.create_table("record_cursors", sa.Column("name", sa.Text(collation="C"), primary_key=True), _number("sequence"))
     op.create_table(
         "inference_feedback",
         sa.Column("request_id", sa.Uuid(), primary_key=True),

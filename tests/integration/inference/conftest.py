@@ -50,7 +50,7 @@ class Running:
     def inference_records(self) -> "deployments_pb2_grpc.InferenceRecordServiceAsyncStub":
         return deployments_pb2_grpc.InferenceRecordServiceStub(self.admin)
 
-    async def serve(self, name: str, content: bytes, **batching: int) -> None:
+    async def serve(self, name: str, content: bytes, **batching: Any) -> None:
         """Serve an ONNX file under ``name``, and wait until it answers."""
         model = ModelName("default", name)
         version = self.models.add(model, {"model.onnx": NewFile("onnx", content)})

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -47,9 +48,9 @@ def image(seed: int = 0, size: int = 9) -> bytes:
 class Identity:
     """A model that answers what it is asked, as tests know ``onnx_models.identity``; see parity.recording.Model."""
 
-    inputs = (Input("x", "FP32", (-1, 1, 4, 4)),)
+    inputs: Sequence[Input] = (Input("x", "FP32", (-1, 1, 4, 4)),)
 
-    def predict(self, inputs: "list[Tensor]") -> "list[Tensor]":
+    def predict(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         """y = x."""
         return [Tensor("y", each.datatype, each.array) for each in inputs]
 

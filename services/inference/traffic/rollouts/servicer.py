@@ -23,13 +23,6 @@ _Change: TypeAlias = (
     | rollouts_pb2.AbortRolloutRequest
 )
 
-_Change = (
-    rollouts_pb2.PauseRolloutRequest
-    | rollouts_pb2.ResumeRolloutRequest
-    | rollouts_pb2.PromoteRolloutRequest
-    | rollouts_pb2.AbortRolloutRequest
-)
-
 
 class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
     """See protos/headwater/inference/v1/rollouts.proto."""
