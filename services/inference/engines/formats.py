@@ -95,14 +95,16 @@ def formats_of(options: EngineOptions) -> tuple[str, ...]:
 
 
 def load_here(content: bytes, order: Order) -> Engine:
-    """The engine for a file, in this process, warmed up. Blocks, for seconds where the model is large.
+    """The engine for a file, or what ``order.module`` makes of it, in this process, warmed up. Blocks, for seconds where
+    the model is large.
 
     Raises:
         ModelRefused: the format is not served, or the file may not be.
     """
-    module = importlib.import_module(module_of(loader_of(order)))
+    module = importlib.import_module(order.module or module_of(loader_of(order)))
     engine = cast(Engine, module.load(content, order))
-    warm_up(engine)
+    if not order.module:
+        warm_up(engine)
     return engine
 
 

@@ -24,6 +24,9 @@ class Order:
         code: the registered callable or architecture that the options name; None for one that ships.
         name: for logs and metrics.
         digest: what the file must have; empty where that has just been looked at.
+        module: of this service; it has ``load`` as every engine has, and works on the file in place of the format's own
+            engine. Empty: that engine.
+        scratch: a folder that the process may write to; empty for none.
     """
 
     format: str
@@ -33,6 +36,8 @@ class Order:
     code: Code | None = None
     name: str = ""
     digest: str = ""
+    module: str = ""
+    scratch: str = ""
 
     def said_inputs(self) -> tuple[TensorSpec, ...]:
         """What goes in, as the deployment says, or else as was registered.
