@@ -311,6 +311,7 @@ async def test_routes_and_rollouts_from_the_command_line(
         waited = await headwater("rollout", "start", "digits", "3", "--steps", "50", *quickly, "--wait")
     assert re.search(r"succeeded +0 % +0 of \d+ requests failed", waited)
     assert len(re.findall("succeeded", await headwater("rollout", "list", "digits"))) == 2
+    await eventually(lambda: serves(running, "3"))
     assert "versions/3" in await headwater("update", "digits", "1")
     await eventually(lambda: serves(running, "1"))
     assert "versions/1" in await headwater("show", "digits")

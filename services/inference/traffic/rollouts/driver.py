@@ -14,7 +14,7 @@ from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
 from services.inference.guard.breaker import Position
 from services.inference.guard.guard import Guard
-from services.inference.traffic.options import CANARY
+from services.inference.traffic.options import CANARY, CANARY_SHADOW
 from services.inference.traffic.rollouts.decision import Decision, decide
 from services.inference.traffic.rollouts.measuring import Measuring
 from services.inference.traffic.rollouts.model import Evidence, Kind, Rollout
@@ -87,4 +87,6 @@ class Driver:
         if target.loaded.watch.breaker.position is Position.OPEN:
             trouble = trouble or "its circuit breaker has opened"
         is_fault = follower.deployment.options.guard.breaker.is_fault
-        return self._measuring.evidence(rollout, target.loaded, is_fault), trouble
+        others = [each for each in follower.targets if each.name not in (CANARY, CANARY_SHADOW)]
+        alone = all(each.loaded is not target.loaded for each in others)
+        return self._measuring.evidence(rollout, target.loaded, is_fault, alone=alone), trouble

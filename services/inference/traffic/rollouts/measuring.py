@@ -24,26 +24,32 @@ class Measuring:
     def __init__(self) -> None:
         self._beginnings: dict[str, _Beginning] = {}
 
-    def evidence(self, rollout: Rollout, loaded: Loaded, is_fault: Callable[[str], bool]) -> Evidence:
-        """What was measured since the present step began. ``is_fault`` tells the version's errors from others'."""
+    def evidence(
+        self, rollout: Rollout, loaded: Loaded, is_fault: Callable[[str], bool], *, alone: bool = False
+    ) -> Evidence:
+        """What was measured since the present step began. ``is_fault`` tells the version's errors from others'.
+
+        ``alone``: the version is loaded for the rollout and nothing else, so that what it did before the first call
+        belongs to the rollout, too.
+        """
         begun = self._beginnings.get(rollout.uid)
-        if begun is None or begun.step != rollout.step or begun.counters is not loaded.requests:
-            begun = _Beginning(
-                rollout.step,
-                loaded.requests,
-                dataclasses.replace(
-                    loaded.requests,
-                    failed=dict(loaded.requests.failed),
-                    latencies=list(loaded.requests.latencies),
-                ),
-                dataclasses.replace(loaded.comparisons),
-            )
-            self._beginnings[rollout.uid] = begun
+        if begun is None or begun.counters is not loaded.requests:
+            zero = RequestCounts(), Comparisons()
+            begun = _Beginning(rollout.step, loaded.requests, *(zero if alone else _copy(loaded)))
+        elif begun.step != rollout.step:
+            begun = _Beginning(rollout.step, loaded.requests, *_copy(loaded))
+        self._beginnings[rollout.uid] = begun
         return _between(begun.requests, loaded.requests, begun.comparisons, loaded.comparisons, is_fault)
 
     def forget_all_but(self, rollouts: Collection[str]) -> None:
         """Keep no more of rollouts that have ended."""
         self._beginnings = {uid: begun for uid, begun in self._beginnings.items() if uid in rollouts}
+
+
+def _copy(loaded: Loaded) -> tuple[RequestCounts, Comparisons]:
+    counts = loaded.requests
+    requests = dataclasses.replace(counts, failed=dict(counts.failed), latencies=list(counts.latencies))
+    return requests, dataclasses.replace(loaded.comparisons)
 
 
 def _between(
