@@ -10,6 +10,7 @@ import structlog
 
 from services.inference.records.log_line import log_line
 from services.inference.records.model import Record
+from services.inference.records.pacing import paced
 
 STANDARD_OUTPUT = "stdout"
 
@@ -35,7 +36,7 @@ class RequestLog:
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Write their lines."""
-        lines = "".join(f"{log_line(record)}\n" for record in records).encode()
+        lines = "".join(f"{log_line(record)}\n" for record in paced(records)).encode()
         try:
             self._append(lines)
         except OSError as error:

@@ -14,7 +14,7 @@ the records to the store, every ``flush_interval_s``. What this means:
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -23,6 +23,7 @@ from headwater.errors import HeadwaterError, Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
 from services.inference.records.model import Answered, Record, RecordQuery
+from services.inference.records.pacing import paced
 from services.inference.records.store import RecordStore
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class Recorder:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._answered: dict[str, Answered] = {}
+        self._hashing: dict[str, Answered] = {}
         self._records: dict[str, Record] = {}
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -83,7 +85,7 @@ class Recorder:
     @property
     def buffered(self) -> int:
         """How many records wait to be written."""
-        return len(self._answered) + len(self._records)
+        return len(self._answered) + len(self._hashing) + len(self._records)
 
     @property
     def buffered_bytes(self) -> int:
@@ -123,11 +125,11 @@ class Recorder:
 
     def holds(self, request_id: str) -> bool:
         """Whether the record waits to be written."""
-        return request_id in self._answered or request_id in self._records
+        return self._project_of(request_id) != ""
 
     async def find(self, name: InferenceRecordName) -> Record:
         """The record, from the buffer or the store; raises RecordNotFound."""
-        answered = self._answered.get(name.record)
+        answered = self._answered.get(name.record) or self._hashing.get(name.record)
         if answered is not None and answered.served.project == name.project:
             return await asyncio.to_thread(answered.to_record)
         record = self._records.get(name.record)
@@ -202,22 +204,35 @@ class Recorder:
             raise NotRecording(buffered=self.buffered) from error
 
     async def _hash(self) -> None:
-        batch = list(self._answered.values())
-        if not batch:
+        if not self._answered:
             return
-        records = await asyncio.to_thread(self._make_records, batch)
-        for answered, record in zip(batch, records, strict=True):
-            del self._answered[record.request_id]
-            self._records[record.request_id] = record
-            self._bytes += record.body_bytes - answered.size_bytes
+        # What is done here for each record is done while no request is answered: as little as can be.
+        batch, self._answered = self._answered, {}
+        self._hashing = batch
+        try:
+            records, change_bytes = await asyncio.to_thread(self._make_records, batch)
+        except BaseException:
+            self._answered = batch | self._answered
+            raise
+        else:
+            self._records |= records
+            self._bytes += change_bytes
+        finally:
+            self._hashing = {}
 
-    def _make_records(self, batch: Sequence[Answered]) -> Sequence[Record]:
-        records = [answered.to_record() for answered in batch]
+    def _make_records(self, batch: Mapping[str, Answered]) -> tuple[dict[str, Record], int]:
+        """The records, and how much more memory they keep than what they are made of. In a thread."""
+        records: dict[str, Record] = {}
+        change_bytes = 0
+        for request_id, answered in paced(batch.items()):
+            record = answered.to_record()
+            records[request_id] = record
+            change_bytes += record.body_bytes - answered.size_bytes
         for listener in self._listeners:
-            _tell(listener, records)
+            _tell(listener, list(records.values()))
         for observer in self._observers:
-            _tell(observer, batch)
-        return records
+            _tell(observer, list(batch.values()))
+        return records, change_bytes
 
     async def _write(self) -> None:
         while self._records:
@@ -229,7 +244,8 @@ class Recorder:
             self.written += len(batch)
 
     def _project_of(self, request_id: str) -> str:
-        if (answered := self._answered.get(request_id)) is not None:
+        answered = self._answered.get(request_id) or self._hashing.get(request_id)
+        if answered is not None:
             return answered.served.project
         record = self._records.get(request_id)
         return "" if record is None else record.project
