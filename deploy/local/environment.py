@@ -11,7 +11,16 @@ from deploy.ports import HOST
 
 PREFIX = "HEADWATER_"
 # Read by the stack and the client themselves; no service knows them.
-OURS = frozenset({"HEADWATER_HOME", "HEADWATER_TOKEN", "HEADWATER_GATEWAY_URL", "HEADWATER_DATASET_FLIGHT_SOCKET"})
+OURS = frozenset(
+    {
+        "HEADWATER_HOME",
+        "HEADWATER_TOKEN",
+        "HEADWATER_GATEWAY_URL",
+        "HEADWATER_DATASET_FLIGHT_SOCKET",
+        "HEADWATER_INFERENCE_HTTP_ADDRESS",
+        "HEADWATER_INFERENCE_FLIGHT_ADDRESS",
+    }
+)
 
 
 def check_user_settings(environment: Mapping[str, str] = os.environ) -> None:
