@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import datetime
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from chassis.blobs import MemoryBlobs
@@ -29,7 +35,7 @@ from tests.unit.inference.waiting import eventually
 class Receiver:
     """An HTTP server that takes batches, or answers as it is told to first."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[int] = []
         self.events: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str, str]] = []
@@ -51,6 +57,8 @@ class Receiver:
             def log_message(self, *_arguments: Any) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
@@ -164,6 +172,50 @@ async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
         await records.append([record()])
         with pytest.raises(Exception, match="address that is not allowed"):
             await exporting.export()
+
+
+async def test_events_go_only_to_who_has_a_certificate_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is connected to is the address that was checked; who answers there has to be the host that was meant."""
+    certificate = tmp_path / "localhost.pem"
+    certificate.write_bytes(_certificate("localhost"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with contextlib.closing(Receiver(tls)) as receiver:
+        listed = ",".join(f"{host}:{receiver.port}=127.0.0.1" for host in ("localhost", "127.0.0.1"))
+        new = record()
+
+        async def export(host: str) -> None:
+            async with exporter(f"https://{host}:{receiver.port}/", listed) as (records, exporting):
+                await records.append([new])
+                await exporting.export()
+
+        with pytest.raises(EventsNotTaken, match="SSLCertVerificationError"):
+            await export("localhost")  # nobody trusts it
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(EventsNotTaken, match="SSLCertVerificationError"):
+            await export("127.0.0.1")  # it is another's
+        await export("localhost")
+        assert ids(receiver.events) == [new.request_id]
+
+
+def _certificate(host: str) -> bytes:
+    """A key and a certificate for a host, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return secret + made.public_bytes(serialization.Encoding.PEM)
 
 
 async def test_events_go_into_a_file_and_a_full_disk_is_waited_for(tmp_path: Path) -> None:
