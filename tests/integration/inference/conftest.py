@@ -19,6 +19,7 @@ from headwater.names import ModelName
 from services.inference.__main__ import Outside, wire
 from services.inference.deployments.lineage import MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
+from services.inference.engines.loader import Isolation
 from services.inference.guard.standing import MemoryStandings
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.memory import MemoryModels, NewFile
@@ -79,8 +80,17 @@ def in_memory(models: MemoryModels, records: MemoryRecords, deployments: MemoryD
     )
 
 
+@pytest.fixture
+def isolation() -> Isolation:
+    """Where models compute. A process for each takes half a second to start: only tests for which that matters, and
+    those of the whole protocol, override this by what is the default of the service."""
+    return Isolation.NONE
+
+
 @pytest_asyncio.fixture
-async def running(start_service: StartService, connect: Connect, token_for: TokenFor) -> AsyncIterator[Running]:
+async def running(
+    start_service: StartService, connect: Connect, token_for: TokenFor, isolation: Isolation
+) -> AsyncIterator[Running]:
     """The service, started."""
     models, records, deployments = MemoryModels(), MemoryRecords(), MemoryDeployments()
 
@@ -89,7 +99,9 @@ async def running(start_service: StartService, connect: Connect, token_for: Toke
         wire(service, settings, in_memory(models, records, deployments))
         return service
 
-    service = await start_service(build, Settings, database_url="", redis_url="", resolve_interval_s=0.05)
+    service = await start_service(
+        build, Settings, database_url="", redis_url="", resolve_interval_s=0.05, engine_isolation=isolation
+    )
     client = triton.InferenceServerClient(service.address)
     headers = {"authorization": f"Bearer {token_for(Role.READER, subject='reader')}"}
     stub = service_pb2_grpc.GRPCInferenceServiceStub(connect(service.address, Role.READER))

@@ -29,6 +29,7 @@ from headwater.errors import (
     Unimplemented,
 )
 from headwater.inference.v1 import deployments_pb2
+from services.inference.engines.loader import Isolation
 from tests.integration.inference import canceller
 from tests.integration.inference.conftest import Running
 from tests.integration.inference.messages import floats, infer, tensor, texts
@@ -41,11 +42,13 @@ ROW = floats(1, 2, 3, 4)
 @pytest_asyncio.fixture
 async def service(running: Running) -> AsyncIterator[Running]:
     """The service with a model of each kind; the facts are looked at after the test."""
-    await running.serve("double", onnx_models.doubling())
-    await running.serve("simple", onnx_models.simple())
-    await running.serve("texts", onnx_models.identity(TensorProto.STRING, ("rows",)))
-    await running.serve("half", onnx_models.identity(TensorProto.FLOAT16, ("rows", 2)))
-    await running.serve("fixed", onnx_models.simple(rows=1))
+    await asyncio.gather(
+        running.serve("double", onnx_models.doubling()),
+        running.serve("simple", onnx_models.simple()),
+        running.serve("texts", onnx_models.identity(TensorProto.STRING, ("rows",))),
+        running.serve("half", onnx_models.identity(TensorProto.FLOAT16, ("rows", 2))),
+        running.serve("fixed", onnx_models.simple(rows=1)),
+    )
     process = psutil.Process(os.getpid())
     before = process.memory_info().rss
     yield running
@@ -245,6 +248,7 @@ async def test_a_timeout_is_a_time(service: Running, microseconds: int) -> None:
         await service.stub.ModelInfer(request)
 
 
+@pytest.mark.parametrize("isolation", Isolation)
 async def test_a_model_that_fails_on_an_input_tells_nothing_of_its_inside(service: Running) -> None:
     await service.serve("lookup", onnx_models.table_lookup())
     bad, good = (
@@ -264,6 +268,7 @@ async def test_a_model_that_fails_on_an_input_tells_nothing_of_its_inside(servic
             assert list(result.raw_output_contents) == [floats(103)]
 
 
+@pytest.mark.parametrize("isolation", Isolation)
 async def test_a_model_that_computes_without_end_is_left_at_the_deadline(service: Running) -> None:
     """Promise 9. Its own timeout, in microseconds, or the call's."""
     await service.serve("loop", onnx_models.counting_loop())
@@ -275,6 +280,7 @@ async def test_a_model_that_computes_without_end_is_left_at_the_deadline(service
         await service.stub.ModelInfer(endless, timeout=10)
 
 
+@pytest.mark.parametrize("isolation", Isolation)
 async def test_a_model_that_allocates_without_end_is_refused_by_its_engine(service: Running) -> None:
     await service.serve("allocate", onnx_models.allocating())
     shape = np.array([2**20, 2**20], "<i8").tobytes()

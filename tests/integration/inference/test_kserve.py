@@ -17,12 +17,19 @@ from tritonclient.utils import InferenceServerException
 
 from headwater.errors import PermissionDenied, Unimplemented
 from headwater.inference.v1 import deployments_pb2
+from services.inference.engines.loader import Isolation
 from services.inference.records.model import RecordQuery
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
 from tests.integration.inference.conftest import Running
 from tests.integration.inference.messages import floats, infer, tensor
 from tests.unit.inference import onnx_models
+
+
+@pytest.fixture
+def isolation() -> Isolation:
+    """As a service does it that nobody has set up otherwise."""
+    return Isolation.PROCESS
 
 
 def inputs(values: np.ndarray, datatype: str = "FP32", name: str = "x") -> list[Any]:
