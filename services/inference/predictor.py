@@ -16,7 +16,9 @@ from services.inference.guard.guard import Guard
 from services.inference.question import Question
 from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
+from services.inference.tensors.errors import SignatureMismatch
 from services.inference.tensors.model import Tensor
+from services.inference.traffic.compatibility import answers_for
 from services.inference.traffic.shadows import Shadows
 
 _NOBODY_ELSE = (InvalidArgument, NotFound, OutOfTime, RecordsBehind)
@@ -65,10 +67,10 @@ class Predictor:
         try:
             return await self._ask(question, request_id, follower, target)
         except HeadwaterError as error:
-            if question.version or not follower.has_stand_ins(target) or isinstance(error, _NOBODY_ELSE):
-                self._record_failure(question, request_id, target, error)
-                raise
-            return await self._ask_others(question, request_id, follower, target, error)
+            if not question.version and follower.has_stand_ins(target) and _others_may_answer(error, follower, target):
+                return await self._ask_others(question, request_id, follower, target, error)
+            self._record_failure(question, request_id, target, error)
+            raise
 
     async def _ask_others(
         self, question: Question, request_id: str, follower: Follower, chosen: Target, failure: HeadwaterError
@@ -76,12 +78,13 @@ class Predictor:
         """The first answer of those who stand in for ``chosen``; where there is none, its own ``failure``."""
         first = chosen.loaded
         asked = [] if first is None else [first]
+        model = follower.loaded or first  # what clients are told of, and ask
         self._record_failure(question, new_id(), chosen, failure, part_of=request_id)
         for target in self._serving.stand_ins(follower):
             loaded = target.loaded
             if loaded is None or any(loaded is each for each in asked):
                 continue
-            if first is not None and loaded.signature != first.signature:
+            if model is not None and not answers_for(loaded.signature, model.signature):
                 continue  # it would take the question for another one
             asked.append(loaded)
             try:
@@ -199,3 +202,11 @@ class Predictor:
         )
         if recorded and not part_of:
             error.metadata["request_id"] = record_id
+
+
+def _others_may_answer(error: HeadwaterError, follower: Follower, target: Target) -> bool:
+    """Whether another version may have an answer where ``target`` had this error."""
+    main, loaded = follower.loaded, target.loaded
+    if isinstance(error, SignatureMismatch) and main is not None and loaded is not None:
+        return not answers_for(loaded.signature, main.signature)  # it is the version that is wrong, not the question
+    return not isinstance(error, _NOBODY_ELSE)

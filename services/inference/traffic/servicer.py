@@ -9,6 +9,7 @@ from services.inference.deployments.follower import Follower
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.target import Target
 from services.inference.traffic.comparison import Comparisons
+from services.inference.traffic.compatibility import answers_for
 from services.inference.traffic.options import MAIN, Role
 
 _Role = routing_pb2.Variant.Role
@@ -34,7 +35,7 @@ def _target_to_proto(follower: Follower, target: Target) -> rollouts_pb2.Traffic
     message = rollouts_pb2.TrafficTarget(
         name=target.name,
         role=_Role.ROLE_SHADOW if variant is not None and variant.role is Role.SHADOW else _Role.ROLE_LIVE,
-        failure=target.status.failure,
+        failure=target.status.failure or _unfit(follower, target),
         model_version=target.status.model_version,
     )
     if variant is not None:
@@ -46,6 +47,14 @@ def _target_to_proto(follower: Follower, target: Target) -> rollouts_pb2.Traffic
         message.errors.update(loaded.requests.failed)
         message.comparison.CopyFrom(_comparison_to_proto(loaded.comparisons))
     return message
+
+
+def _unfit(follower: Follower, target: Target) -> str:
+    """Why the version cannot answer the questions that the main one is asked; empty if it can."""
+    main, loaded = follower.loaded, target.loaded
+    if main is None or loaded is None or answers_for(loaded.signature, main.signature):
+        return ""
+    return "Its inputs and outputs are not those of the main version, which stands in for it."
 
 
 def _comparison_to_proto(counts: Comparisons) -> rollouts_pb2.ShadowComparison:

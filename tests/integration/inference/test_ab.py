@@ -193,6 +193,22 @@ async def test_a_variant_that_cannot_answer_is_stood_in_for_by_the_main_version(
     assert shown.failure.startswith("broken: ")
 
 
+async def test_a_variant_with_other_inputs_is_stood_in_for_and_shown_and_a_wrong_question_is_still_wrong(
+    running: Running,
+) -> None:
+    await running.serve("digits", onnx_models.scaled(3))
+    add(running, onnx_models.scaled(5, columns=6))
+    await route(running, Variant(name="wide", version="2", weight_percent=100))
+    answer = await ask(running)
+    assert (factor(answer), told(answer, "variant"), told(answer, "fallback")) == (3, "main", "SIGNATURE_MISMATCH")
+    (_, wide) = (await traffic(running)).targets
+    assert wide.failure.startswith("Its inputs and outputs are not those of the main version")
+    wrong = triton.InferInput("x", [1, 5], "FP32")
+    wrong.set_data_from_numpy(np.ones((1, 5), np.float32))
+    with pytest.raises(InferenceServerException, match="shape must be"):
+        await running.client.infer("digits", [wrong], headers=running.headers)
+
+
 def refused(*variants: Variant, **routing: Any) -> routing_pb2.Routing:
     return routing_pb2.Routing(variants=variants, **routing)
 

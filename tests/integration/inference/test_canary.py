@@ -258,6 +258,18 @@ async def test_a_version_whose_breaker_opens_goes_back_though_it_gets_no_more_re
     assert done.events[-1].evidence.errors["ENGINE_FAILED"] >= 5
 
 
+async def test_a_version_with_other_inputs_goes_back_and_nobody_is_told_that_his_are_wrong(running: Running) -> None:
+    await running.serve("digits", onnx_models.scaled(3))
+    add(running, onnx_models.scaled(5, columns=6))
+    rollout = await start(running, step(50, 100_000), max_error_rate=0.5)
+    async with clients(running) as answers:
+        done = await until(running, rollout, Rollout.STATE_ROLLED_BACK)
+        seen = len(answers)
+        await eventually(lambda: len(answers) > seen + 5)
+    assert {factor(answer) for answer in answers} == {3}
+    assert done.events[-1].reason == "its inputs and outputs are not those of the main version"
+
+
 async def test_a_version_that_cannot_be_loaded_goes_back_and_says_why(running: Running) -> None:
     await running.serve("digits", onnx_models.scaled(3))
     add(running, b"no model")

@@ -15,7 +15,9 @@ from headwater.names import DeploymentName
 from headwater.tensors import Tensor
 from services.inference.deployments.loaded import COUNTED_BOUNDS_S, RequestCounts
 from services.inference.models.source import Selector, SelectorKind
+from services.inference.tensors.model import Signature, TensorSpec
 from services.inference.traffic.comparison import compare
+from services.inference.traffic.compatibility import answers_for
 from services.inference.traffic.options import Role, Routing, Variant
 from services.inference.traffic.rollouts.decision import decide, waits_for
 from services.inference.traffic.rollouts.measuring import quantile
@@ -137,6 +139,29 @@ def test_a_quantile_of_nothing_is_nothing_and_what_is_past_the_end_counts_as_the
     assert quantile(counts.latencies, 0.99) == 0
     counts.succeed(1000, 0)
     assert quantile(counts.latencies, 0.99) == COUNTED_BOUNDS_S[-1] == 30
+
+
+def signature(*inputs: TensorSpec, outputs: tuple[TensorSpec, ...] = (TensorSpec("y", "FP32", (-1, 2)),)) -> Signature:
+    return Signature(inputs, outputs, batchable=True)
+
+
+@pytest.mark.parametrize(
+    ("mine", "answers"),
+    [
+        (signature(TensorSpec("x", "FP32", (-1, 4))), True),
+        (signature(TensorSpec("x", "FP32", (-1, -1))), True),
+        (signature(TensorSpec("x", "FP32", (1, 4))), False),
+        (signature(TensorSpec("x", "FP32", (-1, 5))), False),
+        (signature(TensorSpec("x", "FP32", (-1,))), False),
+        (signature(TensorSpec("x", "FP64", (-1, 4))), False),
+        (signature(TensorSpec("z", "FP32", (-1, 4))), False),
+        (signature(TensorSpec("x", "FP32", (-1, 4)), TensorSpec("z", "FP32", (-1, 4))), False),
+        (signature(TensorSpec("x", "FP32", (-1, 4)), outputs=()), False),
+        (signature(TensorSpec("x", "FP32", (-1, 4)), outputs=(TensorSpec("y", "INT64", (-1, 2)),)), False),
+    ],
+)
+def test_who_can_answer_for_another_version(mine: Signature, answers: bool) -> None:
+    assert answers_for(mine, signature(TensorSpec("x", "FP32", (-1, 4)))) is answers
 
 
 USUAL = Objectives(max_error_rate=0.01)

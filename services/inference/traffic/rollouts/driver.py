@@ -14,6 +14,7 @@ from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
 from services.inference.guard.breaker import Position
 from services.inference.guard.guard import Guard
+from services.inference.traffic.compatibility import answers_for
 from services.inference.traffic.options import CANARY, CANARY_SHADOW
 from services.inference.traffic.rollouts.decision import Decision, decide
 from services.inference.traffic.rollouts.measuring import Measuring
@@ -86,6 +87,8 @@ class Driver:
             return Evidence(), trouble
         if target.loaded.watch.breaker.position is Position.OPEN:
             trouble = trouble or "its circuit breaker has opened"
+        if follower.loaded is not None and not answers_for(target.loaded.signature, follower.loaded.signature):
+            trouble = trouble or "its inputs and outputs are not those of the main version"
         is_fault = follower.deployment.options.guard.breaker.is_fault
         others = [each for each in follower.targets if each.name not in (CANARY, CANARY_SHADOW)]
         alone = all(each.loaded is not target.loaded for each in others)
