@@ -6,7 +6,7 @@ _LONGEST = 300
 _NOISE = re.compile(
     r"^\[[0-9:]*\] (?:\S+: )?"  # XGBoost's time and place
     r"|^\[ONNXRuntimeError\] : \d+ : \w+ : "
-    r"|\S*/\S+\.(?:cc|cpp|cu|cuh|h|hpp|py|pyx|so)\b\S*(?: [^()]*?\w::\w[^()]*\(.*?\) (?=[A-Z]))?"  # where in its sources
+    r"|\S*/\S+\.(?:cc|cpp|cu|cuh|h|hpp|py|pyx|so)\b\S*(?: [^()]*?\w::\w[^()]*\(.*?\) (?=[A-Z]))?"  # a place in sources
 )
 
 
