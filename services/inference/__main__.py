@@ -55,6 +55,7 @@ from services.inference.kserve.http.handlers import Handlers
 from services.inference.kserve.repository import Repository
 from services.inference.kserve.servicer import DESCRIPTOR, ROLES, InferenceServicer
 from services.inference.kserve.shared_memory import Regions
+from services.inference.kserve.wire import CODEC
 from services.inference.metrics import InferenceCollector
 from services.inference.models.cache import ModelCache
 from services.inference.models.registry import RegistryModels
@@ -192,6 +193,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         InferenceServicer(predictor, about, repository, regions, clock),
         DESCRIPTOR,
         roles=ROLES,
+        codecs={"ModelInfer": CODEC},
     )
     front = Front(
         Handlers(predictor, about, repository, regions, clock),
