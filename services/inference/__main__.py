@@ -16,8 +16,12 @@ from chassis.db.engine import Database
 from chassis.db.migrate import migrate
 from chassis.rpc.client import channel
 from headwater.inference.v1 import (
+    conversions_pb2,
+    conversions_pb2_grpc,
     deployments_pb2,
     deployments_pb2_grpc,
+    drift_pb2,
+    drift_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
     incidents_pb2,
@@ -25,6 +29,14 @@ from headwater.inference.v1 import (
     rollouts_pb2,
     rollouts_pb2_grpc,
 )
+from services.inference.conversions import workshop
+from services.inference.conversions.jobs import Conversions
+from services.inference.conversions.postgres import PostgresConversions
+from services.inference.conversions.publishing import Publisher
+from services.inference.conversions.registry import RegistryPublisher
+from services.inference.conversions.runner import Runner, Timing
+from services.inference.conversions.servicer import ConversionServicer
+from services.inference.conversions.store import ConversionStore
 from services.inference.deployments.deployments import Deployments
 from services.inference.deployments.first_loads import FirstLoads
 from services.inference.deployments.lineage import Announcer, Lineage
@@ -34,6 +46,14 @@ from services.inference.deployments.registry import RegistryLineage
 from services.inference.deployments.servicer import DeploymentServicer
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
+from services.inference.drift.baselines import Baselines
+from services.inference.drift.datasets import DatasetProfiles
+from services.inference.drift.metrics import DriftCollector
+from services.inference.drift.monitor import Monitor, Trackers
+from services.inference.drift.postgres import PostgresReferences
+from services.inference.drift.profiles import MemoryProfiles, Profiles
+from services.inference.drift.servicer import DriftServicer
+from services.inference.drift.store import MemoryReferences, ReferenceStore
 from services.inference.engines.code import parse_code
 from services.inference.engines.loader import Bounds, Engines
 from services.inference.engines.metrics import EngineCollector
@@ -88,6 +108,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _ANNOUNCE_INTERVAL_S = 5.0
 _GUARD_INTERVAL_S = 0.2
 _ROTATION_INTERVAL_S = 10.0
+_DRIFT_INTERVAL_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,8 +122,12 @@ class Outside:
     incidents: IncidentStore
     standings: StandingStore
     feedback: FeedbackStore
+    conversions: ConversionStore
+    publisher: Publisher
     blobs: Blobs | None
     """Where older records go; None: they stay where they are."""
+    profiles: Profiles = dataclasses.field(default_factory=MemoryProfiles)
+    references: ReferenceStore = dataclasses.field(default_factory=MemoryReferences)
 
 
 async def build(settings: Settings) -> Service:
@@ -111,6 +136,7 @@ async def build(settings: Settings) -> Service:
     database = Database(settings.database_url, SCHEMA, settings.database_pool_size)
     token = auth.token_source("service:inference", [Role.READER, Role.WRITER])
     registry = channel(settings.registry_address, token=token, settings=settings)
+    datasets = channel(settings.dataset_address, token=token, settings=settings)
     deployments = PostgresDeployments(database)
     outside = Outside(
         deployments,
@@ -120,7 +146,11 @@ async def build(settings: Settings) -> Service:
         PostgresIncidents(database),
         PostgresStandings(database),
         PostgresFeedback(database),
+        PostgresConversions(database),
+        RegistryPublisher(registry),
         blobs_from_url(settings.blobs_url, SCHEMA) if settings.blobs_url else None,
+        DatasetProfiles(datasets),
+        PostgresReferences(database),
     )
     service = Service("inference", settings, auth=auth)
     service.add_preparation("migrations", functools.partial(migrate, settings.database_url, SCHEMA, MIGRATIONS))
@@ -128,6 +158,7 @@ async def build(settings: Settings) -> Service:
     service.add_background("requests", deployments.forget_requests)
     service.on_close(database.close)
     service.on_close(registry.close)
+    service.on_close(datasets.close)
     if outside.blobs is not None:
         service.add_check("blobs", outside.blobs.check)
         service.on_close(outside.blobs.close)
@@ -138,7 +169,8 @@ async def build(settings: Settings) -> Service:
 def wire(service: Service, settings: Settings, outside: Outside) -> None:
     """Let ``service`` answer with whatever keeps its deployments and records and gives it its models."""
     clock = SystemClock()
-    recorder = _recorder(service, settings, outside)
+    trackers = Trackers()
+    recorder = _recorder(service, settings, outside, trackers)
     bounds = Bounds(
         settings.engine_threads, settings.engine_memory_bytes, settings.engine_timeout_s, settings.engine_load_timeout_s
     )
@@ -149,8 +181,9 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         remotes=Remotes.from_settings(settings.triton_hosts, settings.triton_ca_file, settings.engine_timeout_s),
     )
     service.on_close(functools.partial(asyncio.to_thread, engines.close))
+    cache = _model_cache(service, settings, outside.models)
     loading = Loading(
-        _model_cache(service, settings, outside.models),
+        cache,
         engines,
         engine_timeout_s=settings.engine_timeout_s,
         max_queue_bytes=settings.max_queue_bytes,
@@ -174,8 +207,18 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         announcer.wake()
 
     deployments = Deployments(outside.deployments, outside.models, clock, changed)
+    _add_conversions(service, settings, outside, cache, deployments)
     shadows = Shadows(recorder, clock)
     predictor = Predictor(serving, recorder, guard, shadows, clock)
+    monitor = Monitor(
+        serving,
+        incidents,
+        Baselines(outside.profiles),
+        outside.references,
+        trackers,
+        clock,
+        interval_s=min(settings.resolve_interval_s, _DRIFT_INTERVAL_S),
+    )
     rollouts = Rollouts(outside.deployments, outside.models, changed)
     driver = Driver(
         outside.deployments,
@@ -184,6 +227,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         guard,
         interval_s=settings.resolve_interval_s,
         doubts=[breaker_open],
+        windows=monitor.last_window,
     )
     regions = Regions(settings.shared_memory_prefixes.split(","))
     about = About(serving, recorder, regions, settings.server_name)
@@ -221,6 +265,12 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         IncidentServicer(incidents),
         incidents_pb2.DESCRIPTOR.services_by_name["IncidentService"],
     )
+    service.add_servicer(
+        drift_pb2_grpc.add_DriftServiceServicer_to_server,
+        DriftServicer(deployments, serving, monitor),
+        drift_pb2.DESCRIPTOR.services_by_name["DriftService"],
+    )
+    service.metrics.registry.register(DriftCollector(serving, monitor))
     service.metrics.registry.register(GuardCollector(serving, incidents))
     service.metrics.registry.register(TrafficCollector(serving))
     service.metrics.registry.register(InferenceCollector(serving, recorder))
@@ -229,17 +279,19 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     service.add_check("registry", outside.models.check)
     service.add_background("serving", serving.run)
     service.add_background("rollouts", driver.run)
+    service.add_background("drift", monitor.run)
     service.add_background("lineage", announcer.run)
     service.add_background("incidents", incidents.run)
     service.add_background("guard", Warden(serving, guard, rollbacks, interval_s=_GUARD_INTERVAL_S).run)
     service.on_close(incidents.close)
     service.on_close(guard.close)
+    service.on_close(monitor.close)
     service.on_close(recorder.close)
     service.on_close(serving.close)  # comes before those: it answers what was accepted
     service.on_close(shadows.close)  # comes first: nobody waits for copies
 
 
-def _recorder(service: Service, settings: Settings, outside: Outside) -> Recorder:
+def _recorder(service: Service, settings: Settings, outside: Outside, trackers: Trackers) -> Recorder:
     """What records requests, with everything that shows records, moves them, and sends them on."""
     clock = SystemClock()
     archive = Archive(outside.records, outside.blobs or MemoryBlobs())
@@ -248,6 +300,7 @@ def _recorder(service: Service, settings: Settings, outside: Outside) -> Recorde
         flush_interval_s=settings.record_flush_interval_s,
         max_records=settings.record_buffer_size,
         max_bytes=settings.record_buffer_bytes,
+        observers=[trackers],
         listeners=[RequestLog(settings.request_log)] if settings.request_log else [],
     )
     service.add_servicer(
@@ -280,6 +333,25 @@ def _recorder(service: Service, settings: Settings, outside: Outside) -> Recorde
         exporter = Exporter(outside.records, archive, sink, settings.events_interval_s)
         service.add_background("events", exporter.run)
     return recorder
+
+
+def _add_conversions(
+    service: Service, settings: Settings, outside: Outside, cache: ModelCache, deployments: Deployments
+) -> None:
+    """Jobs that convert and tune versions, and what works on them."""
+    bounds = workshop.Bounds(settings.conversion_memory_bytes, settings.conversion_timeout_s, settings.engine_threads)
+    rooms = workshop.Workshop(bounds, parse_code(settings.engine_code))
+    timing = Timing(settings.conversion_poll_s, settings.conversion_lease_s)
+    runner = Runner(outside.conversions, outside.models, cache, outside.publisher, rooms, timing)
+    service.add_servicer(
+        conversions_pb2_grpc.add_ConversionServiceServicer_to_server,
+        ConversionServicer(
+            Conversions(outside.conversions, outside.models, deployments, settings.conversion_timeout_s)
+        ),
+        conversions_pb2.DESCRIPTOR.services_by_name["ConversionService"],
+    )
+    service.add_background("conversions", runner.run)
+    service.on_close(rooms.close)
 
 
 def _model_cache(service: Service, settings: Settings, models: ModelSource) -> ModelCache:

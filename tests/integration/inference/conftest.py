@@ -17,6 +17,8 @@ from chassis.testing.services import Connect, StartService, TokenFor
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import ModelName
 from services.inference.__main__ import Outside, wire
+from services.inference.conversions.memory import MemoryConversions
+from services.inference.conversions.publishing import MemoryPublisher
 from services.inference.deployments.lineage import MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.engines.loader import Isolation
@@ -76,6 +78,8 @@ def in_memory(models: MemoryModels, records: MemoryRecords, deployments: MemoryD
         MemoryIncidents(),
         MemoryStandings(),
         MemoryFeedback(),
+        MemoryConversions(),
+        MemoryPublisher(models),
         MemoryBlobs(),
     )
 
