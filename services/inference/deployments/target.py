@@ -75,7 +75,7 @@ class Target:
             return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
         version = self.loaded.version
         state, failure = State.FAILED if self._failure else State.READY, self._failure
-        if not failure and self._aside is not None and version.digest == self._aside.instead.digest:
+        if not failure and self._aside is not None and version.content == self._aside.instead.content:
             state = State.ROLLED_BACK
             failure = f"Version {self._aside.number} is set aside by {self._aside.actor}: {self._aside.reason}"
         return Status(state, str(version.name), version.digest, failure, version.warning)

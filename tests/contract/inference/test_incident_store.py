@@ -155,7 +155,7 @@ async def test_an_incident_of_another_project_is_not_found(store: IncidentStore)
 
 async def test_a_standing_comes_back_as_it_was_kept(standings: StandingStore) -> None:
     uid = new_id()
-    good = GoodVersion("1", "sha256:" + "a" * 64)
+    good = GoodVersion("1", "sha256:" + "a" * 64, "sha256:" + "a" * 64)
     aside = SetAside(
         "alias served", "sha256:" + "b" * 64, "2", good, "it failed", "headwater", NOW, IncidentName("p", new_id())
     )
@@ -168,7 +168,7 @@ async def test_of_several_who_decide_at_once_one_has_decided(standings: Standing
     """One replica decides, by compare-and-set."""
     uid = new_id()
     for revision in (0, 1):
-        decisions = [Standing(uid, (GoodVersion(str(n), "x"),), revision=revision) for n in range(5)]
+        decisions = [Standing(uid, (GoodVersion(str(n), "x", "x"),), revision=revision) for n in range(5)]
         kept = await asyncio.gather(*(standings.replace(decision) for decision in decisions))
         assert kept.count(True) == 1
         assert (await standings.all([uid]))[uid].good == decisions[kept.index(True)].good

@@ -18,6 +18,7 @@ from services.inference.incidents import model as incidents
 from services.inference.incidents.store import Wanted
 from services.inference.models.source import NoSuchVersion, Selector, SelectorKind, VersionArchived
 from services.inference.question import Question
+from tests.integration.inference import pipelines
 from tests.unit.inference.test_serving import MODEL, NAME, PRODUCTION, World
 
 GUARDING = Guarding(
@@ -107,6 +108,31 @@ async def test_a_version_that_fails_on_probation_gives_way_to_the_one_before(wor
         incidents.State.RECOVERED,
         "the version is served no longer",
     )
+
+
+async def test_a_pipeline_that_fails_gives_way_to_another_one_before_the_same_model(world: Guarded) -> None:
+    """What decides a version's answers is its files and its pipeline: the digest of the files does not tell them apart."""
+    old, new = pipelines.recorded(pipelines.document()), pipelines.recorded(pipelines.document(mean=0.25))
+    world.add(3, by=old)
+    deployment = await world.deploy()
+    await world.deployments.update(NAME, "", options={"guard": GUARDING})
+    await world.follow()
+    await world.go_round()
+    world.answer(5)
+    world.add(3, by=new)
+    await world.go_round()
+    await world.go_round()
+    assert (await world.status()).model_version.endswith("/2")
+    world.fail(3)
+    await world.go_round()
+    shown = await world.status()
+    assert (shown.state, shown.model_version) == (State.ROLLED_BACK, "projects/p/models/digits/versions/1")
+
+    await world.rollbacks.resume(deployment, "ada")
+    await world.follow()
+    await world.rollbacks.roll_back(deployment, "1", "customers complain", "ada")
+    await world.follow()
+    assert (await world.status()).model_version.endswith("/1")
 
 
 async def test_too_many_failures_on_probation_are_enough_before_the_breaker_opens(world: Guarded) -> None:

@@ -29,7 +29,7 @@ from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.cache import ModelCache
 from services.inference.models.memory import MemoryModels, NewFile
-from services.inference.models.source import ModelVersion, Selector, SelectorKind
+from services.inference.models.source import ModelVersion, Preprocessing, Selector, SelectorKind
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
 
@@ -62,9 +62,9 @@ class World:
         self.serving = Serving(self.store, self.models, loading, interval_s=0.02, rollbacks=self.rollbacks)
         self.deployments = Deployments(self.store, self.models, clock, self.serving.wake)
 
-    def add(self, factor: float, *, stage: bool = True) -> ModelVersion:
+    def add(self, factor: float, *, stage: bool = True, by: Preprocessing | None = None) -> ModelVersion:
         """A version that multiplies by ``factor``, in production unless told otherwise."""
-        version = self.models.add(MODEL, {"model.onnx": NewFile("onnx", onnx_models.scaled(factor))})
+        version = self.models.add(MODEL, {"model.onnx": NewFile("onnx", onnx_models.scaled(factor))}, by)
         if stage:
             self.models.point(MODEL, PRODUCTION, version)
         return version
