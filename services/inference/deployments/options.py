@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
 from services.inference.cache.options import Caching
+from services.inference.drift.options import Drift
 from services.inference.engines.options import EngineOptions
 from services.inference.guard.options import Guarding
 from services.inference.preparing.options import Preparing
@@ -29,6 +30,7 @@ class Options:
     routing: Routing = dataclasses.field(default_factory=Routing)
     guard: Guarding = dataclasses.field(default_factory=Guarding)
     recording: Recording = dataclasses.field(default_factory=Recording)
+    drift: Drift = dataclasses.field(default_factory=Drift)
     cache: Caching = dataclasses.field(default_factory=Caching)
     unloaded: bool = False
     """Whether it is paused: nothing is loaded for it and nothing answers, until this is taken back."""

@@ -95,6 +95,7 @@ class ModelVersion:
         preprocessing: the pipeline that was recorded with it.
         signature: what goes in and comes out, as registered; an element type that is not known is empty. None where
             nothing is known of it.
+        dataset_versions: the resource names of what it was trained on.
     """
 
     name: ModelVersionName
@@ -107,6 +108,7 @@ class ModelVersion:
     model_uid: str = ""
     preprocessing: Preprocessing | None = None
     signature: Signature | None = None
+    dataset_versions: tuple[str, ...] = ()
 
     def is_same(self, other: "ModelVersion") -> bool:
         """Whether it is this version, perhaps under another name of its model."""

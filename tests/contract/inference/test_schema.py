@@ -16,7 +16,7 @@ async def test_the_newest_migration_leaves_the_tables_of_the_code(postgres_url: 
         context = MigrationContext.configure(connection, opts={"include_object": is_ours})
         return [*compare_metadata(context, metadata)]
 
-    assert {conversions.name, deployment_standings.name, incidents.name} < set(metadata.tables)
+    assert {conversions.name, deployment_standings.name, drift_references.name, incidents.name} < set(metadata.tables)
     database = Database(postgres_url, "inference", 1)
     async with database.transaction() as connection:
         assert await connection.run_sync(differences) == []
