@@ -111,7 +111,7 @@ async def test_a_version_that_fails_on_probation_gives_way_to_the_one_before(wor
 
 
 async def test_a_pipeline_that_fails_gives_way_to_another_one_before_the_same_model(world: Guarded) -> None:
-    """What decides a version's answers is its files and its pipeline: the digest of the files does not tell them apart."""
+    """The digest of the files, which both have, does not tell them apart."""
     old, new = pipelines.recorded(pipelines.document()), pipelines.recorded(pipelines.document(mean=0.25))
     world.add(3, by=old)
     deployment = await world.deploy()

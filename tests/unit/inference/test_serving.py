@@ -15,6 +15,8 @@ from headwater import parity
 from headwater.names import DeploymentName, ModelName
 from headwater.tensors import Tensor
 from services.inference.batching.options import Batching
+from services.inference.cache.cache import Kept
+from services.inference.cache.options import Caching
 from services.inference.deployments.deployments import Deployments, Origin
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.memory import MemoryDeployments
@@ -30,6 +32,7 @@ from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.cache import ModelCache
 from services.inference.models.memory import MemoryModels, NewFile
 from services.inference.models.source import ModelVersion, Preprocessing, Selector, SelectorKind
+from services.inference.records.recording import RecordedTensor, Recording
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
 
@@ -361,6 +364,40 @@ async def test_an_archived_version_that_is_served_goes_on_and_no_other_begins(wo
     world.models.mark(second)
     await world.follow()
     assert (await world.factor(), (await world.status()).state) == (5, State.READY)
+
+
+async def test_what_is_told_of_a_version_changes_nothing_of_how_its_deployment_is_configured(world: World) -> None:
+    """What must not be recorded is not, and what is kept stays, when the version is deprecated meanwhile."""
+    version = world.add(3)
+    await world.deploy()
+    secret = Recording(sample_rate=1, inputs=(RecordedTensor("x", redacted=True),))
+    await world.deployments.update(NAME, "", options={"recording": secret, "cache": Caching(enabled=True)})
+    await world.follow()
+    loaded = world.serving.find("digits")
+    kept = Kept([Tensor("y", "FP32", np.ones(4, np.float32))], 1)
+
+    async def compute() -> Kept:
+        return kept
+
+    await loaded.cache.answer(lambda: b"asked", compute)
+    world.models.mark(version, warning="use version 2")
+    await world.follow()
+    renewed = world.serving.find("digits")
+    assert renewed.version.warning
+    assert renewed.served.recording == secret
+    assert len(renewed.cache) == 1
+
+
+async def test_what_is_configured_while_a_version_is_loaded_holds_for_its_first_answer(world: World) -> None:
+    world.add(3)
+    await world.deployments.create(NAME, MODEL, PRODUCTION, Options(), Origin("tester"))
+    await world.serving.step()
+    secret = Recording(sample_rate=1, inputs=(RecordedTensor("x", redacted=True),))
+    await world.deployments.update(NAME, "", options={"recording": secret, "batching": Batching(max_batch_rows=2)})
+    await world.follow()
+    loaded = world.serving.find("digits")
+    assert loaded.served.recording == secret
+    assert loaded.batcher.limits.max_batch_rows == 2
 
 
 async def test_a_deprecated_version_is_served_with_a_warning(world: World) -> None:
