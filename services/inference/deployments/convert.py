@@ -107,6 +107,6 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
     message.state = _STATES[status.state]
     message.model_version = status.model_version
     message.model_digest = status.model_digest
-    message.failure = status.failure
+    message.failure = status.why
     message.warning = status.warning
     return message

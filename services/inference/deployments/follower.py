@@ -147,7 +147,7 @@ class Follower:
     def not_ready(self) -> ModelNotReady:
         """The error for who asks while nothing can answer."""
         status = self.status
-        why = {"why": status.failure} if status.failure else {}
+        why = {"why": status.why} if status.why else {}
         return ModelNotReady(model=self.deployment.served_name, state=status.state.name, **why, retry_after_ms=1000)
 
     def step(self, deployment: Deployment, routing: Routing) -> None:

@@ -43,6 +43,9 @@ class VersionArchived(FailedPrecondition):
     reason = "MODEL_VERSION_ARCHIVED"
 
 
+_WEIGHTS = frozenset({"safetensors", "pytorch"})
+
+
 class SelectorKind(enum.Enum):
     """By what a version is chosen. The values are what the database keeps."""
 
@@ -159,7 +162,9 @@ class ModelVersion:
             return chosen[0]
         kinds = f" of a format that can be served here ({', '.join(formats)})" if formats else ""
         found = ", ".join(f"{file.path} ({file.format or 'unknown'})" for file in self.files[:5])
-        raise NothingToServe(f"{self.name} must have one file{kinds}; it has {found or 'none'}.")
+        weights = formats and not {*formats} & _WEIGHTS and any(file.format in _WEIGHTS for file in self.files)
+        hint = " Weights alone are served through the deployment's engine.architecture." if weights else ""
+        raise NothingToServe(f"The version must have one file{kinds}; it has {found or 'none'}.{hint}")
 
 
 class ModelSource(Protocol):

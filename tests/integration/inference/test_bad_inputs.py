@@ -75,7 +75,7 @@ BAD = {
     "missing input": (infer("simple", two()[0], raw=[INTS]), "SIGNATURE_MISMATCH", "lacks 'INPUT1'"),
     "no input": (infer("double"), "SIGNATURE_MISMATCH", "takes the inputs 'x'; the request lacks 'x'"),
     "unknown input": (infer("double", X, tensor("z", "FP32", [1]), raw=[ROW, floats(1)]), "SIGNATURE_MISMATCH", "'z'"),
-    "another name": (infer("double", tensor("z", "FP32", [1, 4]), raw=[ROW]), "SIGNATURE_MISMATCH", "lacks 'x'"),
+    "another name": (infer("double", tensor("z", "FP32", [1, 4]), raw=[ROW]), "SIGNATURE_MISMATCH", "'x' and has 'z'"),
     "duplicate input": (infer("double", X, X, raw=[ROW, ROW]), "INVALID_REQUEST", "'x' comes twice"),
     "too few bytes": (infer("double", X, raw=[ROW[:-1]]), "INVALID_TENSOR", "takes 16 bytes; 15 came"),
     "too many bytes": (infer("double", X, raw=[ROW + b"\0"]), "INVALID_TENSOR", "takes 16 bytes; 17 came"),

@@ -109,10 +109,12 @@ async def test_a_version_in_production_is_served(world: World) -> None:
 
 async def test_before_anything_is_in_production_the_deployment_waits(world: World) -> None:
     await world.deploy()
-    assert (await world.status()).state is State.WAITING
+    missing = f"No version of {MODEL} has the stage production."
+    assert await world.status() == Status(State.WAITING, waits_for=missing)
     with pytest.raises(ModelNotReady) as refused:
         world.serving.find("digits")
     assert refused.value.retry_after_ms
+    assert refused.value.metadata["why"] == missing
 
     world.add(3)
     await world.follow()
@@ -220,7 +222,9 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_older_one_answering(wo
     [
         (
             {"weights.safetensors": NewFile("safetensors", b"x")},
-            "must have one file of a format that can be served here",
+            "versions/1: The version must have one file of a format that can be served here (onnx, torch_export, torchscript, "
+            "xgboost, lightgbm); it has weights.safetensors (safetensors). Weights alone are served through the deployment's "
+            "engine.architecture.",
         ),
         ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "it has a.onnx (onnx), b.onnx (onnx)"),
         ({"model.onnx": NewFile("onnx", b"\x80\x04K\x01.")}, "not ONNX"),

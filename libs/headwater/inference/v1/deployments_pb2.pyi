@@ -120,7 +120,7 @@ class Deployment(_message.Message):
     model_digest: _builtins.str
     """The digest of that version."""
     failure: _builtins.str
-    """Why the version it should serve cannot be loaded; empty otherwise."""
+    """Why the version it should serve cannot be loaded or, while it waits, what for; empty otherwise."""
     created_by: _builtins.str
     """Who created it."""
     etag: _builtins.str
@@ -289,7 +289,7 @@ class CreateDeploymentRequest(_message.Message):
     """Makes a retry safe."""
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """Model, selector and batching."""
+        """Model, selector and options."""
 
     def __init__(
         self,
