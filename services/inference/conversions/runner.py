@@ -27,7 +27,6 @@ PATHS = {"onnx": "model.onnx", "torchscript": "model.torchscript.pt"}
 EVIDENCE_PATH = "conversion.json"
 _FORMATS = ("onnx", "torch_export", "torchscript")
 _AGAIN = (Unavailable, DeadlineExceeded, ResourceExhausted)
-_PAUSE_S = 5.0
 _EVIDENCE = TypeAdapter(Evidence)
 
 _log = structlog.get_logger("inference.conversions")
@@ -35,10 +34,12 @@ _log = structlog.get_logger("inference.conversions")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timing:
-    """How often to look for jobs, and how long a replica that is silent keeps its job, in seconds."""
+    """How often to look for jobs, how long a replica that is silent keeps its job, and how long to wait for what is
+    away, in seconds."""
 
     poll_s: float = 1.0
     lease_s: float = 30.0
+    pause_s: float = 5.0
 
 
 class Runner:
@@ -89,7 +90,7 @@ class Runner:
             end = work.result()
         except _AGAIN as error:
             _log.warning("a job waits for what it needs", job=uid, exc_info=error)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._timing.pause_s)
             return
         except HeadwaterError as error:
             end = End(State.FAILED, failure_reason=error.reason, failure=error.message)

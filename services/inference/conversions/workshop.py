@@ -18,7 +18,13 @@ from headwater.errors import HeadwaterError
 from services.inference.conversions.evidence import Evidence
 from services.inference.conversions.model import Plan
 from services.inference.engines.code import Code
-from services.inference.engines.engine import EngineCrashed, EngineOutOfMemory, EngineTimedOut, OptionRefused
+from services.inference.engines.engine import (
+    EngineCrashed,
+    EngineFailed,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    OptionRefused,
+)
 from services.inference.engines.order import Order
 from services.inference.engines.worker.process import Worker, WorkerEnded, WorkerSaid
 from services.inference.engines.worker.template import Template
@@ -136,9 +142,12 @@ class Workshop:
         finally:
             with contextlib.suppress(OSError):  # what waits for its answer gets WorkerEnded, and its thread ends
                 await asyncio.to_thread(worker.end, "close")
-        told = json.loads(report)
-        evidence = _EVIDENCE.validate_python(told["evidence"]) if told["evidence"] else None
-        return Report(evidence, model, told["format"], parity, told["failure_reason"], _shown(told["failure"]))
+        try:
+            told = json.loads(report)
+            evidence = _EVIDENCE.validate_python(told["evidence"]) if told["evidence"] else None
+            return Report(evidence, model, told["format"], parity, told["failure_reason"], _shown(told["failure"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise EngineFailed("The job's process gave a report that cannot be read.") from error
 
 
 def _end_of(worker: Worker, limit_s: float) -> HeadwaterError:

@@ -16,18 +16,13 @@ from services.inference.conversions.model import Plan
 from services.inference.conversions.working import source as sources
 from services.inference.conversions.working.convert import convert
 from services.inference.conversions.working.outcome import Outcome
+from services.inference.conversions.working.shape import ONE, SIGNATURE
 from services.inference.conversions.working.tune import tune
 from services.inference.engines.engine import Engine
 from services.inference.engines.order import Order
-from services.inference.tensors.model import Array, Signature, TensorSpec
+from services.inference.tensors.model import Array
 
 PLANS, EVIDENCE = TypeAdapter(Plan), TypeAdapter(Evidence)
-ONE = (1,)
-SIGNATURE = Signature(
-    tuple(TensorSpec(name, "BYTES", ONE) for name in ("plan", "parity", "pipeline")),
-    tuple(TensorSpec(name, "BYTES", ONE) for name in ("report", "model", "parity")),
-    batchable=False,
-)
 
 
 def load(content: bytes, order: Order) -> Engine:
