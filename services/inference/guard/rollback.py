@@ -52,8 +52,9 @@ class Rollbacks:
 
     async def refresh(self, uids: Sequence[str]) -> None:
         """Read what is known of these deployments; to be called before their versions are looked for."""
-        self._standings = await self._store.all(uids)
+        self._learn(await self._store.all(uids))
         served = set(uids)
+        self._standings = {uid: standing for uid, standing in self._standings.items() if uid in served}
         for uid in {*self._main, *self._replaced, *self._others_chosen} - served:
             for known in (self._main, self._replaced, self._others_chosen):
                 known.pop(uid, None)
@@ -77,13 +78,16 @@ class Rollbacks:
         if aside is not None and self._others_chosen.get(deployment.uid, 0) >= _SURE:
             await self._end(deployment, aside, "the selector chose another version", ITSELF)
         if loaded is None:
+            self._main.pop(deployment.uid, None)
             return
         if loaded.watch.begun is None:
             loaded.watch.begun = self._clock.monotonic()
         self._main[deployment.uid] = loaded
-        for before in self._replaced.pop(deployment.uid, ()):
-            if before.version.content != loaded.version.content and before.requests.succeeded:
-                await self._served_well(deployment, before)
+        replaced = self._replaced.get(deployment.uid, [])
+        while replaced:  # what cannot be kept now is tried again
+            if replaced[0].version.content != loaded.version.content and replaced[0].requests.succeeded:
+                await self._served_well(deployment, replaced[0])
+            del replaced[0]
         now, guarding = self._clock.monotonic(), deployment.options.guard
         if now - loaded.watch.begun >= guarding.rollback.probation_s and loaded.requests.succeeded:
             await self._served_well(deployment, loaded)
@@ -218,10 +222,16 @@ class Rollbacks:
         return self._standings.get(deployment.uid) or Standing(deployment.uid)
 
     async def _read(self, deployment: Deployment) -> Standing:
-        self._standings = {**self._standings, **await self._store.all([deployment.uid])}
+        self._learn(await self._store.all([deployment.uid]))
         return self._standing(deployment)
 
     async def _keep(self, standing: Standing) -> bool:
         kept = await self._store.replace(standing)
-        self._standings = {**self._standings, **await self._store.all([standing.uid])}
+        self._learn(await self._store.all([standing.uid]))
         return kept
+
+    def _learn(self, read: Mapping[str, Standing]) -> None:
+        """Go by what was read, unless something later is known: what is read first may arrive last."""
+        known = self._standings
+        newer = {uid: each for uid, each in read.items() if uid not in known or each.revision >= known[uid].revision}
+        self._standings = {**known, **newer}
