@@ -98,13 +98,13 @@ def _python(served: str, addresses: Addresses, inputs: Sequence[artifact_pb2.Ten
         "import numpy as np",
         "import tritonclient.grpc as triton",
         "",
-        f"client = triton.InferenceServerClient({addresses.grpc!r})",
+        f"client = triton.InferenceServerClient({_quoted(addresses.grpc)})",
         "inputs = []",
     ]
     for spec in inputs:
         shape = _one(spec)
         lines += [
-            f"tensor = triton.InferInput({spec.name!r}, {shape}, {spec.datatype!r})",
+            f"tensor = triton.InferInput({_quoted(spec.name)}, {shape}, {_quoted(spec.datatype)})",
             f"tensor.set_data_from_numpy({_values(spec, shape, raw=_is_raw(inputs))})",
             "inputs.append(tensor)",
         ]
@@ -112,11 +112,16 @@ def _python(served: str, addresses: Addresses, inputs: Sequence[artifact_pb2.Ten
         [
             *lines,
             'headers = {"authorization": "Bearer " + os.environ["HEADWATER_TOKEN"]}',
-            f"answer = client.infer({served!r}, inputs, headers=headers)",
+            f"answer = client.infer({_quoted(served)}, inputs, headers=headers)",
             "for output in answer.get_response().outputs:",
             "    print(output.name, answer.as_numpy(output.name))",
         ]
     )
+
+
+def _quoted(text: str) -> str:
+    """A literal of Python: of JSON's escapes it knows all, and the characters themselves stand for others."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _values(spec: artifact_pb2.TensorSpec, shape: list[int], *, raw: bool) -> str:

@@ -114,17 +114,17 @@ def _recording(recording: recording_pb2.Recording) -> Iterator[str]:
     if recording.sample_rate:
         share = percent(100 * recording.sample_rate)
         when.append("every request" if recording.sample_rate == 1 else f"{share} of the requests")
-    if recording.on_error:
+    if recording.on_error and recording.sample_rate < 1:
         when.append("every request that failed")
-    if recording.HasField("low_confidence"):
+    if recording.HasField("low_confidence") and recording.sample_rate < 1:
         unsure = recording.low_confidence
         when.append(f"every answer with less than {figures.number(unsure.below)} in {unsure.output}")
     yield "Every request is recorded, with digests of what was asked and answered."
     if not when:
-        yield "What was in it is not."
+        yield "Its values are not."
         return
     size = figures.size(recording.max_body_bytes or 65_536)
-    yield f"What was in it, up to {size}, is recorded of {_some(when, 'and')}."
+    yield f"Values are recorded of {_some(when, 'and')}, up to {size} of each side."
     redacted = [name for each in (*recording.inputs, *recording.outputs) for name in _redacted(each)]
     if redacted:
         yield f"Never recorded: {_some(redacted, 'and')}."
@@ -153,10 +153,10 @@ def _breaker(guard: guard_pb2.Guard) -> Iterator[str]:
     if breaker.min_callers > 1:
         yield f"Failures at fewer than {breaker.min_callers} callers are taken for what they send."
     open_ms, probes = breaker.open_ms or 5_000, breaker.probes or 3
-    yield (
-        f"After {ms(open_ms)}, and each time twice as long up to {ms(max(breaker.max_open_ms or 60_000, open_ms))}, "
-        f"{_count(probes, 'request')} {'try' if probes > 1 else 'tries'} whether it answers again."
-    )
+    longest = max(breaker.max_open_ms or 60_000, open_ms)
+    more = f", and each time twice as long up to {ms(longest)}" if longest > open_ms else ""
+    asked = f"{probes:,} requests try" if probes > 1 else "one request tries"
+    yield f"After {ms(open_ms)}{more}, {asked} whether it answers again."
 
 
 def _rollback(guard: guard_pb2.Guard) -> Iterator[str]:

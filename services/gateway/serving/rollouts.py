@@ -56,6 +56,8 @@ def objectives(asked: RolloutObjectives) -> Sequence[str]:
         found.append(f"p99 is at most {lasting(asked.max_p99_ms / 1000)}")
     if asked.HasField("min_agreement"):
         found.append(f"at least {percent(100 * asked.min_agreement)} of the answers agree with the main version's")
+    if asked.HasField("max_drift_psi"):
+        found.append(f"no feature drifts by a PSI of more than {asked.max_drift_psi:g}")
     return found
 
 

@@ -23,7 +23,7 @@ _UNKNOWN: Final = Standing("unknown", "off")
 
 _DEPLOYMENTS: Final[Mapping[int, Standing]] = {
     _D.STATE_WAITING: Standing("waiting", "warn", "No version can answer yet: none is chosen, or it is being loaded."),
-    _D.STATE_READY: Standing("ready", "good", "It answers."),
+    _D.STATE_READY: Standing("ready", "good", "Its version is loaded and in place."),
     _D.STATE_FAILED: Standing("failed", "bad", "The version that it should serve cannot be loaded."),
     _D.STATE_ROLLED_BACK: Standing(
         "rolled back", "warn", "An earlier version answers, because the one that was chosen is set aside."
@@ -53,6 +53,7 @@ KINDS: Final[Mapping[int, str]] = {
     _I.KIND_CANARY_ABORTED: "a version that was being rolled out was taken back",
     _I.KIND_FALLBACKS_EXHAUSTED: "neither the version nor a fallback could answer",
     _I.KIND_ENGINE_CRASHED: "the process of an engine ended again and again",
+    _I.KIND_DRIFTED: "what a version is asked, or answers, is unlike what it was trained on",
 }
 """What happened in an incident."""
 

@@ -52,7 +52,7 @@ def duration(value: Duration) -> str:
 
 def percent(value: float) -> str:
     """``12.5 %``."""
-    return f"{figures.number(value)} %"
+    return f"{value:.4g} %"
 
 
 def chosen(message: Chooses) -> str:

@@ -144,13 +144,13 @@ async def test_deployments_are_listed_with_how_they_stand(reader: httpx.AsyncCli
     """States in words, which colours and signs only repeat."""
     page = await reader.get("/deployments")
     said = text_of(page)
-    assert "scores ● ready scores 1 version 1 main 70 % , next 30 % , wrong copies of 100 % 0" in said
-    assert "prices ● ready prices 1 alias served one version answers all 1" in said
-    assert "waiting ▲ waiting nothing stage production" in said
-    assert "failing ■ failed nothing" in said
-    assert "paused ○ paused nothing" in said
+    assert "scores ● ready 0 scores 1 version 1 main 70 % , next 30 % , wrong copies of 100 %" in said
+    assert "prices ● ready 1 prices 1 alias served one version answers all" in said
+    assert "waiting ▲ waiting 0 nothing stage production" in said
+    assert "failing ■ failed 0 nothing" in said
+    assert "paused ○ paused 0 nothing" in said
     assert (
-        f"▲ rolled back back 1 alias served one version answers all 1 Version 2 is set aside by tester {SCRIPT}" in said
+        f"▲ rolled back 1 back 1 alias served one version answers all Version 2 is set aside by tester {SCRIPT}" in said
     )
     assert "gone" not in said
     assert "Open incidents 2" in said
@@ -159,7 +159,7 @@ async def test_deployments_are_listed_with_how_they_stand(reader: httpx.AsyncCli
 
 async def test_a_deployment_says_what_it_serves_and_why(reader: httpx.AsyncClient) -> None:
     said = text_of(await reader.get(SCORES))
-    assert "scores ● ready It answers." in said
+    assert "scores ● ready Its version is loaded and in place." in said
     assert "Answers with scores 1 Because it goes by version 1 of scores" in said
     assert re.search(r"main 60 % scores 1 version 1 ● closed \d", said)
     assert re.search(r"next 30 % scores 2 version 2 ● closed", said)
@@ -209,6 +209,7 @@ async def test_an_open_breaker_is_seen_and_leads_to_its_incident(reader: httpx.A
     )
     assert "1 3 3 ENGINE_FAILED" in text_of(page)
     assert "1 open incident" in text_of(page)
+    assert "The breaker of prices 1 is open : it is not asked for a while. There is nothing else" in text_of(page)
 
 
 async def test_options_are_said_in_plain_words(reader: httpx.AsyncClient) -> None:
@@ -218,7 +219,7 @@ async def test_options_are_said_in_plain_words(reader: httpx.AsyncClient) -> Non
         "An idle engine waits up to 5 ms for more",
         "There are 3 priorities, 1 the first; requests that name none have 3.",
         "of each version, for 1 min.",
-        "is recorded of every request and every request that failed.",
+        "Values are recorded of every request, up to 65.54 KB of each side.",
         "Never recorded: x.income.",
         "A version is not asked any more after 5 failures in a row.",
     ):
