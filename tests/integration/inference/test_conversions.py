@@ -1,7 +1,9 @@
 """Versions converted and tuned as jobs: from the registry, in a confined process, to what clients are answered."""
 
 import dataclasses
+import io
 import json
+import zipfile
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
@@ -212,13 +214,11 @@ async def test_what_a_tuning_found_is_used(world: World) -> None:
 async def test_what_cannot_be_converted_says_why(world: World) -> None:
     """Bad input: a damaged file, a file of no known kind, TorchScript that is TorchScript already, a cancelled job."""
     module = network()
-    program = exported(module, torch.zeros(2, 64))
-    damaged = await world.registry.register(program[: len(program) // 2], "model.pt2")
     onnx = Conversion(target=Target.TARGET_ONNX)
-    if not damaged.problems:  # the registry may have seen it
-        job = await world.run(damaged.name, conversion=onnx)
-        assert (job.state, job.result) == (ConversionJob.STATE_FAILED, "")
-        assert job.failure_reason in ("MODEL_REFUSED", "NOTHING_TO_SERVE")
+    damaged = await world.registry.register(without_graph(exported(module, torch.zeros(2, 64))), "model.pt2")
+    job = await world.run(damaged.name, conversion=onnx)
+    assert (job.state, job.result, job.failure_reason) == (ConversionJob.STATE_FAILED, "", "MODEL_REFUSED")
+    assert "PyTorch cannot load the file as an exported program" in job.failure
     text = await world.registry.register(b"no model", "model.txt")
     assert (await world.run(text.name, conversion=onnx)).failure_reason == "NOTHING_TO_SERVE"
     script = await world.registry.register(scripted(module), "model.pt")
@@ -262,3 +262,12 @@ async def refused(call: Awaitable[Any], kind: type[HeadwaterError], reason: str)
     with pytest.raises(kind) as error:
         await call
     assert error.value.reason == reason
+
+
+def without_graph(program: bytes) -> bytes:
+    """An exported program whose graph is damaged, in a zip that is not."""
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(program)) as before, zipfile.ZipFile(damaged, "w", zipfile.ZIP_STORED) as after:
+        for member in before.namelist():
+            after.writestr(member, b"{}" if member.endswith("models/model.json") else before.read(member))
+    return damaged.getvalue()
