@@ -16,7 +16,8 @@ _deadline: contextvars.ContextVar[tuple[float, float] | None] = contextvars.Cont
 
 
 def set_remaining_s(seconds: float | None) -> float | None:
-    """For the edges: from here on, in this task, the caller waits ``seconds`` longer; None means without end.
+    """For the edges, and for work that goes on when the call is over: from here on, in this task, the caller waits
+    ``seconds`` longer; None means without end.
 
     Returns after how many seconds the edge is to give the call up.
     """
