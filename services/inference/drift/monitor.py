@@ -121,10 +121,17 @@ class Monitor:
             }
         )
         for followed in list(self._followed.values()):
+            await self._look(followed)
+
+    async def _look(self, followed: _Followed) -> None:
+        try:
             window = await asyncio.to_thread(followed.tracker.step, self._clock.now())
-            if window is not None:
-                self._report(followed, window)
-            await self._keep(followed)
+        except Exception:  # what callers send and models answer must not end this for all others
+            _log.exception("drift cannot be told", model_version=followed.loaded.served.model_version)
+            return
+        if window is not None:
+            self._report(followed, window)
+        await self._keep(followed)
 
     async def _follow(self, wanted: Mapping[Key, tuple[Deployment, Loaded]]) -> None:
         """Watch these versions, by the rules of their deployments, and no others."""

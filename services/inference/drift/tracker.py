@@ -102,7 +102,7 @@ class Tracker:
                 max(self._offered - self._rows, 0),
                 tuple(sorted(self._learning)),
                 len(self._left_out),
-                self._note,
+                " ".join(filter(None, [self._note, self._unseen()])),
                 self._start,
                 self._window_rows,
                 self._last,
@@ -112,6 +112,19 @@ class Tracker:
     def last(self) -> Window | None:
         """The last complete window."""
         return self._last
+
+    def _unseen(self) -> str:
+        """What is to be watched and has not come; empty before anything has."""
+        if not self._rows and not self._learning:
+            return ""
+        known = {*self._features, *self._learning}
+        absent = [name for name in self.rules.features if name not in known]
+        absent += [
+            each.name
+            for each in (*self.rules.inputs, *self.rules.outputs)
+            if not any(name == each.name or name.startswith((f"{each.name}.", f"{each.name}[")) for name in known)
+        ]
+        return f"Not seen so far: {', '.join(dict.fromkeys(absent))}." if absent else ""
 
     def _look(self, looked: Sequence[Looked]) -> None:
         if not looked:

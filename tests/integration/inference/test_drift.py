@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 import tritonclient.grpc.aio as triton
-from google.protobuf.field_mask_pb2 import FieldMask
 from tritonclient.grpc import service_pb2_grpc
 
 from chassis import Service
 from chassis.auth import Authenticator, Role
 from chassis.testing.services import Connect, StartService, TokenFor
 from headwater import cli
+from headwater import drift as drifts
+from headwater.client import Connection, Endpoints
 from headwater.errors import InvalidArgument, NotFound
 from headwater.inference.v1 import (
     deployments_pb2,
@@ -29,7 +30,7 @@ from headwater.inference.v1 import (
     rollouts_pb2_grpc,
     routing_pb2,
 )
-from headwater.names import ModelName
+from headwater.names import DeploymentName, ModelName
 from services.inference.__main__ import wire
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.drift.profile import Column, Distribution, Profile
@@ -259,19 +260,23 @@ async def test_a_deployment_says_why_it_is_not_compared_with_what_it_names(watch
     assert not version.HasField("since_time")
 
 
-async def test_without_training_data_the_note_says_what_is_compared_with(watched: Watched) -> None:
+async def test_without_training_data_the_note_says_what_is_compared_with(watched: Watched, token_for: TokenFor) -> None:
     watched.add()
     await watched.serve(rules())
     assert "none is known" in (await watched.drift()).versions[0].note
     with pytest.raises(NotFound, match="served=1"):
         await watched.drift("2")
-    await watched.running.deployments.UpdateDeployment(
-        deployments_pb2.UpdateDeploymentRequest(
-            deployment=deployments_pb2.Deployment(name=NAME), update_mask=FieldMask(paths=["drift"])
-        )
-    )
-    off = await watched.drift()
+
+    def off_and_on() -> tuple[drift_pb2.DeploymentDrift, drift_pb2.Drift]:
+        address = watched.running.service.address
+        with Connection(Endpoints(inference=address), token_for(Role.WRITER)) as connection:
+            drifts.stop(connection, DeploymentName.parse(NAME))
+            off = drifts.get(connection, DeploymentName.parse(NAME))
+            return off, drifts.watch(connection, DeploymentName.parse(NAME), drift_pb2.Drift(min_rows=7))
+
+    off, on = await asyncio.to_thread(off_and_on)
     assert (off.enabled, len(off.versions)) == (False, 0)
+    assert (on.enabled, on.min_rows, on.first_rows, on.alert_psi) == (True, 7, 1000, 0.2)
 
 
 async def test_what_is_redacted_is_not_looked_at(watched: Watched) -> None:
