@@ -14,6 +14,7 @@ from headwater.names import IncidentName
 from services.inference.guard.options import BreakerRules, Guarding
 from services.inference.guard.postgres import PostgresStandings
 from services.inference.guard.standing import GoodVersion, MemoryStandings, SetAside, Standing, StandingStore
+from services.inference.guard.tables import deployment_standings
 from services.inference.guard.window import Measured
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.incidents.model import (
@@ -192,3 +193,17 @@ def test_a_timeline_is_bounded_and_keeps_its_beginning_and_its_end() -> None:
 def test_what_somebody_has_resolved_stays_resolved() -> None:
     resolved = incident().resolved("ada", "", NOW)
     assert resolved.after([Event(NOW, "closed")], State.RECOVERED).state is State.RESOLVED
+
+
+async def test_what_another_release_kept_in_another_form_keeps_no_deployment_from_serving(postgres_url: str) -> None:
+    database = Database(postgres_url, "inference", 4)
+    kept = PostgresStandings(database)
+    odd, usual = new_id(), new_id()
+    assert await kept.replace(Standing(usual))
+    async with database.transaction() as connection:
+        form = {"uid": odd, "good": [{"number": "1", "digest": "x"}], "set_aside": None}
+        await connection.execute(deployment_standings.insert().values(uid=odd, revision=4, standing=form))
+
+    assert await kept.all([odd, usual]) == {odd: Standing(odd, revision=4), usual: Standing(usual, revision=1)}
+    assert await kept.replace(Standing(odd, revision=4)), "and it can be kept anew"
+    await database.close()
