@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from chassis.db.engine import Database
 from services.inference.conversions.tables import conversions
+from services.inference.drift.tables import drift_references
 from services.inference.guard.tables import deployment_standings
 from services.inference.incidents.tables import incidents
 from services.inference.tables import metadata

@@ -74,7 +74,7 @@ def _state(content: bytes, format_name: str) -> Mapping[str, torch.Tensor]:
 
 
 def call_of(module: Any, parameters: Sequence[str], names: Sequence[str]) -> Call:
-    """How a module is called. Inputs are given by name where the module's parameters have their names, else in their order."""
+    """How a module is called: inputs by name where the module's parameters have their names, else in their order."""
     if all(name in parameters for name in names):
         return lambda tensors: module(**dict(zip(names, tensors, strict=True)))
     if len(names) > len(parameters):
