@@ -13,10 +13,10 @@ _MOST = 50
 class AnswersFor:
     """Deployments that have loaded a version, by what would become of them without it."""
 
-    now: Sequence[str]
-    """They would stop working, as resource names."""
-    before: Sequence[str]
-    """They have another one now, or serve it as a variant that could be done without."""
+    chosen: Sequence[str]
+    """It is what their stage, alias or number stands for: they would stop working without it. Resource names."""
+    loaded: Sequence[str]
+    """They have loaded it as a variant, a fallback or for a rollout, or once went by it."""
     ended: Sequence[str]
     """They were archived."""
     more: bool = False

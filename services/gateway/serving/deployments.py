@@ -2,24 +2,25 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from headwater import model_versions, rollouts, traffic
+from headwater import drift, model_versions, rollouts, traffic
 from headwater.artifact.v1 import artifact_pb2
 from headwater.client import Connection
 from headwater.errors import HeadwaterError
-from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, incidents_pb2, incidents_pb2_grpc
+from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, drift_pb2, incidents_pb2, incidents_pb2_grpc
 from headwater.names import DEFAULT_PROJECT, DeploymentName, ModelVersionName, ProjectName, RolloutName
 from services.gateway.explained import explained
 from services.gateway.listing import listed
 from services.gateway.pages import page
 from services.gateway.serving import standings
 from services.gateway.serving.calls import Addresses, Calls, calls, inputs_of
+from services.gateway.serving.drift import Feature, features_of
 from services.gateway.serving.options import topics
 from services.gateway.serving.paths import DEPLOYMENT, DEPLOYMENTS, ROLLOUT, ROLLOUTS
 from services.gateway.serving.rollouts import ACTIVE, objectives, steps_of
@@ -109,6 +110,7 @@ class DeploymentPages:
             "open_count": len(opened),
             "active": _told(active) if active is not None else None,
             "rolled": [each for each in rolled if each is not active],
+            "drift": self._drift(name) if found.drift.enabled else None,
             "topics": topics(found),
             "calls": self._calls(name, found),
             "incidents": self._incidents.ListIncidents(past).incidents,
@@ -117,6 +119,10 @@ class DeploymentPages:
             "standings": standings,
             "percent": percent,
         }
+
+    def _drift(self, name: DeploymentName) -> Sequence[tuple[drift_pb2.VersionDrift, Sequence[Feature]]]:
+        versions = drift.get(self._connection, name).versions
+        return [(each, features_of(each.last.features)) for each in versions]
 
     def _calls(self, name: DeploymentName, found: deployments_pb2.Deployment) -> Calls:
         """How it is called; what goes in is said by the deployment itself or else by the registry."""

@@ -16,6 +16,7 @@ from services.gateway.explained import explained
 from services.gateway.listing import Listing, listed
 from services.gateway.pages import page
 from services.gateway.serving import standings
+from services.gateway.serving.drift import features_of
 from services.gateway.serving.options import rules
 from services.gateway.serving.paths import INCIDENT, INCIDENTS
 from services.gateway.serving.wording import lasting, ms
@@ -66,6 +67,7 @@ class IncidentPages:
             kind=standings.kind_of(found),
             rules=rules(found.rules) if found.HasField("rules") else (),
             measured=found.measurements if found.HasField("measurements") else None,
+            drifted=features_of(found.drifted),
             lasting=lasting,
             ms=ms,
         )

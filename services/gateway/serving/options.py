@@ -4,7 +4,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from headwater.datasets import figures
-from headwater.inference.v1 import batching_pb2, deployments_pb2, engines_pb2, guard_pb2, preparing_pb2, recording_pb2
+from headwater.inference.v1 import (
+    batching_pb2,
+    deployments_pb2,
+    drift_pb2,
+    engines_pb2,
+    guard_pb2,
+    preparing_pb2,
+    recording_pb2,
+)
 from services.gateway.serving.wording import duration, ms, percent
 
 _NAMED = 12
@@ -28,6 +36,7 @@ def topics(deployment: deployments_pb2.Deployment) -> Sequence[Topic]:
         Topic("Cache", list(_cache(deployment))),
         Topic("Recording", list(_recording(deployment.recording))),
         *rules(deployment.guard),
+        Topic("Drift", list(_drift(deployment.drift))),
     ]
 
 
@@ -171,6 +180,24 @@ def _rollback(guard: guard_pb2.Guard) -> Iterator[str]:
         f"last one that served well when the breaker opens, or more than {rate} of its requests fail{slow}."
     )
     yield f"Later it goes back when the breaker has not closed for {ms(rollback.after_open_ms or 30_000)}."
+
+
+def _drift(drift: drift_pb2.Drift) -> Iterator[str]:
+    if not drift.enabled:
+        yield "It is not watched."
+        return
+    data = drift.dataset_version or "the data that the version was trained on"
+    split = f", split {drift.split}" if drift.split else ""
+    yield (
+        f"Windows of {ms(drift.window_ms or 600_000)} and at least {drift.min_rows or 500:,} rows are compared with "
+        f"{data}{split}; of what it does not tell, with the first {drift.first_rows or 1000:,} rows."
+    )
+    yield (
+        f"A PSI over {figures.number(drift.alert_psi or 0.2)}, or a KS over {figures.number(drift.alert_ks or 0.2)}, "
+        "that is not by chance is an incident."
+    )
+    if drift.features:
+        yield f"Only watched: {_some(drift.features, 'and')}."
 
 
 def _count(number: int, noun: str) -> str:

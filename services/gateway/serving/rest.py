@@ -11,6 +11,8 @@ from headwater.incidents import STATES
 from headwater.inference.v1 import (
     deployments_pb2,
     deployments_pb2_grpc,
+    drift_pb2,
+    drift_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
     incidents_pb2,
@@ -36,7 +38,7 @@ _YES: Final[Mapping[str, bool]] = {"1": True, "true": True, "0": False, "false":
 
 class ServingRest:
     """REST over the inference service, in the caller's name. Lists take ``page_size`` and ``page_token``; incidents and
-    records ``deployment``, a resource name; incidents ``state``; a record ``with_bodies``."""
+    records ``deployment``, a resource name; incidents ``state``; drift ``version``; a record ``with_bodies``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -48,6 +50,7 @@ class ServingRest:
         deployments = deployments_pb2_grpc.DeploymentServiceStub(inference)
         rollouts = rollouts_pb2_grpc.RolloutServiceStub(inference)
         traffic = rollouts_pb2_grpc.TrafficServiceStub(inference)
+        drift = drift_pb2_grpc.DriftServiceStub(inference)
         incidents = incidents_pb2_grpc.IncidentServiceStub(inference)
         records = deployments_pb2_grpc.InferenceRecordServiceStub(inference)
         feedback = feedback_pb2_grpc.InferenceFeedbackServiceStub(inference)
@@ -56,6 +59,7 @@ class ServingRest:
             DEPLOYMENTS: listed(ProjectName, deployments.ListDeployments, deployments_pb2.ListDeploymentsRequest),
             DEPLOYMENT: one(DeploymentName, deployments.GetDeployment, deployments_pb2.GetDeploymentRequest),
             f"{DEPLOYMENT}/traffic": one(DeploymentName, traffic.GetTraffic, rollouts_pb2.GetTrafficRequest),
+            f"{DEPLOYMENT}/drift": one(DeploymentName, drift.GetDrift, drift_pb2.GetDriftRequest, {"version": str}),
             ROLLOUTS: listed(DeploymentName, rollouts.ListRollouts, rollouts_pb2.ListRolloutsRequest),
             ROLLOUT: one(RolloutName, rollouts.GetRollout, rollouts_pb2.GetRolloutRequest),
             INCIDENTS: listed(

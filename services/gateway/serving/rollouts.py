@@ -58,6 +58,8 @@ def objectives(asked: RolloutObjectives) -> Sequence[str]:
         found.append(f"at least {percent(100 * asked.min_agreement)} of the answers agree with the main version's")
     if asked.HasField("max_drift_psi"):
         found.append(f"no feature drifts by a PSI of more than {asked.max_drift_psi:g}")
+    if asked.HasField("max_drift_psi"):
+        found.append(f"no feature has a PSI over {figures.number(asked.max_drift_psi)}")
     return found
 
 
@@ -74,6 +76,11 @@ def said(evidence: RolloutEvidence) -> str:
             f"{evidence.agreed_count:,} of {evidence.compared_count:,} answers agreed, "
             f"largest difference {figures.number(evidence.largest_difference)}"
         )
+    if evidence.drift_row_count:
+        farthest = (
+            f"{evidence.drifted_feature} {figures.number(evidence.drift_psi)}" if evidence.drifted_feature else "none"
+        )
+        parts.append(f"drift of {evidence.drift_row_count:,} rows: {farthest}")
     return "; ".join(parts)
 
 

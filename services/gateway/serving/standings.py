@@ -52,6 +52,7 @@ KINDS: Final[Mapping[int, str]] = {
     _I.KIND_ROLLED_BACK: "the deployment went back to an earlier version",
     _I.KIND_CANARY_ABORTED: "a version that was being rolled out was taken back",
     _I.KIND_FALLBACKS_EXHAUSTED: "neither the version nor a fallback could answer",
+    _I.KIND_DRIFTED: "what is asked or answered is unlike what the version was trained on",
     _I.KIND_ENGINE_CRASHED: "the process of an engine ended again and again",
     _I.KIND_DRIFTED: "what a version is asked, or answers, is unlike what it was trained on",
 }

@@ -81,6 +81,7 @@ class _Maker:
             "recording": {"sample_rate": 1, "on_error": True, "inputs": [recorded]},
             "batching": {"max_batch_size": 32, "max_delay": "0.005s", "priority_levels": 3},
             "cache": {"enabled": True, "ttl": "60s"},
+            "drift": {"enabled": True, "first_rows": 10, "min_rows": 500},
         }
         self._serve("scores", "scores", "1", **options)
         shares = [traffic.variant("next", "2", 30), traffic.variant("wrong", "3", 100, shadow=True)]

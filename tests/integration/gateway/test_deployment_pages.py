@@ -201,6 +201,13 @@ async def test_a_rollout_shows_its_steps_and_what_ended_it(reader: httpx.AsyncCl
     assert "aborted 0 %" in shown
 
 
+async def test_a_deployment_whose_drift_is_watched_says_what_was_found(reader: httpx.AsyncClient) -> None:
+    said = text_of(await reader.get(SCORES))
+    assert re.search(r"Drift Whether what is asked .* scores 1 .* rows were looked at", said)
+    assert "No window is complete yet." in said
+    assert "Drift Whether" not in text_of(await reader.get(PRICES))
+
+
 async def test_an_open_breaker_is_seen_and_leads_to_its_incident(reader: httpx.AsyncClient, incident: str) -> None:
     """N-10, P-40."""
     page = await reader.get(PRICES)
@@ -222,6 +229,7 @@ async def test_options_are_said_in_plain_words(reader: httpx.AsyncClient) -> Non
         "Values are recorded of every request, up to 65.54 KB of each side.",
         "Never recorded: x.income.",
         "A version is not asked any more after 5 failures in a row.",
+        "Windows of 10 min and at least 500 rows are compared with the data that the version was trained on",
     ):
         assert sentence in said, sentence
     assert "after 3 failures in a row" in text_of(await reader.get(PRICES))
@@ -358,7 +366,8 @@ async def test_a_version_of_a_model_leads_to_the_deployments_that_it_has_answere
 ) -> None:
     page = await reader.get(f"{PROJECT}/models/scores/versions/2")
     assert f'href="{SCORES}"' in page.text
-    assert "What it answers for" in text_of(page)
+    assert "What it answers for has loaded it scores" in text_of(page)
+    assert "goes by it scores" in text_of(await reader.get(f"{PROJECT}/models/scores/versions/1"))
 
 
 async def test_a_trace_and_the_record_of_a_request_lead_to_each_other(site: Site, reader: httpx.AsyncClient) -> None:
@@ -376,6 +385,7 @@ async def test_a_trace_and_the_record_of_a_request_lead_to_each_other(site: Site
         (DEPLOYMENTS, {"deployments", "next_page_token"}),
         (SCORES, {"name", "state", "routing", "batching"}),
         (f"{SCORES}/traffic", {"name", "targets"}),
+        (f"{SCORES}/drift", {"name", "enabled", "versions"}),
         (f"{SCORES}/rollouts?page_size=1", {"rollouts", "next_page_token"}),
         (f"{INCIDENTS}?state=open&deployment=projects/default/deployments/prices", {"incidents"}),
         (f"{RECORDS}?page_size=2&deployment=projects/default/deployments/scores", {"inference_records"}),

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from headwater.artifact.v1 import artifact_pb2
 from headwater.inference.v1 import deployments_pb2, incidents_pb2, recording_pb2, rollouts_pb2
+from headwater.inference.v1.drift_pb2 import DriftBin, FeatureDrift
 from headwater.tensors import Array, Tensor, byte_strings, canonical
 from services.gateway.serving.bodies import COLUMNS, ROWS, tables
 from services.gateway.serving.calls import Addresses, calls, inputs_of
+from services.gateway.serving.drift import features_of
 from services.gateway.serving.options import topics
 from services.gateway.serving.rollouts import steps_of
 from services.gateway.serving.standings import of_deployment, of_incident, of_rollout
@@ -75,6 +77,8 @@ def test_times_are_said_in_the_unit_in_which_they_are_whole(seconds: float, text
         ({"guard": {"breaker": {"disabled": True}}}, "It is switched off"),
         ({"guard": {"breaker": {"max_p99_ms": 50}}}, "takes the engine over 50 ms"),
         ({"guard": {"breaker": {"open_ms": 60_000, "probes": 1}}}, "After 1 min, one request tries whether"),
+        ({}, "It is not watched."),
+        ({"drift": {"enabled": True, "window_ms": 60_000, "split": "train"}}, "Windows of 1 min and at least 500 rows"),
         ({"guard": {"rollback": {"disabled": True}}}, "It never goes back to an earlier version by itself."),
     ],
 )
@@ -231,3 +235,24 @@ def test_the_evidence_of_a_rollout_stands_beside_the_step_in_which_it_was_measur
     assert second.standing.word == "failed"
     assert second.evidence == "12 requests, 3 failed (3 ENGINE_FAILED); p99 20 ms"
     assert (third.standing.word, third.evidence) == ("not reached", "")
+
+
+def test_what_has_drifted_farthest_comes_first() -> None:
+    found = [
+        FeatureDrift(
+            feature="x.age", side="input", psi=0.01, psi_critical=0.05, level=FeatureDrift.LEVEL_STEADY, ks=0.02
+        ),
+        FeatureDrift(feature="y.class", psi=0.7, level=FeatureDrift.LEVEL_ALERT, row_count=500, missing_count=2),
+        FeatureDrift(
+            feature="x.rooms", psi=0.12, level=FeatureDrift.LEVEL_WARNING, bins=[DriftBin(label="1", expected=0.5)]
+        ),
+    ]
+    shown = features_of(found)
+    assert [(each.name, each.level.word) for each in shown] == [
+        ("y.class", "alert"),
+        ("x.rooms", "warning"),
+        ("x.age", "steady"),
+    ]
+    assert (shown[0].values, shown[0].ks) == ("500, 2 missing", "")
+    assert shown[1].bins == [("1", "50 %", "0 %")]
+    assert shown[2].psi == "0.01 (chance 0.05)"
