@@ -5,10 +5,6 @@ line in ``convert.PARTS`` and a field of the same name in the proto's Deployment
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
 from services.inference.cache.options import Caching
@@ -34,16 +30,3 @@ class Options:
     cache: Caching = dataclasses.field(default_factory=Caching)
     unloaded: bool = False
     """Whether it is paused: nothing is loaded for it and nothing answers, until this is taken back."""
-
-    def to_json(self) -> Mapping[str, Any]:
-        """As the database keeps it."""
-        kept: Mapping[str, Any] = _ADAPTER.dump_python(self, mode="json")
-        return kept
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Options":
-        """The inverse; what an older release did not know has its default."""
-        return _ADAPTER.validate_python(kept)
-
-
-_ADAPTER = TypeAdapter(Options)
