@@ -9,6 +9,7 @@ from services.inference.deployments.convert import options_from_proto
 from services.inference.deployments.options import Options
 from services.inference.drift import options, pending, store
 from services.inference.drift.options import Drift
+from services.inference.kept import Kept
 from tests.unit.docs.documents import ROOT
 
 PAGE = (ROOT / "docs/how-to/watch-predictions.md").read_text()
@@ -20,7 +21,8 @@ def test_the_example_is_an_option_and_is_kept_as_it_is() -> None:
     found = options_from_proto(deployment_options.parsed(yaml.safe_load(text)))
     assert found.drift.enabled
     assert found.drift.inputs[0].columns == ("age", "height", "weight")
-    assert Options.from_json(found.to_json()) == found
+    kept = Kept(Options)
+    assert kept.load(kept.dump(found)) == found
 
 
 def test_the_defaults_and_bounds_are_those_of_the_code() -> None:
