@@ -92,7 +92,8 @@ async def test_another_process_may_have_the_record_still(running: Recorded) -> N
     def work() -> None:
         assert inference_records.say(running.writer, fresh, ground_truth=1)
         assert len(list(inference_records.history(running.writer, fresh))) == 1
-        for wrong in ("not-an-id", "01890000-0000-4000-8000-000000000000"):
+        beyond_all_years = "ffffffff-ffff-7000-8000-000000000000"
+        for wrong in ("not-an-id", "01890000-0000-4000-8000-000000000000", beyond_all_years):
             with pytest.raises(NotFound):
                 inference_records.say(running.writer, InferenceRecordName("default", wrong), score=1.0)
 
