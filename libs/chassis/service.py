@@ -45,6 +45,7 @@ from chassis.http.auth import AuthMiddleware, HttpScheme
 from chassis.http.errors import HttpEdge, Tell, error_response
 from chassis.http.server import HttpServer
 from chassis.readiness import Readiness
+from chassis.rpc.codec import Codec
 from chassis.rpc.interceptors import Interceptors
 from chassis.rpc.server import RpcServer
 from chassis.settings import ServiceSettings
@@ -101,16 +102,18 @@ class Service:
         descriptor: ServiceDescriptor,
         *,
         roles: Mapping[str, Role] | None = None,
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         """Answer the methods of ``descriptor`` with ``servicer``.
 
         ``roles`` are for protos that are not ours (KServe): ``{"ModelInfer": Role.READER}``. A method that the servicer
-        inherits from the generated base class is answered with UNIMPLEMENTED.
+        inherits from the generated base class is answered with UNIMPLEMENTED. ``codecs``, by method, read and write its
+        messages in the place of protobuf.
 
         Raises:
             StartupError: a method has no role, or is not an ``async def``.
         """
-        self._rpc.add(add_to_server, servicer, descriptor, roles or {})
+        self._rpc.add(add_to_server, servicer, descriptor, roles or {}, codecs)
 
     def add_flight(self, factory: FlightFactory, *, port: int = 0, unix_path: str = "") -> None:
         """Serve Arrow Flight on ``port`` and, with ``unix_path``, on that Unix socket too, with an edge of its own.

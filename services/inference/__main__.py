@@ -55,6 +55,7 @@ from services.inference.kserve.http.handlers import Handlers
 from services.inference.kserve.repository import Repository
 from services.inference.kserve.servicer import DESCRIPTOR, ROLES, InferenceServicer
 from services.inference.kserve.shared_memory import Regions
+from services.inference.kserve.wire import CODEC
 from services.inference.metrics import InferenceCollector
 from services.inference.models.cache import ModelCache
 from services.inference.models.registry import RegistryModels
@@ -76,7 +77,7 @@ from services.inference.records.servicer import InferenceRecordServicer
 from services.inference.records.store import HotRecords
 from services.inference.settings import Settings
 from services.inference.traffic.metrics import TrafficCollector
-from services.inference.traffic.rollouts.driver import Driver
+from services.inference.traffic.rollouts.driver import Driver, breaker_open
 from services.inference.traffic.rollouts.rollouts import Rollouts
 from services.inference.traffic.rollouts.servicer import RolloutServicer
 from services.inference.traffic.servicer import TrafficServicer
@@ -176,7 +177,14 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     shadows = Shadows(recorder, clock)
     predictor = Predictor(serving, recorder, guard, shadows, clock)
     rollouts = Rollouts(outside.deployments, outside.models, changed)
-    driver = Driver(outside.deployments, serving, rollouts, guard, interval_s=settings.resolve_interval_s)
+    driver = Driver(
+        outside.deployments,
+        serving,
+        rollouts,
+        guard,
+        interval_s=settings.resolve_interval_s,
+        doubts=[breaker_open],
+    )
     regions = Regions(settings.shared_memory_prefixes.split(","))
     about = About(serving, recorder, regions, settings.server_name)
     repository = Repository(deployments, serving)
@@ -185,6 +193,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
         InferenceServicer(predictor, about, repository, regions, clock),
         DESCRIPTOR,
         roles=ROLES,
+        codecs={"ModelInfer": CODEC},
     )
     front = Front(
         Handlers(predictor, about, repository, regions, clock),

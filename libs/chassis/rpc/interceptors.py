@@ -9,6 +9,7 @@ Requests stay bytes until the caller is known, so that nobody without a token ca
 
 import asyncio
 import dataclasses
+import functools
 import inspect
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,7 @@ from opentelemetry.trace import Span
 
 from chassis.auth import Authenticator, Role, set_caller
 from chassis.deadline import set_remaining_s
+from chassis.rpc.codec import Codec, Pieces
 from chassis.rpc.status import as_headwater_error, to_status
 from chassis.rpc.validation import parse
 from chassis.telemetry import Calls, Tracing
@@ -70,10 +72,10 @@ class Interceptors:
         self.ready = False
         """Until this is set, every method that needs a role answers UNAVAILABLE."""
 
-    def wrap(self, method: Method, handler: Handler) -> Handler:
+    def wrap(self, method: Method, handler: Handler, codec: Codec | None = None) -> Handler:
         """``handler`` with the steps around it. Its servicer method must be ``async def``."""
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary_unary(method, handler))
+            return grpc.unary_unary_rpc_method_handler(self._unary_unary(method, handler, codec))
         if handler.stream_unary:
             return grpc.stream_unary_rpc_method_handler(self._stream_unary(method, handler))
         if handler.unary_stream:
@@ -89,14 +91,17 @@ class Interceptors:
             )
         return grpc.stream_stream_rpc_method_handler(self._stream_stream(method, handler))
 
-    def _unary_unary(self, method: Method, handler: Any) -> Any:
-        behaviour, read, write = handler.unary_unary, handler.request_deserializer, handler.response_serializer
+    def _unary_unary(self, method: Method, handler: Any, codec: Codec | None) -> Any:
+        behaviour = handler.unary_unary
+        if codec is None:
+            codec = Codec(functools.partial(parse, handler.request_deserializer), handler.response_serializer)
+        read, write = codec.parse, codec.write
 
-        async def answer(raw: bytes, context: Context) -> bytes:
+        async def answer(raw: bytes, context: Context) -> bytes | Pieces:
             call = _Call(self, method, context)
             try:  # what "async with" does in the other three, without its cost: small calls are of this kind
                 call.admit()
-                response: bytes = write(await behaviour(parse(read, raw), context))
+                response = write(await behaviour(read(raw), context))
             except BaseException as error:
                 await call.fail(error)
             call.finish("OK")

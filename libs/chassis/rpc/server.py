@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from chassis.auth import Role
 from chassis.errors import StartupError
+from chassis.rpc.codec import Codec
 from chassis.rpc.health import HealthServicer
 from chassis.rpc.http2.connection import Limits
 from chassis.rpc.http2.server import Http2Server
@@ -74,8 +75,9 @@ class RpcServer:
         servicer: object,
         descriptor: ServiceDescriptor,
         roles: Mapping[str, Role | None],
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
-        """Register ``servicer`` behind the interceptors.
+        """Register ``servicer`` behind the interceptors. ``codecs``, by method, take the place of protobuf's.
 
         Raises:
             StartupError: a method has no role, is not ``async``, or its request has a rule that does not compile.
@@ -96,7 +98,7 @@ class RpcServer:
             check_rules(message_factory.GetMessageClass(descriptor_of_method.input_type)())
             method = Method(path, role, self._metrics.calls("grpc", path))
             self._methods[path] = method
-            wrapped[name] = self._interceptors.wrap(method, handler)
+            wrapped[name] = self._interceptors.wrap(method, handler, (codecs or {}).get(name))
         self._server.add(descriptor.full_name, wrapped)
         self._names.append(descriptor.full_name)
 

@@ -35,7 +35,7 @@ class InvalidFields(InvalidArgument):
         super().__init__(f"The request is not valid: {listed}{'; …' if len(violations) > 3 else ''}.")
 
 
-def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
+def parse(deserialize: Callable[[bytes], Message], raw: bytes | bytearray) -> Message:
     """The request in ``raw``, valid.
 
     Raises:
@@ -44,7 +44,7 @@ def parse(deserialize: Callable[[bytes], Message], raw: bytes) -> Message:
             leaves to the service is not looked at.
     """
     try:
-        message = deserialize(raw)
+        message = deserialize(raw)  # type: ignore[arg-type]  # protobuf takes both, and says less
     except DecodeError as error:
         raise MalformedMessage() from error
     if b"\x00" in raw and (fields := _texts_with_nul([message], "")):

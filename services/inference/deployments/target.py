@@ -11,6 +11,7 @@ from headwater.parity import ParityMismatch
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
 from services.inference.deployments.pool import Held, Pool
+from services.inference.engines.engine import EngineTimedOut
 from services.inference.guard.rollback import Rollbacks
 from services.inference.guard.standing import SetAside
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
@@ -160,10 +161,10 @@ class Target:
             return False
         try:
             held = await self._hold(deployment, version)
-        except _TRANSIENT as error:
-            _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
-            return False
         except Exception as error:
+            if isinstance(error, _TRANSIENT) and not isinstance(error, EngineTimedOut):  # its own doing
+                _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
+                return False
             self._fail(deployment, str(version.name), error)
             self._try_later(attempt)
             return False

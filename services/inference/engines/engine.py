@@ -82,6 +82,7 @@ class Engine(Protocol):
 
         Raises:
             EngineFailed: the model cannot compute this, or has been stopped.
+            InvalidTensor: an input holds what a model of this kind can never take, such as text in another encoding.
             EngineCrashed, EngineOutOfMemory: kinds of it.
             EngineTimedOut: it was stopped because it took too long.
             EngineRestarting: it cannot compute anything now.

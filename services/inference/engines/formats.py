@@ -95,8 +95,8 @@ def formats_of(options: EngineOptions) -> tuple[str, ...]:
 
 
 def load_here(content: bytes, order: Order) -> Engine:
-    """The engine for a file, or what ``order.module`` makes of it, in this process, warmed up. Blocks, for seconds where
-    the model is large.
+    """The engine for a file, or what ``order.module`` makes of it, in this process, warmed up. Blocks, for seconds
+    where the model is large.
 
     Raises:
         ModelRefused: the format is not served, or the file may not be.

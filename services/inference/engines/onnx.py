@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from headwater.errors import FailedPrecondition
+from services.inference.engines.cause import in_words
 from services.inference.engines.engine import (
     DeviceUnavailable,
     Engine,
@@ -19,6 +20,7 @@ from services.inference.engines.engine import (
 from services.inference.engines.onnx_file import check_onnx
 from services.inference.engines.options import CPU
 from services.inference.engines.order import Order
+from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Array, Signature, TensorSpec
 
 _DATATYPES = {
@@ -93,7 +95,7 @@ class OnnxEngine(Engine):
         try:
             session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:
-            raise ModelRefused("ONNX Runtime cannot load the file.") from error
+            raise ModelRefused(f"ONNX Runtime cannot load the file: {in_words(error)}.") from error
         if device != CPU and session.get_providers()[0] != _CUDA:  # it has gone on without, and only logged why
             raise DeviceUnavailable(f"ONNX Runtime cannot use {device} of this machine.")
         return cls(session)
@@ -107,6 +109,8 @@ class OnnxEngine(Engine):
         try:
             run = self._run_to_bfloat16 if self._gives_bfloat16 else self._run
             return run(inputs, options)
+        except InvalidTensor:
+            raise
         except Exception as error:  # ONNX Runtime raises several types that share no base class
             if any(words in str(error) for words in _NO_MEMORY):
                 raise EngineOutOfMemory from error
@@ -127,7 +131,7 @@ class OnnxEngine(Engine):
 
     def _run(self, inputs: Sequence[Array], options: Any) -> list[Array]:
         feeds = {
-            spec.name: _FEEDS[spec.datatype](array) if spec.datatype in _FEEDS else array
+            spec.name: _FEEDS[spec.datatype](spec.name, array) if spec.datatype in _FEEDS else array
             for spec, array in zip(self.signature.inputs, inputs, strict=True)
         }
         outputs = self._session.run(self._outputs, feeds, options)
@@ -139,7 +143,7 @@ class OnnxEngine(Engine):
     def _run_to_bfloat16(self, inputs: Sequence[Array], options: Any) -> list[Array]:
         """The way through OrtValues: numpy has no bfloat16, so that ``run`` cannot give it."""
         feeds = {
-            spec.name: _to_ort_value(spec.datatype, array)
+            spec.name: _to_ort_value(spec.name, spec.datatype, array)
             for spec, array in zip(self.signature.inputs, inputs, strict=True)
         }
         outputs = self._session.run_with_ort_values(self._outputs, feeds, options)
@@ -209,10 +213,17 @@ def _rows_come_first(tensors: Sequence[Any]) -> bool:
     return not any(isinstance(size, int) for size in first) and len({size for size in first if size}) <= 1
 
 
-def _to_text(array: Array) -> Array:
-    """BYTES as ONNX Runtime takes strings. Raises UnicodeDecodeError where a string is not UTF-8, as ONNX wants it."""
+def _to_text(name: str, array: Array) -> Array:
+    """BYTES as ONNX Runtime takes strings.
+
+    Raises:
+        InvalidTensor: one is not UTF-8, as ONNX wants it.
+    """
     texts = np.empty(array.shape, np.object_)
-    texts.flat[:] = [element.decode() for element in array.flat]
+    try:
+        texts.flat[:] = [element.decode() for element in array.flat]
+    except UnicodeDecodeError as error:
+        raise InvalidTensor(f"The input {shown(name)} must be text in UTF-8, as the model takes no other.") from error
     return texts
 
 
@@ -222,12 +233,12 @@ def _from_text(array: Array) -> Array:
     return elements
 
 
-def _from_bfloat16(array: Array) -> Any:
+def _from_bfloat16(_name: str, array: Array) -> Any:
     return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
 
 
-def _to_ort_value(datatype: str, array: Array) -> Any:
-    return _from_bfloat16(array) if datatype == "BF16" else onnxruntime.OrtValue.ortvalue_from_numpy(array)
+def _to_ort_value(name: str, datatype: str, array: Array) -> Any:
+    return _from_bfloat16(name, array) if datatype == "BF16" else onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _from_ort_value(datatype: str, value: Any) -> Array:

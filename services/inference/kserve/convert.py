@@ -20,8 +20,9 @@ from services.inference.kserve.parameters import (
     wanted_output,
 )
 from services.inference.kserve.shared_memory import Region, Regions
+from services.inference.kserve.wire import Asked, Told
 from services.inference.predictor import Prediction
-from services.inference.tensors.codec import from_raw, from_values, to_raw
+from services.inference.tensors.codec import from_raw, from_values, raw_view
 from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Tensor
 
@@ -48,7 +49,7 @@ _CONTENTS = {
 }
 
 
-def tensors_from_proto(request: Any, regions: Regions, caller: str) -> Mapping[str, Tensor]:
+def tensors_from_proto(asked: Asked, regions: Regions, caller: str) -> Mapping[str, Tensor]:
     """The inputs by name; those in shared memory are copied out of the regions of ``caller``.
 
     Raises:
@@ -57,8 +58,7 @@ def tensors_from_proto(request: Any, regions: Regions, caller: str) -> Mapping[s
         NotSupported, UnknownParameter: an input has parameters that are not served.
         RegionNotFound: an input is in a region that is not registered.
     """
-    raw = request.raw_input_contents
-    inputs = request.inputs
+    raw, inputs = asked.raw, asked.message.inputs
     tensors: dict[str, Tensor] = {}
     position = 0
     for tensor in inputs:
@@ -117,7 +117,7 @@ def response_to_proto(
     client_request_id: str,
     wanted: Mapping[str, WantedOutput] = NO_WISHES,
     keep: Callable[[Place, bytes], None] | None = None,
-) -> Any:
+) -> Told:
     """The answer; outputs travel raw, or are given to ``keep`` where they are wanted in shared memory."""
     loaded = prediction.loaded
     response = service_pb2.ModelInferResponse(
@@ -126,19 +126,20 @@ def response_to_proto(
     response.parameters[REQUEST_ID_PARAMETER].string_param = prediction.request_id
     for name, value in routing_parameters(prediction).items():
         response.parameters[name].string_param = value
+    contents: list[bytes | memoryview] = []
     for tensor in prediction.outputs:
         wish = wanted.get(tensor.name)
         if wish is not None and wish.classes:
             tensor = highest(tensor, wish.classes, rows=loaded.signature.batchable)
-        raw = to_raw(tensor)
+        raw = raw_view(tensor)
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
         if wish is not None and wish.place is not None and keep is not None:
-            keep(wish.place, raw)
+            keep(wish.place, bytes(raw))
             for name, said in region_parameters(wish.place, len(raw)).items():
                 setattr(output.parameters[name], "string_param" if isinstance(said, str) else "int64_param", said)
             raw = b""  # clients find the others by counting, so it has its entry
-        response.raw_output_contents.append(raw)
-    return response
+        contents.append(raw)
+    return Told(response, contents)
 
 
 def routing_parameters(prediction: Prediction) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ from services.inference.kserve.refusals import CUDA, SETTINGS
 from services.inference.kserve.repository import Repository
 from services.inference.kserve.shared_memory import Regions
 from services.inference.kserve.stream import in_order
+from services.inference.kserve.wire import Asked, Told
 from services.inference.predictor import Predictor
 from services.inference.question import Question
 
@@ -55,11 +56,11 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         self._regions = regions
         self._clock = clock
 
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
-        """Answers; the answer's request id is in its parameters and in the trailer."""
-        options = convert.options_from_proto(request, context.invocation_metadata())
+    async def ModelInfer(self, request: Asked, context: Any) -> Told:
+        """Answers; the answer's request id is in its parameters and in the trailer. Read and written by wire.CODEC."""
+        options = convert.options_from_proto(request.message, context.invocation_metadata())
         answer = await self._answer(request, options)
-        request_id = answer.parameters[convert.REQUEST_ID_PARAMETER].string_param
+        request_id = answer.message.parameters[convert.REQUEST_ID_PARAMETER].string_param
         context.set_trailing_metadata(((REQUEST_ID_TRAILER, request_id),))
         return answer
 
@@ -158,11 +159,12 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
             return service_pb2.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
 
     async def _streamed(self, request: Any, metadata: Any) -> Any:
-        answer = await self._answer(request, convert.options_from_proto(request, metadata))
-        return service_pb2.ModelStreamInferResponse(infer_response=answer)
+        asked = Asked(request, request.raw_input_contents)
+        answer = await self._answer(asked, convert.options_from_proto(request, metadata))
+        return service_pb2.ModelStreamInferResponse(infer_response=answer.whole())
 
-    async def _answer(self, request: Any, options: RequestOptions) -> Any:
-        arrived = self._clock.monotonic()
+    async def _answer(self, asked: Asked, options: RequestOptions) -> Told:
+        arrived, request = self._clock.monotonic(), asked.message
         caller = current_principal().subject
         names, wanted = convert.outputs_from_proto(request)
         for wish in wanted.values():
@@ -172,7 +174,7 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
             Question(
                 request.model_name,
                 request.model_version,
-                convert.tensors_from_proto(request, self._regions, caller),
+                convert.tensors_from_proto(asked, self._regions, caller),
                 names,
                 caller,
                 request.id,
@@ -186,5 +188,5 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type:
         keep = functools.partial(self._regions.write, caller) if wanted else None
         answer = convert.response_to_proto(prediction, request.id, wanted, keep)
         if options.wants_final:  # there is one answer to each request
-            answer.parameters[_FINAL].bool_param = True
+            answer.message.parameters[_FINAL].bool_param = True
         return answer

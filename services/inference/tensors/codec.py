@@ -18,6 +18,7 @@ from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Array, Tensor
 
 _LENGTH = struct.Struct("<I")
+_SMALL = 2**12  # bytes, that are sooner copied than looked at
 _MANY = 32  # elements; with fewer it costs more to look whether they are equally long
 _MAX_RANK = 32  # numpy stops at 64; no model comes near either
 _SHOWN_DIGITS = 24
@@ -42,6 +43,14 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes | memory
     if datatype == "BOOL" and count and (octets := np.frombuffer(raw, np.uint8)).max() > 1:
         raise InvalidTensor(f"{shown(name)}: a BOOL is the byte 0 or 1; {octets[octets > 1][0]} came.")
     return Tensor(name, datatype, np.frombuffer(raw, dtype).reshape(dimensions))
+
+
+def raw_view(tensor: Tensor) -> bytes | memoryview:
+    """The raw representation, of which numbers are not copied if they lie one after the other: they must not change."""
+    array = tensor.array
+    if tensor.datatype == "BYTES" or array.nbytes < _SMALL or not array.flags.c_contiguous:
+        return to_raw(tensor)
+    return array.reshape(-1).view(np.uint8).data
 
 
 def from_values(name: str, datatype: str, shape: Sequence[int], values: Sequence[object]) -> Tensor:

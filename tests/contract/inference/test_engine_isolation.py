@@ -1,5 +1,6 @@
 """What an ONNX model promises wherever it computes: in a process of its own, or in the service's."""
 
+import re
 import tempfile
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 
@@ -21,6 +23,7 @@ from services.inference.engines.engine import (
 from services.inference.engines.loader import Bounds, Engines, Isolation
 from services.inference.engines.options import EngineOptions, Precision
 from services.inference.engines.worker.engine import ProcessEngine
+from services.inference.tensors.errors import InvalidTensor
 from services.inference.tensors.model import TensorSpec
 from tests.unit.inference import onnx_models
 
@@ -100,6 +103,25 @@ def test_an_input_that_the_model_cannot_compute_fails_and_the_next_does_not(engi
     assert type(caught.value) is EngineFailed
     assert engine.predict([np.array([1], np.int64)])[0].tolist() == [101]
     engine.close()
+
+
+def test_a_text_that_is_not_utf8_is_the_callers_mistake(engines: Engines) -> None:
+    engine = load(engines, onnx_models.identity(TensorProto.STRING, ("rows",)))
+    with pytest.raises(InvalidTensor, match="The input 'x' must be text in UTF-8"):
+        engine.predict([np.array([b"good", b"\xff"], np.object_)])
+    assert engine.predict([np.array(["größer".encode()], np.object_)])[0].tolist() == ["größer".encode()]
+    engine.close()
+
+
+def test_why_a_file_cannot_be_loaded_is_told_without_where_in_the_library_that_is(engines: Engines) -> None:
+    """Promise 16."""
+    future = onnx.load_from_string(onnx_models.doubling())
+    future.opset_import[0].version = 99
+    with pytest.raises(
+        ModelRefused, match=r"^ONNX Runtime cannot load the file: ONNX Runtime only .*guarantee"
+    ) as told:
+        load(engines, future.SerializeToString())
+    assert not {"/", "::", "Error("} & set(re.findall(r"/|::|Error\(", told.value.message))
 
 
 def test_more_memory_than_a_model_may_have_is_told_apart(engines: Engines) -> None:

@@ -149,6 +149,11 @@ BAD = {
     ),
     "too few texts": (infer("texts", tensor("x", "BYTES", [2]), raw=[texts(b"a")]), "INVALID_TENSOR", "2 elements"),
     "a billion texts": (infer("texts", tensor("x", "BYTES", [10**9]), raw=[texts(b"a")]), "INVALID_TENSOR", "at least"),
+    "a text that is not UTF-8": (
+        infer("texts", tensor("x", "BYTES", [1]), raw=[texts(b"\xff")]),
+        "INVALID_TENSOR",
+        "UTF-8",
+    ),
     "unknown output": (
         infer("double", X, raw=[ROW], outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name="z")]),
         "SIGNATURE_MISMATCH",

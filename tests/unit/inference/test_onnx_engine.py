@@ -115,12 +115,6 @@ def test_an_input_that_the_model_cannot_compute_is_an_error_without_our_inside()
     assert engine.predict([np.array([3], np.int64)])[0].tolist() == [103.0]
 
 
-def test_a_text_that_is_not_utf8_is_an_error() -> None:
-    engine = load(onnx_models.identity(TensorProto.STRING, ("rows",)))
-    with pytest.raises(EngineFailed):
-        engine.predict([np.array([b"\xff"], np.object_)])
-
-
 def test_a_computation_without_end_can_be_stopped() -> None:
     engine = load(onnx_models.counting_loop())
     begun = time.monotonic()
@@ -149,7 +143,7 @@ def test_the_bound_of_a_process_cannot_be_changed_silently() -> None:
 
 def test_a_file_that_onnx_runtime_cannot_load_is_refused() -> None:
     unknown = model([helper.make_node("NoSuchOperator", ["x"], ["y"])], [tensor("x", 1, [1])], [tensor("y", 1, [1])])
-    with pytest.raises(ModelRefused, match="cannot load"):
+    with pytest.raises(ModelRefused, match=r"cannot load the file: This is an invalid model.*NoSuchOperator"):
         load(unknown.SerializeToString())
 
 

@@ -1,6 +1,7 @@
 """What is loaded follows what is to be served. Models come from memory, as real ONNX files."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest_asyncio
 
 from chassis.blobs import LocalBlobs
 from chassis.clock import Clock, SystemClock
+from headwater import parity
 from headwater.names import DeploymentName, ModelName
+from headwater.tensors import Tensor
 from services.inference.batching.options import Batching
 from services.inference.deployments.deployments import Deployments, Origin
 from services.inference.deployments.loading import Loading
@@ -38,17 +41,24 @@ NAME = DeploymentName("p", "digits")
 class World:
     """A model source, deployments and what is served of them. One ``beside`` another serves the same in its own way."""
 
-    def __init__(self, directory: Path, clock: Clock | None = None, beside: "World | None" = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock | None = None,
+        beside: "World | None" = None,
+        *,
+        engine_timeout_s: float = 30,
+    ) -> None:
         clock = clock or SystemClock()
-        self.models = beside.models if beside else MemoryModels()
-        self.standings = beside.standings if beside else MemoryStandings()
-        self.store = beside.store if beside else MemoryDeployments()
+        self.models: MemoryModels = beside.models if beside else MemoryModels()
+        self.standings: MemoryStandings = beside.standings if beside else MemoryStandings()
+        self.store: MemoryDeployments = beside.store if beside else MemoryDeployments()
         self.incidents = IncidentLog(MemoryIncidents(), clock)
         self.rollbacks = Rollbacks(self.standings, self.models, self.incidents, clock)
         self.cache_directory = directory
         cache = ModelCache(self.models, LocalBlobs(directory), max_file_bytes=2**20)
         engines = Engines(Bounds(threads=1), isolation=Isolation.NONE)
-        loading = Loading(cache, engines, engine_timeout_s=30, max_queue_bytes=2**26)
+        loading = Loading(cache, engines, engine_timeout_s=engine_timeout_s, max_queue_bytes=2**26)
         self.serving = Serving(self.store, self.models, loading, interval_s=0.02, rollbacks=self.rollbacks)
         self.deployments = Deployments(self.store, self.models, clock, self.serving.wake)
 
@@ -205,7 +215,10 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_older_one_answering(wo
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"weights.safetensors": NewFile("safetensors", b"x")}, "must have one file of a format that can be served here"),
+        (
+            {"weights.safetensors": NewFile("safetensors", b"x")},
+            "must have one file of a format that can be served here",
+        ),
         ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "it has a.onnx (onnx), b.onnx (onnx)"),
         ({"model.onnx": NewFile("onnx", b"\x80\x04K\x01.")}, "not ONNX"),
         ({"model.onnx": NewFile("onnx", b"\0" * (2**20 + 1))}, "loads files of up to 1048576"),
@@ -218,6 +231,27 @@ async def test_why_a_version_cannot_be_served_is_told(world: World, files: dict[
     status = await world.status()
     assert status.state is State.FAILED
     assert told in status.failure
+
+
+async def test_a_model_that_hangs_while_it_is_loaded_is_told_of_and_left_alone_for_a_while(tmp_path: Path) -> None:
+    """Its parity record takes it longer than a request may: that is not the registry's being away."""
+    world = World(tmp_path / "cache", engine_timeout_s=0.1)
+    endless, ended = (Tensor(name, "INT64", np.full((1, 1), 2**62)) for name in ("x", "y"))
+    record = parity.record([parity.Given(inputs=(endless,), outputs=(ended,))], None)
+    files = {
+        "model.onnx": NewFile("onnx", onnx_models.counting_loop()),
+        parity.PATH: NewFile("", parity.write(record)),
+    }
+    world.models.point(MODEL, PRODUCTION, world.models.add(MODEL, files))
+    await world.deploy()
+
+    status = await world.status()
+    assert status.state is State.FAILED
+    assert "versions/1: The model took too long on its parity record." in status.failure
+    begun = time.monotonic()
+    await world.follow()
+    assert time.monotonic() - begun < 0.1, "it is not tried again at once"
+    await world.serving.close()
 
 
 async def test_bytes_that_are_not_those_of_the_digest_are_never_loaded(world: World) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import collections
 from collections.abc import Callable
 
+from chassis.rpc.codec import Pieces
 from chassis.rpc.http2 import frames
 from chassis.rpc.http2.frames import HEADER
 from chassis.rpc.http2.header_blocks import OK
@@ -51,13 +52,16 @@ class Answer:
             self._opened = True
             self._sender.send(self._sender.headers(self.number, 0, OK + more))
 
-    def add(self, message: bytes) -> None:
+    def add(self, message: bytes | Pieces) -> None:
         """Send a message when there is room."""
         if self.closed:
             return
         self.open()
         prefix = PREFIX.pack(0, len(message))
-        if len(message) < _SMALL:
+        if isinstance(message, Pieces):
+            self._pieces.append(memoryview(prefix))
+            self._pieces.extend(message.parts)
+        elif len(message) < _SMALL:
             self._pieces.append(memoryview(prefix + message))
         else:
             self._pieces.extend((memoryview(prefix), memoryview(message)))
@@ -70,9 +74,9 @@ class Answer:
             self._room = loop.create_future()
             await self._room
 
-    def finish(self, message: bytes | None, trailers: bytes) -> None:
+    def finish(self, message: bytes | Pieces | None, trailers: bytes) -> None:
         """Send a last message, if there is one, and the trailers, when there is room."""
-        if self.closed or (message is not None and self._finish_at_once(message, trailers)):
+        if self.closed or (isinstance(message, bytes) and self._finish_at_once(message, trailers)):
             return
         if message is not None:
             self.add(message)

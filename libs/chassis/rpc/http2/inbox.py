@@ -33,7 +33,7 @@ class Inbox:
         self._bits = ENCODINGS.get(encoding)
         self._max_bytes = max_bytes
         self._buffer: bytearray | None = None
-        self._ready: collections.deque[tuple[int, bytes]] = collections.deque()
+        self._ready: collections.deque[tuple[int, bytes | bytearray]] = collections.deque()
         self.unread_bytes = 0
         """Of messages that are complete, with what each takes beside its bytes: empty ones take room, too."""
 
@@ -61,7 +61,7 @@ class Inbox:
         if size:
             self._gather(data, begin, end)
 
-    def take(self) -> bytes:
+    def take(self) -> bytes | bytearray:
         """The next message. It is decompressed only now, so that no more than one takes that memory.
 
         Raises:
@@ -81,6 +81,11 @@ class Inbox:
             until = taken + PREFIX.size + length
             if len(buffer) < until:
                 break
+            if until == len(buffer) and not taken:  # all of one message: large ones are not to be copied again
+                del buffer[: PREFIX.size]
+                self._keep(buffer, compressed)
+                self._buffer = None
+                return
             with memoryview(buffer) as view:
                 raw = bytes(view[taken + PREFIX.size : until])
             taken = until
@@ -95,13 +100,13 @@ class Inbox:
             text = f"Received message larger than max ({length} vs. {self._max_bytes})"
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
-    def _keep(self, raw: bytes, compressed: int) -> None:
+    def _keep(self, raw: bytes | bytearray, compressed: int) -> None:
         if compressed and (compressed > 1 or self._bits is None):
             raise Refused(grpc.StatusCode.INTERNAL, "A message is compressed, and the headers do not say how.")
         self._ready.append((compressed, raw))
         self.unread_bytes += len(raw) + _WEIGHT_BYTES
 
-    def _inflated(self, raw: bytes) -> bytes:
+    def _inflated(self, raw: bytes | bytearray) -> bytes:
         assert self._bits is not None
         inflate = zlib.decompressobj(self._bits)
         try:
@@ -117,7 +122,7 @@ class Inbox:
         return inflated
 
 
-def _inflated_bytes(raw: bytes, bits: int, most: int) -> int:
+def _inflated_bytes(raw: bytes | bytearray, bits: int, most: int) -> int:
     """What it has inflated, as far as it is not more than ``most``. Keeps nothing: a bomb is to take no memory."""
     inflate, size = zlib.decompressobj(bits), 0
     while raw and size <= most:

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from chassis.rpc.codec import Pieces
 from chassis.rpc.http2 import frames
 from chassis.rpc.http2.answer import Answer
 from chassis.rpc.http2.frames import Broken, ErrorCode
@@ -40,7 +41,7 @@ class Method:
     serialize: Callable[[Any], bytes] | None = None
 
 
-class Stream(AsyncIterator[bytes]):
+class Stream(AsyncIterator[bytes | bytearray]):
     """One call: the part of ``grpc.aio.ServicerContext`` that servicers use, and the iterator of the client's messages.
 
     The method is called when its message is there, or at once where it takes a stream of them.
@@ -213,7 +214,7 @@ class Stream(AsyncIterator[bytes]):
         if self._answer.closed:
             raise asyncio.CancelledError
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> bytes | bytearray:
         while not self._inbox and not self._answer.closed:
             if self._ended:
                 raise StopAsyncIteration
@@ -277,11 +278,11 @@ class Stream(AsyncIterator[bytes]):
             self._code, self._text = _number(grpc.StatusCode.UNKNOWN), ""
         self._answer.finish(message, self._trailers())
 
-    async def _call(self) -> bytes | None:
+    async def _call(self) -> bytes | Pieces | None:
         method = self._method
         source = self if method.takes_stream else self._inbox.take()
         if not method.gives_stream:
-            answer: bytes = await method.behaviour(source, self)
+            answer: bytes | Pieces = await method.behaviour(source, self)
             return answer
         if method.writes:
             await method.behaviour(source, self)
@@ -299,7 +300,7 @@ class Stream(AsyncIterator[bytes]):
 
     # The end.
 
-    def _too_large(self, message: bytes) -> bool:
+    def _too_large(self, message: bytes | Pieces) -> bool:
         most = self._connection.limits.max_message_bytes
         if len(message) <= most:
             return False

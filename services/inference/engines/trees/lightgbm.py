@@ -6,6 +6,7 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 
+from services.inference.engines.cause import in_words
 from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory, ModelRefused
 from services.inference.engines.order import Order
 from services.inference.engines.trees.lightgbm_file import LightGBMFacts, check_lightgbm
@@ -45,7 +46,7 @@ class LightGBMEngine(Engine):
             engine = cls(lightgbm.Booster(model_str=facts.text), facts, threads)
             answer = engine._compute(np.zeros((2, facts.features)))
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
-            raise ModelRefused(f"LightGBM cannot load the file: {str(error)[:200].rstrip('. ')}.") from None
+            raise ModelRefused(f"LightGBM cannot load the file: {in_words(error)}.") from error
         if answer.shape != (2, *engine._shape):
             raise ModelRefused(f"The objective {facts.objective[:64]!r} gives another output than expected.")
         return engine

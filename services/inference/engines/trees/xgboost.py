@@ -1,12 +1,12 @@
 """Models of XGBoost, computed by XGBoost."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import xgboost
 
+from services.inference.engines.cause import in_words
 from services.inference.engines.engine import Engine, EngineFailed, EngineOutOfMemory, ModelRefused
 from services.inference.engines.order import Order
 from services.inference.engines.trees.xgboost_file import XGBoostFacts, check_xgboost
@@ -53,7 +53,7 @@ class XGBoostEngine(Engine):
             engine = cls(booster, facts)
             answer = engine._compute(np.zeros((2, facts.features), np.float32))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-            raise ModelRefused(f"XGBoost cannot load the file: {_said(error)}.") from None  # which names paths
+            raise ModelRefused(f"XGBoost cannot load the file: {in_words(error)}.") from error
         if answer.shape != (2, *engine._shape):
             raise ModelRefused(f"The objective {facts.objective[:64]!r} gives another output than expected.")
         return engine
@@ -83,8 +83,3 @@ class XGBoostEngine(Engine):
         else:  # of linear models XGBoost knows only this way
             answer = self._booster.predict(xgboost.DMatrix(rows, missing=np.nan), validate_features=False)
         return np.ascontiguousarray(answer, np.float32)
-
-
-def _said(error: Exception) -> str:
-    """What XGBoost says, without where in its sources, and without its stack."""
-    return re.sub(r"^\[[0-9:]*\] \S+: ", "", str(error).partition("\n")[0]).rstrip(". ")[:200]

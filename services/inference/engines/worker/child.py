@@ -125,8 +125,9 @@ def _failure(error: Exception) -> bytes:
     cause = error.__cause__ or error
     if isinstance(cause, MemoryError) or isinstance(error, OSError):  # memory for the answer is a file
         return wire.pack_failure(EngineOutOfMemory.reason, repr(cause))
+    if isinstance(error, EngineFailed) and error.__cause__ is not None:  # for the service's log, and for nobody else
+        return wire.pack_failure(error.reason, f"{error.message} {error.__cause__!r}")
     if isinstance(error, HeadwaterError):
-        text = error.message if error.__cause__ is None else f"{error.message} {error.__cause__!r}"
-        return wire.pack_failure(error.reason, text)
+        return wire.pack_failure(error.reason, error.message)
     traceback.print_exception(error, file=sys.stderr)
     return wire.pack_failure(EngineFailed.reason, repr(error))

@@ -76,8 +76,8 @@ def follow_parent(parent: int) -> None:
 
 
 def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
-    """Give up all that is said above, but for writing to the folder ``scratch``; returns what this kernel does not have,
-    in words."""
+    """Give up all that is said above, but for writing to the folder ``scratch``; returns what this kernel does not
+    have, in words."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     limit = resource.setrlimit
@@ -87,7 +87,9 @@ def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
         _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + SLACK_BYTES)
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
-    if not _restrict_files([*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda, scratch=scratch):
+    if not _restrict_files(
+        [*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda, scratch=scratch
+    ):
         missing.append("files (Landlock)")
     if not _filter_calls():
         missing.append("network and processes (seccomp)")

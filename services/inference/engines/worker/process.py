@@ -6,9 +6,10 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Self
 
+from headwater.errors import HeadwaterError
 from services.inference.engines.code import CodeChanged
 from services.inference.engines.engine import (
     DeviceUnavailable,
@@ -24,13 +25,17 @@ from services.inference.engines.worker import wire
 from services.inference.engines.worker.confinement import SLACK_BYTES
 from services.inference.engines.worker.memory import SharedMemory
 from services.inference.engines.worker.template import Template
+from services.inference.tensors.errors import InvalidTensor
 from services.inference.tensors.model import Array
 
 _GRACE_S = 1.0
 """How long an engine that was asked to stop may go on before its process is killed."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _RESIDENT, _DATA = 1, 5  # fields of /proc/<pid>/statm
-_REFUSALS = {each.reason: each for each in (ModelRefused, OptionRefused, DeviceUnavailable, CodeChanged)}
+_REFUSALS: Mapping[str, type[HeadwaterError]] = {
+    each.reason: each for each in (ModelRefused, OptionRefused, DeviceUnavailable, CodeChanged, InvalidTensor)
+}
+"""What is told as the worker says it."""
 _FAILURES = {each.reason: each for each in (EngineFailed, EngineOutOfMemory)}
 
 
@@ -129,7 +134,7 @@ class Worker:
         """The outputs for ``inputs``.
 
         Raises:
-            EngineFailed: the model cannot compute this.
+            EngineFailed, InvalidTensor: the model cannot compute this.
             WorkerEnded: the process has ended, or computed for too long and was ended.
         """
         with self._computing:

@@ -6,10 +6,12 @@ that starts anew measures that step again, and goes on from there.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from headwater.errors import HeadwaterError
+from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
 from services.inference.guard.breaker import Position
@@ -25,7 +27,10 @@ _log = structlog.get_logger("inference.rollouts")
 
 
 class Driver:
-    """Used in one event loop, which runs :meth:`run`. A version that goes back is an incident."""
+    """Used in one event loop, which runs :meth:`run`. A version that goes back is an incident.
+
+    ``doubts`` say in words why a version should go back whatever its plan says; nothing where it need not.
+    """
 
     def __init__(
         self,
@@ -35,12 +40,14 @@ class Driver:
         guard: Guard,
         *,
         interval_s: float,
+        doubts: Sequence[Callable[[Loaded], str]] = (),
     ) -> None:
         self._store = store
         self._serving = serving
         self._rollouts = rollouts
         self._guard = guard
         self._interval_s = interval_s
+        self._doubts = doubts
         self._measuring = Measuring()
 
     async def run(self) -> None:
@@ -85,11 +92,16 @@ class Driver:
         trouble = f"the version cannot be served: {target.status.failure}" if target.status.failure else ""
         if target.loaded is None:
             return Evidence(), trouble
-        if target.loaded.watch.breaker.position is Position.OPEN:
-            trouble = trouble or "its circuit breaker has opened"
+        for doubt in self._doubts:
+            trouble = trouble or doubt(target.loaded)
         if follower.loaded is not None and not answers_for(target.loaded.signature, follower.loaded.signature):
             trouble = trouble or "its inputs and outputs are not those of the main version"
         is_fault = follower.deployment.options.guard.breaker.is_fault
         others = [each for each in follower.targets if each.name not in (CANARY, CANARY_SHADOW)]
         alone = all(each.loaded is not target.loaded for each in others)
         return self._measuring.evidence(rollout, target.loaded, is_fault, alone=alone), trouble
+
+
+def breaker_open(loaded: Loaded) -> str:
+    """The doubt about a version that is not asked any more, because it fails."""
+    return "its circuit breaker has opened" if loaded.watch.breaker.position is Position.OPEN else ""
