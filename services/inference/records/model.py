@@ -79,6 +79,11 @@ class Record(NamedTuple):
         return self.result == OK and self.rows > 0 and self.batch_rows == 0
 
     @property
+    def has_bodies(self) -> bool:
+        """Whether there is any body, be it empty."""
+        return self.request_body is not None or self.response_body is not None
+
+    @property
     def body_bytes(self) -> int:
         """The memory of the bodies."""
         return len(self.request_body or b"") + len(self.response_body or b"")
