@@ -15,10 +15,12 @@ from deploy.ports import free
 
 # What only some services need, and which ones: everything else must not be in an image.
 HEAVY = {
-    "torch": {"training"},
+    "torch": {"training", "inference"},
     "onnxruntime": {"inference"},
     "tritonclient": {"inference"},
-    "onnx": {"registry", "training"},
+    "onnx": {"registry", "training", "inference"},
+    "xgboost": {"inference"},
+    "lightgbm": {"inference"},
     "sklearn": set[str](),
     "ray": set[str](),
     "pytest": set[str](),

@@ -1,6 +1,7 @@
 """What a deployment says beside its model and version (batching, cache, routing, …), from Python and from files.
 
-Options are written as the API's JSON: the fields of headwater.inference.v1.Deployment, in YAML or JSON.
+Options are written as the API's JSON, the fields of headwater.inference.v1.Deployment, in YAML or JSON; times may have
+other units than seconds, and names of enumerations may be short (see option_words).
 """
 
 from collections.abc import Mapping
@@ -15,13 +16,16 @@ from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import DeploymentName
+from headwater.option_words import spelled
 
 _LIMITS = marked_yaml.Limits(max_characters=2**20, max_depth=24, max_values=10_000)
-_FIELDS = deployments_pb2.Deployment.DESCRIPTOR.fields
+_DEPLOYMENT = deployments_pb2.Deployment.DESCRIPTOR
 _ABOUT = frozenset({
     "name", "uid", "model", "stage", "alias", "version", "state", "model_version", "model_digest", "failure",
     "create_time", "update_time", "created_by", "etag", "warning",
 })  # fmt: skip
+_SNAKE = {field.json_name: field.name for field in _DEPLOYMENT.fields}
+_OPTIONS = [field.name for field in _DEPLOYMENT.fields if field.name not in _ABOUT]
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -52,7 +56,7 @@ def configure(
         raise InvalidArgument("There is nothing to change.", field="options")
     deployment = parsed(options)
     deployment.name, deployment.etag = str(name), etag
-    paths = [field.name for field in _FIELDS if field.name in options or field.json_name in options]
+    paths = [field.name for field in _DEPLOYMENT.fields if field.name in options or field.json_name in options]
     request = deployments_pb2.UpdateDeploymentRequest(deployment=deployment, update_mask=FieldMask(paths=paths))
     return _deployments(connection).UpdateDeployment(request)
 
@@ -64,12 +68,14 @@ def parsed(options: Mapping[str, Any]) -> deployments_pb2.Deployment:
         InvalidArgument: one is not known, or is no option.
     """
     for each in options:
-        if each in _ABOUT:
-            raise InvalidArgument(f"{each} is no option of a deployment.", field=each)
+        if _SNAKE.get(each, each) not in _OPTIONS:
+            raise InvalidArgument(
+                f"{each} is no option of a deployment; there are {', '.join(_OPTIONS)}.", field=str(each)
+            )
     deployment = deployments_pb2.Deployment()
     try:
-        json_format.ParseDict(dict(options), deployment)
-    except json_format.ParseError as error:
+        json_format.ParseDict(spelled(options, _DEPLOYMENT), deployment)
+    except json_format.ParseError as error:  # a number that is too large, for example
         raise InvalidArgument(f"These are no options of a deployment: {error}", field="options") from error
     return deployment
 

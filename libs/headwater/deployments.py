@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from headwater import deployment_options
@@ -11,6 +11,7 @@ from headwater.errors import DeadlineExceeded, FailedPrecondition, InvalidArgume
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, preparing_pb2
 from headwater.models import Stage
 from headwater.names import DeploymentName, ModelName, ProjectName
+from headwater.pages import pages
 
 TAKES: Final = {
     "either": preparing_pb2.Preparing.INPUT_UNSPECIFIED,
@@ -79,16 +80,21 @@ def create(
 
 
 def wait_until_ready(
-    connection: Connection, name: DeploymentName, *, timeout_s: float = 60.0
+    connection: Connection,
+    name: DeploymentName,
+    *,
+    timeout_s: float = 60.0,
+    tell: Callable[[str], None] | None = None,
 ) -> deployments_pb2.Deployment:
-    """Return the deployment when it answers.
+    """Return the deployment when it answers; until then ``tell`` gets what it waits for, each reason once.
 
     Raises:
         DeploymentFailed: when the version it should serve cannot be loaded, or was set aside because it failed; or
             when the deployment is unloaded.
-        DeadlineExceeded: when it does not answer within ``timeout_s``.
+        DeadlineExceeded: when it does not answer within ``timeout_s``; the text says what it waits for.
     """
     deadline = time.monotonic() + timeout_s
+    told = ""
     while True:
         deployment = _deployments(connection).GetDeployment(deployments_pb2.GetDeploymentRequest(name=str(name)))
         if deployment.state == deployments_pb2.Deployment.STATE_READY:
@@ -97,9 +103,40 @@ def wait_until_ready(
             raise DeploymentFailed(deployment.failure, deployment=name)
         if deployment.state == deployments_pb2.Deployment.STATE_UNLOADED:
             raise DeploymentFailed("The deployment is unloaded: it answers once it is loaded again.", deployment=name)
+        if deployment.failure != told:
+            told = deployment.failure
+            if tell is not None and told:
+                tell(told)
         if time.monotonic() > deadline:
-            raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s.", deployment=name)
+            raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s. {told}".rstrip(), deployment=name)
         time.sleep(_POLL_S)
+
+
+def every(connection: Connection, project: ProjectName) -> Iterator[deployments_pb2.Deployment]:
+    """The deployments of a project that are not archived, by name."""
+    request = deployments_pb2.ListDeploymentsRequest(parent=str(project), page_size=1000)
+    for page in pages(_deployments(connection).ListDeployments, request):
+        yield from page.deployments
+
+
+def unload(connection: Connection, name: DeploymentName) -> deployments_pb2.Deployment:
+    """Let it answer no more and free its memory, until :func:`load`; what was accepted is answered."""
+    return deployment_options.configure(connection, name, {"unloaded": True})
+
+
+def load(connection: Connection, name: DeploymentName) -> deployments_pb2.Deployment:
+    """Let it answer again; does not wait for that (see :func:`wait_until_ready`)."""
+    return deployment_options.configure(connection, name, {"unloaded": False})
+
+
+def archive(connection: Connection, name: DeploymentName, *, etag: str = "") -> deployments_pb2.Deployment:
+    """Serve it no more and free its name, for good; its records stay.
+
+    Raises:
+        Aborted: ``etag`` is given and is not the current one.
+    """
+    request = deployments_pb2.ArchiveDeploymentRequest(name=str(name), etag=etag)
+    return _deployments(connection).ArchiveDeployment(request)
 
 
 def roll_back(

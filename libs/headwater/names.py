@@ -368,6 +368,15 @@ class RolloutName(ResourceName):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ConversionJobName(ResourceName):
+    """A job that converts or tunes a model version; the last segment is made by the system."""
+
+    pattern = "projects/{project}/conversionJobs/{job}"
+    project: str
+    job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class InferenceRecordName(ResourceName):
     """What was recorded of one inference request; the last segment is the request id."""
 

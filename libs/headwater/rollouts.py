@@ -30,6 +30,7 @@ def start(
     max_error_rate: float | None = None,
     max_p99_ms: float | None = None,
     min_agreement: float | None = None,
+    max_drift_psi: float | None = None,
     shadow_percent: float = 0.0,
 ) -> Rollout:
     """Roll out the version that ``version`` stands for now: a number, a stage or an alias.
@@ -43,7 +44,10 @@ def start(
         NotFound: there is no such deployment or version.
     """
     objectives = rollouts_pb2.RolloutObjectives(
-        max_error_rate=max_error_rate, max_p99_ms=max_p99_ms, min_agreement=min_agreement
+        max_error_rate=max_error_rate,
+        max_p99_ms=max_p99_ms,
+        min_agreement=min_agreement,
+        max_drift_psi=max_drift_psi,
     )
     request = rollouts_pb2.StartRolloutRequest(
         parent=str(deployment),

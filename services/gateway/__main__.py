@@ -6,6 +6,7 @@ from chassis import Service, run
 from chassis.auth import Authenticator, current_token
 from headwater.client import Connection, Endpoints
 from services.gateway.app import PUBLIC, application
+from services.gateway.serving.calls import Addresses
 from services.gateway.session import LOGIN
 from services.gateway.settings import Settings
 
@@ -28,7 +29,8 @@ async def build(settings: Settings) -> Service:
 
     auth = Authenticator.from_settings(settings.auth_key_file)
     service = Service("gateway", settings, auth=auth)
-    service.add_http(application(connection, auth), settings.http_port, public=PUBLIC, login_path=LOGIN)
+    told = Addresses(settings.told_inference_address, settings.told_inference_http_address)
+    service.add_http(application(connection, auth, told), settings.http_port, public=PUBLIC, login_path=LOGIN)
     service.on_close(close)
     return service
 

@@ -31,6 +31,7 @@ _TEMPLATES.filters.update(
     share=figures.share,
     size=figures.size,
     when=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M}",
+    moment=lambda time: f"{time.ToDatetime():%Y-%m-%d %H:%M:%S.%f}"[:-3],
     state=lambda name: name.partition("_")[2].lower(),
     format_name=_format_name,
     shape=lambda sizes: " × ".join("any" if size == -1 else str(size) for size in sizes) or "one number",

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headwater.client import Connection
+from headwater.names import DEFAULT_PROJECT
 from headwater.trace import trace
 
 
@@ -23,6 +24,7 @@ class Rest:
         return [Route("/api/v1/traces/{request_id}", self.trace, methods=["GET"])]
 
     async def trace(self, request: Request) -> Response:
-        """One request, traced back: ``headwater.trace.Node`` as JSON."""
-        root = await asyncio.to_thread(trace, self._connection, request.path_params["request_id"])
+        """One request, traced back: ``headwater.trace.Node`` as JSON; ``?project=`` unless it is the default one."""
+        request_id, project = request.path_params["request_id"], request.query_params.get("project", DEFAULT_PROJECT)
+        root = await asyncio.to_thread(trace, self._connection, request_id, project=project)
         return JSONResponse(dataclasses.asdict(root))

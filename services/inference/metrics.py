@@ -11,6 +11,7 @@ from services.inference.deployments.serving import Serving
 from services.inference.records.recorder import Recorder
 
 _MODEL = ["deployment", "version"]
+_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 _SHOWN = frozenset({*LATENCY_BOUNDS_S, math.inf})
 
 
@@ -78,6 +79,7 @@ def _batches(models: list[Loaded]) -> Iterator[Metric]:
     rows = CounterMetricFamily("headwater_inference_rows", "Rows computed.", labels=_MODEL)
     engine = CounterMetricFamily("headwater_inference_engine_seconds", "Time in the engine.", labels=_MODEL)
     waited = CounterMetricFamily("headwater_inference_queue_seconds", "Time in the queue.", labels=_MODEL)
+    sizes = HistogramMetricFamily("headwater_inference_batch_rows", "Rows of the batches.", labels=_MODEL)
     for loaded in models:
         counts, labels = loaded.batcher.counts, _labels(loaded)
         queue.add_metric(labels, loaded.batcher.queue_length)
@@ -85,7 +87,10 @@ def _batches(models: list[Loaded]) -> Iterator[Metric]:
         rows.add_metric(labels, counts.rows)
         engine.add_metric(labels, counts.engine_s)
         waited.add_metric(labels, counts.queue_s)
-    yield from (queue, batches, rows, engine, waited)
+        below = [sum(count for size, (count, _) in counts.by_rows.items() if size <= bound) for bound in _BATCH_ROWS]
+        buckets = [(str(bound), float(count)) for bound, count in zip(_BATCH_ROWS, below, strict=True)]
+        sizes.add_metric(labels, [*buckets, ("+Inf", float(counts.batches))], counts.rows)
+    yield from (queue, batches, rows, engine, waited, sizes)
 
 
 def _preparations(models: list[Loaded]) -> Iterator[Metric]:

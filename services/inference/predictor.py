@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from chassis.clock import Clock
+from chassis.deadline import is_given_up
 from chassis.ids import new_id
 from headwater.errors import HeadwaterError, InvalidArgument, NotFound
 from services.inference.deployments.follower import Follower
@@ -169,7 +170,7 @@ class Predictor:
         if isinstance(error, HeadwaterError):
             reason, message = error.reason, error.message
         elif isinstance(error, asyncio.CancelledError):
-            reason = "CANCELLED"
+            reason = OutOfTime.reason if is_given_up() else "CANCELLED"
         loaded.requests.fail(reason, seconds)
         self._guard.failed(loaded, permit, question, request_id, seconds, reason, message)
 

@@ -42,6 +42,14 @@ class Settings(ServiceSettings):
     engine_code: Annotated[dict[str, str], AfterValidator(check_code)] = Field(default_factory=dict)
     """Python functions that deployments may name as ``callable`` or ``architecture``: ``module:function@sha256:…`` by
     name, as JSON. See services/inference/engines/code.py."""
+    conversion_timeout_s: Annotated[float, Field(gt=0, le=7 * 86_400)] = 3600.0
+    """How long a conversion or tuning may take, in seconds."""
+    conversion_memory_bytes: Annotated[int, Field(ge=2**24, le=2**44)] = 8 * 2**30
+    """Memory that one may take, in bytes: it holds the model in several forms at once."""
+    conversion_poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often new jobs are looked for, and cancelled ones noticed, in seconds."""
+    conversion_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """A job whose service is silent for so long is taken over by another one, in seconds."""
     triton_hosts: str = ""
     """The servers that deployments may name as ``engine.triton``, separated by commas: ``triton.example.com:8001``, or
     ``triton.corp:8001=10.1.2.3`` to allow a private address and to speak without TLS (libs/chassis/hosts.py)."""

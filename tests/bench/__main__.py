@@ -31,7 +31,7 @@ from tests.bench import (
 )
 from tests.bench.paired import HEADINGS, Result
 from tests.bench.running import running
-from tests.bench.serving import batches, echo, recording
+from tests.bench.serving import batches, echo, recording, tuning
 
 BENCHES = {
     "shuffled": shuffled_reads.run,
@@ -47,6 +47,7 @@ BENCHES = {
     "echo": echo.run,
     "batches": batches.run,
     "recording": recording.run,
+    "tuning": tuning.run,
     "metrics": metric_logging.run,
     "search": run_search.run,
     "model-files": model_files.run,

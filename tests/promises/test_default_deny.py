@@ -16,6 +16,7 @@ from chassis.testing.bad_inputs import bad_tokens
 from chassis.testing.edge import call_raw, clean_error
 from headwater.client import Connection, Endpoints
 from services.gateway.app import application
+from services.gateway.serving.calls import Addresses
 from services.inference.kserve.http.routes import ROUTES as INFERENCE_ROUTES
 from tests.conftest import StartPlatform
 from tests.platform import Platform
@@ -179,7 +180,7 @@ def _sendable(token: str) -> bool:
 
 def _routes(authenticator: Authenticator) -> list[tuple[str, str]]:
     found = []
-    for route in application(Connection(Endpoints()), authenticator).routes:
+    for route in application(Connection(Endpoints()), authenticator, Addresses(grpc="", http="")).routes:
         if isinstance(route, Route):
             path = route.path.replace("{request_id}", "x")
             found += [(method, path) for method in route.methods or ()]

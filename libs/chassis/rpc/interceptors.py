@@ -30,7 +30,6 @@ from chassis.telemetry import Calls, Tracing
 from headwater.errors import Cancelled, DeadlineExceeded, HeadwaterError, ResourceExhausted, Unavailable
 
 _BEARER = "bearer "
-_MARGIN_S = 0.02  # so that our answer, which says more, is there before the caller's own timeout
 _LONGEST_TIMER_S = 86_400.0  # a deadline further away than a day is left to the gRPC core
 
 # Generic in their type stubs only.
@@ -216,12 +215,12 @@ class _Call:
 
     def _start_timer(self) -> None:
         remaining = self._context.time_remaining()
-        set_remaining_s(remaining)
-        if remaining is None or remaining > _LONGEST_TIMER_S:
+        patience_s = set_remaining_s(remaining)
+        if patience_s is None or patience_s > _LONGEST_TIMER_S:
             return
         task = asyncio.current_task()
         assert task is not None
-        self._timer = task.get_loop().call_later(max(remaining - _MARGIN_S, remaining / 2, 0), self._time_out, task)
+        self._timer = task.get_loop().call_later(patience_s, self._time_out, task)
 
     def _time_out(self, task: asyncio.Task[Any]) -> None:
         self._timed_out = True

@@ -19,6 +19,7 @@ from headwater.registry.v1 import model_versions_pb2, models_pb2, models_pb2_grp
 from services.gateway.explained import explained
 from services.gateway.listing import Listing, listed, page_number
 from services.gateway.models.files import files_of
+from services.gateway.models.served import answers_for
 from services.gateway.models.shown import moves_of, page_of_tensors
 from services.gateway.pages import HEADERS, page
 
@@ -88,6 +89,7 @@ class ModelPages:
             "models/version.html",
             name=name,
             version=version,
+            answers_for=await asyncio.to_thread(answers_for, self._connection, version.name),
             asked=asked,
             shown=page_of_tensors(version, asked["tensors"], page_number(request.query_params.get("page", ""))),
             files=files_of(version),

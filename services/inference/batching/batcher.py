@@ -18,6 +18,7 @@ Promises, each with a test in tests/unit/inference/batching/:
 """
 
 import asyncio
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from typing import Any
 
 import structlog
 
+from headwater.errors import HeadwaterError
 from services.inference.batching.counts import BatchCounts
 from services.inference.batching.curve import Curve
 from services.inference.batching.options import InvalidBatching, Limits
@@ -256,6 +258,16 @@ def _answer(answers: Sequence[tuple[Waiting, Result]]) -> None:
         if future.done():  # cancelled
             continue
         if isinstance(result, Exception):
-            future.set_exception(result)
+            future.set_exception(_own(result))
         else:
             future.set_result(result)
+
+
+def _own(error: Exception) -> Exception:
+    """The error for one of those who get it: whoever adds to it what is theirs alone, as an id, tells no other."""
+    if not isinstance(error, HeadwaterError):
+        return error
+    own = copy.copy(error).with_traceback(error.__traceback__)
+    own.metadata = dict(error.metadata)
+    own.__cause__ = error.__cause__
+    return own

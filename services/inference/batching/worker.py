@@ -91,7 +91,10 @@ class Worker:
         while batch := self._desk.take(self._taker, together=self._desk.batchable):
             self._compute(batch)
             del batch  # an idle engine keeps no request in memory
-        self._engine.close()
+        try:
+            self._engine.close()
+        except Exception as error:  # whoever waits for the end of all engines is not to wait for ever
+            _log.error("an engine cannot be closed", model=self._desk.name, exc_info=error)
         self._ended()
 
     def _compute(self, batch: Sequence[Waiting]) -> None:

@@ -13,6 +13,7 @@ from services.inference.cache.convert import caching_from_proto, caching_to_prot
 from services.inference.deployments.errors import InvalidDeployment
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
+from services.inference.drift.convert import drift_from_proto, drift_to_proto
 from services.inference.engines.convert import engine_from_proto, engine_to_proto
 from services.inference.guard.convert import guard_from_proto, guard_to_proto
 from services.inference.models.convert import selector_from_proto, selector_into_proto
@@ -47,6 +48,7 @@ PARTS: Mapping[str, Part] = {
     "routing": Part(routing_from_proto, routing_to_proto),
     "guard": Part(guard_from_proto, guard_to_proto),
     "recording": Part(recording_from_proto, recording_to_proto),
+    "drift": Part(drift_from_proto, drift_to_proto),
     "cache": Part(caching_from_proto, caching_to_proto),
     "unloaded": Part(bool, bool),
 }
@@ -105,6 +107,6 @@ def deployment_to_proto(deployment: Deployment, status: Status) -> deployments_p
     message.state = _STATES[status.state]
     message.model_version = status.model_version
     message.model_digest = status.model_digest
-    message.failure = status.failure
+    message.failure = status.why
     message.warning = status.warning
     return message

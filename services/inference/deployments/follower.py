@@ -48,7 +48,7 @@ class Follower:
         self.routing = Routing()
         """How requests are shared out now."""
         self.shadows: Sequence[Shadow] = ()
-        self._pool = Pool(loading, retire)
+        self._pool = Pool(loading, configure=self._configure, retire=retire)
         self._loading = loading
         self._new_target: Callable[[str], Target] = functools.partial(
             Target, source=source, pool=self._pool, note=note, begin=begin
@@ -147,7 +147,7 @@ class Follower:
     def not_ready(self) -> ModelNotReady:
         """The error for who asks while nothing can answer."""
         status = self.status
-        why = {"why": status.failure} if status.failure else {}
+        why = {"why": status.why} if status.why else {}
         return ModelNotReady(model=self.deployment.served_name, state=status.state.name, **why, retry_after_ms=1000)
 
     def step(self, deployment: Deployment, routing: Routing) -> None:
@@ -157,10 +157,7 @@ class Follower:
             self.stop()
             return
         for loaded in self._pool.loaded():
-            loaded.batcher.limits = self._loading.limits(deployment.options.batching)
-            loaded.prepare_by(deployment.options)
-            loaded.record_by(deployment.options.recording)
-            loaded.cache.configure(deployment.options.cache)
+            self._configure(loaded)
             loaded.batcher.stop_overdue()
         self.main.step(deployment, deployment.selector, then=self._catch_up)
         self._share_out()
@@ -183,6 +180,15 @@ class Follower:
         for target in [*self.targets, *self._gone]:
             target.stop()
         self._gone = ()
+
+    def _configure(self, loaded: Loaded) -> None:
+        """Let it answer as the deployment says now."""
+        options = self.deployment.options
+        loaded.batcher.limits = self._loading.limits(options.batching)
+        loaded.prepare_by(options)
+        loaded.record_by(options.recording)
+        loaded.watch.configure(options.guard)
+        loaded.cache.configure(options.cache)
 
     def _share_out(self) -> None:
         """Route as is wanted. Where the main selector changes with the routing, first the one and then the other: who

@@ -74,7 +74,10 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """What answers for a deployment: a version, its file, and the engine behind its queue."""
+    """What answers for a deployment: a version, its file, and the engine behind its queue.
+
+    ``deployment`` is as it was when this was loaded; its Follower lets this answer as it says by now.
+    """
 
     deployment: Deployment
     version: ModelVersion
@@ -93,9 +96,6 @@ class Loaded:
         name = self.deployment.name
         served = Served(name.project, name.deployment, str(self.version.name), self.version.digest)
         object.__setattr__(self, "served", served)
-        self.record_by(self.deployment.options.recording)
-        self.watch.configure(self.deployment.options.guard)
-        self.cache.configure(self.deployment.options.cache)
 
     def record_by(self, recording: Recording) -> None:
         """From now on, record the tensors of requests by these rules."""

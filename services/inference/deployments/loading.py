@@ -69,6 +69,7 @@ class Loading:
                 signature=version.signature,
                 digest=file.digest,
                 name=str(deployment.name),
+                version=version.name.version,
             )
         return await opened_in_thread(load, lambda engine: engine.close())
 

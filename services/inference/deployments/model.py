@@ -85,6 +85,13 @@ class Status:
     model_digest: str = ""
     failure: str = ""
     warning: str = ""
+    waits_for: str = ""
+    """While it waits, what for."""
+
+    @property
+    def why(self) -> str:
+        """Why it is not as it should be; empty where it is."""
+        return self.failure or self.waits_for
 
 
 WAITING = Status(State.WAITING)

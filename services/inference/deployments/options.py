@@ -5,13 +5,10 @@ line in ``convert.PARTS`` and a field of the same name in the proto's Deployment
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from services.inference.batching.options import Batching
 from services.inference.cache.options import Caching
+from services.inference.drift.options import Drift
 from services.inference.engines.options import EngineOptions
 from services.inference.guard.options import Guarding
 from services.inference.preparing.options import Preparing
@@ -29,19 +26,7 @@ class Options:
     routing: Routing = dataclasses.field(default_factory=Routing)
     guard: Guarding = dataclasses.field(default_factory=Guarding)
     recording: Recording = dataclasses.field(default_factory=Recording)
+    drift: Drift = dataclasses.field(default_factory=Drift)
     cache: Caching = dataclasses.field(default_factory=Caching)
     unloaded: bool = False
     """Whether it is paused: nothing is loaded for it and nothing answers, until this is taken back."""
-
-    def to_json(self) -> Mapping[str, Any]:
-        """As the database keeps it."""
-        kept: Mapping[str, Any] = _ADAPTER.dump_python(self, mode="json")
-        return kept
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Options":
-        """The inverse; what an older release did not know has its default."""
-        return _ADAPTER.validate_python(kept)
-
-
-_ADAPTER = TypeAdapter(Options)

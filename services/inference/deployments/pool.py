@@ -25,10 +25,16 @@ class Held:
 
 
 class Pool:
-    """Each version is loaded once, however many hold it; when the last lets it go, ``retire`` gets it."""
+    """Each version is loaded once, however many hold it; when the last lets it go, ``retire`` gets it.
 
-    def __init__(self, loading: Loading, retire: Callable[[Loaded], None]) -> None:
+    ``configure`` gets what is about to be held, before it answers: the deployment may have changed while it was loaded.
+    """
+
+    def __init__(
+        self, loading: Loading, *, configure: Callable[[Loaded], None], retire: Callable[[Loaded], None]
+    ) -> None:
         self._loading = loading
+        self._configure = configure
         self._retire = retire
         self._held: dict[_Key, Held] = {}
 
@@ -45,6 +51,7 @@ class Pool:
             async with held.loading:
                 if held.loaded is None:
                     held.loaded = await self._loading.load(deployment, version)
+                    self._configure(held.loaded)
         except BaseException:
             self.release(held)
             raise
@@ -66,6 +73,7 @@ class Pool:
             del self._held[held.key]
             held.key, self._held[key] = key, held
         held.loaded = dataclasses.replace(held.loaded, version=version)
+        self._configure(held.loaded)
         return True
 
     def release(self, held: Held) -> None:

@@ -17,12 +17,14 @@ from services.inference.deployments.errors import DeploymentNotFound, ServedName
 from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
+from services.inference.kept import Kept
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployment_changes, deployment_uses, deployments
 from services.inference.traffic.rollouts.postgres import PostgresRollouts
 from services.inference.traffic.rollouts.store import RolloutTx
 
 _FORGET_INTERVAL_S = 3600
+_OPTIONS = Kept(Options)
 
 
 class PostgresDeployments(DeploymentStore):
@@ -81,8 +83,14 @@ class _PostgresTx(DeploymentTx):
         return _from_row(row)
 
     async def replace(self, deployment: Deployment) -> None:
-        values = {**_to_row(deployment), "change": deployment_changes.next_value()}
-        await self._connection.execute(deployments.update().where(deployments.c.uid == deployment.uid).values(values))
+        this = deployments.c.uid == deployment.uid
+        kept = await self._connection.execute(sqlalchemy.select(deployments.c.options).where(this).with_for_update())
+        values = {
+            **_to_row(deployment),
+            "options": _OPTIONS.over(kept.scalar_one(), deployment.options),
+            "change": deployment_changes.next_value(),
+        }
+        await self._connection.execute(deployments.update().where(this).values(values))
 
     async def page(self, project: str, after: str, limit: int) -> Sequence[Deployment]:
         served = deployments.select().where(deployments.c.archive_time.is_(None), deployments.c.project == project)
@@ -139,7 +147,7 @@ def _to_row(deployment: Deployment) -> Mapping[str, object]:
         "model": str(deployment.model),
         "selector_kind": deployment.selector.kind.value,
         "selector_value": deployment.selector.value,
-        "options": deployment.options.to_json(),
+        "options": _OPTIONS.dump(deployment.options),
         "revision": deployment.revision,
         "create_time": deployment.create_time,
         "update_time": deployment.update_time,
@@ -155,7 +163,7 @@ def _from_row(row: Row[Any]) -> Deployment:
         row.uid,
         ModelName.parse(row.model),
         Selector(SelectorKind(row.selector_kind), row.selector_value),
-        Options.from_json(row.options),
+        _OPTIONS.load(row.options),
         row.create_time,
         row.update_time,
         row.created_by,

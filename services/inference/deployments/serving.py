@@ -16,7 +16,7 @@ from headwater.errors import HeadwaterError
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
-from services.inference.deployments.model import WAITING, Deployment, Status, Use
+from services.inference.deployments.model import UNLOADED, WAITING, Deployment, Status, Use
 from services.inference.deployments.store import DeploymentStore
 from services.inference.deployments.target import Target
 from services.inference.errors import ModelNotFound, ModelNotReady
@@ -99,8 +99,10 @@ class Serving:
 
     def status(self, deployment: Deployment) -> Status:
         """Whether a deployment answers here, and with which version."""
+        if deployment.options.unloaded:  # also before the follower has been told
+            return UNLOADED
         follower = self._by_uid.get(deployment.uid)
-        return WAITING if follower is None else follower.status
+        return WAITING if follower is None or follower.deployment.options.unloaded else follower.status
 
     def followers(self) -> Sequence[Follower]:
         """Every deployment that is served or is to be, by name."""

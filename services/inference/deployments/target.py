@@ -9,7 +9,7 @@ import structlog
 from headwater.errors import DeadlineExceeded, FailedPrecondition, HeadwaterError, ResourceExhausted, Unavailable
 from headwater.parity import ParityMismatch
 from services.inference.deployments.loaded import Loaded
-from services.inference.deployments.model import WAITING, Deployment, State, Status, Use
+from services.inference.deployments.model import Deployment, State, Status, Use
 from services.inference.deployments.pool import Held, Pool
 from services.inference.engines.engine import EngineTimedOut
 from services.inference.guard.rollback import Rollbacks
@@ -51,6 +51,7 @@ class Target:
         self._aside: SetAside | None = None
         self._held: Held | None = None
         self._failure = ""
+        self._waits_for = ""
         self._error: Exception | None = None
         self._failed_digest = ""
         self._retry_s = _FIRST_RETRY_S
@@ -72,10 +73,12 @@ class Target:
     def status(self) -> Status:
         """Whether it answers, and with which version."""
         if self.loaded is None:
-            return Status(State.FAILED, failure=self._failure) if self._failure else WAITING
+            if self._failure:
+                return Status(State.FAILED, failure=self._failure)
+            return Status(State.WAITING, waits_for=self._waits_for)
         version = self.loaded.version
         state, failure = State.FAILED if self._failure else State.READY, self._failure
-        if not failure and self._aside is not None and version.digest == self._aside.instead.digest:
+        if not failure and self._aside is not None and version.content == self._aside.instead.content:
             state = State.ROLLED_BACK
             failure = f"Version {self._aside.number} is set aside by {self._aside.actor}: {self._aside.reason}"
         return Status(state, str(version.name), version.digest, failure, version.warning)
@@ -121,10 +124,11 @@ class Target:
                 await self._note(following)
         except NoSuchVersion:
             # The source has spoken: what was taken out of its stage is not to be served any longer.
-            self._failure = ""
+            self._failure, self._waits_for = "", _missing(deployment, selector)
             self._replace(None)
         except (*_TRANSIENT, ResourceExhausted) as error:
             # What is loaded goes on answering, and readiness tells of it.
+            self._waits_for = "The models cannot be asked now."
             _log.debug("the models cannot be asked", deployment=str(deployment.name), exc_info=error)
         except Exception as error:
             self._fail(deployment, str(deployment.model), error)
@@ -159,10 +163,12 @@ class Target:
         attempt = f"{version.content} {deployment.options.engine}"
         if attempt == self._failed_digest and time.monotonic() < self._next_attempt:
             return False
+        self._waits_for = f"{version.name} is being loaded."
         try:
             held = await self._hold(deployment, version)
         except Exception as error:
             if isinstance(error, _TRANSIENT) and not isinstance(error, EngineTimedOut):  # its own doing
+                self._waits_for = f"{version.name} cannot be fetched now; it is tried again."
                 _log.warning("a version cannot be fetched now", version=str(version.name), exc_info=error)
                 return False
             self._fail(deployment, str(version.name), error)
@@ -213,3 +219,9 @@ class Target:
         if self._rollbacks is not None and old.loaded is not None and new is not None:
             self._rollbacks.replaced(old.loaded)
         self._pool.release(old)
+
+
+def _missing(deployment: Deployment, selector: Selector) -> str:
+    if selector.kind is SelectorKind.VERSION:
+        return f"There is no version {selector.value} of {deployment.model}."
+    return f"No version of {deployment.model} has the {selector}."

@@ -46,8 +46,8 @@ def engine_to_proto(options: EngineOptions) -> engines_pb2.Engine:
         instances=options.instances,
         architecture=options.architecture,
         callable=options.callable,
-        inputs=[_spec_to_proto(spec) for spec in options.inputs],
-        outputs=[_spec_to_proto(spec) for spec in options.outputs],
+        inputs=[spec_to_proto(spec) for spec in options.inputs],
+        outputs=[spec_to_proto(spec) for spec in options.outputs],
     )
     if options.triton is not None:
         shown.triton.CopyFrom(engines_pb2.TritonEndpoint(**dataclasses.asdict(options.triton)))
@@ -66,5 +66,5 @@ def _triton_from_proto(message: engines_pb2.TritonEndpoint) -> TritonEndpoint:
     return TritonEndpoint(message.address, message.model_name, message.model_version, message.tls)
 
 
-def _spec_to_proto(spec: TensorSpec) -> artifact_pb2.TensorSpec:
+def spec_to_proto(spec: TensorSpec) -> artifact_pb2.TensorSpec:
     return artifact_pb2.TensorSpec(name=spec.name, datatype=spec.datatype, shape=spec.shape)

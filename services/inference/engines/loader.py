@@ -72,11 +72,13 @@ class Engines:
         signature: Signature | None = None,
         digest: str = "",
         name: str = "",
+        version: str = "",
     ) -> Engine:
         """The engine for a file of this format, ready to compute. Blocks, for seconds where the model is large.
 
         ``signature`` is what was registered with the version, for formats that do not tell it; ``digest`` that of the
-        file, which is looked at once more whenever the model is loaded again. Takes over ``file``.
+        file, which is looked at once more whenever the model is loaded again; ``name`` and ``version`` are for logs and
+        metrics. Takes over ``file``.
 
         Raises:
             ModelRefused: the format is not served, the file may not be, or not with these options.
@@ -96,6 +98,7 @@ class Engines:
                 self._watch,
                 Limits(self._bounds.load_timeout_s, self._bounds.timeout_s),
                 self._count,
+                version=version,
             )
         except BaseException:
             file.close()

@@ -69,6 +69,9 @@ class Breaker:
                 return None
             self._move(Position.HALF_OPEN, "it is tried again")
             self._probing = self._probed = 0
+        elif self._probed >= self.rules.probes:  # fewer are wanted by now, and they were answered
+            self._close(now)
+            return self.permit
         if self._probing + self._probed >= self.rules.probes:
             return None
         self._probing += 1

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import TypeAdapter
+import structlog
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Insert, Update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -12,6 +14,7 @@ from services.inference.guard.standing import Standing, StandingStore
 from services.inference.guard.tables import deployment_standings as table
 
 _ADAPTER = TypeAdapter(Standing)
+_log = structlog.get_logger("inference.guard")
 
 
 class PostgresStandings(StandingStore):
@@ -24,7 +27,7 @@ class PostgresStandings(StandingStore):
         """See StandingStore."""
         async with self._database.transaction() as connection:
             rows = await connection.execute(table.select().where(table.c.uid.in_(uids)))
-            return {row.uid: _ADAPTER.validate_python({**row.standing, "revision": row.revision}) for row in rows}
+            return {row.uid: _standing(row.uid, row.revision, row.standing) for row in rows}
 
     async def replace(self, standing: Standing) -> bool:
         """See StandingStore."""
@@ -40,3 +43,12 @@ class PostgresStandings(StandingStore):
             statement = table.update().where(*unchanged).values(values)
         async with self._database.transaction() as connection:
             return (await connection.execute(statement.returning(table.c.uid))).one_or_none() is not None
+
+
+def _standing(uid: str, revision: int, kept: Mapping[str, Any]) -> Standing:
+    """What another release has kept in another form is forgotten: one deployment's past keeps no other from serving."""
+    try:
+        return _ADAPTER.validate_python({**kept, "revision": revision})
+    except ValidationError as error:
+        _log.warning("what is kept of a deployment's versions cannot be read", uid=uid, problems=error.error_count())
+        return Standing(uid, revision=revision)

@@ -52,8 +52,9 @@ class Rollbacks:
 
     async def refresh(self, uids: Sequence[str]) -> None:
         """Read what is known of these deployments; to be called before their versions are looked for."""
-        self._standings = await self._store.all(uids)
+        self._learn(await self._store.all(uids))
         served = set(uids)
+        self._standings = {uid: standing for uid, standing in self._standings.items() if uid in served}
         for uid in {*self._main, *self._replaced, *self._others_chosen} - served:
             for known in (self._main, self._replaced, self._others_chosen):
                 known.pop(uid, None)
@@ -61,7 +62,7 @@ class Rollbacks:
     def instead_of(self, deployment: Deployment, version: ModelVersion) -> SetAside | None:
         """What is to be served and not ``version``, which the deployment's selector has chosen; None to serve it."""
         aside = self._standing(deployment).set_aside
-        if aside is None or (aside.selector, aside.digest) == (str(deployment.selector), version.digest):
+        if aside is None or (aside.selector, aside.content) == (str(deployment.selector), version.content):
             self._others_chosen.pop(deployment.uid, None)
             return aside
         self._others_chosen[deployment.uid] = self._others_chosen.get(deployment.uid, 0) + 1
@@ -77,13 +78,16 @@ class Rollbacks:
         if aside is not None and self._others_chosen.get(deployment.uid, 0) >= _SURE:
             await self._end(deployment, aside, "the selector chose another version", ITSELF)
         if loaded is None:
+            self._main.pop(deployment.uid, None)
             return
         if loaded.watch.begun is None:
             loaded.watch.begun = self._clock.monotonic()
         self._main[deployment.uid] = loaded
-        for before in self._replaced.pop(deployment.uid, ()):
-            if before.version.digest != loaded.version.digest and before.requests.succeeded:
-                await self._served_well(deployment, before)
+        replaced = self._replaced.get(deployment.uid, [])
+        while replaced:  # what cannot be kept now is tried again
+            if replaced[0].version.content != loaded.version.content and replaced[0].requests.succeeded:
+                await self._served_well(deployment, replaced[0])
+            del replaced[0]
         now, guarding = self._clock.monotonic(), deployment.options.guard
         if now - loaded.watch.begun >= guarding.rollback.probation_s and loaded.requests.succeeded:
             await self._served_well(deployment, loaded)
@@ -110,17 +114,17 @@ class Rollbacks:
         if number:
             version = await self._source.resolve(deployment.source, Selector(SelectorKind.VERSION, number))
             version.check_usable()
-            if version.digest == chosen.digest:
+            if version.content == chosen.content:
                 raise InvalidDeployment("This version is what the deployment's selector chooses.", field="version")
-            instead = GoodVersion(version.name.version, version.digest)
+            instead = GoodVersion.of(version)
         else:
-            found = await self._usable(deployment, standing, chosen.digest)
+            found = await self._usable(deployment, standing, chosen)
             if found is None:
                 raise NothingToGoBackTo(deployment=deployment.name)
             instead = found
         aside = standing.set_aside
-        wanted = str(deployment.selector), chosen.digest, instead
-        if aside is not None and (aside.selector, aside.digest, aside.instead) == wanted:
+        wanted = str(deployment.selector), chosen.content, instead
+        if aside is not None and (aside.selector, aside.content, aside.instead) == wanted:
             return
         if aside is not None:
             self._incidents.note(aside.incident, f"another version is served: {instead.number}", State.RECOVERED)
@@ -139,7 +143,7 @@ class Rollbacks:
 
     async def _go_back(self, deployment: Deployment, loaded: Loaded, reason: str) -> None:
         standing = self._standing(deployment)
-        instead = await self._usable(deployment, standing, loaded.version.digest)
+        instead = await self._usable(deployment, standing, loaded.version)
         if instead is not None:
             await self._set_aside(deployment, standing, loaded.version, instead, reason, ITSELF)
         elif not loaded.watch.has_no_way_back:
@@ -160,7 +164,7 @@ class Rollbacks:
     ) -> bool:
         good = Version("good", f"{deployment.model}/versions/{instead.number}", instead.digest)
         loaded = self._main.get(deployment.uid)
-        if loaded is not None and loaded.version.digest == chosen.digest:
+        if loaded is not None and loaded.version.content == chosen.content:
             incident = incident_of(Kind.ROLLED_BACK, reason, loaded, self._clock, good)
         else:
             loaded = None
@@ -168,7 +172,7 @@ class Rollbacks:
         incident = dataclasses.replace(incident, timeline=(dataclasses.replace(incident.timeline[0], actor=actor),))
         aside = SetAside(
             str(deployment.selector),
-            chosen.digest,
+            chosen.content,
             chosen.name.version,
             instead,
             incident.reason,
@@ -194,23 +198,23 @@ class Rollbacks:
 
     async def _served_well(self, deployment: Deployment, loaded: Loaded) -> None:
         standing = self._standing(deployment)
-        version = GoodVersion(loaded.version_number, loaded.version.digest)
-        set_aside = standing.set_aside is not None and standing.set_aside.digest == version.digest
+        version = GoodVersion.of(loaded.version)
+        set_aside = standing.set_aside is not None and standing.set_aside.content == version.content
         if loaded.watch.breaker.failing_since is not None or set_aside or standing.good[:1] == (version,):
             return
         await self._keep(standing.with_good(version))
 
-    async def _usable(self, deployment: Deployment, standing: Standing, digest: str) -> GoodVersion | None:
-        """The last good version besides ``digest`` that still can be served."""
+    async def _usable(self, deployment: Deployment, standing: Standing, chosen: ModelVersion) -> GoodVersion | None:
+        """The last good version that answers otherwise than ``chosen`` and still can be served."""
         for good in standing.good:
-            if good.digest == digest:
+            if good.content == chosen.content:
                 continue
             try:
                 version = await self._source.resolve(deployment.source, Selector(SelectorKind.VERSION, good.number))
                 version.check_usable()
             except (NotFound, FailedPrecondition):
                 continue
-            if version.digest == good.digest:
+            if version.content == good.content:
                 return good
         return None
 
@@ -218,10 +222,16 @@ class Rollbacks:
         return self._standings.get(deployment.uid) or Standing(deployment.uid)
 
     async def _read(self, deployment: Deployment) -> Standing:
-        self._standings = {**self._standings, **await self._store.all([deployment.uid])}
+        self._learn(await self._store.all([deployment.uid]))
         return self._standing(deployment)
 
     async def _keep(self, standing: Standing) -> bool:
         kept = await self._store.replace(standing)
-        self._standings = {**self._standings, **await self._store.all([standing.uid])}
+        self._learn(await self._store.all([standing.uid]))
         return kept
+
+    def _learn(self, read: Mapping[str, Standing]) -> None:
+        """Go by what was read, unless something later is known: what is read first may arrive last."""
+        known = self._standings
+        newer = {uid: each for uid, each in read.items() if uid not in known or each.revision >= known[uid].revision}
+        self._standings = {**known, **newer}

@@ -6,16 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
 from headwater.names import IncidentName
+from services.inference.models.source import ModelVersion
 
 _MAX_GOOD = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GoodVersion:
-    """A version that has served well: its number and its digest."""
+    """A version that has served well: its number, the digest of its files, and what decides its answers."""
 
     number: str
     digest: str
+    content: str
+
+    @classmethod
+    def of(cls, version: ModelVersion) -> Self:
+        """What is remembered of ``version``."""
+        return cls(version.name.version, version.digest, version.content)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class SetAside:
 
     Attributes:
         selector: what chose the version; a deployment that goes by another one is not held to this.
-        digest: of the version that is set aside, and no other one.
+        content: of the version that is set aside, and no other one: the same files behind another pipeline are not it.
         number: its number.
         instead: what is served.
         reason: why.
@@ -34,7 +41,7 @@ class SetAside:
     """
 
     selector: str
-    digest: str
+    content: str
     number: str
     instead: GoodVersion
     reason: str
@@ -55,7 +62,7 @@ class Standing:
 
     def with_good(self, version: GoodVersion) -> Self:
         """This one has served well now."""
-        others = [each for each in self.good if each.digest != version.digest]
+        others = [each for each in self.good if each.content != version.content]
         return dataclasses.replace(self, good=(version, *others)[:_MAX_GOOD])
 
 

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.inference.v1 import incidents_pb2
 from headwater.names import DeploymentName
+from services.inference.drift.convert import feature_to_proto
 from services.inference.guard.convert import guard_to_proto
 from services.inference.guard.window import Measured
 from services.inference.incidents.model import AskedRequest, Event, Incident, Kind, State
@@ -17,6 +18,7 @@ _KINDS = {
     Kind.CANARY_ABORTED: _Kind.KIND_CANARY_ABORTED,
     Kind.FALLBACKS_EXHAUSTED: _Kind.KIND_FALLBACKS_EXHAUSTED,
     Kind.ENGINE_CRASHED: _Kind.KIND_ENGINE_CRASHED,
+    Kind.DRIFTED: _Kind.KIND_DRIFTED,
 }
 _STATES = {
     State.OPEN: _State.STATE_OPEN,
@@ -56,6 +58,7 @@ def incident_to_proto(incident: Incident, *, whole: bool) -> incidents_pb2.Incid
         message.requests.extend(_request(request) for request in evidence.requests)
         message.timeline.extend(_event(event) for event in incident.timeline)
         message.events_left_out = incident.events_left_out
+        message.drifted.extend(feature_to_proto(each) for each in evidence.drifted)
         if evidence.measured is not None:
             message.measurements.CopyFrom(_measurements(evidence.measured))
         if evidence.rules is not None:

@@ -8,6 +8,7 @@ from typing import Self
 
 from headwater.errors import FailedPrecondition, NotFound
 from headwater.names import IncidentName
+from services.inference.drift.model import FeatureDrift
 from services.inference.guard.options import Guarding
 from services.inference.guard.window import Measured
 
@@ -41,6 +42,7 @@ class Kind(enum.Enum):
     CANARY_ABORTED = "canary-aborted"
     FALLBACKS_EXHAUSTED = "fallbacks-exhausted"
     ENGINE_CRASHED = "engine-crashed"
+    DRIFTED = "drifted"
 
 
 class State(enum.Enum):
@@ -90,6 +92,7 @@ class Evidence:
     measured: Measured | None = None
     versions: tuple[Version, ...] = ()
     rules: Guarding | None = None
+    drifted: tuple[FeatureDrift, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

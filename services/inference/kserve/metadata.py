@@ -78,7 +78,7 @@ def repository_index(followers: Iterable[Follower], *, ready_only: bool) -> Any:
             response.models.add(
                 name=name,
                 state=_INDEX_STATES.get(status.state, "LOADING"),
-                reason="unloaded" if status.state is State.UNLOADED else status.failure,
+                reason="unloaded" if status.state is State.UNLOADED else status.why,
             )
     return response
 

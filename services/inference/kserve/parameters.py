@@ -14,6 +14,7 @@ Value: TypeAlias = bool | int | float | str
 Parameters: TypeAlias = Mapping[str, Value]
 
 _MAX_ROUTING_KEY = 255
+_LONGEST_TIMEOUT_US = 2**63 - 1  # as much as gRPC can say; JSON can say more than a float holds
 _MAX_PRIORITY = 2**32 - 1
 _SEQUENCES = "Stateful models are not served: send requests without a sequence."
 _RAW = "Over gRPC tensors always travel raw; leave the parameter out."
@@ -145,7 +146,7 @@ def _whole(name: str, value: Value, *, least: int = 0, most: int = 2**63 - 1) ->
 def _timeout(value: Value) -> float:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise InvalidRequest("The parameter timeout must be a positive whole number of microseconds.")
-    return value / 1e6
+    return min(value, _LONGEST_TIMEOUT_US) / 1e6
 
 
 def _boolean(name: str) -> Callable[[Value], bool]:

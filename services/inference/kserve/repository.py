@@ -59,7 +59,7 @@ class Repository:
             await follower.settle()
             if follower.loaded is not None and follower.status.state is not State.FAILED:
                 return
-        why = follower.status.failure or "no version that it could serve can be found or fetched now"
+        why = follower.status.why or "no version that it could serve can be found or fetched now"
         raise LoadFailed(f"failed to load {shown(name)}: {why}")
 
     async def unload(self, name: str, parameters: Parameters) -> None:

@@ -1,5 +1,7 @@
 """More of each request, files of older records, and what is said of them later."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -23,7 +25,7 @@ def _text(name: str, default: str | None = None) -> sa.Column[str]:
     return sa.Column(name, sa.Text(collation="C"), nullable=False, server_default=default)
 
 
-def _time(name: str, default: object = None) -> sa.Column[object]:
+def _time(name: str, default: sa.ColumnElement[Any] | None = None) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=default)
 
 

@@ -48,6 +48,7 @@ class MemoryModels(ModelSource):
         *,
         primary: str = "",
         signature: Signature | None = None,
+        dataset_versions: tuple[str, ...] = (),
     ) -> ModelVersion:
         """The next version of ``model`` with these files by path, of which ``primary`` stands for it."""
         listed = []
@@ -65,6 +66,7 @@ class MemoryModels(ModelSource):
             signature=signature,
             model_uid=self._uids.setdefault(model, new_id()),
             preprocessing=by,
+            dataset_versions=dataset_versions,
         )
         versions.append(version)
         return version

@@ -90,6 +90,7 @@ def _version_from_proto(version: artifact_pb2.ModelMetadata) -> ModelVersion:
         model_uid=version.model_uid,
         preprocessing=_preprocessing_from_proto(version),
         signature=_signature_from_proto(version),
+        dataset_versions=tuple(version.dataset_versions),
     )
 
 

@@ -43,6 +43,9 @@ class VersionArchived(FailedPrecondition):
     reason = "MODEL_VERSION_ARCHIVED"
 
 
+_WEIGHTS = frozenset({"safetensors", "pytorch"})
+
+
 class SelectorKind(enum.Enum):
     """By what a version is chosen. The values are what the database keeps."""
 
@@ -95,6 +98,7 @@ class ModelVersion:
         preprocessing: the pipeline that was recorded with it.
         signature: what goes in and comes out, as registered; an element type that is not known is empty. None where
             nothing is known of it.
+        dataset_versions: the resource names of what it was trained on.
     """
 
     name: ModelVersionName
@@ -107,6 +111,7 @@ class ModelVersion:
     model_uid: str = ""
     preprocessing: Preprocessing | None = None
     signature: Signature | None = None
+    dataset_versions: tuple[str, ...] = ()
 
     def is_same(self, other: "ModelVersion") -> bool:
         """Whether it is this version, perhaps under another name of its model."""
@@ -157,7 +162,9 @@ class ModelVersion:
             return chosen[0]
         kinds = f" of a format that can be served here ({', '.join(formats)})" if formats else ""
         found = ", ".join(f"{file.path} ({file.format or 'unknown'})" for file in self.files[:5])
-        raise NothingToServe(f"{self.name} must have one file{kinds}; it has {found or 'none'}.")
+        weights = formats and not {*formats} & _WEIGHTS and any(file.format in _WEIGHTS for file in self.files)
+        hint = " Weights alone are served through the deployment's engine.architecture." if weights else ""
+        raise NothingToServe(f"The version must have one file{kinds}; it has {found or 'none'}.{hint}")
 
 
 class ModelSource(Protocol):

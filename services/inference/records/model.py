@@ -16,6 +16,8 @@ from services.inference.records.sampling import OK, body_reason
 from services.inference.tensors.digest import canonical, digest
 from services.inference.tensors.model import Tensor, size_bytes
 
+_UNFITTING = frozenset({"SIGNATURE_MISMATCH", "INVALID_TENSOR", "INVALID_REQUEST", "NO_PIPELINE", "RAW_REFUSED"})
+"""The inputs were not those that the model takes, so that nobody knows what lies where in them."""
 _MAX_FACTS = 64
 _MAX_NAME = 255
 
@@ -184,7 +186,9 @@ class Answered(NamedTuple):
         reason = body_reason(recording, self.request_id, self.result, self.outputs)
         if reason is None:
             return {}
-        request, of_request = _body(self.inputs, recording.inputs, recording.max_body_bytes)
+        # A secret may have come under another name, or in another shape, beside everything that the rules name.
+        known = self.result not in _UNFITTING or not any(rule.redacts for rule in recording.inputs)
+        request, of_request = _body(self.inputs if known else (), recording.inputs, recording.max_body_bytes)
         response, of_response = _body(self.outputs, recording.outputs, recording.max_body_bytes)
         if request is None and response is None:
             return {}

@@ -32,7 +32,7 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes | memory
         InvalidTensor: shape, element type and bytes do not fit together.
     """
     dtype = numpy_type(datatype, name)
-    dimensions, count = _check_shape(name, shape)
+    dimensions, count = check_shape(name, shape)
     if datatype == "BYTES":
         return Tensor(name, datatype, _parse_bytes(name, raw, count).reshape(dimensions))
     if count * dtype.itemsize != len(raw):
@@ -60,7 +60,7 @@ def from_values(name: str, datatype: str, shape: Sequence[int], values: Sequence
         InvalidTensor: their number is not what the shape says, or a number does not fit into the element type.
     """
     dtype = numpy_type(datatype, name)
-    dimensions, count = _check_shape(name, shape)
+    dimensions, count = check_shape(name, shape)
     if count != len(values):
         raise InvalidTensor(f"{shown(name)}: shape {list(dimensions)} takes {count} elements; {len(values)} came.")
     if datatype == "BYTES":
@@ -79,22 +79,38 @@ def _outside(datatype: str, dtype: "np.dtype[Any]", values: Sequence[object]) ->
     least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     numbers = ((at, value) for at, value in enumerate(values) if isinstance(value, int) and not least <= value <= most)
     which, value = next(numbers, (0, "a number"))
-    shorter = f"{str(value)[:_SHOWN_DIGITS]}…" if len(str(value)) > _SHOWN_DIGITS else value
-    return f"element {which} is {shorter}, outside of the range of {datatype} ({least} to {most})"
+    return f"element {which} is {_short(value)}, outside of the range of {datatype} ({least} to {most})"
 
 
-def _check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
+def check_shape(name: str, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """The shape and how many elements it has.
+
+    Raises:
+        InvalidTensor: no tensor can have it.
+    """
     if len(shape) > _MAX_RANK:
         raise InvalidTensor(f"{shown(name)}: a shape may have {_MAX_RANK} dimensions; {len(shape)} came.")
     dimensions = tuple(shape)
     if dimensions and min(dimensions) < 0:
-        raise InvalidTensor(f"{shown(name)}: no dimension of a request may be negative; shape is {list(dimensions)}.")
+        raise InvalidTensor(
+            f"{shown(name)}: no dimension of a request may be negative; shape is {_listed(dimensions)}."
+        )
     # Also where a 0 makes the tensor empty, so that it has no bytes that would have to come.
     if math.prod(max(dimension, 1) for dimension in dimensions) >= _MAX_ELEMENTS:
         raise InvalidTensor(
-            f"{shown(name)}: shape {list(dimensions)} is larger than any tensor can be ({_MAX_ELEMENTS} elements)."
+            f"{shown(name)}: shape {_listed(dimensions)} is larger than any tensor can be ({_MAX_ELEMENTS} elements)."
         )
     return dimensions, math.prod(dimensions)
+
+
+def _listed(dimensions: Sequence[int]) -> str:
+    """A shape that may have numbers of any length, as an error shows it."""
+    return f"[{', '.join(_short(each) for each in dimensions)}]"
+
+
+def _short(number: object) -> str:
+    text = str(number)
+    return f"{text[:_SHOWN_DIGITS]}…" if len(text) > _SHOWN_DIGITS else text
 
 
 def _parse_bytes(name: str, raw: bytes | memoryview, count: int) -> Array:

@@ -85,7 +85,10 @@ class Signature:
         known = [spec.name for spec in self.inputs]
         missing = [name for name in known if name not in tensors]
         unknown = [name for name in tensors if name not in known]
-        problem = f"the request lacks {_listed(missing)}" if missing else f"the request has {_listed(unknown)} as well"
+        if missing:
+            problem = f"the request lacks {_listed(missing)}" + (f" and has {_listed(unknown)}" if unknown else "")
+        else:
+            problem = f"the request has {_listed(unknown)} as well"
         return SignatureMismatch(f"The model takes the inputs {_listed(known)}; {problem}.")
 
 

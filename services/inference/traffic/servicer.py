@@ -35,7 +35,7 @@ def _target_to_proto(follower: Follower, target: Target) -> rollouts_pb2.Traffic
     message = rollouts_pb2.TrafficTarget(
         name=target.name,
         role=_Role.ROLE_SHADOW if variant is not None and variant.role is Role.SHADOW else _Role.ROLE_LIVE,
-        failure=target.status.failure or _unfit(follower, target),
+        failure=target.status.why or _unfit(follower, target),
         model_version=target.status.model_version,
     )
     if variant is not None:

@@ -30,6 +30,8 @@ class Option:
 _OURS = "headwater package convert"
 _WITH_CODE = "with the code of its architecture"
 _KNOWN = "if its architecture is one that {} knows"
+_DESCRIBED = "with engine.inputs"
+_BUILT = "with engine.architecture and engine.inputs"
 
 CONVERSIONS: Mapping[Format, Sequence[Option]] = {
     Format.TORCHSCRIPT: [Option("onnx", _OURS)],
@@ -58,10 +60,28 @@ DEPLOYMENTS: Mapping[Format, Sequence[Option]] = {
         Option("kserve", "Triton"),
         Option("seldon", "Triton"),
     ],
-    Format.TORCHSCRIPT: [Option("triton", "PyTorch"), Option("kserve", "Triton"), Option("seldon", "Triton")],
+    Format.TORCHSCRIPT: [
+        Option("headwater", "PyTorch", _DESCRIBED),
+        Option("triton", "PyTorch"),
+        Option("kserve", "Triton"),
+        Option("seldon", "Triton"),
+    ],
+    Format.TORCH_EXPORT: [Option("headwater", "PyTorch")],
+    Format.SAFETENSORS: [Option("headwater", "PyTorch", _BUILT)],
+    Format.PYTORCH: [Option("headwater", "PyTorch", _BUILT)],
     Format.TENSORFLOW_SAVED_MODEL: [Option("tensorflow-serving", "TensorFlow"), Option("kserve", "TensorFlow Serving")],
-    Format.XGBOOST: [Option("triton", "FIL"), Option("kserve", "XGBoost"), Option("seldon", "MLServer")],
-    Format.LIGHTGBM: [Option("triton", "FIL"), Option("kserve", "LightGBM"), Option("seldon", "MLServer")],
+    Format.XGBOOST: [
+        Option("headwater", "XGBoost"),
+        Option("triton", "FIL"),
+        Option("kserve", "XGBoost"),
+        Option("seldon", "MLServer"),
+    ],
+    Format.LIGHTGBM: [
+        Option("headwater", "LightGBM"),
+        Option("triton", "FIL"),
+        Option("kserve", "LightGBM"),
+        Option("seldon", "MLServer"),
+    ],
     Format.HUGGING_FACE: [
         Option("kserve", "Hugging Face", _KNOWN.format("transformers")),
         Option("vllm", "vLLM", _KNOWN.format("vLLM")),
@@ -90,7 +110,8 @@ def deployment_targets(version: ModelVersion) -> Sequence[Option]:
         facts = _main(version)
         return [placed for option in options if (placed := _of_onnx(option, facts)) is not None]
     converted = any(option.target == "onnx" for option in CONVERSIONS.get(version.format, []))
-    here = [Option("headwater", "ONNX Runtime", _CONVERTED)] if converted else []
+    as_it_is = any(option.target == "headwater" for option in options)
+    here = [Option("headwater", "ONNX Runtime", _CONVERTED)] if converted and not as_it_is else []
     return [*here, *(_trusting(version, option) for option in options)]
 
 

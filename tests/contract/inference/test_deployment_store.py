@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
 from chassis.db.engine import Database
 from chassis.db.requests import RequestIdReused
@@ -19,6 +20,7 @@ from services.inference.deployments.options import Options
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.models.source import Selector, SelectorKind
+from services.inference.tables import deployments
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 LATER = NOW + datetime.timedelta(days=1)
@@ -180,3 +182,25 @@ async def test_a_use_is_announced_once(store: DeploymentStore) -> None:
         await tx.add_use(uses[0])
     async with store.transaction() as tx:
         assert await tx.unannounced_uses(10) == uses[1:]
+
+
+async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_configured(postgres_url: str) -> None:
+    """Promise 17: who gives a deployment another selector has not looked at its other options."""
+    database = Database(postgres_url, "inference", 2)
+    store, new = PostgresDeployments(database), deployment("of-two-releases")
+    await insert(store, new)
+    this = deployments.c.uid == new.uid
+    async with database.transaction() as connection:
+        kept = (await connection.execute(select(deployments.c.options).where(this))).scalar_one()
+        later = {**kept, "batching": {**kept["batching"], "later": 1}, "later": {"enabled": True}}
+        await connection.execute(deployments.update().where(this).values(options=later))
+    async with store.transaction() as tx:
+        current = await tx.get(new.name, for_update=True)
+        assert current.options == new.options
+        await tx.replace(dataclasses.replace(current, options=dataclasses.replace(current.options, unloaded=True)))
+    async with database.transaction() as connection:
+        assert (await connection.execute(select(deployments.c.options).where(this))).scalar_one() == {
+            **later,
+            "unloaded": True,
+        }
+    await database.close()

@@ -14,6 +14,7 @@ from headwater.names import IncidentName
 from services.inference.guard.options import BreakerRules, Guarding
 from services.inference.guard.postgres import PostgresStandings
 from services.inference.guard.standing import GoodVersion, MemoryStandings, SetAside, Standing, StandingStore
+from services.inference.guard.tables import deployment_standings
 from services.inference.guard.window import Measured
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.incidents.model import (
@@ -155,7 +156,7 @@ async def test_an_incident_of_another_project_is_not_found(store: IncidentStore)
 
 async def test_a_standing_comes_back_as_it_was_kept(standings: StandingStore) -> None:
     uid = new_id()
-    good = GoodVersion("1", "sha256:" + "a" * 64)
+    good = GoodVersion("1", "sha256:" + "a" * 64, "sha256:" + "a" * 64)
     aside = SetAside(
         "alias served", "sha256:" + "b" * 64, "2", good, "it failed", "headwater", NOW, IncidentName("p", new_id())
     )
@@ -168,7 +169,7 @@ async def test_of_several_who_decide_at_once_one_has_decided(standings: Standing
     """One replica decides, by compare-and-set."""
     uid = new_id()
     for revision in (0, 1):
-        decisions = [Standing(uid, (GoodVersion(str(n), "x"),), revision=revision) for n in range(5)]
+        decisions = [Standing(uid, (GoodVersion(str(n), "x", "x"),), revision=revision) for n in range(5)]
         kept = await asyncio.gather(*(standings.replace(decision) for decision in decisions))
         assert kept.count(True) == 1
         assert (await standings.all([uid]))[uid].good == decisions[kept.index(True)].good
@@ -192,3 +193,17 @@ def test_a_timeline_is_bounded_and_keeps_its_beginning_and_its_end() -> None:
 def test_what_somebody_has_resolved_stays_resolved() -> None:
     resolved = incident().resolved("ada", "", NOW)
     assert resolved.after([Event(NOW, "closed")], State.RECOVERED).state is State.RESOLVED
+
+
+async def test_what_another_release_kept_in_another_form_keeps_no_deployment_from_serving(postgres_url: str) -> None:
+    database = Database(postgres_url, "inference", 4)
+    kept = PostgresStandings(database)
+    odd, usual = new_id(), new_id()
+    assert await kept.replace(Standing(usual))
+    async with database.transaction() as connection:
+        form = {"uid": odd, "good": [{"number": "1", "digest": "x"}], "set_aside": None}
+        await connection.execute(deployment_standings.insert().values(uid=odd, revision=4, standing=form))
+
+    assert await kept.all([odd, usual]) == {odd: Standing(odd, revision=4), usual: Standing(usual, revision=1)}
+    assert await kept.replace(Standing(odd, revision=4)), "and it can be kept anew"
+    await database.close()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
 from chassis.db.engine import Database
 from chassis.ids import new_id
@@ -15,6 +16,7 @@ from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
 from services.inference.traffic.rollouts.model import Event, Evidence, Kind, Objectives, Plan, Rollout, State, Step
+from services.inference.traffic.rollouts.tables import rollouts
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=datetime.UTC)
 
@@ -115,3 +117,24 @@ async def test_time_is_the_stores_and_what_fails_changes_nothing(store: Deployme
         assert await tx.rollouts.active() == []
         now = await tx.rollouts.now()
     assert abs(now - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
+
+
+async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_planned(postgres_url: str) -> None:
+    """Promise 17: it only takes the next step."""
+    database = Database(postgres_url, "inference", 2)
+    store, new = PostgresDeployments(database), rollout(name="of-two-releases")
+    await insert(store, new)
+    this = rollouts.c.uid == new.uid
+    async with database.transaction() as connection:
+        kept = (await connection.execute(select(rollouts.c.rollout).where(this))).scalar_one()
+        kept["plan"]["objectives"]["later"] = 0.5
+        kept["events"][1]["evidence"]["later"] = 7
+        await connection.execute(rollouts.update().where(this).values(rollout=kept))
+    async with store.transaction() as tx:
+        assert await tx.rollouts.replace(new.moved(Kind.PAUSED, State.PAUSED, NOW))
+    async with database.transaction() as connection:
+        found = (await connection.execute(select(rollouts.c.rollout).where(this))).scalar_one()
+    await database.close()
+    assert found["plan"] == kept["plan"]
+    assert found["events"][:2] == kept["events"]
+    assert found["state"] == "paused"

@@ -11,6 +11,7 @@ import torch
 
 from chassis.testing import ManualClock
 from services.inference.engines.engine import ModelRefused
+from services.inference.engines.formats import LOADERS, STATE_LOADERS
 from services.inference.engines.onnx_file import check_onnx
 from services.registry.artifacts.artifacts import Artifacts
 from services.registry.formats import Format
@@ -105,15 +106,30 @@ async def test_headwater_serves_what_it_says_it_serves(registrar: Registrar, kin
 
 
 @pytest.mark.filterwarnings("ignore")  # torch remarks on its own deprecated parts
-async def test_what_is_to_be_converted_first_says_so(registrar: Registrar) -> None:
+async def test_what_is_served_as_it_is_need_not_be_converted_first(registrar: Registrar) -> None:
     saved = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.Linear(4, 3)), saved)
     version = await registrar.add({"model.pt": saved.getvalue()})
     assert [(option.target, option.by) for option in conversions(version)] == [("onnx", "headwater package convert")]
     assert [(option.target, option.condition) for option in deployment_targets(version)] == [
-        ("headwater", "once it is converted to onnx"),
+        ("headwater", "with engine.inputs"),
         *((platform, "") for platform in ("triton", "kserve", "seldon")),
     ]
+
+
+def test_what_headwater_serves_as_it_is_are_the_formats_of_its_engines() -> None:
+    served = {
+        each.name.lower() for each, options in DEPLOYMENTS.items() if any(o.target == "headwater" for o in options)
+    }
+    assert served == {*LOADERS, *STATE_LOADERS}
+
+
+async def test_what_is_to_be_converted_first_says_so(registrar: Registrar) -> None:
+    version = await registrar.add(
+        {"config.json": b'{"architectures": ["Bert"]}', "m.safetensors": safetensors(w=(2, 2))}
+    )
+    here = [option for option in deployment_targets(version) if option.target == "headwater"]
+    assert [option.condition for option in here] == ["once it is converted to onnx"]
 
 
 async def test_the_code_that_a_hugging_face_model_brings_must_be_trusted(registrar: Registrar) -> None:

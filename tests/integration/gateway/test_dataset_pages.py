@@ -182,8 +182,8 @@ async def test_every_page_of_a_project_leads_only_to_pages_that_there_are(reader
         assert page.status_code == 200, path
         seen.add(path)
         links = {html.unescape(link) for link in re.findall(r'href="([^"]+)"', page.text)}
-        new = {str(httpx.URL(path).join(link)) for link in links} - {"/", "/projects/default/models", *seen, *waiting}
-        waiting += sorted(link for link in new if not link.startswith("/static/") and "page=" not in link)
+        new = {str(httpx.URL(path).join(link)) for link in links} - {*seen, *waiting}
+        waiting += sorted(link for link in new if "/datasets" in link and "page=" not in link)
     assert {ANIMALS, VERSION, f"{DATASETS}/orders/versions/v1.0.0"} <= seen
     assert sum("/profiles/" in path and "?" not in path for path in seen) == 5
 

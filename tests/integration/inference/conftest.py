@@ -16,7 +16,9 @@ from chassis.blobs import MemoryBlobs
 from chassis.testing.services import Connect, StartService, TokenFor
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
 from headwater.names import ModelName
-from services.inference.__main__ import Outside, wire
+from services.inference.__main__ import wire
+from services.inference.conversions.memory import MemoryConversions
+from services.inference.conversions.publishing import MemoryPublisher
 from services.inference.deployments.lineage import MemoryLineage
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.engines.loader import Isolation
@@ -27,6 +29,7 @@ from services.inference.models.source import Selector, SelectorKind
 from services.inference.records.feedback.memory import MemoryFeedback
 from services.inference.records.memory import MemoryRecords
 from services.inference.settings import Settings
+from services.inference.wiring.outside import Outside
 from tests.unit.inference.waiting import eventually
 
 
@@ -76,6 +79,8 @@ def in_memory(models: MemoryModels, records: MemoryRecords, deployments: MemoryD
         MemoryIncidents(),
         MemoryStandings(),
         MemoryFeedback(),
+        MemoryConversions(),
+        MemoryPublisher(models),
         MemoryBlobs(),
     )
 

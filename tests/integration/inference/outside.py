@@ -1,9 +1,9 @@
 """What an inference service needs from outside of its process, in memory."""
 
-from services.inference.__main__ import Outside
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.models.memory import MemoryModels
 from services.inference.records.memory import MemoryRecords
+from services.inference.wiring.outside import Outside
 from tests.integration.inference.conftest import in_memory
 
 

@@ -72,6 +72,18 @@ BAD = {
     "unknown parameter": ({**plain(), "parameters": {"speed": 1}}, 400, "no parameter 'speed'"),
     "a list as a parameter": ({**plain(), "parameters": {"timeout": []}}, 400, "must be a text, a number"),
     "a sequence": ({**plain(), "parameters": {"sequence_id": 1}}, 501, "Stateful models are not served"),
+    "half a character in the id": ({**plain(), "id": "\ud800"}, 400, "not JSON in UTF-8"),
+    "half a character in a name": (plain(name="\udfff"), 400, "not JSON in UTF-8"),
+    "half a character as bytes": (b'{"id": "\xed\xa0\x80"}', 400, "not JSON in UTF-8"),
+    "UTF-16": (json.dumps(plain()).encode("utf-16"), 400, "not JSON in UTF-8"),
+    "NUL in the id": ({**plain(), "id": "a\0b"}, 400, "none of them NUL"),
+    "infinite by its exponent": (
+        b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1e999, 1, 1, 1]}]}',
+        400,
+        "'1e999' is larger than any FP64",
+    ),
+    "a shape of a thousand digits": (plain(shape=[10**1000, 4]), 400, r"shape \[1000000000000.*…, 4\] is larger"),
+    "a timeout in words": ({**plain(), "parameters": {"timeout": "1"}}, 400, "positive whole number"),
     "an endless timeout": ({**plain(), "parameters": {"timeout": 0}}, 400, "positive whole number"),
     "a priority in words": ({**plain(), "parameters": {"priority": "high"}}, 400, "priority must be a whole number"),
     "a binary size without bytes": (
@@ -106,6 +118,7 @@ def test_what_is_wrong_is_named(http: httpx.Client, name: str) -> None:
     answer = http.post("/v2/models/double/infer", content=content)
     assert answer.status_code == status, answer.text
     assert re.search(text, answer.json()["error"]), answer.text
+    assert len(answer.json()["error"]) < 1000
     canary = http.post("/v2/models/double/infer", json=plain())
     assert canary.json()["outputs"][0]["data"] == [2, 4, 6, 8]
 
@@ -130,6 +143,25 @@ def test_bytes_that_belong_to_nobody_are_refused(http: httpx.Client) -> None:
     headers = {"inference-header-content-length": str(len(text))}
     answer = http.post("/v2/models/double/infer", content=text + b"more", headers=headers)
     assert "4 bytes are left behind the JSON" in answer.json()["error"]
+
+
+def test_a_shape_of_many_dimensions_is_not_sent_back(http: httpx.Client) -> None:
+    for data in ([[1], [2]], [[1, 2, 3, 4]], [1]):
+        answer = http.post("/v2/models/double/infer", json=plain(shape=[1] * 10_000, data=data))
+        assert (answer.status_code, answer.json()["error"]) == (
+            400,
+            "'x': a shape may have 32 dimensions; 10000 came.",
+        )
+
+
+def test_a_timeout_is_as_long_as_it_likes(http: httpx.Client) -> None:
+    answer = http.post("/v2/models/double/infer", json={**plain(), "parameters": {"timeout": 10**400}})
+    assert answer.json()["outputs"][0]["data"] == [2, 4, 6, 8]
+
+
+def test_characters_beyond_16_bits_may_be_escaped(http: httpx.Client) -> None:
+    answer = http.post("/v2/models/double/infer", content=json.dumps({**plain(), "id": "\U0001f600"}))
+    assert answer.json()["id"] == "\U0001f600"
 
 
 def test_bombs_and_broken_packing_are_refused(http: httpx.Client) -> None:

@@ -75,7 +75,7 @@ BAD = {
     "missing input": (infer("simple", two()[0], raw=[INTS]), "SIGNATURE_MISMATCH", "lacks 'INPUT1'"),
     "no input": (infer("double"), "SIGNATURE_MISMATCH", "takes the inputs 'x'; the request lacks 'x'"),
     "unknown input": (infer("double", X, tensor("z", "FP32", [1]), raw=[ROW, floats(1)]), "SIGNATURE_MISMATCH", "'z'"),
-    "another name": (infer("double", tensor("z", "FP32", [1, 4]), raw=[ROW]), "SIGNATURE_MISMATCH", "lacks 'x'"),
+    "another name": (infer("double", tensor("z", "FP32", [1, 4]), raw=[ROW]), "SIGNATURE_MISMATCH", "'x' and has 'z'"),
     "duplicate input": (infer("double", X, X, raw=[ROW, ROW]), "INVALID_REQUEST", "'x' comes twice"),
     "too few bytes": (infer("double", X, raw=[ROW[:-1]]), "INVALID_TENSOR", "takes 16 bytes; 15 came"),
     "too many bytes": (infer("double", X, raw=[ROW + b"\0"]), "INVALID_TENSOR", "takes 16 bytes; 17 came"),
@@ -283,6 +283,10 @@ async def test_a_model_that_computes_without_end_is_left_at_the_deadline(service
     endless.parameters["timeout"].int64_param = 50_000
     with pytest.raises(DeadlineExceeded):
         await service.stub.ModelInfer(endless, timeout=10)
+    failed = 'requests_total{deployment="projects/default/deployments/loop",reason="%s",version="1"}'
+    metrics = service.service.metrics.exposition().decode()
+    assert failed % "DEADLINE_EXCEEDED" + " 2.0" in metrics
+    assert failed % "CANCELLED" not in metrics
 
 
 @pytest.mark.parametrize("isolation", Isolation)

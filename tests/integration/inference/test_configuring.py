@@ -13,6 +13,7 @@ from chassis.testing.services import TokenFor
 from headwater import cli
 from tests.integration.inference.conftest import Running
 from tests.unit.inference import onnx_models
+from tests.unit.inference.waiting import eventually
 
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -112,3 +113,37 @@ async def test_a_deployment_is_created_with_its_options(running: Running, deploy
     file.write_text("preparing: {input: INPUT_RAW}")
     code, _, complained = await deployment(*create, "--takes", "tensors")
     assert (code, "what an argument does, too" in complained) == (1, True)
+
+
+async def test_a_deployment_is_unloaded_loaded_and_archived(running: Running, deployment: Command) -> None:
+    await running.serve("double", onnx_models.doubling())
+    assert "unloaded" in (await deployment("unload", "double"))[1]
+    code, _, complained = await deployment("create", "double", "--model", "first", "--alias", "served")
+    assert (code, "being served already" in complained) == (1, True), "it keeps its name"
+
+    code, printed, complained = await deployment("load", "double")
+    assert (code, "ready" in printed) == (0, True), complained
+
+    assert "archived" in (await deployment("archive", "double"))[1]
+    assert "double" not in (await deployment("list"))[1].splitlines()[-1]
+    code, _, complained = await deployment("unload", "double")
+    assert (code, "DEPLOYMENT_ARCHIVED" in complained) == (1, True)
+
+
+async def test_who_waits_is_told_for_what_and_that_a_deployment_is_there_that_does_not_answer(
+    running: Running, deployment: Command, tmp_path: Path
+) -> None:
+    await running.serve("first", onnx_models.doubling())
+    code, printed, _ = await deployment("create", "later", "--model", "first", "--version", "7", "--no-wait")
+    assert (code, "waiting" in printed) == (0, True)
+
+    async def told() -> bool:
+        return "There is no version 7 of projects/default/models/first." in (await deployment("show", "later"))[1]
+
+    await eventually(told)
+    file = tmp_path / "options.yml"
+    file.write_text("engine: {architecture: mlp}")
+    create = ("create", "weights", "--model", "first", "--alias", "served", "--options", file)
+    code, _, complained = await deployment(*create)
+    assert (code, "weights is there all the same" in complained) == (1, True)
+    assert "DEPLOYMENT_FAILED" in complained

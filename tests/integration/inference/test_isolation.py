@@ -192,8 +192,16 @@ async def test_a_model_that_crashes_hangs_or_leaks_affects_only_itself(world: Wo
     restarts = await world.metric("headwater_engine_restarts_total")
     name = 'deployment="projects/default/deployments/rogue"'
     assert restarts == {f'{{{name},reason="ENGINE_CRASHED"}}': 2, f'{{{name},reason="ENGINE_TIMED_OUT"}}': 1}
-    assert (await world.metric("headwater_engine_workers"))[f"{{{name}}}"] == 1
-    assert (await world.metric("headwater_engine_memory_bytes"))[f"{{{name}}}"] > 2**20
+    labels = f'{{{name},version="1"}}'
+    assert (await world.metric("headwater_engine_workers"))[labels] == 1
+    assert (await world.metric("headwater_engine_memory_bytes"))[labels] > 2**20
+    processor = await world.metric("headwater_engine_cpu_seconds_total")
+    assert processor['{deployment="projects/default/deployments/double",version="1"}'] > 0
+    sizes = await world.metric("headwater_inference_batch_rows_bucket")
+    batches = await world.metric("headwater_inference_batches_total")
+    double = 'deployment="projects/default/deployments/double"'
+    assert sizes[f'{{{double},le="+Inf",version="1"}}'] == batches[f'{{{double},version="1"}}']
+    assert 0 < sizes[f'{{{double},le="1",version="1"}}'] <= sizes[f'{{{double},le="4",version="1"}}']
 
 
 async def test_a_worker_that_is_killed_under_load_costs_the_requests_in_flight_and_no_other(world: World) -> None:

@@ -2,147 +2,34 @@
 
 import asyncio
 import dataclasses
-import functools
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import grpc.aio
-import httpx
-import numpy as np
 import pytest
 import pytest_asyncio
-import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from chassis import Service
 from chassis.auth import Authenticator, Role
 from chassis.embedded import EmbeddedPostgres
 from chassis.testing.services import Connect, StartService, TokenFor
 from headwater import rpc
-from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import Aborted, AlreadyExists
 from headwater.inference.v1 import (
     deployments_pb2,
     deployments_pb2_grpc,
-    guard_pb2,
-    incidents_pb2,
-    incidents_pb2_grpc,
-    rollouts_pb2,
-    rollouts_pb2_grpc,
-    routing_pb2,
 )
 from headwater.registry.v1 import lineage_pb2, models_pb2
-from services.inference.__main__ import build
-from services.inference.settings import Settings
-from services.registry.__main__ import build as build_registry
-from services.registry.settings import Settings as RegistrySettings
-from tests.integration.registry.client import DIGITS, Client
-from tests.unit.inference import onnx_models
+from tests.integration.inference.installation import NAME, Install, State, installing
+from tests.integration.registry.client import DIGITS
 from tests.unit.inference.waiting import eventually
-
-Stage = artifact_pb2.ModelMetadata.Stage
-State = deployments_pb2.Deployment.State
-NAME = "projects/default/deployments/digits"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Installation:
-    """A registry, an inference service and clients of both."""
-
-    registry: Service
-    inference: Service
-    models: Client
-    deployments: "deployments_pb2_grpc.DeploymentServiceAsyncStub"
-    records: "deployments_pb2_grpc.InferenceRecordServiceAsyncStub"
-    rollouts: "rollouts_pb2_grpc.RolloutServiceAsyncStub"
-    channel: grpc.aio.Channel
-    triton: Any
-    headers: dict[str, str]
-
-    async def promote(self, factor: float) -> artifact_pb2.ModelMetadata:
-        """Register a version that multiplies by ``factor`` and move it to production."""
-        return await self.promote_file(onnx_models.scaled(factor))
-
-    async def promote_file(self, content: bytes) -> artifact_pb2.ModelMetadata:
-        """Register an ONNX file as a version and move it to production."""
-        version = await self.models.register(content, "model.onnx")
-        move = models_pb2.SetModelVersionStageRequest(name=version.name, stage=Stage.STAGE_PRODUCTION)
-        return await self.models.models.SetModelVersionStage(move)
-
-    async def create(self, **fields: Any) -> deployments_pb2.Deployment:
-        """Deploy ``digits`` by its production stage, unless told otherwise."""
-        deployment = deployments_pb2.Deployment(model=DIGITS, **(fields or {"stage": Stage.STAGE_PRODUCTION}))
-        request = deployments_pb2.CreateDeploymentRequest(
-            parent="projects/default", deployment_id="digits", deployment=deployment, request_id="r1"
-        )
-        return await self.deployments.CreateDeployment(request)
-
-    async def get(self) -> deployments_pb2.Deployment:
-        return await self.deployments.GetDeployment(deployments_pb2.GetDeploymentRequest(name=NAME))
-
-    async def state(self) -> int:
-        return int((await self.get()).state)
-
-    async def until(self, state: int, version: str = "") -> None:
-        """Wait until the deployment is in this state, with this version."""
-
-        async def there() -> bool:
-            deployment = await self.get()
-            return bool(deployment.state == state and deployment.model_version.endswith(version))
-
-        await eventually(there, 20)
-
-    async def ask(self, value: float = 1) -> Any:
-        values = np.full((1, 4), value, np.float32)
-        given = triton.InferInput("x", [1, 4], "FP32")
-        given.set_data_from_numpy(values)
-        return await self.triton.infer("digits", [given], headers=self.headers)
-
-    async def factor(self) -> float:
-        return float((await self.ask()).as_numpy("y")[0, 0])
-
-    async def record_of(self, answer: Any) -> deployments_pb2.InferenceRecord:
-        request_id = answer.get_response().parameters["headwater_request_id"].string_param
-        name = f"projects/default/inferenceRecords/{request_id}"
-        return await self.records.GetInferenceRecord(deployments_pb2.GetInferenceRecordRequest(name=name))
-
-    async def readiness(self) -> int:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.inference.admin_port}") as http:
-            return int((await http.get("/ok/ready")).status_code)
-
-
-class Install(Protocol):
-    async def __call__(self, **overrides: Any) -> Installation: ...
 
 
 @pytest_asyncio.fixture
 async def install(start_service: StartService, connect: Connect, token_for: TokenFor) -> AsyncIterator[Install]:
-    """Starts a registry and an inference service; ``overrides`` are settings of the latter."""
-    clients = []
-
-    async def start(**overrides: Any) -> Installation:
-        registry = await start_service(build_registry, RegistrySettings, redis_url="", log_level="ERROR")
-        settings = {"registry_address": registry.address, "resolve_interval_s": 0.05, "check_interval_s": 0.1}
-        inference = await start_service(build, Settings, redis_url="", **{**settings, **overrides})
-        clients.append(triton.InferenceServerClient(inference.address))
-        channel = connect(inference.address)
-        return Installation(
-            registry,
-            inference,
-            Client.on(connect(registry.address)),
-            deployments_pb2_grpc.DeploymentServiceStub(channel),
-            deployments_pb2_grpc.InferenceRecordServiceStub(channel),
-            rollouts_pb2_grpc.RolloutServiceStub(channel),
-            channel,
-            clients[-1],
-            {"authorization": f"Bearer {token_for(Role.READER, subject='reader')}"},
-        )
-
-    yield start
-    for client in clients:
-        await client.close()
+    """See installing."""
+    async with installing(start_service, connect, token_for) as start:
+        yield start
 
 
 async def test_a_promotion_is_served_and_traced(install: Install) -> None:
@@ -383,88 +270,3 @@ async def test_what_began_while_the_registry_was_away_is_told_when_it_is_back(in
         return ended and not found.serving_deployments and found.summary == "1 deployment depends on it"
 
     await eventually(told, 20)
-
-
-async def test_a_rollout_goes_on_in_the_next_process_and_replicas_decide_it_once(install: Install) -> None:
-    """M-104: its state is in the database. One of two replicas makes each step, whoever of them has seen enough."""
-    world = await install()
-    await world.create()
-    await world.promote(3)
-    await world.until(State.STATE_READY, "versions/1")
-    await world.models.register(onnx_models.scaled(5), "model.onnx")
-    step = rollouts_pb2.RolloutStep
-    plan = rollouts_pb2.RolloutPlan(
-        steps=[step(weight_percent=50, min_requests=4), step(weight_percent=90, min_requests=4)]
-    )
-    started = await world.rollouts.StartRollout(
-        rollouts_pb2.StartRolloutRequest(parent=NAME, candidate=routing_pb2.Variant(version="2"), plan=plan)
-    )
-    await world.inference.stop()
-
-    replicas = [await install(), await install()]
-    for replica in replicas:
-        await eventually(functools.partial(replica.triton.is_model_ready, "digits", headers=replica.headers), 20)
-    wanted = rollouts_pb2.GetRolloutRequest(name=started.name)
-
-    async def done() -> bool:
-        await asyncio.gather(*(replica.ask() for replica in replicas))
-        return bool((await replicas[0].rollouts.GetRollout(wanted)).state == rollouts_pb2.Rollout.STATE_SUCCEEDED)
-
-    await eventually(done, 20)
-    for replica in replicas:
-        await replica.until(State.STATE_READY, "versions/2")
-        assert {await replica.factor() for _ in range(5)} == {5}
-    events = (await replicas[1].rollouts.GetRollout(wanted)).events
-    assert [event.step for event in events] == [0, 1, 1]
-    assert all(event.evidence.request_count >= 4 for event in events[1:])
-
-
-async def test_a_failing_promotion_is_taken_back_for_all_processes_and_its_incidents_are_kept(install: Install) -> None:
-    """N-10, M-105, P-40: what is set aside, and why, is in the database; one of two replicas decides."""
-    breaker = guard_pb2.CircuitBreaker(consecutive_failures=3, open_ms=60_000)
-    replicas = [await install(), await install()]
-    world = replicas[0]
-    await world.create(stage=Stage.STAGE_PRODUCTION, guard=guard_pb2.Guard(breaker=breaker))
-    await world.promote_file(onnx_models.table_lookup(1000))
-    for replica in replicas:
-        await replica.until(State.STATE_READY, "versions/1")
-        assert await _look_up(replica, 100) == "1"
-    await world.promote_file(onnx_models.table_lookup(8))
-    for replica in replicas:
-        await replica.until(State.STATE_READY, "versions/2")
-
-    async def fails_no_longer() -> bool:
-        return {await _look_up(replica, 100) for replica in replicas} == {"1"}
-
-    await eventually(fails_no_longer, 20)
-    for replica in replicas:
-        await replica.until(State.STATE_ROLLED_BACK, "versions/1")
-        await replica.inference.stop()
-
-    again = await install()
-    await again.until(State.STATE_ROLLED_BACK, "versions/1")
-    assert await _look_up(again, 100) == "1"
-    incidents = incidents_pb2_grpc.IncidentServiceStub(again.channel)
-    listed = await incidents.ListIncidents(incidents_pb2.ListIncidentsRequest(parent="projects/default"))
-    kinds = [each.kind for each in listed.incidents]
-    assert kinds.count(incidents_pb2.Incident.KIND_ROLLED_BACK) == 1
-    assert kinds.count(incidents_pb2.Incident.KIND_BREAKER_OPENED) in (1, 2)
-    newest = await incidents.GetIncident(incidents_pb2.GetIncidentRequest(name=listed.incidents[0].name))
-    assert newest.requests
-    assert newest.timeline
-
-    await world.models.models.SetModelVersionStage(
-        models_pb2.SetModelVersionStageRequest(name=f"{DIGITS}/versions/1", stage=Stage.STAGE_PRODUCTION)
-    )
-    await again.until(State.STATE_READY, "versions/1")
-
-
-async def _look_up(world: Installation, index: int) -> str:
-    """The version that answers; empty where none does."""
-    given = triton.InferInput("x", [1], "INT64")
-    given.set_data_from_numpy(np.array([index], np.int64))
-    try:
-        answer = await world.triton.infer("digits", [given], headers=world.headers)
-    except InferenceServerException:
-        return ""
-    return str(answer.get_response().model_version)

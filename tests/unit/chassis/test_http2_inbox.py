@@ -20,11 +20,11 @@ def prefixed(raw: bytes, compressed: int = 0) -> bytes:
     return PREFIX.pack(compressed, len(raw)) + raw
 
 
-def taken(inbox: Inbox) -> list[bytes]:
+def taken(inbox: Inbox) -> list[bytes | bytearray]:
     return [inbox.take() for _ in range(len(inbox))]
 
 
-def given_by(inbox: Inbox, sent: bytes) -> list[bytes]:
+def given_by(inbox: Inbox, sent: bytes) -> list[bytes | bytearray]:
     inbox.add(sent, 0, len(sent))
     return taken(inbox)
 

@@ -1,5 +1,7 @@
 """When a breaker lets requests through. Time is a number that the test counts."""
 
+import dataclasses
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -123,6 +125,16 @@ def test_one_that_opens_again_soon_after_it_closed_waits_longer() -> None:
     for _ in range(3):
         fail(tried, 13.0 + RULES.max_open_s + 1)
     assert tried.retry_s(13.0 + RULES.max_open_s + 1) == 4.0
+
+
+def test_it_closes_when_fewer_probes_are_wanted_than_were_answered() -> None:
+    """Nobody is let through any more who could close it otherwise."""
+    tried = opened(dataclasses.replace(RULES, probes=5))
+    answer(tried, 4.0)
+    answer(tried, 4.0)
+    tried.configure(RULES)
+    answer(tried, 4.0)
+    assert stands(tried) is Position.CLOSED
 
 
 def test_a_probe_that_says_nothing_gives_its_place_to_the_next() -> None:

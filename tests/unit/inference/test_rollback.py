@@ -1,24 +1,33 @@
 """When a deployment goes back, to which version, and until when. Real engines; time moves as the test says."""
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+import gc
+import weakref
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from chassis.testing.clock import ManualClock
+from headwater.errors import Unavailable
 from services.inference.deployments.errors import DeploymentArchived, InvalidDeployment
 from services.inference.deployments.model import Deployment, State
 from services.inference.guard.errors import BreakerOpen, NothingToGoBackTo
 from services.inference.guard.guard import Guard
 from services.inference.guard.options import BreakerRules, Guarding, RollbackRules
+from services.inference.guard.rollback import Rollbacks
+from services.inference.guard.standing import MemoryStandings, Standing
 from services.inference.guard.warden import Warden
+from services.inference.guard.window import Window
 from services.inference.incidents import model as incidents
 from services.inference.incidents.store import Wanted
 from services.inference.models.source import NoSuchVersion, Selector, SelectorKind, VersionArchived
 from services.inference.question import Question
+from tests.integration.inference import pipelines
 from tests.unit.inference.test_serving import MODEL, NAME, PRODUCTION, World
+from tests.unit.inference.waiting import eventually
 
 GUARDING = Guarding(
     breaker=BreakerRules(consecutive_failures=3, min_requests=10),
@@ -107,6 +116,31 @@ async def test_a_version_that_fails_on_probation_gives_way_to_the_one_before(wor
         incidents.State.RECOVERED,
         "the version is served no longer",
     )
+
+
+async def test_a_pipeline_that_fails_gives_way_to_another_one_before_the_same_model(world: Guarded) -> None:
+    """The digest of the files, which both have, does not tell them apart."""
+    old, new = pipelines.recorded(pipelines.document()), pipelines.recorded(pipelines.document(mean=0.25))
+    world.add(3, by=old)
+    deployment = await world.deploy()
+    await world.deployments.update(NAME, "", options={"guard": GUARDING})
+    await world.follow()
+    await world.go_round()
+    world.answer(5)
+    world.add(3, by=new)
+    await world.go_round()
+    await world.go_round()
+    assert (await world.status()).model_version.endswith("/2")
+    world.fail(3)
+    await world.go_round()
+    shown = await world.status()
+    assert (shown.state, shown.model_version) == (State.ROLLED_BACK, "projects/p/models/digits/versions/1")
+
+    await world.rollbacks.resume(deployment, "ada")
+    await world.follow()
+    await world.rollbacks.roll_back(deployment, "1", "customers complain", "ada")
+    await world.follow()
+    assert (await world.status()).model_version.endswith("/1")
 
 
 async def test_too_many_failures_on_probation_are_enough_before_the_breaker_opens(world: Guarded) -> None:
@@ -361,3 +395,73 @@ async def test_there_must_be_a_version_to_go_back_to_and_a_deployment(world: Gua
     archived = await world.deployments.archive(NAME, "")
     with pytest.raises(DeploymentArchived):
         await world.rollbacks.roll_back(archived, "", "a try", "ada")
+
+
+class Slow(MemoryStandings):
+    """Standings that are read at once and told when the test says so."""
+
+    def __init__(self, kept: MemoryStandings) -> None:
+        self._kept = kept
+        self.told = asyncio.Event()
+        self.away = False
+
+    async def all(self, uids: Sequence[str]) -> Mapping[str, Standing]:
+        found = await self._kept.all(uids)
+        await self.told.wait()
+        return found
+
+    async def replace(self, standing: Standing) -> bool:
+        if self.away:
+            raise Unavailable()
+        return await self._kept.replace(standing)
+
+
+async def test_what_was_read_before_a_decision_does_not_undo_it(world: Guarded) -> None:
+    """Serving reads the standings again and again, also while somebody decides."""
+    deployment = await world.begin()
+    slow = Slow(world.standings)
+    rollbacks = Rollbacks(slow, world.models, world.incidents, world.clock)
+    reading = asyncio.create_task(rollbacks.refresh([deployment.uid]))
+    await asyncio.sleep(0)
+    early, slow.told = slow.told, asyncio.Event()
+    slow.told.set()
+    await rollbacks.roll_back(deployment, "1", "customers complain", "ada")
+    early.set()
+    await reading
+    chosen = await world.models.resolve(MODEL, PRODUCTION)
+    assert rollbacks.instead_of(deployment, chosen) is not None
+
+
+async def test_that_a_version_served_well_is_not_forgotten_while_it_cannot_be_kept(world: Guarded) -> None:
+    world.add(3)
+    await world.deploy()
+    await world.deployments.update(NAME, "", options={"guard": GUARDING})
+    slow = Slow(world.standings)
+    slow.told.set()
+    world.rollbacks._store = slow
+    await world.follow()
+    await world.go_round()
+    world.answer(5)
+    slow.away = True
+    world.add(5)
+    await world.follow()
+    await world.go_round()
+    slow.away = False
+    await world.go_round()
+    world.fail(3)
+    await world.go_round()
+    assert (await world.status()).state is State.ROLLED_BACK
+
+
+async def test_a_version_that_is_unloaded_is_not_kept_in_memory_by_its_defence(world: Guarded) -> None:
+    await world.begin()
+    watched = weakref.ref(world.serving.find("digits").watch.window)
+    await world.deployments.update(NAME, "", options={"unloaded": True})
+    await world.go_round()
+    await world.go_round()
+    await eventually(lambda: _collected(watched))
+
+
+def _collected(watched: "weakref.ref[Window]") -> bool:
+    gc.collect()
+    return watched() is None

@@ -1,6 +1,7 @@
 """What one deployment keeps loaded for its variants, shadows and fallbacks."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chassis.deadline import set_remaining_s
+from chassis.ids import new_id
+from chassis.testing.clock import ManualClock
 from headwater.names import DeploymentName
+from headwater.tensors import Tensor
 from services.inference.batching.batcher import Batcher
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
@@ -19,7 +24,10 @@ from services.inference.errors import VersionNotServed
 from services.inference.models.memory import NewFile
 from services.inference.models.source import ModelVersion, Selector, SelectorKind
 from services.inference.question import Question
+from services.inference.records.memory import MemoryRecords
+from services.inference.records.recorder import Recorder
 from services.inference.traffic.options import Fallback, Role, Routing, Variant
+from services.inference.traffic.shadows import Shadows
 from tests.unit.inference.test_serving import MODEL, NAME, PRODUCTION, World
 from tests.unit.inference.waiting import eventually
 
@@ -240,3 +248,24 @@ def selectors(deployment: Deployment) -> list[Selector]:
     routing = deployment.options.routing
     fallbacks = [each.selector for each in routing.fallbacks if each.selector is not None]
     return [deployment.selector, *(each.selector for each in routing.variants), *fallbacks]
+
+
+async def test_a_copy_has_time_when_who_asked_has_none_left(world: World, clock: ManualClock) -> None:
+    """They have their answer; that they were in a hurry is no disagreement of the shadow."""
+    world.add(3)
+    world.add(5, stage=False)
+    await world.deploy()
+    follower = await route(world, Variant("copy", version(2), 100, Role.SHADOW))
+    inputs = {"x": Tensor("x", "FP32", np.ones((1, 4), np.float32))}
+    asked = dataclasses.replace(question(), inputs=inputs)
+    recorder = Recorder(MemoryRecords(), flush_interval_s=1, max_records=10, max_bytes=2**20)
+    shadows = Shadows(recorder, clock)
+    assert follower.loaded is not None
+    answer = await follower.loaded.compute(asked)
+    set_remaining_s(-1.0)
+    shadows.copy(follower, asked, new_id(), answer.outputs)
+    set_remaining_s(None)
+    await shadows.settle()
+    copied = follower.shadows[0].target.loaded
+    assert copied is not None
+    assert (copied.comparisons.failed, copied.comparisons.compared) == (0, 1)

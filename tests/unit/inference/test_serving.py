@@ -15,6 +15,8 @@ from headwater import parity
 from headwater.names import DeploymentName, ModelName
 from headwater.tensors import Tensor
 from services.inference.batching.options import Batching
+from services.inference.cache.cache import Kept
+from services.inference.cache.options import Caching
 from services.inference.deployments.deployments import Deployments, Origin
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.memory import MemoryDeployments
@@ -29,7 +31,8 @@ from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.models.cache import ModelCache
 from services.inference.models.memory import MemoryModels, NewFile
-from services.inference.models.source import ModelVersion, Selector, SelectorKind
+from services.inference.models.source import ModelVersion, Preprocessing, Selector, SelectorKind
+from services.inference.records.recording import RecordedTensor, Recording
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
 
@@ -62,9 +65,9 @@ class World:
         self.serving = Serving(self.store, self.models, loading, interval_s=0.02, rollbacks=self.rollbacks)
         self.deployments = Deployments(self.store, self.models, clock, self.serving.wake)
 
-    def add(self, factor: float, *, stage: bool = True) -> ModelVersion:
+    def add(self, factor: float, *, stage: bool = True, by: Preprocessing | None = None) -> ModelVersion:
         """A version that multiplies by ``factor``, in production unless told otherwise."""
-        version = self.models.add(MODEL, {"model.onnx": NewFile("onnx", onnx_models.scaled(factor))})
+        version = self.models.add(MODEL, {"model.onnx": NewFile("onnx", onnx_models.scaled(factor))}, by)
         if stage:
             self.models.point(MODEL, PRODUCTION, version)
         return version
@@ -106,10 +109,12 @@ async def test_a_version_in_production_is_served(world: World) -> None:
 
 async def test_before_anything_is_in_production_the_deployment_waits(world: World) -> None:
     await world.deploy()
-    assert (await world.status()).state is State.WAITING
+    missing = f"No version of {MODEL} has the stage production."
+    assert await world.status() == Status(State.WAITING, waits_for=missing)
     with pytest.raises(ModelNotReady) as refused:
         world.serving.find("digits")
     assert refused.value.retry_after_ms
+    assert refused.value.metadata["why"] == missing
 
     world.add(3)
     await world.follow()
@@ -217,7 +222,9 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_older_one_answering(wo
     [
         (
             {"weights.safetensors": NewFile("safetensors", b"x")},
-            "must have one file of a format that can be served here",
+            "versions/1: The version must have one file of a format that can be served here (onnx, torch_export, "
+            "torchscript, xgboost, lightgbm); it has weights.safetensors (safetensors). Weights alone are served "
+            "through the deployment's engine.architecture.",
         ),
         ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "it has a.onnx (onnx), b.onnx (onnx)"),
         ({"model.onnx": NewFile("onnx", b"\x80\x04K\x01.")}, "not ONNX"),
@@ -361,6 +368,40 @@ async def test_an_archived_version_that_is_served_goes_on_and_no_other_begins(wo
     world.models.mark(second)
     await world.follow()
     assert (await world.factor(), (await world.status()).state) == (5, State.READY)
+
+
+async def test_what_is_told_of_a_version_changes_nothing_of_how_its_deployment_is_configured(world: World) -> None:
+    """What must not be recorded is not, and what is kept stays, when the version is deprecated meanwhile."""
+    version = world.add(3)
+    await world.deploy()
+    secret = Recording(sample_rate=1, inputs=(RecordedTensor("x", redacted=True),))
+    await world.deployments.update(NAME, "", options={"recording": secret, "cache": Caching(enabled=True)})
+    await world.follow()
+    loaded = world.serving.find("digits")
+    kept = Kept([Tensor("y", "FP32", np.ones(4, np.float32))], 1)
+
+    async def compute() -> Kept:
+        return kept
+
+    await loaded.cache.answer(lambda: b"asked", compute)
+    world.models.mark(version, warning="use version 2")
+    await world.follow()
+    renewed = world.serving.find("digits")
+    assert renewed.version.warning
+    assert renewed.served.recording == secret
+    assert len(renewed.cache) == 1
+
+
+async def test_what_is_configured_while_a_version_is_loaded_holds_for_its_first_answer(world: World) -> None:
+    world.add(3)
+    await world.deployments.create(NAME, MODEL, PRODUCTION, Options(), Origin("tester"))
+    await world.serving.step()
+    secret = Recording(sample_rate=1, inputs=(RecordedTensor("x", redacted=True),))
+    await world.deployments.update(NAME, "", options={"recording": secret, "batching": Batching(max_batch_rows=2)})
+    await world.follow()
+    loaded = world.serving.find("digits")
+    assert loaded.served.recording == secret
+    assert loaded.batcher.limits.max_batch_rows == 2
 
 
 async def test_a_deprecated_version_is_served_with_a_warning(world: World) -> None:

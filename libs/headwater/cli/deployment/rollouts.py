@@ -25,6 +25,7 @@ def start(
     max_error_rate: float | None = None,
     max_p99_ms: float | None = None,
     min_agreement: float | None = None,
+    max_drift_psi: float | None = None,
     shadow_percent: float = 0.0,
     wait: bool = False,
     project: str = DEFAULT_PROJECT,
@@ -51,6 +52,8 @@ def start(
         The largest p99 from arrival to answer, in milliseconds.
     min_agreement
         The smallest share of its shadow answers that agree with the main version's.
+    max_drift_psi
+        How far a feature may drift in a window, as PSI; the deployment must watch drift.
     shadow_percent
         The share of the main version's requests that it gets copies of; all of them with min_agreement.
     wait
@@ -71,6 +74,7 @@ def start(
             max_error_rate=max_error_rate,
             max_p99_ms=max_p99_ms,
             min_agreement=min_agreement,
+            max_drift_psi=max_drift_psi,
             shadow_percent=shadow_percent,
         )
         _print(rollouts.wait(connection, RolloutName.parse(started.name)) if wait else started)

@@ -1,13 +1,16 @@
-"""``headwater deployment create``, ``update`` and ``list``."""
+"""``headwater deployment create``, ``update``, ``unload``, ``load``, ``archive`` and ``list``."""
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from headwater import deployment_options, deployments, models, references, traffic
 from headwater.cli.deployment.app import app, state_of
-from headwater.cli.render import facts, table, warn
+from headwater.cli.render import errors, facts, table, warn
 from headwater.client import Connection
-from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
-from headwater.names import DEFAULT_PROJECT, ProjectName
+from headwater.errors import DeadlineExceeded
+from headwater.inference.v1 import deployments_pb2
+from headwater.names import DEFAULT_PROJECT, DeploymentName, ProjectName
 
 
 @app.command
@@ -60,7 +63,7 @@ def create(
             options=deployment_options.read(options) if options else None,
         )
         if wait:
-            deployment = deployments.wait_until_ready(connection, deployed)
+            deployment = _answering(connection, deployed)
     print_deployment(deployment)
 
 
@@ -85,17 +88,80 @@ def update(name: str, version: str, *, project: str = DEFAULT_PROJECT) -> None:
     print_deployment(deployment)
 
 
+@app.command
+def unload(name: str, *, project: str = DEFAULT_PROJECT) -> None:
+    """Let a deployment answer no more, and free its memory, until it is loaded again.
+
+    Parameters
+    ----------
+    name
+        The served name.
+    project
+        The project of the deployment.
+    """
+    with Connection.discover() as connection:
+        print_deployment(deployments.unload(connection, references.deployment(name, project)))
+
+
+@app.command
+def load(name: str, *, wait: bool = True, project: str = DEFAULT_PROJECT) -> None:
+    """Let a deployment answer again that was unloaded.
+
+    Parameters
+    ----------
+    name
+        The served name.
+    wait
+        Return only when the deployment answers.
+    project
+        The project of the deployment.
+    """
+    deployed = references.deployment(name, project)
+    with Connection.discover() as connection:
+        deployment = deployments.load(connection, deployed)
+        if wait:
+            deployment = deployments.wait_until_ready(connection, deployed, tell=_tell)
+    print_deployment(deployment)
+
+
+@app.command
+def archive(name: str, *, project: str = DEFAULT_PROJECT) -> None:
+    """Serve a deployment no more and free its name, for good. Its records stay.
+
+    Parameters
+    ----------
+    name
+        The served name.
+    project
+        The project of the deployment.
+    """
+    with Connection.discover() as connection:
+        print_deployment(deployments.archive(connection, references.deployment(name, project)))
+
+
 @app.command(name="list")
 def list_(*, project: str = DEFAULT_PROJECT) -> None:
     """List the deployments of a project."""
     with Connection.discover() as connection:
-        stub = deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference"))
-        request = deployments_pb2.ListDeploymentsRequest(parent=str(ProjectName(project)), page_size=1000)
         rows = [
             (deployment.name, state_of(deployment), deployment.model_version, deployment.failure)
-            for deployment in stub.ListDeployments(request).deployments
+            for deployment in deployments.every(connection, ProjectName(project))
         ]
     table(("deployment", "state", "serves", "failure"), rows)
+
+
+def _answering(connection: Connection, name: DeploymentName) -> deployments_pb2.Deployment:
+    """The new deployment once it answers. Where it does not, it is there all the same, and its maker is told so."""
+    try:
+        return deployments.wait_until_ready(connection, name, tell=_tell)
+    except (deployments.DeploymentFailed, DeadlineExceeded):
+        again = "headwater deployment configure, update or archive"
+        warn([f"{name.deployment} is there all the same and goes on trying; change or remove it: {again}."])
+        raise
+
+
+def _tell(reason: str) -> None:
+    errors.print(f"[dim]{escape(reason)}[/]")
 
 
 def print_deployment(deployment: deployments_pb2.Deployment) -> None:

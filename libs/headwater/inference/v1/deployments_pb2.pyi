@@ -15,6 +15,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.artifact.v1 import artifact_pb2 as _artifact_pb2
 from headwater.inference.v1 import batching_pb2 as _batching_pb2
 from headwater.inference.v1 import caching_pb2 as _caching_pb2
+from headwater.inference.v1 import drift_pb2 as _drift_pb2
 from headwater.inference.v1 import engines_pb2 as _engines_pb2
 from headwater.inference.v1 import guard_pb2 as _guard_pb2
 from headwater.inference.v1 import preparing_pb2 as _preparing_pb2
@@ -97,6 +98,7 @@ class Deployment(_message.Message):
     ROUTING_FIELD_NUMBER: _builtins.int
     GUARD_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
+    DRIFT_FIELD_NUMBER: _builtins.int
     UNLOADED_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -118,7 +120,7 @@ class Deployment(_message.Message):
     model_digest: _builtins.str
     """The digest of that version."""
     failure: _builtins.str
-    """Why the version it should serve cannot be loaded; empty otherwise."""
+    """Why the version it should serve cannot be loaded or, while it waits, what for; empty otherwise."""
     created_by: _builtins.str
     """Who created it."""
     etag: _builtins.str
@@ -162,6 +164,10 @@ class Deployment(_message.Message):
         """Which requests are recorded with their tensors."""
 
     @_builtins.property
+    def drift(self) -> _drift_pb2.Drift:
+        """Whether and how it is watched for inputs and predictions that are no longer like the training data."""
+
+    @_builtins.property
     def cache(self) -> _caching_pb2.Caching:
         """Whether answers are kept and given again."""
 
@@ -189,12 +195,13 @@ class Deployment(_message.Message):
         routing: _routing_pb2.Routing | None = ...,
         guard: _guard_pb2.Guard | None = ...,
         recording: _recording_pb2.Recording | None = ...,
+        drift: _drift_pb2.Drift | None = ...,
         unloaded: _builtins.bool = ...,
         cache: _caching_pb2.Caching | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "engine", b"engine", "guard", b"guard", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "drift", b"drift", "engine", b"engine", "guard", b"guard", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "created_by", b"created_by", "engine", b"engine", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "unloaded", b"unloaded", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "batching", b"batching", "cache", b"cache", "create_time", b"create_time", "created_by", b"created_by", "drift", b"drift", "engine", b"engine", "etag", b"etag", "failure", b"failure", "guard", b"guard", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "name", b"name", "preparing", b"preparing", "recording", b"recording", "routing", b"routing", "selector", b"selector", "stage", b"stage", "state", b"state", "uid", b"uid", "unloaded", b"unloaded", "update_time", b"update_time", "version", b"version", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "alias", "version"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
@@ -282,7 +289,7 @@ class CreateDeploymentRequest(_message.Message):
     """Makes a retry safe."""
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """Model, selector and batching."""
+        """Model, selector and options."""
 
     def __init__(
         self,

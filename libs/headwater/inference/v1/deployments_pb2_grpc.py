@@ -99,7 +99,8 @@ class DeploymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDeployment(self, request, context):
-        """Changes routing or batching of a deployment.
+        """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
+        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

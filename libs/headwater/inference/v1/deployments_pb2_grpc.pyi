@@ -42,7 +42,9 @@ class DeploymentServiceStub:
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.ListDeploymentsRequest, _deployments_pb2.ListDeploymentsResponse]
     """Lists the deployments of a project by name."""
     UpdateDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]
-    """Changes routing or batching of a deployment."""
+    """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
+    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+    """
     RollBackDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]
     """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
     ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
@@ -66,7 +68,9 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     ListDeployments: _aio.UnaryUnaryMultiCallable[_deployments_pb2.ListDeploymentsRequest, _deployments_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
     """Lists the deployments of a project by name."""
     UpdateDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
-    """Changes routing or batching of a deployment."""
+    """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
+    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+    """
     RollBackDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
     ResumeDeployment is called. FAILED_PRECONDITION with reason NO_GOOD_VERSION when none is given and none is known.
@@ -111,7 +115,9 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _deployments_pb2.UpdateDeploymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
-        """Changes routing or batching of a deployment."""
+        """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
+        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+        """
 
     @_abc_1.abstractmethod
     def RollBackDeployment(

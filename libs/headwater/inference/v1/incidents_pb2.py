@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headwater.auth.v1 import auth_pb2 as headwater_dot_auth_dot_v1_dot_auth__pb2
+from headwater.inference.v1 import drift_pb2 as headwater_dot_inference_dot_v1_dot_drift__pb2
 from headwater.inference.v1 import guard_pb2 as headwater_dot_inference_dot_v1_dot_guard__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headwater/inference/v1/incidents.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a\"headwater/inference/v1/guard.proto\"\xf4\x06\n\x08Incident\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32%.headwater.inference.v1.Incident.Kind\x12\x35\n\x05state\x18\x04 \x01(\x0e\x32&.headwater.inference.v1.Incident.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\x08 \x01(\t\x12\x13\n\x0bresolved_by\x18\t \x01(\t\x12\x0c\n\x04note\x18\n \x01(\t\x12\x39\n\x08versions\x18\x0b \x03(\x0b\x32\'.headwater.inference.v1.IncidentVersion\x12\x39\n\x08requests\x18\x0c \x03(\x0b\x32\'.headwater.inference.v1.IncidentRequest\x12\x42\n\x0cmeasurements\x18\r \x01(\x0b\x32,.headwater.inference.v1.IncidentMeasurements\x12,\n\x05rules\x18\x0e \x01(\x0b\x32\x1d.headwater.inference.v1.Guard\x12\x37\n\x08timeline\x18\x0f \x03(\x0b\x32%.headwater.inference.v1.IncidentEvent\x12\x17\n\x0f\x65vents_left_out\x18\x10 \x01(\x05\"\x9b\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_BREAKER_OPENED\x10\x01\x12\x14\n\x10KIND_ROLLED_BACK\x10\x02\x12\x17\n\x13KIND_CANARY_ABORTED\x10\x03\x12\x1c\n\x18KIND_FALLBACKS_EXHAUSTED\x10\x04\x12\x17\n\x13KIND_ENGINE_CRASHED\x10\x05\"W\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x13\n\x0fSTATE_RECOVERED\x10\x02\x12\x12\n\x0eSTATE_RESOLVED\x10\x03\"L\n\x0fIncidentVersion\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\"\xb3\x01\n\x0fIncidentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\x05 \x01(\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"\x9a\x02\n\x14IncidentMeasurements\x12\x11\n\twindow_ms\x18\x01 \x01(\x05\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12H\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32\x38.headwater.inference.v1.IncidentMeasurements.FailedEntry\x12\x12\n\nerror_rate\x18\x04 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x05 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x06 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x07 \x01(\x01\x12\x10\n\x08\x63ompared\x18\x08 \x01(\x03\x12\x0e\n\x06\x61greed\x18\t \x01(\x03\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"V\n\rIncidentEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\",\n\x12GetIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xc9\x01\n\x14ListIncidentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12?\n\x05state\x18\x05 \x01(\x0e\x32&.headwater.inference.v1.Incident.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"e\n\x15ListIncidentsResponse\x12\x33\n\tincidents\x18\x01 \x03(\x0b\x32 .headwater.inference.v1.Incident\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x1a\x41\x63knowledgeIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04note\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"H\n\x16ResolveIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04note\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x32\xc6\x03\n\x0fIncidentService\x12\x61\n\x0bGetIncident\x12*.headwater.inference.v1.GetIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x01\x12r\n\rListIncidents\x12,.headwater.inference.v1.ListIncidentsRequest\x1a-.headwater.inference.v1.ListIncidentsResponse\"\x04\xa8\xd4\x18\x01\x12q\n\x13\x41\x63knowledgeIncident\x12\x32.headwater.inference.v1.AcknowledgeIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x02\x12i\n\x0fResolveIncident\x12..headwater.inference.v1.ResolveIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headwater/inference/v1/incidents.proto\x12\x16headwater.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/auth/v1/auth.proto\x1a\"headwater/inference/v1/drift.proto\x1a\"headwater/inference/v1/guard.proto\"\xbd\x07\n\x08Incident\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32%.headwater.inference.v1.Incident.Kind\x12\x35\n\x05state\x18\x04 \x01(\x0e\x32&.headwater.inference.v1.Incident.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\x08 \x01(\t\x12\x13\n\x0bresolved_by\x18\t \x01(\t\x12\x0c\n\x04note\x18\n \x01(\t\x12\x39\n\x08versions\x18\x0b \x03(\x0b\x32\'.headwater.inference.v1.IncidentVersion\x12\x39\n\x08requests\x18\x0c \x03(\x0b\x32\'.headwater.inference.v1.IncidentRequest\x12\x42\n\x0cmeasurements\x18\r \x01(\x0b\x32,.headwater.inference.v1.IncidentMeasurements\x12,\n\x05rules\x18\x0e \x01(\x0b\x32\x1d.headwater.inference.v1.Guard\x12\x37\n\x08timeline\x18\x0f \x03(\x0b\x32%.headwater.inference.v1.IncidentEvent\x12\x17\n\x0f\x65vents_left_out\x18\x10 \x01(\x05\x12\x35\n\x07\x64rifted\x18\x11 \x03(\x0b\x32$.headwater.inference.v1.FeatureDrift\"\xad\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_BREAKER_OPENED\x10\x01\x12\x14\n\x10KIND_ROLLED_BACK\x10\x02\x12\x17\n\x13KIND_CANARY_ABORTED\x10\x03\x12\x1c\n\x18KIND_FALLBACKS_EXHAUSTED\x10\x04\x12\x17\n\x13KIND_ENGINE_CRASHED\x10\x05\x12\x10\n\x0cKIND_DRIFTED\x10\x06\"W\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x13\n\x0fSTATE_RECOVERED\x10\x02\x12\x12\n\x0eSTATE_RESOLVED\x10\x03\"L\n\x0fIncidentVersion\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\"\xb3\x01\n\x0fIncidentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\x05 \x01(\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"\x9a\x02\n\x14IncidentMeasurements\x12\x11\n\twindow_ms\x18\x01 \x01(\x05\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12H\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32\x38.headwater.inference.v1.IncidentMeasurements.FailedEntry\x12\x12\n\nerror_rate\x18\x04 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x05 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x06 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x07 \x01(\x01\x12\x10\n\x08\x63ompared\x18\x08 \x01(\x03\x12\x0e\n\x06\x61greed\x18\t \x01(\x03\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"V\n\rIncidentEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\",\n\x12GetIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xc9\x01\n\x14ListIncidentsRequest\x12\x18\n\x06parent\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1c\n\ndeployment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12?\n\x05state\x18\x05 \x01(\x0e\x32&.headwater.inference.v1.Incident.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"e\n\x15ListIncidentsResponse\x12\x33\n\tincidents\x18\x01 \x03(\x0b\x32 .headwater.inference.v1.Incident\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x1a\x41\x63knowledgeIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04note\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"H\n\x16ResolveIncidentRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x16\n\x04note\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x32\xc6\x03\n\x0fIncidentService\x12\x61\n\x0bGetIncident\x12*.headwater.inference.v1.GetIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x01\x12r\n\rListIncidents\x12,.headwater.inference.v1.ListIncidentsRequest\x1a-.headwater.inference.v1.ListIncidentsResponse\"\x04\xa8\xd4\x18\x01\x12q\n\x13\x41\x63knowledgeIncident\x12\x32.headwater.inference.v1.AcknowledgeIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x02\x12i\n\x0fResolveIncident\x12..headwater.inference.v1.ResolveIncidentRequest\x1a .headwater.inference.v1.Incident\"\x04\xa8\xd4\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,32 +66,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INCIDENTSERVICE'].methods_by_name['AcknowledgeIncident']._serialized_options = b'\250\324\030\002'
   _globals['_INCIDENTSERVICE'].methods_by_name['ResolveIncident']._loaded_options = None
   _globals['_INCIDENTSERVICE'].methods_by_name['ResolveIncident']._serialized_options = b'\250\324\030\002'
-  _globals['_INCIDENT']._serialized_start=195
-  _globals['_INCIDENT']._serialized_end=1079
-  _globals['_INCIDENT_KIND']._serialized_start=835
-  _globals['_INCIDENT_KIND']._serialized_end=990
-  _globals['_INCIDENT_STATE']._serialized_start=992
-  _globals['_INCIDENT_STATE']._serialized_end=1079
-  _globals['_INCIDENTVERSION']._serialized_start=1081
-  _globals['_INCIDENTVERSION']._serialized_end=1157
-  _globals['_INCIDENTREQUEST']._serialized_start=1160
-  _globals['_INCIDENTREQUEST']._serialized_end=1339
-  _globals['_INCIDENTMEASUREMENTS']._serialized_start=1342
-  _globals['_INCIDENTMEASUREMENTS']._serialized_end=1624
-  _globals['_INCIDENTMEASUREMENTS_FAILEDENTRY']._serialized_start=1579
-  _globals['_INCIDENTMEASUREMENTS_FAILEDENTRY']._serialized_end=1624
-  _globals['_INCIDENTEVENT']._serialized_start=1626
-  _globals['_INCIDENTEVENT']._serialized_end=1712
-  _globals['_GETINCIDENTREQUEST']._serialized_start=1714
-  _globals['_GETINCIDENTREQUEST']._serialized_end=1758
-  _globals['_LISTINCIDENTSREQUEST']._serialized_start=1761
-  _globals['_LISTINCIDENTSREQUEST']._serialized_end=1962
-  _globals['_LISTINCIDENTSRESPONSE']._serialized_start=1964
-  _globals['_LISTINCIDENTSRESPONSE']._serialized_end=2065
-  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_start=2067
-  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=2143
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=2145
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=2217
-  _globals['_INCIDENTSERVICE']._serialized_start=2220
-  _globals['_INCIDENTSERVICE']._serialized_end=2674
+  _globals['_INCIDENT']._serialized_start=231
+  _globals['_INCIDENT']._serialized_end=1188
+  _globals['_INCIDENT_KIND']._serialized_start=926
+  _globals['_INCIDENT_KIND']._serialized_end=1099
+  _globals['_INCIDENT_STATE']._serialized_start=1101
+  _globals['_INCIDENT_STATE']._serialized_end=1188
+  _globals['_INCIDENTVERSION']._serialized_start=1190
+  _globals['_INCIDENTVERSION']._serialized_end=1266
+  _globals['_INCIDENTREQUEST']._serialized_start=1269
+  _globals['_INCIDENTREQUEST']._serialized_end=1448
+  _globals['_INCIDENTMEASUREMENTS']._serialized_start=1451
+  _globals['_INCIDENTMEASUREMENTS']._serialized_end=1733
+  _globals['_INCIDENTMEASUREMENTS_FAILEDENTRY']._serialized_start=1688
+  _globals['_INCIDENTMEASUREMENTS_FAILEDENTRY']._serialized_end=1733
+  _globals['_INCIDENTEVENT']._serialized_start=1735
+  _globals['_INCIDENTEVENT']._serialized_end=1821
+  _globals['_GETINCIDENTREQUEST']._serialized_start=1823
+  _globals['_GETINCIDENTREQUEST']._serialized_end=1867
+  _globals['_LISTINCIDENTSREQUEST']._serialized_start=1870
+  _globals['_LISTINCIDENTSREQUEST']._serialized_end=2071
+  _globals['_LISTINCIDENTSRESPONSE']._serialized_start=2073
+  _globals['_LISTINCIDENTSRESPONSE']._serialized_end=2174
+  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_start=2176
+  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=2252
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=2254
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=2326
+  _globals['_INCIDENTSERVICE']._serialized_start=2329
+  _globals['_INCIDENTSERVICE']._serialized_end=2783
 # @@protoc_insertion_point(module_scope)

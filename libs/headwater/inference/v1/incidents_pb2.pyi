@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from headwater.inference.v1 import drift_pb2 as _drift_pb2
 from headwater.inference.v1 import guard_pb2 as _guard_pb2
 import builtins as _builtins
 import sys
@@ -45,6 +46,8 @@ class Incident(_message.Message):
         """Neither the version chosen for a request nor any of its fallbacks could answer."""
         KIND_ENGINE_CRASHED: Incident._Kind.ValueType  # 5
         """The process of an engine ended again and again."""
+        KIND_DRIFTED: Incident._Kind.ValueType  # 6
+        """What a version is asked, or what it answers, was for a whole window unlike what it was trained on."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened."""
@@ -61,6 +64,8 @@ class Incident(_message.Message):
     """Neither the version chosen for a request nor any of its fallbacks could answer."""
     KIND_ENGINE_CRASHED: Incident.Kind.ValueType  # 5
     """The process of an engine ended again and again."""
+    KIND_DRIFTED: Incident.Kind.ValueType  # 6
+    """What a version is asked, or what it answers, was for a whole window unlike what it was trained on."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -105,6 +110,7 @@ class Incident(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     TIMELINE_FIELD_NUMBER: _builtins.int
     EVENTS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    DRIFTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/incidents/{incident}`."""
     deployment: _builtins.str
@@ -151,6 +157,10 @@ class Incident(_message.Message):
     def timeline(self) -> _containers.RepeatedCompositeFieldContainer[Global___IncidentEvent]:
         """What happened in it, in order."""
 
+    @_builtins.property
+    def drifted(self) -> _containers.RepeatedCompositeFieldContainer[_drift_pb2.FeatureDrift]:
+        """The features that had drifted when it began, the farthest first."""
+
     def __init__(
         self,
         *,
@@ -170,10 +180,11 @@ class Incident(_message.Message):
         rules: _guard_pb2.Guard | None = ...,
         timeline: _abc.Iterable[Global___IncidentEvent] | None = ...,
         events_left_out: _builtins.int = ...,
+        drifted: _abc.Iterable[_drift_pb2.FeatureDrift] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "measurements", b"measurements", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "create_time", b"create_time", "deployment", b"deployment", "end_time", b"end_time", "events_left_out", b"events_left_out", "kind", b"kind", "measurements", b"measurements", "name", b"name", "note", b"note", "reason", b"reason", "requests", b"requests", "resolved_by", b"resolved_by", "rules", b"rules", "state", b"state", "timeline", b"timeline", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "create_time", b"create_time", "deployment", b"deployment", "drifted", b"drifted", "end_time", b"end_time", "events_left_out", b"events_left_out", "kind", b"kind", "measurements", b"measurements", "name", b"name", "note", b"note", "reason", b"reason", "requests", b"requests", "resolved_by", b"resolved_by", "rules", b"rules", "state", b"state", "timeline", b"timeline", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

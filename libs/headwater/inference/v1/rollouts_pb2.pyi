@@ -217,29 +217,39 @@ class RolloutObjectives(_message.Message):
     MAX_ERROR_RATE_FIELD_NUMBER: _builtins.int
     MAX_P99_MS_FIELD_NUMBER: _builtins.int
     MIN_AGREEMENT_FIELD_NUMBER: _builtins.int
+    MAX_DRIFT_PSI_FIELD_NUMBER: _builtins.int
     max_error_rate: _builtins.float
     """The largest share of requests at which the version may fail; what is its caller's fault does not count."""
     max_p99_ms: _builtins.float
     """The largest p99 from arrival to answer, in milliseconds."""
     min_agreement: _builtins.float
     """The smallest share of its shadow answers that agree with those of the main version."""
+    max_drift_psi: _builtins.float
+    """The largest PSI of a feature of its inputs or predictions in a window; what may be chance does not count. The deployment
+    must watch drift, and each step waits for one window to be complete.
+    """
     def __init__(
         self,
         *,
         max_error_rate: _builtins.float | None = ...,
         max_p99_ms: _builtins.float | None = ...,
         min_agreement: _builtins.float | None = ...,
+        max_drift_psi: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_error_rate", b"_max_error_rate", "_max_p99_ms", b"_max_p99_ms", "_min_agreement", b"_min_agreement", "max_error_rate", b"max_error_rate", "max_p99_ms", b"max_p99_ms", "min_agreement", b"min_agreement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_drift_psi", b"_max_drift_psi", "_max_error_rate", b"_max_error_rate", "_max_p99_ms", b"_max_p99_ms", "_min_agreement", b"_min_agreement", "max_drift_psi", b"max_drift_psi", "max_error_rate", b"max_error_rate", "max_p99_ms", b"max_p99_ms", "min_agreement", b"min_agreement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_error_rate", b"_max_error_rate", "_max_p99_ms", b"_max_p99_ms", "_min_agreement", b"_min_agreement", "max_error_rate", b"max_error_rate", "max_p99_ms", b"max_p99_ms", "min_agreement", b"min_agreement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_drift_psi", b"_max_drift_psi", "_max_error_rate", b"_max_error_rate", "_max_p99_ms", b"_max_p99_ms", "_min_agreement", b"_min_agreement", "max_drift_psi", b"max_drift_psi", "max_error_rate", b"max_error_rate", "max_p99_ms", b"max_p99_ms", "min_agreement", b"min_agreement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_drift_psi: _TypeAlias = _typing.Literal["max_drift_psi"]  # noqa: Y015
+    _WhichOneofArgType__max_drift_psi: _TypeAlias = _typing.Literal["_max_drift_psi", b"_max_drift_psi"]  # noqa: Y015
     _WhichOneofReturnType__max_error_rate: _TypeAlias = _typing.Literal["max_error_rate"]  # noqa: Y015
     _WhichOneofArgType__max_error_rate: _TypeAlias = _typing.Literal["_max_error_rate", b"_max_error_rate"]  # noqa: Y015
     _WhichOneofReturnType__max_p99_ms: _TypeAlias = _typing.Literal["max_p99_ms"]  # noqa: Y015
     _WhichOneofArgType__max_p99_ms: _TypeAlias = _typing.Literal["_max_p99_ms", b"_max_p99_ms"]  # noqa: Y015
     _WhichOneofReturnType__min_agreement: _TypeAlias = _typing.Literal["min_agreement"]  # noqa: Y015
     _WhichOneofArgType__min_agreement: _TypeAlias = _typing.Literal["_min_agreement", b"_min_agreement"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_drift_psi) -> _WhichOneofReturnType__max_drift_psi | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_error_rate) -> _WhichOneofReturnType__max_error_rate | None: ...
     @_typing.overload
@@ -282,6 +292,9 @@ class RolloutEvidence(_message.Message):
     COMPARED_COUNT_FIELD_NUMBER: _builtins.int
     AGREED_COUNT_FIELD_NUMBER: _builtins.int
     LARGEST_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    DRIFT_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    DRIFTED_FEATURE_FIELD_NUMBER: _builtins.int
+    DRIFT_PSI_FIELD_NUMBER: _builtins.int
     request_count: _builtins.int
     """The requests that it answered or failed at."""
     error_count: _builtins.int
@@ -294,6 +307,12 @@ class RolloutEvidence(_message.Message):
     """Those in which it agreed with the main version."""
     largest_difference: _builtins.float
     """The largest absolute difference of two numbers since it was loaded."""
+    drift_row_count: _builtins.int
+    """Rows in the last window of its drift that ended in the step; 0 where none has."""
+    drifted_feature: _builtins.str
+    """The feature that has gone farthest in it and not by chance; empty for none."""
+    drift_psi: _builtins.float
+    """Its PSI."""
     @_builtins.property
     def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """The same by the reason of the error."""
@@ -308,10 +327,13 @@ class RolloutEvidence(_message.Message):
         compared_count: _builtins.int = ...,
         agreed_count: _builtins.int = ...,
         largest_difference: _builtins.float = ...,
+        drift_row_count: _builtins.int = ...,
+        drifted_feature: _builtins.str = ...,
+        drift_psi: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed_count", b"agreed_count", "compared_count", b"compared_count", "error_count", b"error_count", "errors", b"errors", "largest_difference", b"largest_difference", "p99_ms", b"p99_ms", "request_count", b"request_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed_count", b"agreed_count", "compared_count", b"compared_count", "drift_psi", b"drift_psi", "drift_row_count", b"drift_row_count", "drifted_feature", b"drifted_feature", "error_count", b"error_count", "errors", b"errors", "largest_difference", b"largest_difference", "p99_ms", b"p99_ms", "request_count", b"request_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,10 +31,10 @@ def load(content: bytes, order: Order) -> Engine:
         names = [each.name for each in module.forward.schema.arguments[1:]]
         platform = "pytorch_libtorch"
     else:
-        module = _module(content, order).to(computing.device)
+        module = module_of(content, order).to(computing.device)
         names = list(inspect.signature(module.forward).parameters)
         platform = "pytorch_state_dict"
-    call = _call(module.eval(), names, [spec.name for spec in order.said_inputs()])
+    call = call_of(module.eval(), names, [spec.name for spec in order.said_inputs()])
     return ModuleEngine(call, signature_of(order, call, computing), computing, platform)
 
 
@@ -45,7 +45,12 @@ def _script(content: bytes, device: torch.device) -> Any:
         raise ModelRefused("PyTorch cannot load the file as TorchScript.") from error
 
 
-def _module(content: bytes, order: Order) -> torch.nn.Module:
+def module_of(content: bytes, order: Order) -> torch.nn.Module:
+    """The module of the architecture that ``order`` names, with the state in a file.
+
+    Raises:
+        ModelRefused: the file is no state, or not one of this architecture.
+    """
     state = _state(content, order.format)
     make = order.code.load() if order.code else architecture(order.options.architecture)
     try:
@@ -68,8 +73,8 @@ def _state(content: bytes, format_name: str) -> Mapping[str, torch.Tensor]:
     return state
 
 
-def _call(module: Any, parameters: Sequence[str], names: Sequence[str]) -> Call:
-    """Inputs are given by name where the module's parameters have their names, else in their order."""
+def call_of(module: Any, parameters: Sequence[str], names: Sequence[str]) -> Call:
+    """How a module is called: inputs by name where the module's parameters have their names, else in their order."""
     if all(name in parameters for name in names):
         return lambda tensors: module(**dict(zip(names, tensors, strict=True)))
     if len(names) > len(parameters):

@@ -35,7 +35,7 @@ def load_program(content: bytes, order: Order, device: torch.device) -> tuple[Ca
         raise ModelRefused("PyTorch cannot load the file as an exported program.") from error
     inputs = _values(program, program.graph_signature.user_inputs)
     outputs = _values(program, program.graph_signature.user_outputs)
-    positional, named = _arguments(program)
+    positional, named = arguments_of(program)
     if len(inputs) != positional + len(named):
         raise ModelRefused("The program takes nested or constant inputs; every input must be a tensor.")
     names = [*(str(name) for name in program.graph_signature.user_inputs[:positional]), *named]
@@ -69,8 +69,8 @@ def _values(program: Any, names: Sequence[Any]) -> list[Any]:
     return values
 
 
-def _arguments(program: Any) -> tuple[int, list[str]]:
-    """How many inputs are given by position, and the names of the others."""
+def arguments_of(program: Any) -> tuple[int, list[str]]:
+    """How many inputs of a program are given by position, and the names of the others."""
     arguments, keywords = program.call_spec.in_spec.children()
     return arguments.num_leaves, [str(key) for key in keywords.context]
 

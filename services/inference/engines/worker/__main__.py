@@ -92,7 +92,9 @@ def _end(pid: int) -> int | None:
     deadline = time.monotonic() + _END_S
     try:
         while True:
-            os.killpg(pid, signal.SIGKILL)  # what has ended by itself keeps its own status
+            os.kill(pid, signal.SIGKILL)  # what has ended by itself keeps its own status
+            with contextlib.suppress(ProcessLookupError):  # it may have left its group
+                os.killpg(pid, signal.SIGKILL)
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 return os.waitstatus_to_exitcode(status)

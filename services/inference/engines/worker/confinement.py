@@ -2,10 +2,12 @@
 
 - Memory: RLIMIT_DATA bounds what it allocates (RLIMIT_AS would count what libraries only reserve), so that an
   allocation fails instead of the machine; the service watches its resident memory as well, which has what this misses.
+  RLIMIT_FSIZE bounds the memory that is shared; other memory that is a file, or outlives the process, it cannot have.
 - Files: nothing can be opened but the installation, and nothing written but in the scratch folder of a conversion
-  (Landlock). What is open stays open.
-- Network and other processes: no socket is made, no program started, no process but this one signalled or read
-  (a seccomp filter, see seccomp(2)).
+  (Landlock). What is open stays open. Nor can owners, modes, times and attributes be changed, which Landlock allows.
+- Network and other processes: no socket is made, no program started, no process but this one signalled, read, limited
+  or slowed, and it stays in its own group (a seccomp filter, see seccomp(2)).
+- Root's capabilities: a service should not run as root, but some do.
 - It ends with its parent, writes no core, and is what the kernel ends first when the machine has no memory left.
 
 Where the kernel knows no Landlock or no seccomp, a worker does without, and says so.
@@ -25,6 +27,7 @@ from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PDEATHSIG, _NO_NEW_PRIVS, _SET_SECCOMP, _FILTER = 1, 38, 22, 2  # prctl(2)
+_CAPABILITIES_VERSION = 0x20080522  # capset(2)
 SLACK_BYTES = 512 << 20
 """For stacks and arenas of threads, which are address space more than memory."""
 _OPEN_FILES = 256
@@ -41,6 +44,8 @@ _FOR_CUDA = ("/dev", "/proc", "/sys", "/etc")
 
 # linux/filter.h, linux/seccomp.h; numbers of x86_64 and of aarch64
 _LOAD, _EQUAL, _AT_LEAST, _SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARGUMENTS = 0, 16
+"""Where the call's number and its arguments lie, each of 8 bytes, the lower half first."""
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x10000
@@ -51,20 +56,37 @@ _DENIED = {
         "ptrace": 101, "rt_sigqueueinfo": 129, "tkill": 200, "process_vm_readv": 310, "process_vm_writev": 311,
         "rt_tgsigqueueinfo": 297, "execveat": 322, "unshare": 272, "setns": 308, "mount": 165, "bpf": 321,
         "perf_event_open": 298, "keyctl": 250, "add_key": 248, "request_key": 249, "userfaultfd": 323,
+        "setpgid": 109, "setsid": 112, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144,
+        "sched_setattr": 314, "ioprio_set": 251, "syslog": 103, "chroot": 161, "shmget": 29, "semget": 64,
+        "msgget": 68, "mq_open": 240, "chmod": 90, "fchmod": 91, "fchmodat": 268, "chown": 92, "fchown": 93,
+        "lchown": 94, "fchownat": 260, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+        "lremovexattr": 198, "fremovexattr": 199, "utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280,
     },
     "aarch64": {
         "socket": 198, "connect": 203, "bind": 200, "listen": 201, "execve": 221, "kill": 129, "ptrace": 117,
         "rt_sigqueueinfo": 138, "tkill": 130, "process_vm_readv": 270, "process_vm_writev": 271,
         "rt_tgsigqueueinfo": 240, "execveat": 281, "unshare": 97, "setns": 268, "mount": 40, "bpf": 280,
         "perf_event_open": 241, "keyctl": 219, "add_key": 217, "request_key": 218, "userfaultfd": 282,
+        "setpgid": 154, "setsid": 157, "setpriority": 140, "sched_setparam": 118, "sched_setscheduler": 119,
+        "sched_setattr": 274, "ioprio_set": 30, "syslog": 116, "chroot": 51, "shmget": 194, "semget": 190,
+        "msgget": 186, "mq_open": 180, "fchmod": 52, "fchmodat": 53, "fchown": 55, "fchownat": 54, "setxattr": 5,
+        "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "utimensat": 88,
     },
 }  # fmt: skip
 _DENIED_EVERYWHERE = {
     "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
-    "pidfd_open": 434, "pidfd_getfd": 438,
+    "pidfd_open": 434, "pidfd_getfd": 438, "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
 }  # fmt: skip
+_MEMFD_CREATE = {"x86_64": 319, "aarch64": 279}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _TGKILL = {"x86_64": 234, "aarch64": 131}
+_PRLIMIT = {"x86_64": 302, "aarch64": 261}
+_FCNTL = {"x86_64": 72, "aarch64": 25}
+_IOCTL = {"x86_64": 16, "aarch64": 29}
+_TO_WHOM = {8, 10, 15}
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: who gets which signal when something arrives."""
+_IOCTL_TO_WHOM = {0x8901, 0x8902}
+"""FIOSETOWN, SIOCSPGRP: the same."""
 _CLONE3 = 435
 
 
@@ -85,15 +107,29 @@ def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
     if not cuda:  # its driver maps more, and opens more, than any bound on these would make sense of
         _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
         _lower(resource.RLIMIT_DATA, _data_bytes() + memory_bytes + SLACK_BYTES)
+    if not scratch:  # the only file that it can make larger is the memory for answers
+        _lower(resource.RLIMIT_FSIZE, shared_bytes(memory_bytes))
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
     if not _restrict_files(
         [*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda, scratch=scratch
     ):
         missing.append("files (Landlock)")
-    if not _filter_calls():
+    _drop_capabilities()
+    if not _filter_calls(cuda=cuda):
         missing.append("network and processes (seccomp)")
     return missing
+
+
+def shared_bytes(memory_bytes: int) -> int:
+    """How large the memory for answers may become where a model may take so much."""
+    return 2 * memory_bytes
+
+
+def _drop_capabilities() -> None:
+    nobody = struct.pack("=Ii", _CAPABILITIES_VERSION, 0), bytes(24)
+    if _LIBC.capset(*nobody) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities cannot be given up")
 
 
 def _lower(what: int, to: int) -> None:
@@ -144,40 +180,56 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(place)
 
 
-def _filter_calls() -> bool:
+def _filter_calls(*, cuda: bool) -> bool:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return False
-    program = b"".join(_program(machine))
+    program = b"".join(_program(machine, cuda=cuda))
     buffer = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     return bool(_LIBC.prctl(_SET_SECCOMP, _FILTER, described, 0, 0) == 0)
 
 
-def _program(machine: str) -> Sequence[bytes]:
+def _program(machine: str, *, cuda: bool) -> Sequence[bytes]:
     """A filter in classic BPF. Its jumps say how many instructions to pass over: if so, if not."""
     refused = _instruction(_RETURN, _ERRNO | _EPERM)
-    numbers = sorted([*_DENIED[machine].values(), *_DENIED_EVERYWHERE.values()])
+    numbers = {*_DENIED[machine].values(), *_DENIED_EVERYWHERE.values()}
+    if not cuda:  # whose driver shares memory with itself that way
+        numbers.add(_MEMFD_CREATE[machine])
+    own = os.getpid()
     return [
         _instruction(_LOAD, 4),  # the architecture
         _instruction(_EQUAL, _ARCHITECTURES[machine], 1, 0),
         _instruction(_RETURN, _KILL),
-        _instruction(_LOAD, 0),  # the number of the call
+        _instruction(_LOAD, _NUMBER),
         *([_instruction(_AT_LEAST, 0x40000000, 0, 1), refused] if machine == "x86_64" else []),  # x32
-        *(part for number in numbers for part in (_instruction(_EQUAL, number, 0, 1), refused)),
+        *(part for number in sorted(numbers) for part in (_instruction(_EQUAL, number, 0, 1), refused)),
         # Its flags are in memory, where a filter cannot look: libc takes clone instead where this is not there.
         _instruction(_EQUAL, _CLONE3, 0, 1),
         _instruction(_RETURN, _ERRNO | _ENOSYS),
-        _instruction(_EQUAL, _CLONE[machine], 0, 3),  # threads only
-        _instruction(_LOAD, 16),
-        _instruction(_SET, _CLONE_THREAD, 4, 0),
-        refused,
-        _instruction(_EQUAL, _TGKILL[machine], 0, 2),  # abort() signals itself by this
-        _instruction(_LOAD, 16),
-        _instruction(_EQUAL, os.getpid(), 0, 1),
+        *_only(_CLONE[machine], 0, [_instruction(_SET, _CLONE_THREAD, 0, 1)]),  # threads
+        *_only(_TGKILL[machine], 0, [_instruction(_EQUAL, own, 0, 1)]),  # abort() signals itself by this
+        *_only(_PRLIMIT[machine], 0, [_instruction(_EQUAL, own, 1, 0), _instruction(_EQUAL, 0, 0, 1)]),
+        *_not(_FCNTL[machine], 1, _TO_WHOM),
+        *_not(_IOCTL[machine], 1, _IOCTL_TO_WHOM),
         _instruction(_RETURN, _ALLOW),
-        refused,
     ]
+
+
+def _only(call: int, argument: int, tests: Sequence[bytes]) -> Sequence[bytes]:
+    """Allow ``call`` where ``tests`` of an argument pass on to what follows them, and refuse it where they pass over
+    one instruction more."""
+    allowed, refused = _instruction(_RETURN, _ALLOW), _instruction(_RETURN, _ERRNO | _EPERM)
+    body = [_instruction(_LOAD, _ARGUMENTS + 8 * argument), *tests, allowed, refused]
+    return [_instruction(_EQUAL, call, 0, len(body)), *body]
+
+
+def _not(call: int, argument: int, values: Iterable[int]) -> Sequence[bytes]:
+    """Refuse ``call`` where an argument is one of ``values``, and allow it otherwise."""
+    refused = _instruction(_RETURN, _ERRNO | _EPERM)
+    tests = [part for value in sorted(values) for part in (_instruction(_EQUAL, value, 0, 1), refused)]
+    body = [_instruction(_LOAD, _ARGUMENTS + 8 * argument), *tests, _instruction(_RETURN, _ALLOW)]
+    return [_instruction(_EQUAL, call, 0, len(body)), *body]
 
 
 def _instruction(code: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:

@@ -50,7 +50,11 @@ class ProcessEngine(Engine):
         watch: Watch,
         limits: Limits,
         count: Callable[[str, str], None] = lambda _name, _reason: None,
+        *,
+        version: str = "",
     ) -> None:
+        self.version = version
+        """Of the model, for metrics."""
         self._order = order
         self._file = file
         self._template = template

@@ -196,7 +196,7 @@ class Worker:
         status = self._status_at_end
         if status is None:
             return "nobody knows how"
-        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
+        return f"killed by {_signal_name(-status)}" if status < 0 else f"exit code {status}"
 
     def _statm(self, field: int) -> int:
         try:
@@ -253,3 +253,10 @@ class Worker:
         error = _FAILURES.get(reason, EngineFailed)()
         error.__cause__ = WorkerSaid(text)
         return error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"

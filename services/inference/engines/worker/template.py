@@ -8,16 +8,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from headwater.errors import Unavailable
 from services.inference.engines.engine import ModelRefused
 
 _PASSED_ON = (
-    "PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
+    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
     "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
 )  # fmt: skip
 """All of the service's environment that a worker gets: no token, no password, no address."""
+_PYTHONPATH = "PYTHONPATH"
 _ANSWER_S = 120.0
 _LONGEST_ANSWER = 4096
 
@@ -75,10 +77,11 @@ class Template:
         ours.settimeout(_ANSWER_S)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}", self._module],
+                [sys.executable, "-P", "-m", f"{__package__}", self._module],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env={
+                    **_import_path(),
                     **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     # Files that may only be loaded as data are not to be loaded as code by any library's default.
                     "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
@@ -113,6 +116,16 @@ class Template:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def _import_path() -> dict[str, str]:
+    """Where a template finds what this process has imported. The current directory is not among it unless this service
+    itself is there: a worker can read what it can import, and a service may have been started beside its data."""
+    own = str(Path(__file__).parents[4])
+    places = [each for each in os.environ.get(_PYTHONPATH, "").split(os.pathsep) if each]
+    if own == sys.path[0] and own not in sys.path[1:]:
+        places.append(own)
+    return {_PYTHONPATH: os.pathsep.join(places)} if places else {}
 
 
 class Templates:

@@ -52,7 +52,7 @@ def unpack_failure(message: "memoryview | bytes", length: int) -> tuple[str, str
     """
     try:
         reason, text = json.loads(bytes(message[_NUMBER_BYTES:length]))
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Malformed from error
     return str(reason), str(text)
 

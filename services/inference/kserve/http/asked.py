@@ -47,8 +47,8 @@ def asked_from_body(body: bytes, headers: Mapping[bytes, bytes], regions: Region
     length = _json_length(headers, len(body))
     document = json_object(body if length == len(body) else body[:length], _REQUEST)
     client_id = document.get("id", "")
-    if not isinstance(client_id, str) or len(client_id) > _MAX_CLIENT_ID:
-        raise InvalidRequest(f"id must be a text of at most {_MAX_CLIENT_ID} characters.")
+    if not isinstance(client_id, str) or len(client_id) > _MAX_CLIENT_ID or "\0" in client_id:
+        raise InvalidRequest(f"id must be a text of at most {_MAX_CLIENT_ID} characters, none of them NUL.")
     routing_key = headers.get(b"headwater-routing-key", b"").decode("latin-1")
     options = request_options(parameters_of("The request", document), routing_key=routing_key, http=True)
     wanted = [_wanted(each) for each in list_of("outputs", document.get("outputs", []))]

@@ -1,6 +1,8 @@
 """JSON of requests, read with care: an object of known members, lists where lists belong."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +10,10 @@ from services.inference.errors import InvalidRequest
 from services.inference.kserve.parameters import Parameters
 from services.inference.tensors.errors import shown
 
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+"""May be the escape of a surrogate, of which one alone is no character: whatever writes the text would fail at it."""
+_GREAT = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
+"""May be a number that Python reads as infinite."""
 MAX_JSON_BYTES = 16 * 2**20
 """Of JSON in a request: it takes twenty times the memory once it is read, and long, while nobody else is answered."""
 
@@ -23,10 +29,20 @@ def json_object(body: bytes, allowed: frozenset[str]) -> Mapping[str, Any]:
     if len(body) > MAX_JSON_BYTES:
         raise InvalidRequest(f"JSON may have {MAX_JSON_BYTES} bytes; {len(body)} came. Send tensors as binary data.")
     try:
-        document = json.loads(body)
+        text = body.decode()
+        document = json.loads(text, parse_float=_finite if _GREAT.search(text) else None)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not JSON in UTF-8.") from error
     return members("The body", document, allowed)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # the infinities themselves are words
+        raise InvalidRequest(f"The number {shown(text)} is larger than any FP64.")
+    return number
 
 
 def parameters_of(what: str, document: Mapping[str, Any]) -> Parameters:

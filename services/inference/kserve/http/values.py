@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from services.inference.errors import InvalidRequest
-from services.inference.tensors.codec import from_values
+from services.inference.tensors.codec import check_shape, from_values
 from services.inference.tensors.errors import InvalidTensor, shown
 from services.inference.tensors.model import Array, Tensor
 
@@ -34,6 +34,7 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
         raise InvalidTensor(f"{shown(name)}: BF16 must come as binary data.")
     if not isinstance(data, list):
         raise InvalidTensor(f"{shown(name)}: data must be a list.")
+    check_shape(name, shape)
     values = _flat(name, data, shape)
     _check_kinds(name, datatype, values)
     if datatype == "BYTES":

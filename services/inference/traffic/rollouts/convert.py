@@ -24,6 +24,7 @@ def plan_from_proto(message: rollouts_pb2.RolloutPlan) -> Plan:
         given.max_error_rate if given.HasField("max_error_rate") else None,
         given.max_p99_ms if given.HasField("max_p99_ms") else None,
         given.min_agreement if given.HasField("min_agreement") else None,
+        given.max_drift_psi if given.HasField("max_drift_psi") else None,
     )
     if objectives == Objectives():
         objectives = _DEFAULT_OBJECTIVES
@@ -73,7 +74,10 @@ def _plan_to_proto(plan: Plan) -> rollouts_pb2.RolloutPlan:
             for step in plan.steps
         ],
         objectives=rollouts_pb2.RolloutObjectives(
-            max_error_rate=wanted.max_error_rate, max_p99_ms=wanted.max_p99_ms, min_agreement=wanted.min_agreement
+            max_error_rate=wanted.max_error_rate,
+            max_p99_ms=wanted.max_p99_ms,
+            min_agreement=wanted.min_agreement,
+            max_drift_psi=wanted.max_drift_psi,
         ),
         shadow_percent=plan.shadow_percent,
     )
@@ -103,6 +107,9 @@ def _evidence_to_proto(evidence: Evidence) -> rollouts_pb2.RolloutEvidence:
         compared_count=evidence.compared,
         agreed_count=evidence.agreed,
         largest_difference=float("inf") if largest is None else largest,
+        drift_row_count=evidence.drift_rows,
+        drifted_feature=evidence.drifted,
+        drift_psi=evidence.drift_psi,
     )
 
 

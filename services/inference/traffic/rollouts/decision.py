@@ -43,6 +43,8 @@ def waits_for(rollout: Rollout, evidence: Evidence, now: datetime.datetime) -> s
         parts.append(f"{missing} more requests")
     if missing_copies > 0:
         parts.append(f"{missing_copies} more comparisons")
+    if rollout.plan.objectives.max_drift_psi is not None and not evidence.drift_rows:
+        parts.append("a window of drift")
     if missing_s > 0:
         parts.append(f"{missing_s:.0f} s")
     return ", ".join(parts)
@@ -63,6 +65,10 @@ def _broken(plan: Plan, position: int, evidence: Evidence) -> str:
         if disagreed > (1 - wanted.min_agreement) * compared * (1 + 1e-9):
             needed = f"{wanted.min_agreement:.3%} must"
             return f"{evidence.agreed} of {evidence.compared} answers agree with the main version's; {needed}"
+    if wanted.max_drift_psi is not None and evidence.drift_psi > wanted.max_drift_psi:
+        return (
+            f"{evidence.drifted} has drifted by a PSI of {evidence.drift_psi:.3g}; {wanted.max_drift_psi:g} is allowed"
+        )
     return ""
 
 

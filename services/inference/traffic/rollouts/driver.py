@@ -14,6 +14,7 @@ from headwater.errors import HeadwaterError
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.store import DeploymentStore
+from services.inference.drift.model import Window
 from services.inference.guard.breaker import Position
 from services.inference.guard.guard import Guard
 from services.inference.traffic.compatibility import answers_for
@@ -29,7 +30,8 @@ _log = structlog.get_logger("inference.rollouts")
 class Driver:
     """Used in one event loop, which runs :meth:`run`. A version that goes back is an incident.
 
-    ``doubts`` say in words why a version should go back whatever its plan says; nothing where it need not.
+    ``doubts`` say in words why a version should go back whatever its plan says; nothing where it need not. ``windows``
+    tells the last complete window of a version's drift.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Driver:
         *,
         interval_s: float,
         doubts: Sequence[Callable[[Loaded], str]] = (),
+        windows: Callable[[Loaded], Window | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._serving = serving
@@ -48,6 +51,7 @@ class Driver:
         self._guard = guard
         self._interval_s = interval_s
         self._doubts = doubts
+        self._windows = windows
         self._measuring = Measuring()
 
     async def run(self) -> None:
@@ -99,7 +103,8 @@ class Driver:
         is_fault = follower.deployment.options.guard.breaker.is_fault
         others = [each for each in follower.targets if each.name not in (CANARY, CANARY_SHADOW)]
         alone = all(each.loaded is not target.loaded for each in others)
-        return self._measuring.evidence(rollout, target.loaded, is_fault, alone=alone), trouble
+        window = self._windows(target.loaded)
+        return self._measuring.evidence(rollout, target.loaded, is_fault, alone=alone, window=window), trouble
 
 
 def breaker_open(loaded: Loaded) -> str:

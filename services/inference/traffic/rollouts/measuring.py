@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
 from services.inference.deployments.loaded import COUNTED_BOUNDS_S, Loaded, RequestCounts
+from services.inference.drift.model import Window
 from services.inference.traffic.comparison import Comparisons
 from services.inference.traffic.rollouts.model import Evidence, Rollout
 
@@ -16,6 +17,8 @@ class _Beginning:
     counters: RequestCounts
     requests: RequestCounts
     comparisons: Comparisons
+    window: Window | None
+    """The last of its drift before that."""
 
 
 class Measuring:
@@ -25,25 +28,39 @@ class Measuring:
         self._beginnings: dict[str, _Beginning] = {}
 
     def evidence(
-        self, rollout: Rollout, loaded: Loaded, is_fault: Callable[[str], bool], *, alone: bool = False
+        self,
+        rollout: Rollout,
+        loaded: Loaded,
+        is_fault: Callable[[str], bool],
+        *,
+        alone: bool = False,
+        window: Window | None = None,
     ) -> Evidence:
         """What was measured since the present step began. ``is_fault`` tells the version's errors from others'.
 
         ``alone``: the version is loaded for the rollout and nothing else, so that what it did before the first call
-        belongs to the rollout, too.
+        belongs to the rollout, too. ``window`` is the last one of its drift.
         """
         begun = self._beginnings.get(rollout.uid)
         if begun is None or begun.counters is not loaded.requests:
             zero = RequestCounts(), Comparisons()
-            begun = _Beginning(rollout.step, loaded.requests, *(zero if alone else _copy(loaded)))
+            begun = _Beginning(rollout.step, loaded.requests, *(zero if alone else _copy(loaded)), window)
         elif begun.step != rollout.step:
-            begun = _Beginning(rollout.step, loaded.requests, *_copy(loaded))
+            begun = _Beginning(rollout.step, loaded.requests, *_copy(loaded), window)
         self._beginnings[rollout.uid] = begun
-        return _between(begun.requests, loaded.requests, begun.comparisons, loaded.comparisons, is_fault)
+        found = _between(begun.requests, loaded.requests, begun.comparisons, loaded.comparisons, is_fault)
+        return found if window is None or window is begun.window else _with_drift(found, window)
 
     def forget_all_but(self, rollouts: Collection[str]) -> None:
         """Keep no more of rollouts that have ended."""
         self._beginnings = {uid: begun for uid, begun in self._beginnings.items() if uid in rollouts}
+
+
+def _with_drift(evidence: Evidence, window: Window) -> Evidence:
+    farthest = window.largest_psi
+    if farthest is None:
+        return dataclasses.replace(evidence, drift_rows=window.rows)
+    return dataclasses.replace(evidence, drift_rows=window.rows, drifted=farthest.feature, drift_psi=farthest.psi)
 
 
 def _copy(loaded: Loaded) -> tuple[RequestCounts, Comparisons]:

@@ -58,6 +58,8 @@ class Objectives:
     max_p99_ms: float | None = None
     min_agreement: float | None = None
     """The share of its shadow answers that agree with those of the main version."""
+    max_drift_psi: float | None = None
+    """Of any feature in a window of its drift, unless by chance."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Evidence:
         compared: copies that it was asked as a shadow.
         agreed: those in which it agreed with the main version.
         largest_difference: of two numbers in what was compared; None for one that is not finite.
+        drift_rows: in the last window of its drift that ended in the step; 0 where none has.
+        drifted: the feature that has gone farthest in it, and not by chance; empty for none.
+        drift_psi: how far.
     """
 
     requests: int = 0
@@ -91,6 +96,9 @@ class Evidence:
     compared: int = 0
     agreed: int = 0
     largest_difference: float | None = 0.0
+    drift_rows: int = 0
+    drifted: str = ""
+    drift_psi: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

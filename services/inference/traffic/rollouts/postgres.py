@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from pydantic import TypeAdapter
 from sqlalchemy import Row, Select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import DeploymentName, RolloutName
+from services.inference.kept import Kept
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
 from services.inference.traffic.rollouts.model import Rollout
 from services.inference.traffic.rollouts.store import RolloutTx
 from services.inference.traffic.rollouts.tables import rollouts
 
-_ADAPTER = TypeAdapter(Rollout)
+_KEPT = Kept(Rollout)
 _ACTIVE = rollouts.c.active
 
 
@@ -50,8 +50,14 @@ class PostgresRollouts(RolloutTx):
 
     async def replace(self, rollout: Rollout) -> bool:
         """See RolloutTx."""
-        change = rollouts.update().where(rollouts.c.uid == rollout.uid, rollouts.c.revision == rollout.revision - 1)
-        return (await self._connection.execute(change.values(_to_row(rollout)))).rowcount == 1
+        this = rollouts.c.uid == rollout.uid, rollouts.c.revision == rollout.revision - 1
+        found = await self._connection.execute(sqlalchemy.select(rollouts.c.rollout).where(*this).with_for_update())
+        kept = found.scalar_one_or_none()
+        if kept is None:
+            return False
+        values = {**_to_row(rollout), "rollout": _KEPT.over(kept, rollout)}
+        await self._connection.execute(rollouts.update().where(*this).values(values))
+        return True
 
     async def active(self) -> Sequence[Rollout]:
         """See RolloutTx."""
@@ -83,12 +89,12 @@ def _to_row(rollout: Rollout) -> Mapping[str, object]:
         "deployment_uid": rollout.deployment_uid,
         "active": rollout.state.active,
         "revision": rollout.revision,
-        "rollout": _ADAPTER.dump_python(rollout, mode="json"),
+        "rollout": _KEPT.dump(rollout),
     }
 
 
 def _from_row(row: Row[Any]) -> Rollout:
-    return _ADAPTER.validate_python(row.rollout)
+    return _KEPT.load(row.rollout)
 
 
 def _is_uid(text: str) -> bool:

@@ -155,6 +155,9 @@ class Rollouts:
             )
 
     async def _check_room(self, deployment: Deployment, plan: Plan) -> None:
+        if plan.objectives.max_drift_psi is not None and not deployment.options.drift.enabled:
+            text = "The deployment does not watch drift; switch it on by drift.enabled."
+            raise InvalidRollout(text, field="rollout.plan.objectives.max_drift_psi")
         largest, left = max(step.weight_percent for step in plan.steps), deployment.options.routing.main_percent
         if largest > left + 1e-9:
             text = f"A step wants {largest:g} percent; the other variants leave {left:g}."

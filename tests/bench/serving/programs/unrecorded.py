@@ -3,12 +3,13 @@
 Runs in the environment of the repository: `python -m tests.bench.serving.programs.unrecorded`.
 """
 
-import services.inference.__main__ as program
 from chassis import run
+from services.inference.__main__ import build
 from services.inference.deployments.loaded import RequestCounts
 from services.inference.records.model import Answered
 from services.inference.records.recorder import Recorder
 from services.inference.settings import Settings
+from services.inference.wiring import records
 
 
 class _Silent(Recorder):
@@ -29,6 +30,6 @@ def _count_nothing(_counts: RequestCounts, _seconds: float, _now_ms: int) -> Non
 
 
 if __name__ == "__main__":
-    program.Recorder = _Silent  # type: ignore[attr-defined]
+    records.Recorder = _Silent  # type: ignore[attr-defined]
     RequestCounts.succeed = _count_nothing  # type: ignore[method-assign, assignment]
-    run(program.build, Settings)
+    run(build, Settings)

@@ -168,3 +168,37 @@ async def test_an_answer_says_how_long_the_engine_took_for_its_batch(make: Make)
     computed = await make(Slow()).compute(rows(1))
 
     assert 0.01 <= computed.engine_s < 1
+
+
+async def test_each_request_of_a_batch_gets_an_error_of_its_own(make: Make) -> None:
+    """What is added to one, as the id of the request's record, is nobody else's to know."""
+
+    class Crashing(HeldEngine):
+        def predict(self, inputs: Sequence[Array]) -> list[Array]:
+            super().predict(inputs)
+            raise EngineCrashed(model="digits") from OSError("gone")
+
+    engine = Crashing()
+    batcher = make(engine)
+    first = await start(batcher, engine, 0)
+    others = await ask(batcher, 1, 2)
+    engine.gate.set()
+    one, two = await asyncio.gather(*others, return_exceptions=True)
+    with pytest.raises(EngineCrashed):
+        await first
+    assert isinstance(one, EngineCrashed)
+    assert isinstance(two, EngineCrashed)
+    one.metadata["request_id"] = "of one"
+    assert two.metadata == {"model": "digits"}
+    assert isinstance(two.__cause__, OSError)
+
+
+async def test_an_engine_that_cannot_be_closed_holds_up_nobody(make: Make) -> None:
+    class Stuck(HeldEngine):
+        def close(self) -> None:
+            super().close()
+            raise OSError("its process is gone")
+
+    batcher = make(Stuck())
+    async with asyncio.timeout(5):
+        await batcher.close()

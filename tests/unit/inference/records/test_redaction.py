@@ -185,3 +185,23 @@ def test_bytes_that_are_no_tensors_are_refused(content: bytes) -> None:
     for broken in (content, whole + content + b"x", whole[: len(content)]):
         with pytest.raises(ValueError, match="tensor"):
             from_canonical(broken)
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        [TABLE, NAMES, Tensor("table ", "FP32", TABLE.array)],
+        [Tensor("table", "FP32", TABLE.array.reshape(1, 6)), NAMES],
+        [Tensor("table", "FP32", TABLE.array.T.copy()), NAMES],
+    ],
+    ids=["under another name as well", "flat", "turned"],
+)
+def test_inputs_that_are_not_the_models_are_not_recorded_where_something_is_to_be_left_out(came: list[Tensor]) -> None:
+    """Nobody knows what lies where in them: the client has mixed something up."""
+    rules = all_of(RecordedTensor("table", redacted_columns=("1",)), on_error=True)
+    record = recorded(rules, came, (), result="SIGNATURE_MISMATCH")
+    assert (record.request_body, record.response_body, record.redacted) == (None, None, "[]")
+    assert recorded(all_of(on_error=True), came, (), result="SIGNATURE_MISMATCH").request_body is not None
+    failed = recorded(rules, result="ENGINE_FAILED", outputs=())
+    assert failed.request_body is not None, "what fits is recorded"
+    assert np.float32(SECRET).tobytes() not in failed.request_body

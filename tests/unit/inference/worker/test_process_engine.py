@@ -65,6 +65,7 @@ def onnx() -> Iterator[Engines]:
     [
         ("import ctypes; ctypes.string_at(0)", EngineCrashed),
         ("import os; os.abort()", EngineCrashed),
+        ("import signal; signal.raise_signal(40)", EngineCrashed),  # a signal without a name
         ("import os; os._exit(0)", EngineCrashed),
         ("import sys; sys.exit(3)", EngineCrashed),
         ("import os; os.closerange(0, 1000)", EngineCrashed),

@@ -111,3 +111,10 @@ def test_a_failure_travels_with_its_reason_and_its_text() -> None:
     assert (reason, len(text)) == ("ENGINE_FAILED", 2000)
     with pytest.raises(wire.Malformed):
         wire.unpack_failure(message, 12)
+
+
+@pytest.mark.parametrize("said", [b"5", b"[", b'["a"]', b"[" * 100_000, b"\xff"])
+def test_what_another_process_says_of_its_failure_cannot_be_more_than_unreadable(said: bytes) -> None:
+    message = wire.pack([wire.FAILED]) + said
+    with pytest.raises(wire.Malformed):
+        wire.unpack_failure(message, len(message))

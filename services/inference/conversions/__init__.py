@@ -1,0 +1,1 @@
+"""Model versions made into other forms, and measured, as jobs with evidence."""

@@ -1,0 +1,45 @@
+"""Values that are kept as JSON, and are read and changed by replicas of two releases at once."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """Dataclasses of one kind as JSON. What an older release did not know has its default, and what a later one has
+    added is not seen; see :meth:`over` for keeping it. ``without`` names fields that are kept elsewhere."""
+
+    def __init__(self, kind: type[T], *, without: frozenset[str] = frozenset()) -> None:
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self._without = set(without)
+
+    def load(self, kept: Mapping[str, Any]) -> T:
+        """The value."""
+        return self._adapter.validate_python(kept)
+
+    def dump(self, value: T) -> Mapping[str, Any]:
+        """The inverse."""
+        dumped: Mapping[str, Any] = self._adapter.dump_python(value, mode="json", exclude=self._without)
+        return dumped
+
+    def over(self, kept: Mapping[str, Any], value: T) -> Mapping[str, Any]:
+        """``value``, to be kept in the place of ``kept``: what that says and this release does not know stays."""
+        merged: Mapping[str, Any] = _merged(kept, self.dump(self.load(kept)), self.dump(value))
+        return merged
+
+
+def _merged(kept: Any, known: Any, new: Any) -> Any:
+    """``new`` in the place of ``kept``, of which this release knows what is ``known``."""
+    if new == known:
+        return kept
+    if isinstance(kept, dict) and isinstance(new, dict):
+        unknown = {key: value for key, value in kept.items() if key not in known}
+        return unknown | {key: _merged(kept[key], known[key], new[key]) if key in kept else new[key] for key in new}
+    if isinstance(kept, list) and isinstance(new, list):
+        same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(known, new, strict=False))))
+        return [*kept[:same], *new[same:]]
+    return new

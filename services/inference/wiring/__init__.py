@@ -1,0 +1,1 @@
+"""How the service is put together, part by part; ``services.inference.__main__`` puts the parts together."""
