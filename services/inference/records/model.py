@@ -223,13 +223,13 @@ def _facts(tensors: Collection[Tensor]) -> str:
         return "[]"
     # A request that was refused may have come with any names, and as many.
     first = tensors if len(tensors) <= _MAX_FACTS else itertools.islice(tensors, _MAX_FACTS)
-    return _facts_of(tuple([(tensor.name[:_MAX_NAME], tensor.datatype, tensor.array.shape) for tensor in first]))
+    return f"[{','.join([_fact(tensor.name[:_MAX_NAME], tensor.datatype, tensor.array.shape) for tensor in first])}]"
 
 
 @functools.lru_cache(1024)
-def _facts_of(facts: tuple[tuple[str, str, tuple[int, ...]], ...]) -> str:
+def _fact(name: str, datatype: str, shape: tuple[int, ...]) -> str:
     """Requests of one model mostly look alike."""
-    return json.dumps(facts, separators=(",", ":"))
+    return json.dumps((name, datatype, shape), separators=(",", ":"))
 
 
 def _storable(text: str) -> str:

@@ -227,7 +227,9 @@ class Recorder:
         for request_id, answered in paced(batch.items()):
             record = answered.to_record()
             records[request_id] = record
-            change_bytes += record.body_bytes - answered.size_bytes
+            change_bytes -= record.request_bytes + record.response_bytes
+            if record.body_reason:
+                change_bytes += record.body_bytes
         for listener in self._listeners:
             _tell(listener, list(records.values()))
         for observer in self._observers:
