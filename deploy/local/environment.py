@@ -55,6 +55,8 @@ def environment_of(
         "training_dir": str(home / "training"),
         "auth_key_file": str(key_file),
         **addresses(ports),
+        "told_inference_address": f"{HOST}:{ports['inference']['port']}",
+        "told_inference_http_address": f"{HOST}:{ports['inference']['http_port']}",
         **{setting: str(port) for setting, port in ports[program.name].items()},
         **{setting: socket_path(home, name) for setting, name in program.sockets.items()},
     }

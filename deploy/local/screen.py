@@ -1,6 +1,7 @@
 """The tables that `up` and `status` print."""
 
 import time
+from collections.abc import Mapping
 
 import psutil
 
@@ -32,11 +33,16 @@ def table(stack: Stack) -> str:
             continue
         ports = stack.ports()[program.name]
         state = "ready" if readiness(ports["admin_port"]) == "" else "not ready"
-        address = " ".join(f"{HOST}:{port}" for setting, port in ports.items() if setting != "admin_port")
-        text, size = _row(program.name, state, process, f"{address}  admin :{ports['admin_port']}")
+        text, size = _row(program.name, state, process, addresses(ports))
         rows.append(text)
         total += size
     return "\n".join([*rows, ROW.format("", "", "", f"{total / 2**20:.0f} MiB", "", "").rstrip()])
+
+
+def addresses(ports: Mapping[str, int]) -> str:
+    """Where a program listens, and what it speaks there: ``127.0.0.1  grpc :50055  http :50065  admin :51055``."""
+    spoken = ((setting.removesuffix("port").rstrip("_") or "grpc", port) for setting, port in ports.items())
+    return "  ".join([HOST, *(f"{what} :{port}" for what, port in spoken)])
 
 
 def _row(name: str, state: str, process: psutil.Process, address: str) -> tuple[str, int]:

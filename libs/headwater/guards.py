@@ -1,6 +1,9 @@
 """How deployments defend themselves, from Python: when a version is not asked any more, and when it gives way."""
 
+from collections.abc import Iterable
+
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 from headwater.client import Connection
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, guard_pb2
@@ -19,9 +22,11 @@ def change(
     *,
     breaker: bool | None = None,
     rollback: bool | None = None,
+    defaults: Iterable[str] = (),
 ) -> guard_pb2.Guard:
     """Put what is set in ``changes`` in the place of what holds, and leave the rest; returns what holds then.
 
+    Rules named by ``defaults``, as ``window_ms`` or ``breaker.max_p99_ms``, hold as if nothing had been said of them.
     ``breaker`` and ``rollback`` switch the breakers, and going back by itself, on or off; None leaves them as they are.
 
     Raises:
@@ -35,6 +40,10 @@ def change(
     if changes.breaker.also_counts:  # these are a set, and not some more
         del guard.breaker.also_counts[:]
     guard.MergeFrom(changes)
+    for path in defaults:
+        part, _, field = path.rpartition(".")
+        holder: Message = getattr(guard, part) if part else guard
+        holder.ClearField(field)
     if breaker is not None:
         guard.breaker.disabled = not breaker
     if rollback is not None:

@@ -6,7 +6,7 @@ A classifier may give, beside its logits, the features that it decided by: large
 from collections.abc import Sequence
 
 from services.inference.question import Question
-from services.inference.tensors.errors import SignatureMismatch
+from services.inference.tensors.errors import SignatureMismatch, shown
 from services.inference.tensors.model import Signature
 
 FEATURES = "features"
@@ -25,7 +25,8 @@ def choose_outputs(signature: Signature, question: Question) -> Sequence[int]:
     position = names.index(FEATURES) if FEATURES in names else None
     if question.return_features:
         if position is None:
-            raise SignatureMismatch(f"return_features is true, and the model has no output features; it has {names}.")
+            there = ", ".join(map(shown, names[:8])) + (", …" if len(names) > 8 else "")
+            raise SignatureMismatch(f"return_features is true, and the model has no output features; it has {there}.")
         return chosen if position in chosen else [*chosen, position]
     if FEATURES in question.outputs:
         raise SignatureMismatch("The output features is asked for, and return_features is false.")

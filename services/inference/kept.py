@@ -4,9 +4,18 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+
+from headwater.errors import FailedPrecondition
 
 T = TypeVar("T")
+
+
+class OfLaterRelease(FailedPrecondition):
+    """What is kept has a form, or a value, that this release does not know."""
+
+    reason = "OF_LATER_RELEASE"
+    text = "What is kept cannot be understood by this release; a later one has written it."
 
 
 class Kept(Generic[T]):
@@ -18,8 +27,16 @@ class Kept(Generic[T]):
         self._without = set(without)
 
     def load(self, kept: Mapping[str, Any]) -> T:
-        """The value."""
-        return self._adapter.validate_python(kept)
+        """The value.
+
+        Raises:
+            OfLaterRelease: it says what this release does not understand.
+        """
+        try:
+            return self._adapter.validate_python(kept)
+        except ValidationError as error:
+            where = ".".join(str(each) for each in error.errors(include_input=False)[0]["loc"])
+            raise OfLaterRelease(at=where) from error
 
     def dump(self, value: T) -> Mapping[str, Any]:
         """The inverse."""

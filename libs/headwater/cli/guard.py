@@ -1,7 +1,7 @@
 """``headwater guard``: how a deployment defends itself."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cyclopts
 
@@ -33,25 +33,25 @@ def show(name: str, *, project: str = DEFAULT_PROJECT) -> None:
 def set_(
     name: str,
     *,
-    window_ms: int = 0,
-    consecutive_failures: int = 0,
-    min_requests: int = 0,
-    max_error_rate: float = 0.0,
-    max_p99_ms: int = 0,
-    open_ms: int = 0,
-    max_open_ms: int = 0,
-    probes: int = 0,
-    min_callers: int = 0,
-    also_counts: Annotated[Sequence[str], cyclopts.Parameter(negative="")] = (),
-    rollback_after_open_ms: int = 0,
-    probation_ms: int = 0,
-    probation_max_error_rate: float = 0.0,
-    probation_max_p99_ms: int = 0,
+    window_ms: int | None = None,
+    consecutive_failures: int | None = None,
+    min_requests: int | None = None,
+    max_error_rate: float | None = None,
+    max_p99_ms: int | None = None,
+    open_ms: int | None = None,
+    max_open_ms: int | None = None,
+    probes: int | None = None,
+    min_callers: int | None = None,
+    also_counts: Sequence[str] | None = None,
+    rollback_after_open_ms: int | None = None,
+    probation_ms: int | None = None,
+    probation_max_error_rate: float | None = None,
+    probation_max_p99_ms: int | None = None,
     breaker: bool | None = None,
     rollback: bool | None = None,
     project: str = DEFAULT_PROJECT,
 ) -> None:
-    """Change rules of a deployment. What you do not name stays as it is.
+    """Change rules of a deployment. What you do not name stays as it is; 0 stands for the default, which `show` shows.
 
     Parameters
     ----------
@@ -92,29 +92,44 @@ def set_(
     project
         The project of the deployment.
     """
-    changes = guard_pb2.Guard(
-        window_ms=window_ms,
-        breaker=guard_pb2.CircuitBreaker(
-            consecutive_failures=consecutive_failures,
-            min_requests=min_requests,
-            max_error_rate=max_error_rate,
-            max_p99_ms=max_p99_ms,
-            open_ms=open_ms,
-            max_open_ms=max_open_ms,
-            probes=probes,
-            min_callers=min_callers,
-            also_counts=also_counts,
-        ),
-        rollback=guard_pb2.Rollback(
-            after_open_ms=rollback_after_open_ms,
-            probation_ms=probation_ms,
-            max_error_rate=probation_max_error_rate,
-            max_p99_ms=probation_max_p99_ms,
-        ),
-    )
+    said: Mapping[str, object] = {
+        "window_ms": window_ms,
+        "breaker.consecutive_failures": consecutive_failures,
+        "breaker.min_requests": min_requests,
+        "breaker.max_error_rate": max_error_rate,
+        "breaker.max_p99_ms": max_p99_ms,
+        "breaker.open_ms": open_ms,
+        "breaker.max_open_ms": max_open_ms,
+        "breaker.probes": probes,
+        "breaker.min_callers": min_callers,
+        "breaker.also_counts": also_counts,
+        "rollback.after_open_ms": rollback_after_open_ms,
+        "rollback.probation_ms": probation_ms,
+        "rollback.max_error_rate": probation_max_error_rate,
+        "rollback.max_p99_ms": probation_max_p99_ms,
+    }
     deployment = references.deployment(name, project)
     with Connection.discover() as connection:
-        _print(guards.change(connection, deployment, changes, breaker=breaker, rollback=rollback))
+        _print(
+            guards.change(
+                connection,
+                deployment,
+                _changes(said),
+                breaker=breaker,
+                rollback=rollback,
+                defaults=[path for path, value in said.items() if value is not None and not value],
+            )
+        )
+
+
+def _changes(said: Mapping[str, object]) -> guard_pb2.Guard:
+    """What is to be put in the place of what holds, by the path of each field."""
+    nested: dict[str, Any] = {}
+    for path, value in said.items():
+        part, _, field = path.rpartition(".")
+        if value:
+            (nested.setdefault(part, {}) if part else nested)[field] = value
+    return guard_pb2.Guard(**nested)
 
 
 def _print(guard: guard_pb2.Guard) -> None:

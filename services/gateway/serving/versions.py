@@ -2,12 +2,22 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from headwater.datasets import figures
 from headwater.inference.v1 import deployments_pb2, incidents_pb2, rollouts_pb2, routing_pb2
 from services.gateway.serving.standings import Standing
 from services.gateway.serving.wording import chosen, percent
 
+_T = rollouts_pb2.TrafficTarget
+_BREAKERS: Final[Mapping[int, Standing]] = {
+    _T.BREAKER_CLOSED: Standing("closed", "good", "The version is asked."),
+    _T.BREAKER_HALF_OPEN: Standing("half-open", "warn", "Some requests try whether the version answers again."),
+    _T.BREAKER_OPEN: Standing("open", "bad", "The version is not asked."),
+}
+_ELSEWHERE: Final = Standing(
+    "closed here", "warn", "An incident of its breaker is open: in another replica, or since a process was killed."
+)
 _FALLBACK = "fallback-"
 _CANARY = "canary"
 
@@ -26,7 +36,7 @@ class Target:
     """How many for which reason."""
     breaker: Standing
     incident: str
-    """That tells why the breaker is open, as a resource name; empty where it is not."""
+    """The open one about its breaker, as a resource name; empty for none."""
     comparison: str
     """How a shadow's answers compare, in words; empty where nothing was compared."""
     failure: str
@@ -77,11 +87,11 @@ def _opened(incidents: Iterable[incidents_pb2.Incident]) -> Mapping[str, str]:
 def _breaker(
     deployment: deployments_pb2.Deployment, target: rollouts_pb2.TrafficTarget, opened: Mapping[str, str]
 ) -> Standing:
-    if not target.model_version:
-        return Standing("", "off")
-    if deployment.guard.breaker.disabled:
-        return Standing("switched off", "off")
-    return Standing("open", "bad") if target.model_version in opened else Standing("closed", "good")
+    if target.model_version and deployment.guard.breaker.disabled:
+        return Standing("switched off", "off", "The version is asked however often it fails.")
+    if target.breaker == target.BREAKER_CLOSED and target.model_version in opened:
+        return _ELSEWHERE
+    return _BREAKERS.get(target.breaker, Standing("", "off"))
 
 
 def _gets(target: rollouts_pb2.TrafficTarget) -> str:

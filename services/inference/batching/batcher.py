@@ -158,6 +158,11 @@ class Batcher:
             if timer is not None:
                 timer.cancel()
 
+    def check_priority(self, priority: int) -> None:
+        """Go on if a request may name it; raises InvalidRequest."""
+        if priority:
+            self._level(priority)
+
     def _waiting(self, inputs: Sequence[Array], priority: int, deadline: float) -> Waiting:
         limits, now = self._queue.limits, time.monotonic()
         padded = self._padder.shapes(inputs) if limits.padding and self.batchable else None

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import json
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -33,7 +32,6 @@ from services.inference.models.source import ModelFile, ModelVersion
 from services.inference.tensors.model import Array
 
 MODULE = "services.inference.conversions.working.engine"
-_PLANS, _EVIDENCE = TypeAdapter(Plan), TypeAdapter(Evidence)
 _LONGEST_WORDS = 1000
 
 
@@ -71,6 +69,19 @@ class Report:
     parity: bytes = b""
     failure_reason: str = ""
     failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Told:
+    """The report of a process, which a model may have taken over: nothing is believed of its shape."""
+
+    evidence: Evidence | None
+    failure_reason: str
+    failure: str
+    format: Literal["", "onnx", "torchscript"]
+
+
+_PLANS, _TOLD = TypeAdapter(Plan), TypeAdapter(_Told)
 
 
 class Workshop:
@@ -143,11 +154,10 @@ class Workshop:
             with contextlib.suppress(OSError):  # what waits for its answer gets WorkerEnded, and its thread ends
                 await asyncio.to_thread(worker.end, "close")
         try:
-            told = json.loads(report)
-            evidence = _EVIDENCE.validate_python(told["evidence"]) if told["evidence"] else None
-            return Report(evidence, model, told["format"], parity, told["failure_reason"], _shown(told["failure"]))
-        except (ValueError, KeyError, TypeError) as error:
+            told = _TOLD.validate_json(report)
+        except ValueError as error:
             raise EngineFailed("The job's process gave a report that cannot be read.") from error
+        return Report(told.evidence, model, told.format, parity, told.failure_reason, _shown(told.failure))
 
 
 def _end_of(worker: Worker, limit_s: float) -> HeadwaterError:

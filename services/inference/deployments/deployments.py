@@ -14,7 +14,7 @@ from services.inference.deployments.errors import DeploymentArchived, InvalidDep
 from services.inference.deployments.model import Deployment
 from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore
-from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, missing
 from services.inference.traffic.rollouts.model import Kind
 from services.inference.traffic.rollouts.model import State as RolloutState
 
@@ -94,13 +94,18 @@ class Deployments:
             EtagMismatch: ``etag`` is given and is not the current one.
             DeploymentArchived, DeploymentNotFound
             UnsafeModel, VersionArchived: the version that it would serve now may not be served.
+            NoSuchVersion: ``selector`` stands for no version, and the present one for one: what is served goes on.
         """
-        version = await self._version((await self.get(name)).source, selector) if selector else None
+        before = await self.get(name)
+        version = await self._version(before.source, selector) if selector else None
+        ending = await self._ending(before, selector) if selector and version is None else None
         async with self._store.transaction() as tx:
             current = await tx.get(name, for_update=True)
             etags.check(etag, current.etag)
             if current.archive_time is not None:
                 raise DeploymentArchived(deployment=name)
+            if ending is not None:
+                raise ending
             if version is not None:
                 version.check_usable()
             changed = dataclasses.replace(
@@ -134,6 +139,19 @@ class Deployments:
                 await tx.rollouts.replace(rollout.moved(Kind.ABORTED, RolloutState.ABORTED, over, reason=why))
         self._changed()
         return archived
+
+    async def _ending(self, deployment: Deployment, selector: Selector) -> NoSuchVersion | None:
+        """The error where ``selector`` instead of the present one would end what is served; None where it would not,
+        or nobody can say."""
+        try:
+            await self._source.resolve(deployment.source, selector)
+        except NoSuchVersion:
+            if await self._version(deployment.source, deployment.selector) is not None:
+                text = f"{missing(deployment.model, selector)} What is served goes on."
+                return NoSuchVersion(text, model=deployment.model)
+        except _NOT_TOLD:
+            pass
+        return None
 
     async def _version(self, model: ModelName, selector: Selector) -> ModelVersion | None:
         """The version that would be served now; None where there is none yet, or nobody can say."""

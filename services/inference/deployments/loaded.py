@@ -117,6 +117,7 @@ class Loaded:
         """
         if not self.cache.enabled:
             return await self._compute(question)
+        self.batcher.check_priority(question.priority)  # whether it is refused must not depend on what is kept
         computed: list[Answer] = []
 
         async def compute() -> Kept:

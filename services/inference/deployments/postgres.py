@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
+import structlog
 from sqlalchemy import Row, Select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ from services.inference.deployments.errors import DeploymentNotFound, ServedName
 from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.options import Options
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
-from services.inference.kept import Kept
+from services.inference.kept import Kept, OfLaterRelease
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployment_changes, deployment_uses, deployments
 from services.inference.traffic.rollouts.postgres import PostgresRollouts
@@ -25,6 +26,7 @@ from services.inference.traffic.rollouts.store import RolloutTx
 
 _FORGET_INTERVAL_S = 3600
 _OPTIONS = Kept(Options)
+_log = structlog.get_logger("inference.deployments")
 
 
 class PostgresDeployments(DeploymentStore):
@@ -98,11 +100,11 @@ class _PostgresTx(DeploymentTx):
         return await self._all(query)
 
     async def all_served(self) -> Sequence[Deployment]:
-        return await self._all(deployments.select().where(deployments.c.archive_time.is_(None)))
+        return await self._understood(deployments.select().where(deployments.c.archive_time.is_(None)))
 
     async def unannounced(self, limit: int) -> Sequence[Deployment]:
         changed = deployments.c.announced_change < deployments.c.change
-        return await self._all(deployments.select().where(changed).order_by(deployments.c.change).limit(limit))
+        return await self._understood(deployments.select().where(changed).order_by(deployments.c.change).limit(limit))
 
     async def set_announced(self, deployment: Deployment) -> None:
         known = deployments.c.announced_change < deployment.change
@@ -123,7 +125,11 @@ class _PostgresTx(DeploymentTx):
             .limit(limit)
         )
         rows = await self._connection.execute(query)
-        return [Use(_from_row(row), ModelVersionName(row.project, row.used_model, row.used_version)) for row in rows]
+        return [
+            Use(deployment, ModelVersionName(row.project, row.used_model, row.used_version))
+            for row in rows
+            if (deployment := _understood(row)) is not None
+        ]
 
     async def set_use_announced(self, use: Use) -> None:
         change = deployment_uses.update().where(*(deployment_uses.c[k] == v for k, v in _use_key(use).items()))
@@ -137,6 +143,10 @@ class _PostgresTx(DeploymentTx):
 
     async def _all(self, query: Select[Any]) -> Sequence[Deployment]:
         return [_from_row(row) for row in await self._connection.execute(query)]
+
+    async def _understood(self, query: Select[Any]) -> Sequence[Deployment]:
+        rows = await self._connection.execute(query)
+        return [deployment for row in rows if (deployment := _understood(row)) is not None]
 
 
 def _to_row(deployment: Deployment) -> Mapping[str, object]:
@@ -172,6 +182,15 @@ def _from_row(row: Row[Any]) -> Deployment:
         row.model_uid,
         row.change,
     )
+
+
+def _understood(row: Row[Any]) -> Deployment | None:
+    """None for what a later release has configured so that this one cannot serve it: the others go on."""
+    try:
+        return _from_row(row)
+    except OfLaterRelease as error:
+        _log.warning("a deployment cannot be served by this release", deployment=row.deployment, why=error.message)
+        return None
 
 
 def _use_key(use: Use) -> Mapping[str, str]:

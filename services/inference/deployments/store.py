@@ -10,7 +10,11 @@ from services.inference.traffic.rollouts.store import RolloutTx
 
 
 class DeploymentTx(Protocol):
-    """One transaction: all of it takes effect, or nothing."""
+    """One transaction: all of it takes effect, or nothing.
+
+    A deployment that only a later release understands is not among those to serve or to announce, so that it holds up
+    no other one; who asks for it gets OfLaterRelease.
+    """
 
     @property
     def rollouts(self) -> RolloutTx:

@@ -14,7 +14,7 @@ from services.inference.deployments.pool import Held, Pool
 from services.inference.engines.engine import EngineTimedOut
 from services.inference.guard.rollback import Rollbacks
 from services.inference.guard.standing import SetAside
-from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind, missing
 
 _TRANSIENT = (Unavailable, DeadlineExceeded)
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
@@ -124,7 +124,7 @@ class Target:
                 await self._note(following)
         except NoSuchVersion:
             # The source has spoken: what was taken out of its stage is not to be served any longer.
-            self._failure, self._waits_for = "", _missing(deployment, selector)
+            self._failure, self._waits_for = "", missing(deployment.model, selector)
             self._replace(None)
         except (*_TRANSIENT, ResourceExhausted) as error:
             # What is loaded goes on answering, and readiness tells of it.
@@ -219,9 +219,3 @@ class Target:
         if self._rollbacks is not None and old.loaded is not None and new is not None:
             self._rollbacks.replaced(old.loaded)
         self._pool.release(old)
-
-
-def _missing(deployment: Deployment, selector: Selector) -> str:
-    if selector.kind is SelectorKind.VERSION:
-        return f"There is no version {selector.value} of {deployment.model}."
-    return f"No version of {deployment.model} has the {selector}."

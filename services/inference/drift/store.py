@@ -6,6 +6,9 @@ from typing import Protocol
 
 from services.inference.drift.reference import Reference
 
+MAX_LEARNED = 32
+"""Of each deployment; what was learned longest ago makes room."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Learned:
@@ -23,7 +26,10 @@ class ReferenceStore(Protocol):
         """What was kept, by feature."""
 
     async def keep(self, of: Learned, references: Mapping[str, Reference]) -> Mapping[str, Reference]:
-        """Keep these, unless others were kept of the same features before; returns what is kept of all features."""
+        """Keep these, unless others were kept of the same features before; returns what is kept of all features.
+
+        Of each deployment the last ``MAX_LEARNED`` are kept.
+        """
 
 
 class MemoryReferences(ReferenceStore):
@@ -41,4 +47,6 @@ class MemoryReferences(ReferenceStore):
         kept = self._kept.setdefault(of, {})
         for feature, reference in references.items():
             kept.setdefault(feature, reference)
+        for oldest in [each for each in self._kept if each.uid == of.uid][:-MAX_LEARNED]:
+            del self._kept[oldest]
         return dict(kept)

@@ -22,7 +22,7 @@ from services.inference.guard.judgement import why_to_go_back
 from services.inference.guard.standing import GoodVersion, SetAside, Standing, StandingStore
 from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.model import ITSELF, Kind, State, Version
-from services.inference.models.source import ModelSource, ModelVersion, Selector, SelectorKind
+from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind, missing
 
 _SURE = 2  # a selector has chosen anew when it did so twice: the first answer may be from before another replica acted
 
@@ -112,7 +112,11 @@ class Rollbacks:
         chosen = await self._source.resolve(deployment.source, deployment.selector)
         standing = await self._read(deployment)
         if number:
-            version = await self._source.resolve(deployment.source, Selector(SelectorKind.VERSION, number))
+            earlier = Selector(SelectorKind.VERSION, number)
+            try:
+                version = await self._source.resolve(deployment.source, earlier)
+            except NoSuchVersion as error:
+                raise NoSuchVersion(missing(deployment.model, earlier), model=deployment.model) from error
             version.check_usable()
             if version.content == chosen.content:
                 raise InvalidDeployment("This version is what the deployment's selector chooses.", field="version")

@@ -44,9 +44,11 @@ class Repository:
             ModelNotFound: no deployment has this name.
             LoadFailed: it does not answer after an attempt to load it.
             NotSupported, UnknownParameter, InvalidRequest: a parameter asks for something that is not done here.
+            EtagMismatch: somebody else configures the deployment in this moment.
         """
         max_batch_rows = _max_batch_rows(name, parameters)
-        deployment = self._follower(name).deployment
+        # As it is now, and not as this process saw it last: whoever configures it meanwhile loses nothing.
+        deployment = await self._deployments.get(self._follower(name).deployment.name)
         changes: dict[str, object] = {"unloaded": False} if deployment.options.unloaded else {}
         if max_batch_rows is not None:
             changes["batching"] = dataclasses.replace(deployment.options.batching, max_batch_rows=max_batch_rows)
@@ -68,6 +70,7 @@ class Repository:
         Raises:
             ModelNotFound: no deployment has this name.
             UnknownParameter, InvalidRequest: a parameter asks for something that is not done here.
+            EtagMismatch: somebody else configures the deployment in this moment.
         """
         for parameter, value in parameters.items():
             if parameter != "unload_dependents":
@@ -77,7 +80,7 @@ class Repository:
                 )
             if not isinstance(value, bool):  # either is the same here: no deployment depends on another one
                 raise InvalidRequest(f"failed to unload {shown(name)}: unload_dependents must be true or false.")
-        deployment = self._follower(name, doing="unload").deployment
+        deployment = await self._deployments.get(self._follower(name, doing="unload").deployment.name)
         await self._change(deployment, {} if deployment.options.unloaded else {"unloaded": True})
         await self._serving.step()
 
@@ -89,7 +92,7 @@ class Repository:
 
     async def _change(self, deployment: Deployment, changes: Mapping[str, object]) -> None:
         if changes:
-            await self._deployments.update(deployment.name, "", options=changes)
+            await self._deployments.update(deployment.name, deployment.etag, options=changes)
 
 
 def _max_batch_rows(name: str, parameters: Parameters) -> int | None:

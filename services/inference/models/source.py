@@ -65,6 +65,13 @@ class Selector:
         return f"{self.kind.value} {self.value}"
 
 
+def missing(model: ModelName, selector: Selector) -> str:
+    """What to say where ``selector`` stands for no version; ``model`` by the name that people know."""
+    if selector.kind is SelectorKind.VERSION:
+        return f"There is no version {selector.value} of {model}."
+    return f"No version of {model} has the {selector}."
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file of a version. ``format`` is as the registry recognised it: ``onnx``, ``safetensors`` or empty."""

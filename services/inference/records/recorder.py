@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import structlog
 
+from chassis.deadline import set_remaining_s
 from headwater.errors import HeadwaterError, Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
@@ -77,6 +78,8 @@ class Recorder:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
+        self._next_flush: asyncio.Task[None] | None = None
+        """One that has not begun; all who come meanwhile wait for it."""
         self.failing_since: float | None = None
         self.written = 0
         self.failures_left_out = 0
@@ -153,7 +156,15 @@ class Recorder:
         Raises:
             Unavailable: the store is away; nothing is lost, the buffer keeps it.
         """
+        # In a task of its own: who goes away in the middle, or has little time, ends only their own waiting.
+        if self._next_flush is None:
+            self._next_flush = asyncio.create_task(self._flush(), name="flush records")
+        await asyncio.shield(self._next_flush)
+
+    async def _flush(self) -> None:
+        set_remaining_s(None)
         async with self._flushing:
+            self._next_flush = None  # what is added from now on needs another one
             await self._hash()
             try:
                 await self._write()

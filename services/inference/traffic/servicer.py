@@ -8,11 +8,18 @@ from services.inference.deployments.deployments import Deployments
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.serving import Serving
 from services.inference.deployments.target import Target
+from services.inference.guard.breaker import Position
 from services.inference.traffic.comparison import Comparisons
 from services.inference.traffic.compatibility import answers_for
 from services.inference.traffic.options import MAIN, Role
 
 _Role = routing_pb2.Variant.Role
+_Breaker = rollouts_pb2.TrafficTarget.Breaker
+_BREAKERS = {
+    Position.CLOSED: _Breaker.BREAKER_CLOSED,
+    Position.HALF_OPEN: _Breaker.BREAKER_HALF_OPEN,
+    Position.OPEN: _Breaker.BREAKER_OPEN,
+}
 
 
 class TrafficServicer(rollouts_pb2_grpc.TrafficServiceServicer):
@@ -46,6 +53,7 @@ def _target_to_proto(follower: Follower, target: Target) -> rollouts_pb2.Traffic
         message.answered_count = loaded.requests.succeeded
         message.errors.update(loaded.requests.failed)
         message.comparison.CopyFrom(_comparison_to_proto(loaded.comparisons))
+        message.breaker = _BREAKERS[loaded.watch.breaker.position]
     return message
 
 

@@ -19,6 +19,7 @@ from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.options import Options
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
+from services.inference.kept import OfLaterRelease
 from services.inference.models.source import Selector, SelectorKind
 from services.inference.tables import deployments
 
@@ -204,3 +205,22 @@ async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_configur
             "unloaded": True,
         }
     await database.close()
+
+
+async def test_what_only_a_later_release_understands_holds_up_no_other_deployment(postgres_url: str) -> None:
+    """Promise 17."""
+    database = Database(postgres_url, "inference", 2)
+    store, new, other = PostgresDeployments(database), deployment("of-later"), deployment("of-this")
+    await insert(store, new, other)
+    async with database.transaction() as connection:
+        options = {"preparing": {"takes": "something new"}}
+        await connection.execute(deployments.update().where(deployments.c.uid == new.uid).values(options=options))
+    async with store.transaction() as tx:
+        served = {each.uid for each in await tx.all_served()}
+        with pytest.raises(OfLaterRelease) as refused:
+            await tx.get(new.name)
+    async with database.transaction() as connection:  # of nobody's concern after this test
+        await connection.execute(deployments.delete().where(deployments.c.uid == new.uid))
+    await database.close()
+    assert served.intersection({new.uid, other.uid}) == {other.uid}
+    assert refused.value.metadata["at"] == "preparing.takes"

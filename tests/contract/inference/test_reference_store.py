@@ -11,7 +11,7 @@ from chassis.db.engine import Database
 from chassis.ids import new_id
 from services.inference.drift.postgres import PostgresReferences
 from services.inference.drift.reference import of_numbers, of_texts
-from services.inference.drift.store import Learned, MemoryReferences, ReferenceStore
+from services.inference.drift.store import MAX_LEARNED, Learned, MemoryReferences, ReferenceStore
 
 EXTREMES = of_numbers(np.array([np.inf, -np.inf, np.nan, 0.1, 5e-324]))
 TEXTS = of_texts(["red", "grün", ""])
@@ -47,3 +47,13 @@ async def test_another_version_and_another_number_of_rows_have_learned_nothing(s
     await store.keep(of, {"x": EXTREMES})
     for other in ({"uid": new_id()}, {"model_digest": "sha256:2"}, {"first_rows": 10}):
         assert await store.get(dataclasses.replace(of, **other)) == {}
+
+
+async def test_what_was_learned_longest_ago_makes_room(store: ReferenceStore) -> None:
+    uid, other = new_id(), Learned(new_id(), "sha256:0", 10)
+    await store.keep(other, {"x": TEXTS})
+    for number in range(MAX_LEARNED + 2):
+        await store.keep(Learned(uid, f"sha256:{number}", 10), {"x": TEXTS})
+    kept = [bool(await store.get(Learned(uid, f"sha256:{number}", 10))) for number in range(MAX_LEARNED + 2)]
+    assert kept == [False, False, *[True] * MAX_LEARNED]
+    assert await store.get(other)

@@ -175,8 +175,11 @@ async def test_a_deployment_that_does_not_answer_says_why(reader: httpx.AsyncCli
     assert f"Why: Version 2 is set aside by tester {SCRIPT}: customers complain {SCRIPT}" in back
     assert f"headwater deployment resume {LONG}" in back
     assert "An earlier version answers" in back
-    assert "is no callable" in text_of(await reader.get(f"{DEPLOYMENTS}/failing")) or "nobody" in back
-    assert "No version can answer yet" in text_of(await reader.get(f"{DEPLOYMENTS}/waiting"))
+    assert "No callable nobody is registered" in text_of(await reader.get(f"{DEPLOYMENTS}/failing"))
+    waiting = text_of(await reader.get(f"{DEPLOYMENTS}/waiting"))
+    assert (
+        "No version can answer yet: none is chosen, or it is being loaded. What it waits for: No version of" in waiting
+    )
     assert "unloaded: false" in text_of(await reader.get(f"{DEPLOYMENTS}/paused"))
     gone = text_of(await reader.get(f"{DEPLOYMENTS}/gone"))
     assert "gone ○ archived It serves no more." in gone

@@ -184,13 +184,13 @@ async def test_a_variant_that_cannot_answer_is_stood_in_for_by_the_main_version(
     await running.deployments.UpdateDeployment(request)
 
     async def failed() -> bool:
-        return any(target.failure for target in (await traffic(running)).targets)
+        shown = await running.deployments.GetDeployment(deployments_pb2.GetDeploymentRequest(name=NAME))
+        return shown.failure.startswith("broken: ")
 
     await eventually(failed)
     answer = await ask(running)
     assert (factor(answer), told(answer, "variant"), told(answer, "fallback")) == (3, "main", "MODEL_NOT_READY")
-    shown = await running.deployments.GetDeployment(deployments_pb2.GetDeploymentRequest(name=NAME))
-    assert shown.failure.startswith("broken: ")
+    assert [bool(target.failure) for target in (await traffic(running)).targets] == [False, True]
 
 
 async def test_a_variant_with_other_inputs_is_stood_in_for_and_shown_and_a_wrong_question_is_still_wrong(

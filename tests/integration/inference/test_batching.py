@@ -181,6 +181,8 @@ async def test_an_answer_that_is_kept_is_recorded_and_counted_like_others(runnin
     asked = [await double(running, "kept", value) for value in (3, 3, 5, 3)]
 
     assert [value for value, _ in asked] == [6, 6, 10, 6]
+    with pytest.raises(triton.InferenceServerException, match="no priorities"):  # whatever is kept
+        await double(running, "kept", 3, priority=1)
     statistics = (await running.client.get_inference_statistics("kept", headers=running.headers)).model_stats[0]
     assert (statistics.inference_count, statistics.execution_count) == (4, 2)
     assert statistics.inference_stats.cache_hit.count == 2

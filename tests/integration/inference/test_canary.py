@@ -230,7 +230,7 @@ async def test_a_rollout_that_makes_no_sense_is_refused(running: Running) -> Non
     for asked, told in cases:
         with pytest.raises(InvalidArgument, match=told):
             await asked
-    with pytest.raises(NotFound, match="No version of the model is there"):
+    with pytest.raises(NotFound, match="There is no version 9 of projects/default/models/digits"):
         await start(running, step(10), version="9")
     with pytest.raises(InvalidArgument, match="says which version, and nothing else"):
         await stub(running).StartRollout(

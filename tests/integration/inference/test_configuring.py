@@ -1,6 +1,7 @@
 """``headwater deployment options`` and ``configure``, over a running service."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @pytest.fixture
-def deployment(
+def headwater(
     running: Running, token_for: TokenFor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs a command; its exit code, and what it prints and complains of."""
@@ -28,11 +29,17 @@ def deployment(
 
     async def run(*arguments: str | Path) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as end:
-            await asyncio.to_thread(cli.main, ["deployment", *map(str, arguments)])
+            await asyncio.to_thread(cli.main, [*map(str, arguments)])
         printed = capsys.readouterr()
         return int(end.value.code or 0), printed.out, " ".join(printed.err.split())
 
     return run
+
+
+@pytest.fixture
+def deployment(headwater: Command) -> Command:
+    """The same of ``headwater deployment``."""
+    return functools.partial(headwater, "deployment")
 
 
 async def shown(deployment: Command) -> dict[str, Any]:
@@ -147,3 +154,20 @@ async def test_who_waits_is_told_for_what_and_that_a_deployment_is_there_that_do
     code, _, complained = await deployment(*create)
     assert (code, "weights is there all the same" in complained) == (1, True)
     assert "DEPLOYMENT_FAILED" in complained
+
+
+async def test_rules_of_a_guard_are_set_one_by_one_and_put_back(running: Running, headwater: Command) -> None:
+    await running.serve("double", onnx_models.doubling())
+
+    async def rules(*arguments: str) -> list[str]:
+        code, printed, complained = await headwater("guard", "set", "double", *arguments)
+        assert code == 0, complained
+        return [" ".join(line.split()) for line in printed.splitlines()]
+
+    first = await rules("--max-p99-ms", "100", "--also-counts", "QUEUE_FULL", "--no-rollback")
+    assert {"max p99 100 ms", "also counts QUEUE_FULL", "rollback off", "window 30000 ms"} <= {*first}
+    second = await rules("--window-ms", "5000")
+    assert {"max p99 100 ms", "also counts QUEUE_FULL", "rollback off", "window 5000 ms"} <= {*second}
+    third = await rules("--max-p99-ms", "0", "--empty-also-counts", "--window-ms", "0", "--rollback")
+    assert {"max p99 not judged", "rollback on", "window 30000 ms"} <= {*third}
+    assert not any("QUEUE_FULL" in line for line in third)

@@ -1,10 +1,16 @@
 """Versions converted and tuned as jobs: from the registry, in a confined process, to what clients are answered."""
 
+import asyncio
+import contextlib
 import dataclasses
 import io
 import json
+import secrets
+import subprocess
+import sys
 import zipfile
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +19,14 @@ import pytest_asyncio
 import safetensors.torch
 import torch
 import tritonclient.grpc.aio as triton
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from chassis.auth import Role
-from chassis.testing.services import Connect, StartService, TokenFor
+from chassis.auth import Authenticator, Role
+from chassis.rpc.client import channel
+from chassis.settings import ServiceSettings
+from chassis.testing.databases import Databases
+from headwater import deployments, models
 from headwater.artifact.v1 import artifact_pb2
 from headwater.errors import FailedPrecondition, HeadwaterError, InvalidArgument, NotFound
 from headwater.inference.v1 import (
@@ -27,19 +37,22 @@ from headwater.inference.v1 import (
     engines_pb2,
 )
 from headwater.inference.v1.conversions_pb2 import AccuracyGate, Conversion, ConversionJob, Tuning
+from headwater.names import DeploymentName, ModelName
 from headwater.registry.v1 import lineage_pb2, models_pb2
-from services.inference.__main__ import build
-from services.inference.settings import Settings
-from services.registry.__main__ import build as build_registry
-from services.registry.settings import Settings as RegistrySettings
+from tests import platform
 from tests.integration.registry.client import DIGITS, Client
+from tests.platform import Platform
+from tests.unit.inference.onnx_models import model, tensor
 from tests.unit.inference.test_torch_engines import exported, scripted
 from tests.unit.inference.waiting import eventually
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 X = artifact_pb2.TensorSpec(name="x", datatype="FP32", shape=[-1, 64])
 ROWS = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
 DONE = (ConversionJob.STATE_SUCCEEDED, ConversionJob.STATE_FAILED, ConversionJob.STATE_CANCELLED)
 Target = Conversion.Target
+State = deployments_pb2.Deployment.State
 
 
 def network() -> nn.Module:
@@ -107,28 +120,54 @@ class World:
         return answer.as_numpy(about.outputs[0].name)
 
 
-@pytest_asyncio.fixture
-async def world(start_service: StartService, connect: Connect, token_for: TokenFor) -> AsyncIterator[World]:
-    registry = await start_service(build_registry, RegistrySettings, redis_url="", log_level="ERROR")
-    inference = await start_service(
-        build,
-        Settings,
-        redis_url="",
-        registry_address=registry.address,
-        resolve_interval_s=0.05,
-        engine_threads=1,
-        conversion_poll_s=0.05,
-    )
-    client = triton.InferenceServerClient(inference.address)
-    headers = {"authorization": f"Bearer {token_for(Role.READER)}"}
-    channel = connect(inference.address)
-    yield World(
-        Client.on(connect(registry.address)),
-        conversions_pb2_grpc.ConversionServiceStub(channel),
-        deployments_pb2_grpc.DeploymentServiceStub(channel),
-        client,
-        headers,
-    )
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """A registry and an inference service for all tests of this module, which do not meet."""
+    directory = tmp_path_factory.mktemp("services")
+    key = directory / "auth.key"
+    key.touch(mode=0o600)
+    key.write_text(secrets.token_hex(32))
+    authenticator = Authenticator.from_key_file(key)
+    database = databases.create_migrated()
+
+    async with contextlib.AsyncExitStack() as running:
+
+        async def start(build: Any, settings: Any, **overrides: Any) -> Any:
+            common = {"port": 0, "admin_port": 0, "auth_key_file": str(key), "redis_url": "", "log_level": "ERROR"}
+            stores = {"blobs_url": (directory / "blobs").as_uri(), "database_url": database}
+            ports = {port: 0 for port in ("http_port", "flight_port") if port in settings.model_fields}
+            service = await build(settings(**common, **stores, **ports, **overrides))
+            running.push_async_callback(service.stop)
+            await service.start()
+            return service
+
+        def token_for(*roles: Role, subject: str = "tester", ttl_s: float = 3600) -> str:
+            return authenticator.mint(subject, roles, ttl_s)
+
+        started = Platform(token_for)
+        await platform.start(started, "registry", start, directory)
+        quick = {"resolve_interval_s": 0.05, "conversion_poll_s": 0.05, "engine_threads": 1}
+        await platform.start(started, "inference", start, directory, **quick)
+        yield started
+    databases.drop(database)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(services: Platform) -> AsyncIterator[World]:
+    inference = services.services["inference"].address
+    client = triton.InferenceServerClient(inference)
+    token = services.token_for(Role.ADMIN)
+    async with (
+        channel(inference, token=lambda: token, settings=ServiceSettings()) as to_inference,
+        channel(services.services["registry"].address, token=lambda: token, settings=ServiceSettings()) as to_registry,
+    ):
+        yield World(
+            Client.on(to_registry),
+            conversions_pb2_grpc.ConversionServiceStub(to_inference),
+            deployments_pb2_grpc.DeploymentServiceStub(to_inference),
+            client,
+            {"authorization": f"Bearer {services.token_for(Role.READER)}"},
+        )
     await client.close()
 
 
@@ -190,22 +229,27 @@ async def test_what_a_tuning_found_is_used(world: World) -> None:
     assert found["baseline"].speedup == 1
     assert {each.format for each in found.values()} == {"safetensors", "torchscript", "onnx", "onnx_int8"}
     assert "differ by more than" in next(each.refused for each in found.values() if each.format == "onnx_int8")
+    assert found["torch.compile"].refused.startswith("NO_COMPILER")
     assert job.evidence.speedup >= 1
     assert all(each.refused or each.name == job.evidence.chosen or each.rounds for each in found.values())
-    assert job.evidence.chosen != "baseline"  # eager PyTorch does not win on one row of so small a network
+    # What wins depends on what else the machine does; what is made of it does not.
+    chosen = found[job.evidence.chosen]
+    assert bool(job.result) == (chosen.format != "safetensors")
+    assert (chosen.refused, chosen.speedup) == ("", job.evidence.speedup)
     assert [each.rows for each in job.evidence.batch_times] == [1, 2, 4, 8, 16]
     assert job.evidence.max_batch_size in (1, 2, 4, 8, 16)
 
     request = conversions_pb2.ApplyConversionJobRequest(name=job.name, deployment="projects/default/deployments/digits")
     applied = await world.conversions.ApplyConversionJob(request)
-    assert (applied.model_version, applied.threads) == (job.result, found[job.evidence.chosen].threads)
+    assert (applied.model_version, applied.threads) == (job.result or source.name, chosen.threads)
     assert applied.max_batch_size == job.evidence.max_batch_size
 
     async def follows() -> bool:
         name = deployments_pb2.GetDeploymentRequest(name="projects/default/deployments/digits")
         deployment = await world.deployments.GetDeployment(name)
         assert not deployment.failure
-        return deployment.model_version == job.result
+        serves = deployment.engine.threads == chosen.threads and deployment.state == State.STATE_READY
+        return serves and deployment.model_version == applied.model_version
 
     await eventually(follows, 30)
     np.testing.assert_allclose(await world.ask("digits"), before, atol=1e-5)
@@ -215,7 +259,7 @@ async def test_what_cannot_be_converted_says_why(world: World) -> None:
     """Bad input: a damaged file, a file of no known kind, TorchScript that is TorchScript already, a cancelled job."""
     module = network()
     onnx = Conversion(target=Target.TARGET_ONNX)
-    damaged = await world.registry.register(without_graph(exported(module, torch.zeros(2, 64))), "model.pt2")
+    damaged = await world.registry.register(without_sense(exported(module, torch.zeros(2, 64))), "model.pt2")
     job = await world.run(damaged.name, conversion=onnx)
     assert (job.state, job.result, job.failure_reason) == (ConversionJob.STATE_FAILED, "", "MODEL_REFUSED")
     assert "PyTorch cannot load the file as an exported program" in job.failure
@@ -241,7 +285,7 @@ async def test_what_cannot_be_converted_says_why(world: World) -> None:
     for wrong, reason in (
         ({"conversion": onnx, "state": ConversionJob.STATE_RUNNING}, "INVALID_CONVERSION"),
         ({}, "INVALID_CONVERSION"),
-        ({"conversion": Conversion()}, "INVALID_REQUEST"),
+        ({"conversion": Conversion()}, "INVALID_FIELDS"),
         ({"tuning": Tuning(min_speedup=0.5)}, "INVALID_CONVERSION"),
         ({"conversion": onnx, "timeout_seconds": 1e9}, "INVALID_CONVERSION"),
         ({"conversion": onnx, "engine": engines_pb2.Engine(device="cuda")}, "INVALID_CONVERSION"),
@@ -264,10 +308,67 @@ async def refused(call: Awaitable[Any], kind: type[HeadwaterError], reason: str)
     assert error.value.reason == reason
 
 
-def without_graph(program: bytes) -> bytes:
-    """An exported program whose graph is damaged, in a zip that is not."""
+def without_sense(program: bytes) -> bytes:
+    """An exported program with an operator that there is not."""
     damaged = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(program)) as before, zipfile.ZipFile(damaged, "w", zipfile.ZIP_STORED) as after:
         for member in before.namelist():
-            after.writestr(member, b"{}" if member.endswith("models/model.json") else before.read(member))
+            after.writestr(member, before.read(member).replace(b"aten.relu.default", b"aten.nolu.default"))
     return damaged.getvalue()
+
+
+def layer() -> bytes:
+    """y = x W: one row of 16 becomes 4."""
+    weights = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
+    return model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, ("rows", 16))],
+        [tensor("y", TensorProto.FLOAT, ("rows", 4))],
+        initializer=[numpy_helper.from_array(weights, "w")],
+    ).SerializeToString()
+
+
+async def test_versions_are_converted_and_tuned_from_the_command_line(services: Platform, tmp_path: Path) -> None:
+    """P-20, P-28, P-29: what was found is printed; what cannot be done is one sentence, and the exit code 1."""
+    folder = tmp_path / "home"
+    folder.joinpath(".headwater").mkdir(parents=True)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(layer())
+
+    def typed(*words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "headwater", "model", *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+        return done.returncode, done.stdout + done.stderr
+
+    with services.connect(Role.WRITER) as connection:
+        told = {"token": connection.token, "endpoints.json": json.dumps(dataclasses.asdict(connection.endpoints))}
+        for name, content in told.items():
+            folder.joinpath(".headwater", name).write_text(content)
+
+        def steps() -> None:
+            layers, served = ModelName("default", "layers"), DeploymentName("default", "layers")
+            models.register(connection, layers, {"model.onnx": file})
+            code, shown = typed("convert", "layers@1", "--to", "onnx-int8", "--min-top1", "0.5")
+            assert (code, "projects/default/models/layers/versions/2" in shown) == (0, True), shown
+            assert "succeeded" in shown
+            assert "onnx_int8" in shown
+            code, shown = typed("convert", "layers@1", "--to", "onnx")
+            assert (code, "The file is ONNX already." in shown) == (1, True), shown
+            code, shown = typed("convert", "layers@1", "--to", "tensorrt")
+            assert (code, "target must be one of torchscript, onnx, onnx-int8" in shown) == (1, True), shown
+            code, shown = typed("convert", "layers@1", "--input", "x")
+            assert (code, "name:TYPE:shape" in shown) == (1, True), shown
+            deployments.create(connection, served, layers, version="1")
+            code, shown = typed("tune", "layers@1", "--seconds", "0.1", "--max-batch-size", "4", "--apply", "layers")
+            assert (code, "times as fast" in shown) == (0, True), shown
+            code, shown = typed("conversion", "list")
+            jobs = [line for line in shown.splitlines() if "models/layers/versions/1" in line]
+            assert (code, len(jobs)) == (0, 3), shown
+            assert "convert to onnx-int8" in shown
+            job = next(line.split()[0] for line in jobs if " tune " in line)
+            code, shown = typed("conversion", "show", job)
+            assert (code, "baseline" in shown) == (0, True), shown
+            code, shown = typed("conversion", "cancel", job)
+            assert (code, "has ended already" in shown) == (1, True), shown
+
+        await asyncio.to_thread(steps)

@@ -97,7 +97,8 @@ class Watched:
             )
         )
         await eventually(lambda: self.running.client.is_model_ready("flowers", headers=self.running.headers))
-        await eventually(self.is_watched)
+        if drift.enabled:
+            await eventually(self.is_watched)
 
     async def is_watched(self) -> bool:
         found = await self.drift()
@@ -311,6 +312,16 @@ async def test_a_version_that_is_rolled_out_goes_back_when_it_drifts(watched: Wa
     await eventually(is_over)
     assert "has drifted by a PSI of" in rollout.events[-1].reason
     assert rollout.events[-1].evidence.drift_row_count >= ROWS
+
+
+async def test_drift_is_no_objective_where_nobody_watches_it(watched: Watched) -> None:
+    watched.add()
+    await watched.serve(drift_pb2.Drift())
+    watched.add(served=False)
+    plan = rollouts_pb2.RolloutPlan(objectives=rollouts_pb2.RolloutObjectives(max_drift_psi=0.2))
+    request = rollouts_pb2.StartRolloutRequest(parent=NAME, candidate=routing_pb2.Variant(version="2"), plan=plan)
+    with pytest.raises(InvalidArgument, match="does not watch drift"):
+        await rollouts_pb2_grpc.RolloutServiceStub(watched.running.admin).StartRollout(request)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from services.inference.batching.queue import OLDEST_EVERY
 from services.inference.cache.options import Caching
 from services.inference.deployments.convert import options_from_proto
 from services.inference.deployments.options import Options
+from services.inference.kept import Kept
 from tests.unit.docs.documents import ROOT
 
 PAGE = (ROOT / "docs/reference/batching.md").read_text()
@@ -24,7 +25,8 @@ def test_the_examples_are_options_and_are_kept_as_they_are(text: str) -> None:
     options = options_from_proto(deployment)
 
     assert options != Options()
-    assert Options.from_json(options.to_json()) == options
+    kept = Kept(Options)
+    assert kept.load(kept.dump(options)) == options
 
 
 def test_every_option_has_a_line_and_its_default() -> None:

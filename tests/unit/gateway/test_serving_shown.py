@@ -19,6 +19,7 @@ from services.gateway.serving.drift import features_of
 from services.gateway.serving.options import topics
 from services.gateway.serving.rollouts import steps_of
 from services.gateway.serving.standings import of_deployment, of_incident, of_rollout
+from services.gateway.serving.versions import targets_of
 from services.gateway.serving.wording import lasting, shares
 
 WHERE = Addresses("127.0.0.1:50055", "127.0.0.1:50065")
@@ -256,3 +257,32 @@ def test_what_has_drifted_farthest_comes_first() -> None:
     assert (shown[0].values, shown[0].ks) == ("500, 2 missing", "")
     assert shown[1].bins == [("1", "50 %", "0 %")]
     assert shown[2].psi == "0.01 (chance 0.05)"
+
+
+@pytest.mark.parametrize(
+    ("breaker", "lasts", "fields", "word"),
+    [
+        ("BREAKER_CLOSED", False, {}, "closed"),
+        ("BREAKER_OPEN", True, {}, "open"),
+        ("BREAKER_HALF_OPEN", True, {}, "half-open"),
+        ("BREAKER_CLOSED", True, {}, "closed here"),
+        ("BREAKER_CLOSED", False, {"guard": {"breaker": {"disabled": True}}}, "switched off"),
+        ("BREAKER_UNSPECIFIED", False, {}, ""),
+    ],
+)
+def test_a_breaker_is_told_from_that_of_another_replica(
+    breaker: str, lasts: bool, fields: dict[str, object], word: str
+) -> None:
+    version = "projects/default/models/m/versions/1"
+    target = rollouts_pb2.TrafficTarget(
+        name="main", model_version=version, breaker=rollouts_pb2.TrafficTarget.Breaker.Value(breaker)
+    )
+    opened = incidents_pb2.Incident(
+        name="projects/default/incidents/1",
+        kind=incidents_pb2.Incident.KIND_BREAKER_OPENED,
+        versions=[incidents_pb2.IncidentVersion(part="failing", model_version=version)],
+    )
+    traffic = rollouts_pb2.Traffic(targets=[target])
+    (found,) = targets_of(deployment(version="1", **fields), traffic, [opened] if lasts else [], None)
+    assert found.breaker.word == word
+    assert bool(found.incident) == lasts

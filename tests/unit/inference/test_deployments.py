@@ -17,7 +17,7 @@ from services.inference.deployments.errors import (
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.options import Options
 from services.inference.models.memory import MemoryModels, NewFile
-from services.inference.models.source import Selector, SelectorKind, UnsafeModel, VersionArchived
+from services.inference.models.source import NoSuchVersion, Selector, SelectorKind, UnsafeModel, VersionArchived
 
 NAME, MODEL = DeploymentName("p", "digits"), ModelName("p", "digits")
 PRODUCTION, STAGING = Selector(SelectorKind.STAGE, "production"), Selector(SelectorKind.STAGE, "staging")
@@ -77,6 +77,20 @@ async def test_an_update_changes_what_is_given_and_the_etag(deployments: Deploym
         await deployments.update(NAME, first.etag, options={"batching": Batching()})
     with pytest.raises(EtagMismatch):
         await deployments.archive(NAME, first.etag)
+
+
+async def test_a_version_that_is_not_there_does_not_end_what_is_served(
+    deployments: Deployments, models: MemoryModels, changes: list[int]
+) -> None:
+    models.add(MODEL, {"m.onnx": NewFile("onnx", b"1")})
+    one, two = (Selector(SelectorKind.VERSION, number) for number in "12")
+    first = await deployments.create(NAME, MODEL, one, Options(), TESTER)
+    for selector, told in {two: "There is no version 2 of", STAGING: "has the stage staging"}.items():
+        with pytest.raises(NoSuchVersion, match=told):
+            await deployments.update(NAME, "", selector=selector)
+    assert (await deployments.get(NAME), len(changes)) == (first, 1)
+    models.add(MODEL, {"m.onnx": NewFile("onnx", b"2")})
+    assert (await deployments.update(NAME, "", selector=two)).selector == two
 
 
 async def test_an_archived_name_is_free_and_its_deployment_stays_known(deployments: Deployments) -> None:

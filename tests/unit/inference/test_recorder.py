@@ -1,6 +1,7 @@
 """Records: readable at once, written by the batch, never dropped silently."""
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import threading
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from chassis.deadline import remaining_s, set_remaining_s
 from chassis.ids import new_id
-from headwater.errors import Unavailable
+from headwater.errors import DeadlineExceeded, Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
 from services.inference.records.memory import MemoryRecords
@@ -266,6 +268,44 @@ async def test_the_memory_of_bodies_is_bounded_until_they_are_written() -> None:
     store.away = False
     await buffer.flush()
     assert buffer.buffered_bytes == 0
+
+
+async def test_nobody_is_told_of_an_answer_twice_because_somebody_goes_away_meanwhile() -> None:
+    """Who lists records, and gives up while they are hashed, changes nothing for whoever listens to them."""
+    begun, go_on = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def listen(records: Sequence[Record]) -> None:
+        begun.set()
+        go_on.wait(5)
+        told.extend(record.request_id for record in records)
+
+    buffer = Recorder(MemoryRecords(), flush_interval_s=0.01, max_records=100, max_bytes=2**20, listeners=[listen])
+    new = answered()
+    buffer.add(new)
+    listing = asyncio.create_task(buffer.page(RecordQuery("p"), None, 10))
+    await asyncio.to_thread(begun.wait, 5)
+    listing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await listing
+    go_on.set()
+    await buffer.flush()
+    assert told == [new.request_id]
+    assert (buffer.buffered, buffer.written) == (0, 1)
+
+
+async def test_a_caller_in_a_hurry_does_not_make_the_process_look_as_if_it_could_not_write() -> None:
+    class Punctual(MemoryRecords):
+        async def append(self, records: Sequence[Record]) -> None:
+            if (remaining_s() or 0) < 0:  # as transactions do
+                raise DeadlineExceeded()
+            await super().append(records)
+
+    buffer = recorder(Punctual())
+    buffer.add(answered())
+    set_remaining_s(-1)
+    await buffer.page(RecordQuery("p"), None, 10)
+    await buffer.check()
 
 
 async def test_ids_are_known_wherever_their_records_are() -> None:

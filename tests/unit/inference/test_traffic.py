@@ -165,7 +165,7 @@ def test_who_can_answer_for_another_version(mine: Signature, answers: bool) -> N
 
 
 USUAL = Objectives(max_error_rate=0.01)
-STRICT = Objectives(max_error_rate=0.01, max_p99_ms=50, min_agreement=0.9)
+STRICT = Objectives(max_error_rate=0.01, max_p99_ms=50, min_agreement=0.9, max_drift_psi=0.2)
 
 
 def rollout(*steps: Step, state: State = State.RUNNING, at: int = 0, objectives: Objectives = USUAL) -> Rollout:
@@ -190,6 +190,16 @@ def test_a_step_lasts_for_its_requests_and_its_time() -> None:
     assert last.kind is Kind.SUCCEEDED
 
 
+def test_a_step_that_drift_is_an_objective_of_waits_for_a_window() -> None:
+    """M-105."""
+    going = rollout(objectives=Objectives(max_drift_psi=0.2))
+    assert waits_for(going, Evidence(requests=100), after(60)) == "a window of drift"
+    assert decide(going, Evidence(requests=100), "", after(60)) is None
+    decision = decide(going, Evidence(requests=100, drift_rows=500, drifted="x", drift_psi=0.1), "", after(60))
+    assert decision is not None
+    assert decision.kind is Kind.ADVANCED
+
+
 @pytest.mark.parametrize(
     ("evidence", "told"),
     [
@@ -197,6 +207,7 @@ def test_a_step_lasts_for_its_requests_and_its_time() -> None:
         (Evidence(requests=300, errors=4, reasons={"ENGINE_FAILED": 4}), "4 of 300 requests failed"),
         (Evidence(requests=100, p99_ms=51), "the p99 is 51 ms; 50 ms are allowed"),
         (Evidence(compared=30, agreed=19), "19 of 30 answers agree"),
+        (Evidence(drift_rows=500, drifted="x.age", drift_psi=0.3), "x.age has drifted by a PSI of 0.3; 0.2 is allowed"),
     ],
 )
 def test_it_goes_back_as_soon_as_an_objective_cannot_hold(evidence: Evidence, told: str) -> None:

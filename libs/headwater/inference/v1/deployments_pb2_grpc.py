@@ -100,7 +100,8 @@ class DeploymentServiceServicer:
 
     def UpdateDeployment(self, request, context):
         """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
-        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment; NOT_FOUND with reason NO_SUCH_VERSION when the new
+        selector stands for no version while the present one does: nothing would be served any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class DeploymentServiceStub:
     """Lists the deployments of a project by name."""
     UpdateDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]
     """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
-    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment; NOT_FOUND with reason NO_SUCH_VERSION when the new
+    selector stands for no version while the present one does: nothing would be served any more.
     """
     RollBackDeployment: _grpc.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]
     """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
@@ -69,7 +70,8 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     """Lists the deployments of a project by name."""
     UpdateDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.UpdateDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
-    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+    UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment; NOT_FOUND with reason NO_SUCH_VERSION when the new
+    selector stands for no version while the present one does: nothing would be served any more.
     """
     RollBackDeployment: _aio.UnaryUnaryMultiCallable[_deployments_pb2.RollBackDeploymentRequest, _deployments_pb2.Deployment]  # type: ignore[assignment]
     """Sets aside the version that the selector chooses now and serves an earlier one, until the selector chooses another or
@@ -116,7 +118,8 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deployments_pb2.Deployment, _abc.Awaitable[_deployments_pb2.Deployment]]:
         """Changes what a deployment serves and how: its selector and its options, by `update_mask`. FAILED_PRECONDITION with reason
-        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment.
+        UNSAFE_MODEL or MODEL_VERSION_ARCHIVED as for CreateDeployment; NOT_FOUND with reason NO_SUCH_VERSION when the new
+        selector stands for no version while the present one does: nothing would be served any more.
         """
 
     @_abc_1.abstractmethod

@@ -714,6 +714,33 @@ class TrafficTarget(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Breaker:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _BreakerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TrafficTarget._Breaker.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        BREAKER_UNSPECIFIED: TrafficTarget._Breaker.ValueType  # 0
+        """No version is loaded that it could be the breaker of."""
+        BREAKER_CLOSED: TrafficTarget._Breaker.ValueType  # 1
+        """The version is asked."""
+        BREAKER_HALF_OPEN: TrafficTarget._Breaker.ValueType  # 2
+        """Some requests try whether it answers again."""
+        BREAKER_OPEN: TrafficTarget._Breaker.ValueType  # 3
+        """It is not asked."""
+
+    class Breaker(_Breaker, metaclass=_BreakerEnumTypeWrapper):
+        """Where a circuit breaker stands."""
+
+    BREAKER_UNSPECIFIED: TrafficTarget.Breaker.ValueType  # 0
+    """No version is loaded that it could be the breaker of."""
+    BREAKER_CLOSED: TrafficTarget.Breaker.ValueType  # 1
+    """The version is asked."""
+    BREAKER_HALF_OPEN: TrafficTarget.Breaker.ValueType  # 2
+    """Some requests try whether it answers again."""
+    BREAKER_OPEN: TrafficTarget.Breaker.ValueType  # 3
+    """It is not asked."""
+
     @_typing.final
     class ErrorsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -742,6 +769,7 @@ class TrafficTarget(_message.Message):
     ANSWERED_COUNT_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     COMPARISON_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`main`, the variant's name, `canary` and `canary-shadow` of a rollout, or `fallback-1` and so on."""
     role: _routing_pb2.Variant.Role.ValueType
@@ -754,6 +782,8 @@ class TrafficTarget(_message.Message):
     """Why the version it should have cannot be loaded; empty otherwise."""
     answered_count: _builtins.int
     """Requests that it answered."""
+    breaker: Global___TrafficTarget.Breaker.ValueType
+    """Where the breaker of the version that is loaded stands in this replica."""
     @_builtins.property
     def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Requests that it did not answer, by the reason of the error."""
@@ -773,10 +803,11 @@ class TrafficTarget(_message.Message):
         answered_count: _builtins.int = ...,
         errors: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         comparison: Global___ShadowComparison | None = ...,
+        breaker: Global___TrafficTarget.Breaker.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_count", b"answered_count", "comparison", b"comparison", "errors", b"errors", "failure", b"failure", "model_version", b"model_version", "name", b"name", "role", b"role", "weight_percent", b"weight_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_count", b"answered_count", "breaker", b"breaker", "comparison", b"comparison", "errors", b"errors", "failure", b"failure", "model_version", b"model_version", "name", b"name", "role", b"role", "weight_percent", b"weight_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

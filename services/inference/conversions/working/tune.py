@@ -22,6 +22,7 @@ from services.inference.engines.order import Order
 from services.inference.engines.pytorch.module import ModuleEngine
 
 _CURVE_ROUNDS = 3
+_NO_COMPILER = "NO_COMPILER: it starts a C++ compiler and loads what that makes, which a confined process may not."
 _LONGEST_BATCH_MS = 2000.0
 """After a batch that takes longer, no larger one is tried."""
 
@@ -96,6 +97,8 @@ def _others(bench: Bench, threads: Sequence[int], usual: int, int8: bool) -> Ite
             # PyTorch's threads are the process's, and set before each measurement.
             engine = source.engine if isinstance(source.engine, ModuleEngine) else load_here(source.content, order)
             yield _Way(dataclasses.replace(candidate, size_bytes=len(source.content)), engine)
+    if source.format != "onnx":
+        yield _Way(Candidate("torch.compile", source.format, usual, refused=_NO_COMPILER), source.engine)
     for target in _targets(source, int8):
         first, made, _ = bench.make(target, threads[-1])
         if made is None or first.refused:

@@ -11,7 +11,7 @@ from services.inference.deployments.deployments import Origin
 from services.inference.deployments.errors import DeploymentArchived
 from services.inference.deployments.model import Deployment
 from services.inference.deployments.store import DeploymentStore, DeploymentTx
-from services.inference.models.source import ModelSource, NoSuchVersion, Selector
+from services.inference.models.source import ModelSource, NoSuchVersion, Selector, missing
 from services.inference.traffic.rollouts.decision import Decision
 from services.inference.traffic.rollouts.errors import InvalidRollout, RolloutOver
 from services.inference.traffic.rollouts.model import Event, Kind, Plan, Rollout, State
@@ -54,7 +54,10 @@ class Rollouts:
             if first is not None:
                 return await tx.rollouts.get(RolloutName.parse(first))
             deployment = await tx.get(name)
-        version = await self._source.resolve(deployment.source, candidate)
+        try:
+            version = await self._source.resolve(deployment.source, candidate)
+        except NoSuchVersion as error:  # by the name of the model that its caller knows
+            raise NoSuchVersion(missing(deployment.model, candidate), model=deployment.model) from error
         version.check_usable()
         plan = dataclasses.replace(plan, version=version.name.version)
         await self._check_room(deployment, plan)
