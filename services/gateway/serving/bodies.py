@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from headwater.datasets import figures
-from headwater.inference.v1 import deployments_pb2, recording_pb2
+from headwater.inference.v1 import recording_pb2
 from headwater.tensors import Array, Tensor, from_canonical
 
 ROWS = 8
@@ -48,11 +48,6 @@ def tables(body: bytes, redacted: Sequence[str], rules: Iterable[recording_pb2.R
         return [_table(tensor, redacted, named) for tensor in from_canonical(body)] if body else []
     except ValueError:
         return []
-
-
-def facts(tensors: Iterable[deployments_pb2.TensorFacts]) -> Sequence[tuple[str, str, Sequence[int]]]:
-    """Name, element type and shape of each."""
-    return [(each.name, each.datatype, list(each.shape)) for each in tensors]
 
 
 def _table(tensor: Tensor, redacted: Sequence[str], named: Mapping[str, Sequence[str]]) -> Table:

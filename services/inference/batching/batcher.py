@@ -18,7 +18,6 @@ Promises, each with a test in tests/unit/inference/batching/:
 """
 
 import asyncio
-import copy
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from typing import Any
 
 import structlog
 
-from headwater.errors import HeadwaterError
+from services.inference.batching.answers import hand_out
 from services.inference.batching.counts import BatchCounts
 from services.inference.batching.curve import Curve
 from services.inference.batching.options import InvalidBatching, Limits
@@ -240,7 +239,7 @@ class Batcher:
 
     def answer(self, answers: Sequence[tuple[Waiting, Result]]) -> None:
         """See Desk."""
-        self._call(_answer, answers)
+        self._call(hand_out, answers)
 
     def _ended(self) -> None:
         self._call(self._one_less)
@@ -255,24 +254,3 @@ class Batcher:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop has ended, and with it everybody who waited
             _log.debug("nobody waits any more", model=self.name)
-
-
-def _answer(answers: Sequence[tuple[Waiting, Result]]) -> None:
-    for waiting, result in answers:
-        future = waiting.answer
-        if future.done():  # cancelled
-            continue
-        if isinstance(result, Exception):
-            future.set_exception(_own(result))
-        else:
-            future.set_result(result)
-
-
-def _own(error: Exception) -> Exception:
-    """The error for one of those who get it: whoever adds to it what is theirs alone, as an id, tells no other."""
-    if not isinstance(error, HeadwaterError):
-        return error
-    own = copy.copy(error).with_traceback(error.__traceback__)
-    own.metadata = dict(error.metadata)
-    own.__cause__ = error.__cause__
-    return own

@@ -163,9 +163,7 @@ class Packed:
 
     def _plain(self, place: int) -> Record:
         row = _UNPACK.unpack_from(self._content, self._rows_at + place * _ROW.itemsize)
-        request_digest, response_digest, time_us, latency_ms, batch_rows, rows, request_bytes, response_bytes, kind = (
-            row
-        )
+        request_digest, response_digest, time_us, latency_ms, batch_rows, rows, *sizes, shared = row
         digits = self._content[place * ID_BYTES : (place + 1) * ID_BYTES].hex()
         return Record(
             project=self._project,
@@ -176,12 +174,12 @@ class Packed:
             latency_ms=latency_ms,
             batch_rows=batch_rows,
             rows=rows,
-            request_bytes=request_bytes,
-            response_bytes=response_bytes,
+            request_bytes=sizes[0],
+            response_bytes=sizes[1],
             client_request_id=self._client_ids[place] if self._client_ids else "",
             part_of=self._parts_of.get(str(place), "") if self._parts_of else "",
             sequence=self._first_sequence + place,
-            **self._shared[kind],
+            **self._shared[shared],
         )
 
 

@@ -14,8 +14,7 @@ the records to the store, every ``flush_interval_s``. What this means:
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -23,11 +22,9 @@ from chassis.deadline import set_remaining_s
 from headwater.errors import HeadwaterError, Unavailable
 from headwater.names import InferenceRecordName
 from services.inference.errors import RecordsBehind
+from services.inference.records.making import Listener, Observer, make_records
 from services.inference.records.model import Answered, Record, RecordQuery
-from services.inference.records.pacing import paced
 from services.inference.records.store import RecordStore
-
-T = TypeVar("T")
 
 _FLUSH_RECORDS = 5_000  # in one statement
 _FLUSH_BYTES = 16 * 2**20  # of bodies
@@ -36,12 +33,6 @@ _HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for 
 
 _NOT_LOOKED_AT = frozenset({"QUEUE_FULL", "RECORDS_BEHIND", "MODEL_NOT_READY", "BREAKER_OPEN"})
 """Refused before anybody looked at the request: its digest is not worth the time that there is not."""
-
-Observer = Callable[[Sequence[Answered]], None]
-"""Is given what was answered since it was called last. Called in a thread, off the path of requests; what it raises is
-logged and otherwise changes nothing."""
-Listener = Callable[[Sequence[Record]], None]
-"""As an Observer, of the records that were made."""
 
 _log = structlog.get_logger("inference.recorder")
 
@@ -221,7 +212,7 @@ class Recorder:
         batch, self._answered = self._answered, {}
         self._hashing = batch
         try:
-            records, change_bytes = await asyncio.to_thread(self._make_records, batch)
+            records, change_bytes = await asyncio.to_thread(make_records, batch, self._listeners, self._observers)
         except BaseException:
             self._answered = batch | self._answered
             raise
@@ -231,30 +222,15 @@ class Recorder:
         finally:
             self._hashing = {}
 
-    def _make_records(self, batch: Mapping[str, Answered]) -> tuple[dict[str, Record], int]:
-        """The records, and how much more memory they keep than what they are made of. In a thread."""
-        records: dict[str, Record] = {}
-        change_bytes = 0
-        for request_id, answered in paced(batch.items()):
-            record = answered.to_record()
-            records[request_id] = record
-            change_bytes -= record.request_bytes + record.response_bytes
-            if record.body_reason:
-                change_bytes += record.body_bytes
-        for listener in self._listeners:
-            _tell(listener, list(records.values()))
-        for observer in self._observers:
-            _tell(observer, list(batch.values()))
-        return records, change_bytes
-
     async def _write(self) -> None:
         while self._records:
             batch, body_bytes = _first(self._records.values())
             await self._store.append(batch)
             if len(batch) == len(self._records):  # none is added while a batch is written
                 self._records = {}
-            for record in batch if self._records else ():
-                del self._records[record.request_id]
+            else:
+                for record in batch:
+                    del self._records[record.request_id]
             self._bytes -= body_bytes
             self.written += len(batch)
 
@@ -277,10 +253,3 @@ def _first(records: Collection[Record]) -> tuple[Sequence[Record], int]:
         batch.append(record)
         size_bytes += own_bytes
     return batch, size_bytes
-
-
-def _tell(listener: Callable[[Sequence[T]], None], news: Sequence[T]) -> None:
-    try:
-        listener(news)
-    except Exception as error:
-        _log.error("somebody who listens to records failed", listener=repr(listener), exc_info=error)

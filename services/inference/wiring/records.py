@@ -18,7 +18,8 @@ from services.inference.records.feedback.feedback import Feedbacks
 from services.inference.records.feedback.servicer import InferenceFeedbackServicer
 from services.inference.records.flight import RecordsFlight
 from services.inference.records.log_file import RequestLog
-from services.inference.records.recorder import Observer, Recorder
+from services.inference.records.making import Observer
+from services.inference.records.recorder import Recorder
 from services.inference.records.rotation import Rotation, RotationOptions
 from services.inference.records.servicer import InferenceRecordServicer
 from services.inference.settings import Settings

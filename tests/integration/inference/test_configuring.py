@@ -171,3 +171,9 @@ async def test_rules_of_a_guard_are_set_one_by_one_and_put_back(running: Running
     third = await rules("--max-p99-ms", "0", "--empty-also-counts", "--window-ms", "0", "--rollback")
     assert {"max p99 not judged", "rollback on", "window 30000 ms"} <= {*third}
     assert not any("QUEUE_FULL" in line for line in third)
+
+
+async def test_what_is_shown_of_a_deployment_says_where_breakers_stand(running: Running, deployment: Command) -> None:
+    await running.serve("double", onnx_models.doubling())
+    rows = [line.split() for line in (await deployment("show", "double"))[1].splitlines()]
+    assert ["main", "100", "%", "1", "0", "0", "closed"] in rows

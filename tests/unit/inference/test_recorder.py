@@ -308,6 +308,22 @@ async def test_a_caller_in_a_hurry_does_not_make_the_process_look_as_if_it_could
     await buffer.check()
 
 
+async def test_what_no_record_can_be_made_of_holds_up_no_other() -> None:
+    """It is recorded without its tensors: that it was asked, and how that ended, is known."""
+    store = MemoryRecords()
+    buffer = recorder(store)
+    odd, ordinary = answered()._replace(inputs=[Tensor("x", "BYTES", np.array(["no bytes"], object))]), answered()
+    with pytest.raises(TypeError):
+        odd.to_record()
+    buffer.add(odd)
+    buffer.add(ordinary)
+    await buffer.flush()
+    assert (await store.get(name_of(ordinary))).request_digest
+    found = await store.get(name_of(odd))
+    assert (found.request_digest, found.rows, found.result) == ("", odd.rows, "OK")
+    assert buffer.buffered_bytes == 0
+
+
 async def test_ids_are_known_wherever_their_records_are() -> None:
     buffer = recorder(MemoryRecords())
     written, hashed, new = answered(), answered(), answered()

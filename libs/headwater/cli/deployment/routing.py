@@ -9,7 +9,10 @@ from headwater.errors import InvalidArgument
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, rollouts_pb2, routing_pb2
 from headwater.names import DEFAULT_PROJECT
 
-_COLUMNS = ("target", "share", "version", "answered", "failed", "compared", "agreed", "largest difference", "failure")
+_COLUMNS = (
+    *("target", "share", "version", "answered", "failed"),
+    *("compared", "agreed", "largest difference", "breaker", "failure"),
+)
 
 
 @app.command
@@ -93,5 +96,12 @@ def _row(target: rollouts_pb2.TrafficTarget) -> tuple[object, ...]:
         found.compared_count if compares else "",
         found.agreed_count if compares else "",
         f"{found.largest_difference:.3g}" if compares else "",
+        _breaker(target),
         target.failure,
     )
+
+
+def _breaker(target: rollouts_pb2.TrafficTarget) -> str:
+    """Where it stands, in one word; empty where no version is loaded."""
+    name = rollouts_pb2.TrafficTarget.Breaker.Name(target.breaker).removeprefix("BREAKER_").lower()
+    return "" if name == "unspecified" else name.replace("_", "-")

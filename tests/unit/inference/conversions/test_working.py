@@ -4,6 +4,7 @@ import dataclasses
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 from headwater import parity
 from headwater.errors import HeadwaterError
 from headwater.names import ModelVersionName
-from headwater.tensors import Tensor
+from headwater.tensors import Array, Tensor
 from headwater.transforms import Pipeline
 from headwater.transforms.feeding import Input
 from services.inference.conversions.errors import CannotConvert, NotAccurate
@@ -47,7 +48,7 @@ def scripted(module: nn.Module) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(module), buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.script(module), buffer)
     return buffer.getvalue()
 
 
@@ -62,11 +63,11 @@ def made(
     return convert(sources.load(content, order), plan, order, record, pipeline)
 
 
-def answers(content: bytes, order: Order) -> Sequence[np.ndarray]:  # type: ignore[type-arg]
+def answers(content: bytes, order: Order) -> Sequence[Array]:
     return load_here(content, order).predict([ROWS])
 
 
-def expected(module: nn.Module) -> object:
+def expected(module: nn.Module) -> Any:
     with torch.inference_mode():
         return module(torch.from_numpy(ROWS)).numpy()
 
@@ -108,7 +109,7 @@ def test_the_samples_of_a_parity_record_are_compared_and_recorded_anew() -> None
     """N-04, M-76."""
     module = network()
     wanted = expected(module)
-    sample = parity.Sample((Tensor("x", "FP32", ROWS),), "", (Tensor("output_0", "FP32", np.asarray(wanted)),))
+    sample = parity.Sample((Tensor("x", "FP32", ROWS),), "", (Tensor("output_0", "FP32", wanted),))
     record = parity.write(parity.Parity((sample,), "", {}))
     outcome = made(scripted(module), Order("torchscript", SAID), Target.ONNX, record=record)
     assert outcome.evidence is not None
@@ -122,7 +123,7 @@ def test_the_samples_of_a_parity_record_are_compared_and_recorded_anew() -> None
 class Scorer:
     """A network behind a pipeline that leaves images of 4 by 4, as a parity record knows models."""
 
-    inputs = (Input("x", "FP32", (-1, 1, 4, 4)),)
+    inputs: Sequence[Input] = (Input("x", "FP32", (-1, 1, 4, 4)),)
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module

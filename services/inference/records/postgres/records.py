@@ -27,9 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
 from headwater.names import InferenceRecordName
-from services.inference.records import chunk_rows
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
 from services.inference.records.packing import ID_BYTES, pack, split_ids, to_id_bytes
+from services.inference.records.postgres import chunks as chunk_rows
 from services.inference.records.store import (
     Extent,
     FileKind,
