@@ -134,7 +134,7 @@ class Runner:
 
     async def _report(self, job: Job, version: ModelVersion) -> Report:
         state_of = job.plan.engine.architecture
-        file = version.servable_file(tuple(formats.STATE_LOADERS) if state_of else _FORMATS)
+        file = version.servable_file(tuple(formats.STATE_LOADERS) if state_of else _FORMATS, to_be="converted")
         record = version.parity_record
         recorded = await self._cache.read(_model(job), record) if record is not None else b""
         opened = await self._cache.open(_model(job), file)

@@ -151,10 +151,11 @@ class ModelVersion:
         if self.archived:
             raise VersionArchived(f"{self.name} is archived: reactivate it first.", model_version=self.name)
 
-    def servable_file(self, formats: Sequence[str]) -> ModelFile:
+    def servable_file(self, formats: Sequence[str], *, to_be: str = "served") -> ModelFile:
         """The file to load: of the primary file's format if that is one of ``formats``, else of the first there is.
 
-        ``formats`` are in the order of preference; none means that any will do.
+        ``formats`` are in the order of preference; none means that any will do. ``to_be`` is what
+        becomes of the file, for the error.
 
         Raises:
             NothingToServe: no file is of one of ``formats``, or it is not clear which.
@@ -167,10 +168,10 @@ class ModelVersion:
         chosen = [file for file in candidates if file.digest == self.primary] or candidates
         if len(chosen) == 1:
             return chosen[0]
-        kinds = f" of a format that can be served here ({', '.join(formats)})" if formats else ""
+        kinds = f" of a format that can be {to_be} here ({', '.join(formats)})" if formats else ""
         found = ", ".join(f"{file.path} ({file.format or 'unknown'})" for file in self.files[:5])
         weights = formats and not {*formats} & _WEIGHTS and any(file.format in _WEIGHTS for file in self.files)
-        hint = " Weights alone are served through the deployment's engine.architecture." if weights else ""
+        hint = f" Weights alone are {to_be} through engine.architecture." if weights else ""
         raise NothingToServe(f"The version must have one file{kinds}; it has {found or 'none'}.{hint}")
 
 

@@ -15,8 +15,9 @@ import pytest_asyncio
 from chassis.rpc.http2 import frames
 from chassis.rpc.http2.connection import Connection
 from chassis.rpc.http2.frames import ErrorCode
+from chassis.rpc.http2.inbox import PREFIX
 from chassis.testing.waiting import eventually
-from tests.integration.chassis.http2_peer import LIMITS, Served, data, prefixed, streams_in_memory
+from tests.integration.chassis.http2_peer import LIMITS, Peer, Served, data, prefixed, streams_in_memory
 
 
 @pytest_asyncio.fixture
@@ -178,3 +179,25 @@ async def test_a_new_connection_is_answered_at_once(served: Served) -> None:
             echo: Any = channel.unary_unary("/tests.Echo/Echo")
             assert await echo(b"x") == b"x"
     assert (time.monotonic() - begun) / 30 < 0.02
+
+
+async def test_messages_that_never_end_take_no_more_memory_than_all_clients_may_and_others_go_on(
+    served: Served,
+) -> None:
+    """Promises 8 and 14: nobody has looked at anybody's credentials by then. Eight of the largest fit."""
+
+    def unfinished(peer: Peer, number: int) -> bytes:
+        pieces = [PREFIX.pack(0, LIMITS.max_message_bytes), *[bytes(2**14)] * 60]
+        return peer.headers(number) + b"".join(frames.frame(frames.DATA, 0, number, each) for each in pieces)
+
+    async with served.peer() as peer, served.peer() as other:
+        for number in range(1, 19, 2):  # nine calls of 960 KiB
+            peer.send(unfinished(peer, number))
+        refused = await peer.answer(17)
+        assert (refused.status, refused.headers["grpc-retry-pushback-ms"]) == ("8", "1000")
+        await other.still_answers(1)  # what comes at once needs no room
+        taken = served.server.unfinished_bytes
+        assert 7 * 2**20 < taken <= 8 * 2**20
+        peer.send(frames.rst_stream(1, ErrorCode.CANCEL))
+        await eventually(lambda: served.server.unfinished_bytes < taken)
+    await eventually(lambda: served.server.unfinished_bytes == 0)

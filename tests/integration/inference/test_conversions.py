@@ -264,7 +264,8 @@ async def test_what_cannot_be_converted_says_why(world: World) -> None:
     assert (job.state, job.result, job.failure_reason) == (ConversionJob.STATE_FAILED, "", "MODEL_REFUSED")
     assert "PyTorch cannot load the file as an exported program" in job.failure
     text = await world.registry.register(b"no model", "model.txt")
-    assert (await world.run(text.name, conversion=onnx)).failure_reason == "NOTHING_TO_SERVE"
+    job = await world.run(text.name, conversion=onnx)
+    assert (job.failure_reason, "a format that can be converted here" in job.failure) == ("NOTHING_TO_SERVE", True)
     script = await world.registry.register(scripted(module), "model.pt")
     job = await world.run(script.name, conversion=Conversion(target=Target.TARGET_TORCHSCRIPT))
     assert (job.failure_reason, "say it in" in job.failure) == ("MODEL_REFUSED", True)

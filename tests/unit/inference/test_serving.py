@@ -224,7 +224,7 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_older_one_answering(wo
             {"weights.safetensors": NewFile("safetensors", b"x")},
             "versions/1: The version must have one file of a format that can be served here (onnx, torch_export, "
             "torchscript, xgboost, lightgbm); it has weights.safetensors (safetensors). Weights alone are served "
-            "through the deployment's engine.architecture.",
+            "through engine.architecture.",
         ),
         ({"a.onnx": NewFile("onnx", b"a"), "b.onnx": NewFile("onnx", b"b")}, "it has a.onnx (onnx), b.onnx (onnx)"),
         ({"model.onnx": NewFile("onnx", b"\x80\x04K\x01.")}, "not ONNX"),

@@ -11,6 +11,7 @@ from chassis.rpc.http2 import frames
 from chassis.rpc.http2.frames import Broken, ErrorCode, Setting
 from chassis.rpc.http2.header_blocks import NO_TABLE, BadRequest, HeaderReader, http_status
 from chassis.rpc.http2.reader import MAX_FRAME_BYTES, FrameReader
+from chassis.rpc.http2.room import Room
 from chassis.rpc.http2.sender import Sender
 from chassis.rpc.http2.stream import Method, Stream
 
@@ -48,10 +49,12 @@ class Connection(asyncio.Protocol):
         methods: Mapping[str, Method],
         unknown: Method,
         limits: Limits,
+        room: Room,
         begun: "Callable[[Connection], None]",
         ended: "Callable[[Connection], None]",
     ) -> None:
         self.limits = limits
+        self.room = room
         self.loop = asyncio.get_running_loop()
         self._peer = ""
         self.sender: Sender

@@ -45,6 +45,17 @@ class Inbox:
         """Whether the last message is not complete."""
         return self._buffer is not None
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """What has come of a message that is not complete."""
+        return 0 if self._buffer is None else len(self._buffer)
+
+    def drop(self) -> None:
+        """Forget everything: nobody takes it any more."""
+        self._buffer = None
+        self._ready.clear()
+        self.unread_bytes = 0
+
     def add(self, data: bytes, begin: int, end: int) -> None:
         """The next piece.
 

@@ -9,9 +9,12 @@ from typing import Any
 import grpc
 
 from chassis.rpc.http2.connection import Connection, Limits
+from chassis.rpc.http2.room import Room
 from chassis.rpc.http2.stream import Method
 
 _LAST_WORDS_S = 1.0
+_MESSAGES_AT_ONCE = 8
+"""So many of the largest may be coming at a time, or more that are smaller."""
 
 
 class Http2Server:
@@ -19,6 +22,7 @@ class Http2Server:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._room = Room(_MESSAGES_AT_ONCE * limits.max_message_bytes)
         self._methods: dict[str, Method] = {}
         self._unknown: Method | None = None
         self._connections: set[Connection] = set()
@@ -26,6 +30,11 @@ class Http2Server:
         self._stopping = False
         self._all_gone = asyncio.Event()
         self._all_gone.set()
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """What has come of messages that are not complete."""
+        return self._room.taken_bytes
 
     def add(self, service: str, handlers: Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]) -> None:
         """Answer the methods of a service, by name."""
@@ -68,7 +77,7 @@ class Http2Server:
 
     def _connect(self) -> Connection:
         assert self._unknown is not None
-        return Connection(self._methods, self._unknown, self._limits, self._remember, self._forget)
+        return Connection(self._methods, self._unknown, self._limits, self._room, self._remember, self._forget)
 
     def _remember(self, connection: Connection) -> None:
         self._connections.add(connection)

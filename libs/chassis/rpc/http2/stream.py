@@ -16,12 +16,14 @@ from chassis.rpc.http2.answer import Answer
 from chassis.rpc.http2.frames import Broken, ErrorCode
 from chassis.rpc.http2.header_blocks import Metadata, Request, literals, trailers
 from chassis.rpc.http2.inbox import ENCODINGS, Inbox, Refused
+from chassis.rpc.http2.room import Full
 
 if TYPE_CHECKING:
     from chassis.rpc.http2.connection import Connection
 
 _MAX_UNREAD_BYTES = 2**20
 _ACCEPTED = literals((("grpc-accept-encoding", "identity,deflate,gzip"),))
+_LATER = literals((("grpc-retry-pushback-ms", "1000"),))
 _FINE = trailers(0, "", b"")
 
 _log = structlog.get_logger("chassis.rpc")
@@ -54,6 +56,7 @@ class Stream(AsyncIterator[bytes | bytearray]):
         "_connection",
         "_deadline",
         "_ended",
+        "_held",
         "_inbox",
         "_method",
         "_request",
@@ -76,6 +79,7 @@ class Stream(AsyncIterator[bytes | bytearray]):
         self._answer = Answer(connection.sender, number, window, self._close)
         self._window_left, self._unacknowledged = own_window, 0
         self._ended = False  # the client has sent all
+        self._held = 0  # of the connection's room
         self._arrived: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._trailing = b""
@@ -111,6 +115,7 @@ class Stream(AsyncIterator[bytes | bytearray]):
         if not self._answer.closed:
             try:
                 self._inbox.add(data, begin, end)
+                self._hold(self._inbox.unfinished_bytes)
                 if len(self._inbox) > 1 and not self._method.takes_stream:
                     raise Refused(grpc.StatusCode.UNIMPLEMENTED, "The method takes one message; more came.")
             except Refused as refusal:
@@ -120,6 +125,10 @@ class Stream(AsyncIterator[bytes | bytearray]):
         else:
             _wake(self._arrived)
             self._make_room()
+
+    def give_way(self) -> None:
+        """See Holder."""
+        self._refuse(Full())
 
     def widen(self, increment: int) -> None:
         """The client takes so many bytes more."""
@@ -143,6 +152,7 @@ class Stream(AsyncIterator[bytes | bytearray]):
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
         self._answer.abandon()
+        self._leave()
         _wake(self._arrived)
         if self._task is not None:
             self._task.cancel()
@@ -254,6 +264,15 @@ class Stream(AsyncIterator[bytes | bytearray]):
             self._window_left += self._unacknowledged
             self._unacknowledged = 0
 
+    def _hold(self, size_bytes: int) -> None:
+        if size_bytes != self._held:  # nearly always nothing
+            self._held = size_bytes
+            self._connection.room.hold(self, size_bytes, self._connection.loop.time())
+
+    def _leave(self) -> None:
+        self._inbox.drop()
+        self._hold(0)
+
     # The method.
 
     def _begin(self) -> None:
@@ -316,12 +335,15 @@ class Stream(AsyncIterator[bytes | bytearray]):
         if self._answer.closed:
             return
         self._code, self._text = _number(refusal.code), refusal.text
+        if isinstance(refusal, Full):
+            self._trailing = _LATER
         self._answer.refuse(self._trailers())
         if self._task is not None:
             self._task.cancel()
 
     def _close(self) -> None:
         """The answer is complete. A client that still sends is told that it need not."""
+        self._leave()
         if not self._ended:
             self._connection.sender.send(frames.rst_stream(self.number, ErrorCode.NO_ERROR))
         self._connection.forget(self)

@@ -10,8 +10,8 @@ from headwater.client import Connection
 from headwater.inference.v1 import drift_pb2
 from headwater.names import DEFAULT_PROJECT
 
-_COLUMNS = ("FEATURE", "KIND", "LEVEL", "PSI", "BY CHANCE", "KS", "BY CHANCE", "VALUES", "MISSING", "COMPARED WITH")
-_BINS = ("IN", "EXPECTED", "FOUND")
+_COLUMNS = ("feature", "kind", "level", "PSI", "by chance", "KS", "by chance", "values", "missing", "compared with")
+_BINS = ("in", "expected", "found")
 _Level = drift_pb2.FeatureDrift.Level
 
 
@@ -33,7 +33,7 @@ def drift(name: str, feature: str = "", *, version: str = "", project: str = DEF
     with Connection.discover() as connection:
         found = drifts.get(connection, references.deployment(name, project), version)
     if not found.enabled:
-        facts(drift="is not watched; switch it on by `headwater deployment configure`")
+        facts(drift="is not watched; switch it on by headwater deployment configure with drift: {enabled: true}")
     for each in found.versions:
         _about(each)
         features = [one for one in each.last.features if feature in ("", one.feature)]
