@@ -1,6 +1,7 @@
 """The tables, as the newest migration leaves them (a test compares the two)."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -79,48 +80,32 @@ deployment_uses = Table(
 )
 Index("deployment_uses_unannounced", deployment_uses.c.uid, postgresql_where=~deployment_uses.c.announced)
 
-RECORD_TEXTS = {
-    "result": "OK",
-    "inputs": "[]",
-    "outputs": "[]",
-    "preprocessing_digest": "",
-    "part_of": "",
-    "variant": "",
-    "body_reason": "",
-    "redacted": "[]",
-}
-"""Columns of text that records did not have from the beginning, with what stands for not knowing."""
+record_numbers = Sequence("record_numbers", metadata=metadata)
+"""The database's own order of arrival of records: clocks of replicas differ, and pages must not lose rows."""
 
-inference_records = Table(
-    "inference_records",
+# The newest records, packed by the hundred (records/packing.py): one row a project each time that they are written.
+record_chunks = Table(
+    "record_chunks",
     metadata,
-    Column("request_id", Uuid(as_uuid=False), primary_key=True),
-    # The database's own order of arrival: clocks of replicas differ, and pages must not lose rows.
-    Column("sequence", BigInteger, Identity(always=True), nullable=False),
+    Column("last_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_sequence", BigInteger, nullable=False),
     _text("project"),
-    _text("deployment"),
-    _text("model_version"),
-    _text("model_digest"),
-    _text("request_digest"),
-    _text("response_digest"),
-    _text("caller"),
-    _time("request_time"),
-    Column("latency_ms", Double, nullable=False),
-    Column("batch_rows", Integer, nullable=False),
-    Column("rows", Integer, nullable=False),
-    _text("client_request_id"),
-    *(_text(name, default) for name, default in RECORD_TEXTS.items()),
-    Column("request_bytes", BigInteger, nullable=False, server_default="0"),
-    Column("response_bytes", BigInteger, nullable=False, server_default="0"),
-    Column("is_final", Boolean, nullable=False, server_default="true"),
-    Column("request_body", LargeBinary),
-    Column("response_body", LargeBinary),
-    Index("inference_records_project", "project", "sequence"),
-    Index("inference_records_deployment", "project", "deployment", "sequence"),
-    Index("inference_records_sequence", "sequence"),
+    Column("first_request_id", Uuid(as_uuid=False), nullable=False),
+    Column("last_request_id", Uuid(as_uuid=False), nullable=False),
+    _time("first_time"),
+    _time("last_time"),
+    Column("deployments", ARRAY(Text(collation="C")), nullable=False),
+    Column("model_versions", ARRAY(Text(collation="C")), nullable=False),
+    Column("results", ARRAY(Text(collation="C")), nullable=False),
+    Column("row_count", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("body_bytes", BigInteger, nullable=False),
+    Column("bodies", LargeBinary, nullable=False),
+    Index("record_chunks_project", "project", "last_sequence"),
+    Index("record_chunks_request_ids", "last_request_id", "first_request_id"),
 )
 
-# Parquet files of records that are in inference_records no more, and of their bodies.
+# Parquet files of records that are in record_chunks no more, and of their bodies.
 record_files = Table(
     "record_files",
     metadata,

@@ -5,6 +5,8 @@ import hashlib
 import re
 from typing import Protocol, TypeAlias
 
+import blake3
+
 from headwater.errors import InvalidArgument
 
 BytesLike: TypeAlias = bytes | memoryview
@@ -44,8 +46,6 @@ def hasher(scheme: Scheme) -> Hasher:
     """Of no bytes yet."""
     if scheme is Scheme.SHA256:
         return hashlib.sha256()
-    import blake3  # only services that use it have it installed
-
     return blake3.blake3()
 
 

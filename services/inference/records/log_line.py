@@ -25,39 +25,44 @@ _UNSAFE_WORD = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 def log_line(record: Record) -> str:
     """The line, without its end."""
     time = record.request_time
-    extra = {
-        "batch": record.batch_rows,
-        "rows": record.rows,
-        "client_request_id": record.client_request_id,
-        "variant": record.variant,
-        "part_of": record.part_of,
-        "preprocessing": record.preprocessing_digest,
-    }
-    return " ".join(
-        [
-            _known_word(record.deployment),
-            record.request_id,
-            _known_word(record.caller),
-            f"[{_second(time.replace(microsecond=0))}.{time.microsecond // 1000:03d} +0000]",
-            _quoted(record.model_version, _tensors(record.inputs), record.request_digest),
-            _known_word(record.result),
-            str(record.response_bytes),
-            _quoted(_tensors(record.outputs), record.response_digest),
-            f"{record.latency_ms:.3f}",
-            *(f"{name}={_word(str(value))}" for name, value in extra.items() if value),
-        ]
+    line = (
+        f"{_known_word(record.deployment)} {record.request_id} {_known_word(record.caller)}"
+        f" [{_second(int(time.timestamp()))}.{time.microsecond // 1000:03d} +0000]"
+        f" {_quoted(record.model_version, record.inputs, record.request_digest)} {_known_word(record.result)}"
+        f" {record.response_bytes} {_quoted('', record.outputs, record.response_digest)} {record.latency_ms:.3f}"
+        f"{_known_extra('batch', record.batch_rows)}{_known_extra('rows', record.rows)}"
     )
+    if record.client_request_id:
+        line += f" client_request_id={_word(record.client_request_id)}"
+    if record.variant:
+        line += _known_extra("variant", record.variant)
+    if record.part_of:
+        line += f" part_of={_word(record.part_of)}"
+    if record.preprocessing_digest:
+        line += _known_extra("preprocessing", record.preprocessing_digest)
+    return line
+
+
+def _quoted(first: str, facts: str, digest: str) -> str:
+    """In quotes what there is of these; a digest needs no escapes."""
+    known = _known_parts(first, facts)
+    return f'"{known} {digest}"' if known and digest else f'"{known}{digest}"'
 
 
 @functools.lru_cache(1024)
+def _known_parts(first: str, facts: str) -> str:
+    return _UNSAFE.sub(_escaped, " ".join(filter(None, (first, _tensors(facts)))))
+
+
+@functools.lru_cache(4096)
+def _known_extra(name: str, value: object) -> str:
+    return f" {name}={_word(str(value))}" if value else ""
+
+
 def _tensors(facts: str) -> str:
     """``x=FP32[2,4]``; requests of one model mostly look alike."""
     shapes = ((name, datatype, ",".join(map(str, shape))) for name, datatype, shape in json.loads(facts))
     return " ".join(f"{name}={datatype}[{shape}]" for name, datatype, shape in shapes)
-
-
-def _quoted(*parts: str) -> str:
-    return f'"{_UNSAFE.sub(_escaped, " ".join(filter(None, parts)))}"'
 
 
 @functools.lru_cache(4096)
@@ -67,7 +72,8 @@ def _known_word(text: str) -> str:
 
 
 @functools.lru_cache(16)
-def _second(time: datetime.datetime) -> str:
+def _second(timestamp: int) -> str:
+    time = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
     # Not strftime, which writes months in the language of the machine.
     return f"{time.day:02d}/{_MONTHS[time.month - 1]}/{time.year}:{time:%H:%M:%S}"
 

@@ -19,5 +19,10 @@ def paced(items: Iterable[T]) -> Iterator[T]:
     """
     for number, item in enumerate(items):
         if number % _IN_A_ROW == 0:
-            time.sleep(_PAUSE_S)
+            pause()
         yield item
+
+
+def pause() -> None:
+    """Let the event loop have its turn."""
+    time.sleep(_PAUSE_S)

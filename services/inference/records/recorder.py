@@ -14,7 +14,7 @@ the records to the store, every ``flush_interval_s``. What this means:
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -224,11 +224,14 @@ class Recorder:
 
     async def _write(self) -> None:
         while self._records:
-            batch = list(_first(self._records.values()))
+            batch, body_bytes = _first(self._records.values())
             await self._store.append(batch)
-            for record in batch:
-                del self._records[record.request_id]
-                self._bytes -= record.body_bytes
+            if len(batch) == len(self._records):  # none is added while a batch is written
+                self._records = {}
+            else:
+                for record in batch:
+                    del self._records[record.request_id]
+            self._bytes -= body_bytes
             self.written += len(batch)
 
     def _project_of(self, request_id: str) -> str:
@@ -239,11 +242,14 @@ class Recorder:
         return "" if record is None else record.project
 
 
-def _first(records: Collection[Record]) -> Iterator[Record]:
-    """As many as are written at once."""
+def _first(records: Collection[Record]) -> tuple[Sequence[Record], int]:
+    """As many as are written at once, and the memory of their bodies."""
+    batch: list[Record] = []
     size_bytes = 0
-    for number, record in enumerate(records):
-        size_bytes += record.body_bytes
-        if number and (number >= _FLUSH_RECORDS or size_bytes > _FLUSH_BYTES):
-            return
-        yield record
+    for record in records:
+        own_bytes = record.body_bytes if record.body_reason else 0
+        if batch and (len(batch) >= _FLUSH_RECORDS or size_bytes + own_bytes > _FLUSH_BYTES):
+            break
+        batch.append(record)
+        size_bytes += own_bytes
+    return batch, size_bytes

@@ -213,6 +213,30 @@ async def test_records_move_into_a_file_all_at_once(store: HotRecords) -> None:
     assert (extent.first_sequence, extent.last_sequence) == (records[3].sequence, records[4].sequence)
 
 
+async def test_what_is_written_together_can_move_in_parts(store: HotRecords) -> None:
+    records = await stored(store, 7, deployment="digits")
+    middle = file_of(records[2:5])
+    await store.announce([middle])
+    await store.replace([middle])
+
+    assert (await store.preceding(RecordQuery("p"), None, 9))[0] == [*records[:4:-1], *records[1::-1]]
+    assert await store.following(middle.last_sequence, 9) == records[5:]
+    assert await store.get(records[0].name) == records[0]
+    assert set(await store.known("p", [each.request_id for each in records])) == {
+        each.request_id for each in (*records[:2], *records[5:])
+    }
+
+
+async def test_of_a_batch_that_comes_again_with_others_the_others_are_new(store: HotRecords) -> None:
+    """Requests overlap in time: what is written later came earlier."""
+    first, second, third = record(), record(), record()
+    await store.append([first, third])
+    await store.append([second])
+    await store.append([first, second, third, last := record()])
+
+    assert [as_put_in(each) for each in await store.page(RecordQuery("p"), None, 9)] == [last, second, third, first]
+
+
 async def test_who_comes_second_moves_nothing(store: HotRecords) -> None:
     records = await stored(store, 3)
     first, second = file_of(records[:2]), file_of(records)

@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from headwater.errors import InvalidArgument, Unauthenticated
 from headwater.flight import flight_errors
 from headwater.inference.v1 import flight_pb2, recording_pb2
 from headwater.names import DeploymentName, InferenceRecordName, ModelVersionName, ProjectName
-from headwater.tensors import from_canonical
+from headwater.tensors import digest, from_canonical
 from tests.integration.inference.recorded import Recorded, recorded
 from tests.unit.inference.onnx_models import doubling, identity
 
@@ -100,7 +99,7 @@ async def test_tensors_come_with_their_digest_and_feedback_with_the_records(runn
     asked = await running.ask("digits", [[1, 2, 3, 4]])
     for _ in range(2):
         row = (await read(running, with_bodies=True)).to_pylist()[0]
-        assert f"sha256:{hashlib.sha256(row['request_body']).hexdigest()}" == row["request_digest"]
+        assert digest(from_canonical(row["request_body"])) == row["request_digest"]
         assert from_canonical(row["response_body"])[0].array.tolist() == [[2, 4, 6, 8]]
         assert (row["ground_truth"], row["feedback_score"], row["feedback_actions"]) == (None, None, None)
         await running.move()

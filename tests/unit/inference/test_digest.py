@@ -3,8 +3,13 @@
 import hashlib
 import struct
 
+import blake3
 import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from headwater.tensors import NUMPY_TYPES, canonical, from_canonical
 from services.inference.tensors.codec import from_raw, from_values
 from services.inference.tensors.digest import digest
 from services.inference.tensors.model import Tensor
@@ -59,3 +64,49 @@ def test_a_view_into_a_batch_has_the_digest_of_its_own_rows() -> None:
 def test_nan_is_a_value_like_any_other() -> None:
     nan = np.array([np.nan], "<f4")
     assert digest([Tensor("x", "FP32", nan)]) == digest([Tensor("x", "FP32", nan.copy())])
+
+
+def by_hand(tensors: list[Tensor]) -> str:
+    """The documented form again, byte by byte."""
+    form = bytearray(b"headwater.tensors.v1") + len(tensors).to_bytes(4, "little")
+    for tensor in sorted(tensors, key=lambda each: each.name.encode()):
+        if tensor.datatype == "BYTES":
+            content = b"".join(len(each).to_bytes(4, "little") + each for each in tensor.array.flat)
+        else:
+            content = b"".join(element.tobytes() for element in tensor.array.flat)
+        for text in (tensor.name, tensor.datatype):
+            form += len(text.encode()).to_bytes(4, "little") + text.encode()
+        form += tensor.array.ndim.to_bytes(4, "little")
+        for dimension in tensor.array.shape:
+            form += dimension.to_bytes(8, "little")
+        form += len(content).to_bytes(8, "little")
+        form += content if len(content) <= 4096 else blake3.blake3(content).digest()
+    return f"sha256:{hashlib.sha256(form).hexdigest()}"
+
+
+@pytest.mark.parametrize("datatype", [each for each in NUMPY_TYPES if each != "BYTES"])
+def test_long_contents_of_every_element_type_go_in_as_their_blake3_digest(datatype: str) -> None:
+    values = (np.arange(3 * 4 * 600) % 2).astype(NUMPY_TYPES[datatype]).reshape(3, 4, 600)
+    for array in (values, values[:, ::-1], values.T):
+        assert digest([Tensor("x", datatype, array)]) == by_hand([Tensor("x", datatype, array)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=st.integers(4090, 4102), kind=st.sampled_from(["UINT8", "BYTES"]), seed=st.integers(0, 255))
+@example(size=4096, kind="UINT8", seed=0)
+@example(size=4097, kind="UINT8", seed=0)
+def test_around_4096_bytes_both_ways_to_say_the_form_agree_and_what_is_kept_has_the_same_digest(
+    size: int, kind: str, seed: int
+) -> None:
+    raw = bytes((seed + n * n) % 256 for n in range(size))
+    array = np.frombuffer(raw, np.uint8) if kind == "UINT8" else np.array([raw[4:]], np.object_)
+    tensors = [Tensor("long", kind, array), Tensor("a", "INT8", np.array([1], np.int8))]
+    assert digest(tensors) == by_hand(tensors)
+    assert digest(from_canonical(canonical(tensors))) == digest(tensors)
+    assert raw[4:] in canonical(tensors), "what is kept is whole"
+
+
+def test_a_long_content_and_its_digest_are_not_the_same() -> None:
+    long = np.arange(5000, dtype=np.uint8)
+    short = np.frombuffer(blake3.blake3(long.data).digest(), np.uint8)
+    assert digest([Tensor("x", "UINT8", long)]) != digest([Tensor("x", "UINT8", short)])

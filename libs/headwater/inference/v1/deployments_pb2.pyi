@@ -560,9 +560,9 @@ class InferenceRecord(_message.Message):
     model_digest: _builtins.str
     """The digest of that version."""
     request_digest: _builtins.str
-    """SHA-256 over the request's input tensors in canonical form."""
+    """The digest of the request's input tensors, in the form that headwater.tensors of the SDK describes."""
     response_digest: _builtins.str
-    """SHA-256 over the response's output tensors in canonical form."""
+    """The digest of the response's output tensors, in the same form."""
     caller: _builtins.str
     """Who asked."""
     latency_ms: _builtins.float

@@ -1,20 +1,19 @@
-"""Records in PostgreSQL, appended by the thousand."""
+"""Records in PostgreSQL: packed, one row for all of a project that are written together (docs/adr/0024)."""
 
+import asyncio
 import dataclasses
 import datetime
 import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from asyncpg import UniqueViolationError
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     Row,
     Select,
+    TableValuedAlias,
     Uuid,
     and_,
-    any_,
     delete,
     func,
     literal,
@@ -29,33 +28,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.db.engine import Database
 from headwater.names import InferenceRecordName
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
-from services.inference.records.store import Extent, FileKind, HotRecords, RecordFile, RotationLost, fitting
-from services.inference.tables import inference_records as table
+from services.inference.records.packing import ID_BYTES, pack, split_ids, to_id_bytes
+from services.inference.records.postgres import chunks as chunk_rows
+from services.inference.records.store import (
+    Extent,
+    FileKind,
+    HotRecords,
+    RecordFile,
+    RotationLost,
+)
+from services.inference.tables import record_chunks as table
 from services.inference.tables import record_cursors as cursors
 from services.inference.tables import record_files as files_table
 
-_STORED = Record._fields[:-1]  # the database makes the sequence
-_BODIES = ("request_body", "response_body")
-_TYPES = {
-    "request_id": "uuid",
-    "request_time": "timestamptz",
-    "latency_ms": "float8",
-    "batch_rows": "int",
-    "rows": "int",
-    "request_bytes": "bigint",
-    "response_bytes": "bigint",
-    "is_final": "boolean",
-    **dict.fromkeys(_BODIES, "bytea"),
-}
-# For what COPY cannot do: leave alone what is there already. After a lost answer the same batch is sent again.
-_APPEND = f"""
-INSERT INTO inference_records ({", ".join(_STORED)})
-SELECT * FROM unnest({", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(_STORED, 1))})
-ON CONFLICT (request_id) DO NOTHING
-"""  # noqa: S608 (names of our own)
 # Who appends does so alone, so that records become visible in the order of their numbers. Of this database only.
 _ALONE = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'hw.recrd', 'big')})"
-_BODY_BYTES = sum((func.coalesce(func.octet_length(table.c[name]), 0) for name in _BODIES), start=literal(0))
 _FILE = [field.name for field in dataclasses.fields(RecordFile)]
 
 
@@ -69,46 +56,65 @@ class PostgresRecords(HotRecords):
         """See RecordStore."""
         if not records:
             return
-        rows = [record[:-1] for record in records]
-        try:
-            async with self._database.asyncpg() as connection:
-                await connection.execute(_ALONE)
-                await connection.copy_records_to_table(table.name, records=rows, columns=_STORED)
-        except UniqueViolationError:
-            async with self._database.asyncpg() as connection:
-                await connection.execute(_ALONE)
-                await connection.execute(_APPEND, *zip(*rows, strict=True))
+        chunks = await asyncio.to_thread(pack, records)
+        ids = [record.request_id for record in records]
+        async with self._database.asyncpg() as connection:
+            await connection.execute(_ALONE)
+            # Mostly one: of requests at the same time some are answered, and written, after others that came later.
+            overlapping = await connection.fetch(chunk_rows.OVERLAPPING, min(ids), max(ids))
+            known = {each for (found,) in overlapping for each in split_ids(found)}
+            if any(not known.isdisjoint(chunk.ids) for chunk in chunks):  # a batch whose answer was lost comes again
+                new = [record for record in records if to_id_bytes(record.request_id) not in known]
+                chunks = await asyncio.to_thread(pack, new)
+            await connection.executemany(chunk_rows.APPEND, [chunk_rows.to_facts(chunk) for chunk in chunks])
 
     async def get(self, name: InferenceRecordName) -> Record:
         """See RecordStore."""
-        row = None
-        if _is_uuid(name.record):
-            query = _columns(bodies=True).where(table.c.request_id == name.record, table.c.project == name.project)
-            async with self._database.transaction() as connection:
-                row = (await connection.execute(query)).one_or_none()
-        if row is None:
+        if not _is_uuid(name.record):
             raise RecordNotFound(record=name)
-        return Record(*row)
+        column = table.c
+        among = and_(column.last_request_id >= name.record, column.first_request_id <= name.record)
+        candidates = chunk_rows.select_chunks(bodies=False).where(column.project == name.project, among)
+        async with self._database.transaction() as connection:
+            for row in await connection.execute(candidates):
+                packed = chunk_rows.to_packed(row)
+                if (place := packed.find(name.record)) is not None:
+                    start, size_bytes = packed.body_span(place)
+                    part = func.substring(column.bodies, start + 1, size_bytes)
+                    bodies = select(part).where(column.last_sequence == row.last_sequence)
+                    return packed.record(place, bodies=await connection.scalar(bodies) if size_bytes else b"")
+        raise RecordNotFound(record=name)
 
     async def page(self, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
         """See RecordStore."""
         async with self._database.transaction() as connection:
-            return await _newest(connection, query, before, limit)
+            return await chunk_rows.newest(connection, query, before, limit)
 
     async def known(self, project: str, request_ids: Collection[str]) -> Collection[str]:
         """See RecordStore."""
-        ids = [each for each in request_ids if _is_uuid(each)]
-        query = select(table.c.request_id).where(table.c.project == project, _among(table.c.request_id, ids))
+        wanted = {to_id_bytes(each): each for each in request_ids if _is_uuid(each)}
+        if not wanted:
+            return set()
+        column, ids = table.c, list(wanted.values())
+        any_of_them = _unnested(ids)
+        within = any_of_them.c.id.between(column.first_request_id, column.last_request_id)
+        query = select(func.substring(column.content, 1, column.row_count * ID_BYTES)).where(
+            column.project == project,
+            column.last_request_id >= min(ids),
+            column.first_request_id <= max(ids),
+            select(1).select_from(any_of_them).where(within).exists(),
+        )
         async with self._database.transaction() as connection:
-            return set((await connection.execute(query)).scalars())
+            found = (await connection.execute(query)).scalars()
+            return {wanted[each] for ids in found for each in split_ids(ids) if each in wanted}
 
     async def extent(self) -> Extent | None:
         """See HotRecords."""
-        first = select(table.c.sequence, table.c.request_time).order_by(table.c.sequence).limit(1)
+        first = select(table.c.first_sequence, table.c.first_time).order_by(table.c.last_sequence).limit(1)
         async with self._database.transaction() as connection:
             oldest = (await connection.execute(first)).one_or_none()
-            newest = await connection.scalar(select(func.max(table.c.sequence)))
-        return None if oldest is None or newest is None else Extent(oldest.sequence, newest, oldest.request_time)
+            newest = await connection.scalar(select(func.max(table.c.last_sequence)))
+        return None if oldest is None or newest is None else Extent(oldest.first_sequence, newest, oldest.first_time)
 
     async def last_sequence(self) -> int:
         """See HotRecords."""
@@ -120,18 +126,12 @@ class PostgresRecords(HotRecords):
     ) -> RecordFile | Sequence[Record]:
         """See HotRecords."""
         file = _live(FileKind.RECORDS).where(files_table.c.last_sequence > after)
-        hot = _columns(bodies=bodies).where(table.c.sequence > after)
-        if query is not None:
-            hot = hot.where(*_conditions(query))
         async with self._database.transaction() as connection:
             await _one_moment(connection)
             found = (await connection.execute(file.order_by(files_table.c.last_sequence).limit(1))).one_or_none()
             if found is not None:
                 return _file(found)
-            if bodies:
-                sizes = hot.with_only_columns(_BODY_BYTES).order_by(table.c.sequence).limit(limit)
-                limit = fitting((await connection.execute(sizes)).scalars())
-            return [Record(*row) for row in await connection.execute(hot.order_by(table.c.sequence).limit(limit))]
+            return await chunk_rows.following(connection, query, after, limit, bodies=bodies)
 
     async def preceding(
         self, query: RecordQuery, before: int | None, limit: int
@@ -142,13 +142,13 @@ class PostgresRecords(HotRecords):
             listed = listed.where(files_table.c.first_sequence < before)
         async with self._database.transaction() as connection:
             await _one_moment(connection)
-            records = await _newest(connection, query, before, limit)
+            records = await chunk_rows.newest(connection, query, before, limit)
             return records, [_file(row) for row in await connection.execute(listed)]
 
     async def files(self, kind: FileKind, request_ids: Collection[str]) -> Sequence[RecordFile]:
         """See HotRecords."""
         ids = sorted({each for each in request_ids if _is_uuid(each)})
-        wanted = func.unnest(literal(ids, ARRAY(Uuid(as_uuid=False)))).table_valued("id").render_derived()
+        wanted = _unnested(ids)
         within = wanted.c.id.between(files_table.c.first_request_id, files_table.c.last_request_id)
         async with self._database.transaction() as connection:
             listed = _live(kind).where(select(1).select_from(wanted).where(within).exists())
@@ -164,11 +164,10 @@ class PostgresRecords(HotRecords):
         """See HotRecords."""
         main = next(file for file in files if file.kind is FileKind.RECORDS)
         digests = [file.digest for file in files]
-        moved = delete(table).where(table.c.sequence.between(main.first_sequence, main.last_sequence))
         used = update(files_table).where(files_table.c.digest.in_(digests), files_table.c.state == "pending")
         async with self._database.transaction() as connection:
             marked = (await connection.execute(used.values(state="live", change_time=func.now()))).rowcount
-            if marked != len(files) or (await connection.execute(moved)).rowcount != main.row_count:
+            if marked != len(files) or await chunk_rows.remove(connection, main) != main.row_count:
                 raise RotationLost()
 
     async def retire(self, kind: FileKind, older_than: datetime.datetime) -> int:
@@ -214,33 +213,10 @@ async def _one_moment(connection: AsyncConnection) -> None:
 
 
 async def _last_sequence(connection: AsyncConnection) -> int:
-    newest = await connection.scalar(select(func.max(table.c.sequence)))
+    newest = await connection.scalar(select(func.max(table.c.last_sequence)))
     if newest is None:
         newest = await connection.scalar(select(func.max(files_table.c.last_sequence)))
     return int(newest or 0)
-
-
-async def _newest(connection: AsyncConnection, query: RecordQuery, before: int | None, limit: int) -> Sequence[Record]:
-    found = _columns(bodies=False).where(*_conditions(query))
-    if before is not None:
-        found = found.where(table.c.sequence < before)
-    return [Record(*row) for row in await connection.execute(found.order_by(table.c.sequence.desc()).limit(limit))]
-
-
-def _columns(*, bodies: bool) -> Select[Any]:
-    return select(*(table.c[name] if bodies or name not in _BODIES else literal(None) for name in Record._fields))
-
-
-def _conditions(query: RecordQuery) -> Sequence[ColumnElement[bool]]:
-    column = table.c
-    named = ("deployment", "model_version", "result")
-    wanted = [column.project == query.project]
-    wanted += [column[name] == getattr(query, name) for name in named if getattr(query, name)]
-    if query.start is not None:
-        wanted.append(column.request_time >= query.start)
-    if query.end is not None:
-        wanted.append(column.request_time < query.end)
-    return wanted
 
 
 def _live(kind: FileKind) -> Select[Any]:
@@ -252,10 +228,9 @@ def _file(row: Row[Any]) -> RecordFile:
     return RecordFile(**{**row._mapping, "kind": FileKind(row.kind)})
 
 
-def _among(column: Any, ids: Sequence[str]) -> ColumnElement[bool]:
-    """Whether the column has one of the ids, which go to the database as one value however many they are."""
-    among: ColumnElement[bool] = column == any_(literal(list(ids), ARRAY(Uuid(as_uuid=False))))
-    return among
+def _unnested(ids: Sequence[str]) -> TableValuedAlias:
+    """The ids as a table, which go to the database as one value however many they are."""
+    return func.unnest(literal(list(ids), ARRAY(Uuid(as_uuid=False)))).table_valued("id").render_derived()
 
 
 def _is_uuid(text: str) -> bool:
