@@ -1,5 +1,6 @@
 """Metric points on their way to the registry, in batches, beside what measures them."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from headwater.errors import DeadlineExceeded, HeadwaterError, Unavailable
 from headwater.patience import patiently
 from headwater.registry.v1 import runs_pb2, runs_pb2_grpc
 
+_AWAY = (Unavailable, DeadlineExceeded)
 _FLUSH_S = 1.0
 _BATCH_POINTS = 1_000
 _MAX_WAITING_POINTS = 10_000
@@ -59,6 +61,17 @@ class MetricLog:
             raise self._failure
         patiently(self._flush)
 
+    def offer(self) -> None:
+        """Send what waits, if the registry can be reached; if not, it goes on waiting.
+
+        Raises:
+            HeadwaterError: the registry refused points.
+        """
+        if self._failure is not None:
+            raise self._failure
+        with contextlib.suppress(*_AWAY):
+            self._flush()
+
     def close(self) -> None:
         """Send the rest.
 
@@ -73,7 +86,7 @@ class MetricLog:
         while not self._closing.wait(_FLUSH_S):
             try:
                 self._flush()
-            except (Unavailable, DeadlineExceeded):
+            except _AWAY:
                 continue  # the points wait
             except HeadwaterError as error:
                 self._failure = error

@@ -229,7 +229,8 @@ class Session:
         """Save all that the training needs to go on from here as if it had never stopped.
 
         Every worker calls this: the random generators of each are saved, and how far ``batches`` are. When it returns
-        on rank 0, the checkpoint is durable and the next attempt resumes from it.
+        on rank 0, the checkpoint is durable and the next attempt resumes from it. What was logged before is recorded,
+        as far as the registry can be reached: the next attempt does not log it again.
 
         Args:
             epoch: epochs that are complete.
@@ -239,6 +240,8 @@ class Session:
         random_states = _gathered(checkpoints.random_state())
         if self.rank:
             return
+        if self._metrics is not None:
+            self._metrics.offer()
         state = {
             "model": dict(_unwrapped(model).state_dict()),
             "optimizer": None if optimizer is None else optimizer.state_dict(),
