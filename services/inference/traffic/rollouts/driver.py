@@ -64,17 +64,19 @@ class Driver:
             await asyncio.sleep(self._interval_s)
 
     async def step(self) -> None:
-        """Look once at every active rollout."""
+        """Look once at every active rollout. What hinders one of them holds up no other."""
         async with self._store.transaction() as tx:
             active, now = await tx.rollouts.active(), await tx.rollouts.now()
         self._measuring.forget_all_but({rollout.uid for rollout in active})
         for rollout in active:
             measured = self.measured(rollout)
-            if measured is None:
+            decision = None if measured is None else decide(rollout, *measured, now)
+            if decision is None:
                 continue
-            decision = decide(rollout, *measured, now)
-            if decision is not None:
+            try:
                 await self._carry_out(rollout, decision)
+            except HeadwaterError as error:
+                _log.warning("a rollout cannot be moved", rollout=str(rollout.name), reason=error.reason)
 
     async def _carry_out(self, rollout: Rollout, decision: Decision) -> None:
         follower = self._serving.follower_of(rollout.deployment_uid)
