@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import json
 import platform
+import signal
 import sys
 from pathlib import Path
 
@@ -103,4 +104,5 @@ def _keep(name: str, results: list[Result], memory: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped as at any other end
     raise SystemExit(main(sys.argv[1:]))
