@@ -1,8 +1,9 @@
 """All records as one: the newest from the database, the others from their files."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -96,9 +97,17 @@ class Archive(RecordStore):
             yield to_batch(records, schema)
             after = records[-1].sequence
 
+    async def following(self, after: int) -> Sequence[Record]:
+        """The next records by number without bodies, some thousand at most; none where ``after`` is the newest's."""
+        found = await self._hot.following(after, BATCH_ROWS)
+        if not isinstance(found, RecordFile):
+            return found
+        async with contextlib.aclosing(self._file_batches(found, condition(None, after), bodies=False)) as batches:
+            return await asyncio.to_thread(to_records, await anext(batches))
+
     async def _file_batches(
         self, file: RecordFile, wanted: pc.Expression, *, bodies: bool
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncGenerator[pa.RecordBatch]:
         path = await self._blobs.local_path(file.digest)
         groups = _row_groups(path, wanted)
         while (table := await asyncio.to_thread(next, groups, None)) is not None:

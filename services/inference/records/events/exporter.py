@@ -6,13 +6,11 @@ Several processes may send: each batch comes from whoever is first, and a batch 
 """
 
 import asyncio
-import contextlib
 
 import structlog
 
 from headwater.errors import HeadwaterError
 from services.inference.records.archive import Archive
-from services.inference.records.columns import to_records
 from services.inference.records.events.sinks import Sink
 from services.inference.records.store import HotRecords
 
@@ -54,9 +52,7 @@ class Exporter:
             Unavailable: the records cannot be read.
         """
         position, count = await self._hot.cursor(CURSOR), 0
-        async with contextlib.aclosing(self._archive.scan(None, position, await self._hot.last_sequence())) as batches:
-            batch = await anext(batches, None)
-        records = [] if batch is None else to_records(batch)
+        records = await self._archive.following(position)
         while count < len(records):
             chosen = records[count : count + _BATCH_RECORDS]
             await asyncio.to_thread(self._sink.send, chosen)
