@@ -28,5 +28,5 @@ class Codec:
         write: gets what the method has returned.
     """
 
-    parse: Callable[[bytes | bytearray], Any]
+    parse: Callable[[bytes | memoryview], Any]
     write: Callable[[Any], bytes | Pieces]

@@ -35,7 +35,7 @@ class InvalidFields(InvalidArgument):
         super().__init__(f"The request is not valid: {listed}{'; …' if len(violations) > 3 else ''}.")
 
 
-def parse(deserialize: Callable[[bytes], Message], raw: bytes | bytearray) -> Message:
+def parse(deserialize: Callable[[bytes], Message], raw: bytes | memoryview) -> Message:
     """The request in ``raw``, valid.
 
     Raises:
@@ -43,8 +43,9 @@ def parse(deserialize: Callable[[bytes], Message], raw: bytes | bytearray) -> Me
         InvalidFields: it breaks a rule of its proto, or a text has a NUL (which PostgreSQL cannot hold). What the proto
             leaves to the service is not looked at.
     """
+    raw = bytes(raw)  # of bytes no copy; protobuf would make one of anything else
     try:
-        message = deserialize(raw)  # type: ignore[arg-type]  # protobuf takes both, and says less
+        message = deserialize(raw)
     except DecodeError as error:
         raise MalformedMessage() from error
     if b"\x00" in raw and (fields := _texts_with_nul([message], "")):

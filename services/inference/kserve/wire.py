@@ -14,7 +14,7 @@ from chassis.rpc.codec import Codec, Pieces
 from chassis.rpc.validation import parse
 
 _LARGE = 2**14
-"""In bytes; below it protobuf's copies cost less than cutting."""
+"""In bytes, of an answer; below it protobuf's copies cost less than what is sent in pieces."""
 _RAW_INPUT = 7 << 3 | 2
 _RAW_OUTPUT = bytes([6 << 3 | 2])
 """Tags of ``raw_input_contents`` and ``raw_output_contents``."""
@@ -42,13 +42,15 @@ class Told:
         return self.message
 
 
-def asked_from_wire(raw: bytes | bytearray) -> Asked:
-    """The request in ``raw``, whose memory large tensors share.
+def asked_from_wire(raw: bytes | memoryview) -> Asked:
+    """The request in ``raw``, whose memory its raw tensors share.
+
+    Small ones are cut, too: what is left has mostly no zero byte, so that no text has to be looked at for NUL.
 
     Raises:
         MalformedMessage, InvalidFields: see chassis.rpc.validation.
     """
-    if len(raw) >= _LARGE and (cut := _cut(raw)) is not None:
+    if (cut := _cut(raw)) is not None:
         head, tensors = cut
         return Asked(parse(service_pb2.ModelInferRequest.FromString, head), tensors)
     message: Any = parse(service_pb2.ModelInferRequest.FromString, raw)
@@ -69,7 +71,7 @@ def told_to_wire(told: Told) -> bytes | Pieces:
 CODEC = Codec(asked_from_wire, told_to_wire)
 
 
-def _cut(raw: bytes | bytearray) -> tuple[bytes, Sequence[memoryview]] | None:
+def _cut(raw: bytes | memoryview) -> tuple[bytes, Sequence[memoryview]] | None:
     """The message without its raw tensors, and those; None if this is not such a message: then protobuf says why."""
     view = memoryview(raw).toreadonly()
     rest: list[memoryview] = []

@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import grpc
+import numpy as np
 
 PREFIX = struct.Struct(">BI")
 """Before each message: whether it is compressed, and its length."""
@@ -13,6 +14,7 @@ ENCODINGS = {"gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 """How messages may be compressed, beside not at all; as zlib calls it."""
 _PIECE_BYTES = 2**16
 _WEIGHT_BYTES = 2**6
+_FIRST_BYTES = 2**20
 
 
 class Refused(Exception):
@@ -27,13 +29,15 @@ class Refused(Exception):
 class Inbox:
     """The messages that nobody has taken yet, in their order."""
 
-    __slots__ = ("_bits", "_buffer", "_max_bytes", "_ready", "unread_bytes")
+    __slots__ = ("_bits", "_compressed", "_filled", "_into", "_length", "_max_bytes", "_prefix", "_ready", "unread_bytes")
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
         self._bits = ENCODINGS.get(encoding)
         self._max_bytes = max_bytes
-        self._buffer: bytearray | None = None
-        self._ready: collections.deque[tuple[int, bytes | bytearray]] = collections.deque()
+        self._prefix = b""  # what has come of one
+        self._into: memoryview | None = None  # what a message that comes in several pieces is written into
+        self._filled = self._length = self._compressed = 0
+        self._ready: collections.deque[tuple[int, bytes | memoryview]] = collections.deque()
         self.unread_bytes = 0
         """Of messages that are complete, with what each takes beside its bytes: empty ones take room, too."""
 
@@ -43,16 +47,16 @@ class Inbox:
     @property
     def in_message(self) -> bool:
         """Whether the last message is not complete."""
-        return self._buffer is not None
+        return self._into is not None or bool(self._prefix)
 
     @property
     def unfinished_bytes(self) -> int:
         """What has come of a message that is not complete."""
-        return 0 if self._buffer is None else len(self._buffer)
+        return self._filled + len(self._prefix)
 
     def drop(self) -> None:
         """Forget everything: nobody takes it any more."""
-        self._buffer = None
+        self._into, self._filled, self._prefix = None, 0, b""
         self._ready.clear()
         self.unread_bytes = 0
 
@@ -62,17 +66,22 @@ class Inbox:
         Raises:
             Refused: a message is too large, or compressed though the headers do not say how.
         """
-        size = end - begin
-        if self._buffer is None and size >= PREFIX.size:
+        if self._into is not None:
+            begin = self._fill(data, begin, end)
+        while begin < end:
+            if self._prefix or end - begin < PREFIX.size:
+                begin = self._begin_in_pieces(data, begin, end)
+                continue
             compressed, length = PREFIX.unpack_from(data, begin)
-            if length == size - PREFIX.size:  # all of one message, as nearly always
-                self._check(length)
-                self._keep(data[begin + PREFIX.size : end], compressed)
-                return
-        if size:
-            self._gather(data, begin, end)
+            self._check(length)
+            begin += PREFIX.size
+            if length <= end - begin:  # as nearly always
+                self._keep(data[begin : begin + length], compressed)
+                begin += length
+            else:
+                begin = self._begin(compressed, length, data, begin, end)
 
-    def take(self) -> bytes | bytearray:
+    def take(self) -> bytes | memoryview:
         """The next message. It is decompressed only now, so that no more than one takes that memory.
 
         Raises:
@@ -82,42 +91,54 @@ class Inbox:
         self.unread_bytes -= len(raw) + _WEIGHT_BYTES
         return self._inflated(raw) if compressed else raw
 
-    def _gather(self, data: bytes, begin: int, end: int) -> None:
-        buffer = self._buffer = bytearray() if self._buffer is None else self._buffer
-        buffer += memoryview(data)[begin:end]
-        taken = 0
-        while len(buffer) - taken >= PREFIX.size:
-            compressed, length = PREFIX.unpack_from(buffer, taken)
-            self._check(length)
-            until = taken + PREFIX.size + length
-            if len(buffer) < until:
-                break
-            if until == len(buffer) and not taken:  # all of one message: large ones are not to be copied again
-                del buffer[: PREFIX.size]
-                self._keep(buffer, compressed)
-                self._buffer = None
-                return
-            with memoryview(buffer) as view:
-                raw = bytes(view[taken + PREFIX.size : until])
-            taken = until
-            self._keep(raw, compressed)
-        if taken == len(buffer):
-            self._buffer = None
-        else:
-            del buffer[:taken]
+    def _begin_in_pieces(self, data: bytes, begin: int, end: int) -> int:
+        """A prefix of which a part has come; where what follows it begins."""
+        until = min(begin + PREFIX.size - len(self._prefix), end)
+        self._prefix += data[begin:until]
+        if len(self._prefix) < PREFIX.size:
+            return until
+        (compressed, length), self._prefix = PREFIX.unpack(self._prefix), b""
+        self._check(length)
+        if length:
+            return self._begin(compressed, length, data, until, end)
+        self._keep(b"", compressed)
+        return until
+
+    def _begin(self, compressed: int, length: int, data: bytes, begin: int, end: int) -> int:
+        self._compressed, self._length = compressed, length
+        self._into = _memory(min(length, _FIRST_BYTES))
+        return self._fill(data, begin, end)
+
+    def _fill(self, data: bytes, begin: int, end: int) -> int:
+        """Write down what belongs to the message; where it ends."""
+        into, filled = self._into, self._filled
+        assert into is not None
+        until = min(begin + self._length - filled, end)
+        after = filled + until - begin
+        if after > len(into):
+            # By doubling: who announces a large message and does not send it takes no memory.
+            larger = _memory(min(self._length, max(2 * len(into), after)))
+            larger[:filled] = into[:filled]
+            self._into = into = larger
+        into[filled:after] = memoryview(data)[begin:until]
+        self._filled = after
+        if after == self._length:
+            self._into, self._filled = None, 0
+            self._keep(into.toreadonly(), self._compressed)
+        return until
 
     def _check(self, length: int) -> None:
         if length > self._max_bytes:
             text = f"Received message larger than max ({length} vs. {self._max_bytes})"
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
-    def _keep(self, raw: bytes | bytearray, compressed: int) -> None:
+    def _keep(self, raw: bytes | memoryview, compressed: int) -> None:
         if compressed and (compressed > 1 or self._bits is None):
             raise Refused(grpc.StatusCode.INTERNAL, "A message is compressed, and the headers do not say how.")
         self._ready.append((compressed, raw))
         self.unread_bytes += len(raw) + _WEIGHT_BYTES
 
-    def _inflated(self, raw: bytes | bytearray) -> bytes:
+    def _inflated(self, raw: bytes | memoryview) -> bytes:
         assert self._bits is not None
         inflate = zlib.decompressobj(self._bits)
         try:
@@ -133,7 +154,12 @@ class Inbox:
         return inflated
 
 
-def _inflated_bytes(raw: bytes | bytearray, bits: int, most: int) -> int:
+def _memory(size: int) -> memoryview:
+    """Memory that nobody has written to: where none of it is used, it takes none."""
+    return np.empty(size, np.uint8).data
+
+
+def _inflated_bytes(raw: bytes | memoryview, bits: int, most: int) -> int:
     """What it has inflated, as far as it is not more than ``most``. Keeps nothing: a bomb is to take no memory."""
     inflate, size = zlib.decompressobj(bits), 0
     while raw and size <= most:

@@ -43,7 +43,7 @@ class Method:
     serialize: Callable[[Any], bytes] | None = None
 
 
-class Stream(AsyncIterator[bytes | bytearray]):
+class Stream(AsyncIterator[bytes | memoryview]):
     """One call: the part of ``grpc.aio.ServicerContext`` that servicers use, and the iterator of the client's messages.
 
     The method is called when its message is there, or at once where it takes a stream of them.
@@ -224,7 +224,7 @@ class Stream(AsyncIterator[bytes | bytearray]):
         if self._answer.closed:
             raise asyncio.CancelledError
 
-    async def __anext__(self) -> bytes | bytearray:
+    async def __anext__(self) -> bytes | memoryview:
         while not self._inbox and not self._answer.closed:
             if self._ended:
                 raise StopAsyncIteration
