@@ -10,7 +10,7 @@ import ctypes
 import threading
 from collections.abc import Iterator
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 _KEPT_BYTES = 256 << 20
 _LARGEST_BYTES = 32 << 20
 """The most that glibc takes for a threshold."""
@@ -37,6 +37,17 @@ def return_freed() -> None:
     """
     with contextlib.suppress(AttributeError):
         _LIBC.mallopt(_MMAP_THRESHOLD, _USUAL_BYTES)
+
+
+def share_freed() -> None:
+    """Let what one thread has freed be taken by another; to be called before there are threads that allocate.
+
+    Each thread has memory of its own otherwise, and what it has freed waits for it: in a process that hands large
+    blocks from thread to thread the next block is one that nobody has touched for long. Threads wait for each other
+    while they allocate, which those of Python do anyway. Does nothing where the C library is not glibc.
+    """
+    with contextlib.suppress(AttributeError):
+        _LIBC.mallopt(_ARENA_MAX, 1)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@ of ``wiring``)."""
 
 from pathlib import Path
 
-from chassis import Service, run
+from chassis import Service, memory, run
 from chassis.auth import Authenticator
 from chassis.clock import SystemClock
 from headwater.inference.v1 import (
@@ -56,6 +56,7 @@ _DRIFT_INTERVAL_S = 1.0
 
 async def build(settings: Settings) -> Service:
     """The service on PostgreSQL and the registry that the settings name, not yet started."""
+    memory.share_freed()  # tensors come in one thread, are computed in another and hashed in a third
     service = Service("inference", settings, auth=Authenticator.from_settings(settings.auth_key_file))
     wire(service, settings, outside_of(service, settings, SCHEMA, MIGRATIONS))
     return service

@@ -1,7 +1,8 @@
 """Writes records by the batch, off the path of requests, and loses none silently.
 
 An answer is put into a buffer in memory before it is sent; a background task hashes its tensors in a thread and appends
-the records to the store, every ``flush_interval_s``. What this means:
+the records to the store, every ``flush_interval_s``. Large tensors are hashed sooner, while they are in the processor's
+cache and before others take new memory because of them. What this means:
 
 - A record can be read at once: the buffer is looked into before the store.
 - A record is durable about one flush interval after its answer. A process that is killed (not stopped) loses what was
@@ -29,7 +30,7 @@ from services.inference.records.store import RecordStore
 _FLUSH_RECORDS = 5_000  # in one statement
 _FLUSH_BYTES = 16 * 2**20  # of bodies
 _CLOSE_S = 5.0
-_HASH_EARLY = 0.25  # of max_bytes: then tensors are hashed without waiting for the interval
+_HASH_EARLY_BYTES = 4 * 2**20  # of tensors, or a quarter of max_bytes: so many do not wait for the interval
 
 _NOT_LOOKED_AT = frozenset({"QUEUE_FULL", "RECORDS_BEHIND", "MODEL_NOT_READY", "BREAKER_OPEN"})
 """Refused before anybody looked at the request: its digest is not worth the time that there is not."""
@@ -63,10 +64,11 @@ class Recorder:
         self._flush_interval_s = flush_interval_s
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._hash_early_bytes = min(_HASH_EARLY_BYTES, max_bytes // 4)
         self._answered: dict[str, Answered] = {}
         self._hashing: dict[str, Answered] = {}
         self._records: dict[str, Record] = {}
-        self._bytes = 0
+        self._bytes = self._unhashed_bytes = 0
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._next_flush: asyncio.Task[None] | None = None
@@ -99,8 +101,10 @@ class Recorder:
     def add(self, answered: Answered) -> None:
         """Record this answer; it can be found from now on."""
         self._answered[answered.request_id] = answered
-        self._bytes += answered.size_bytes
-        if self._bytes > self._max_bytes * _HASH_EARLY:
+        size_bytes = answered.size_bytes
+        self._bytes += size_bytes
+        self._unhashed_bytes += size_bytes
+        if self._unhashed_bytes > self._hash_early_bytes:
             self._wake.set()
 
     def add_failure(self, answered: Answered) -> bool:
@@ -167,12 +171,7 @@ class Recorder:
     async def run(self) -> None:
         """Flush every interval, for ever."""
         while True:
-            try:
-                async with asyncio.timeout(self._flush_interval_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await self._hash_for(self._flush_interval_s)
             try:
                 await self.flush()
             except HeadwaterError as error:
@@ -205,11 +204,28 @@ class Recorder:
         except RecordsBehind as error:
             raise NotRecording(buffered=self.buffered) from error
 
+    async def _hash_for(self, seconds: float) -> None:
+        """Hash large tensors as they come, for so long; shorter when there is no room for more."""
+        until = asyncio.get_running_loop().time() + seconds
+        while self._bytes < self._max_bytes and self.buffered < self._max_records:
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
+            await asyncio.shield(asyncio.create_task(self._hash_alone(), name="hash records"))
+
+    async def _hash_alone(self) -> None:
+        async with self._flushing:
+            await self._hash()
+
     async def _hash(self) -> None:
         if not self._answered:
             return
         # What is done here for each record is done while no request is answered: as little as can be.
         batch, self._answered = self._answered, {}
+        self._unhashed_bytes = 0
         self._hashing = batch
         try:
             records, change_bytes = await asyncio.to_thread(make_records, batch, self._listeners, self._observers)

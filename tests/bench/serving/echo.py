@@ -48,9 +48,10 @@ def pin(processes: Sequence[psutil.Process], core: int) -> None:
     """Let these processes, their children and all threads that they have or will start run on this core alone."""
     for process in processes:
         for each in (process, *process.children(recursive=True)):
-            for thread in each.threads():
-                with contextlib.suppress(ProcessLookupError):
-                    os.sched_setaffinity(thread.id, {core})
+            with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
+                for thread in each.threads():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(thread.id, {core})
 
 
 @contextlib.contextmanager

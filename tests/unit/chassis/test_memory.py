@@ -61,3 +61,36 @@ def test_what_was_large_for_a_moment_goes_back_to_the_system() -> None:
     command = [sys.executable, "-c", _MOMENTS, "returned"]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert int(out) < 8  # MiB
+
+
+_THREADS = """
+import psutil, sys, threading
+from chassis import memory
+
+def use():
+    blocks = [bytearray(1 << 20) for _ in range(32)]
+    del blocks
+
+memory.keep_freed()
+if sys.argv[1] == "shared":
+    memory.share_freed()
+before = psutil.Process().memory_info().rss >> 20
+kept = threading.Event()
+threads = []
+for _ in range(8):
+    done = threading.Event()
+    threads.append(threading.Thread(target=lambda done=done: (use(), done.set(), kept.wait())))
+    threads[-1].start()
+    done.wait()
+print((psutil.Process().memory_info().rss >> 20) - before)
+kept.set()
+"""
+
+
+def test_what_one_thread_has_freed_another_takes() -> None:
+    command = [sys.executable, "-c", _THREADS]
+    alone, shared = (
+        int(subprocess.run([*command, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("alone", "shared")
+    )
+    assert alone > 1.5 * shared  # of the arenas that libraries had made before, some are used in turn

@@ -149,12 +149,26 @@ async def test_the_memory_of_tensors_is_bounded() -> None:
     buffer.admit()
 
 
-async def test_much_memory_is_hashed_before_the_interval_ends() -> None:
-    buffer = recorder(MemoryRecords(), flush_interval_s=60, max_bytes=64)
+@pytest.mark.parametrize("max_bytes", [2 * INPUT.array.nbytes + OUTPUT.array.nbytes, 2**30])
+async def test_much_memory_is_hashed_before_the_interval_ends(max_bytes: int) -> None:
+    buffer = recorder(MemoryRecords(), flush_interval_s=60, max_bytes=max_bytes)
     task = asyncio.create_task(buffer.run())
     await asyncio.sleep(0)
+    large = Tensor("x", "FP32", np.zeros((2**20, 2), np.float32))
+    new = answered() if max_bytes < 2**20 else answered()._replace(inputs=[large])
+    buffer.add(new)
+    assert buffer.buffered_bytes == new.size_bytes
+    await eventually(lambda: buffer.buffered_bytes == 0)
+    assert buffer.holds(new.request_id)
+    assert buffer.written == 0
+    task.cancel()
+
+
+async def test_a_full_buffer_does_not_wait_for_the_interval() -> None:
+    buffer = recorder(MemoryRecords(), flush_interval_s=60, max_records=1)
     buffer.add(answered())
-    await eventually(lambda: buffer.buffered == 0)
+    task = asyncio.create_task(buffer.run())
+    await eventually(lambda: buffer.written == 1)
     task.cancel()
 
 

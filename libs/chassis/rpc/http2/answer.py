@@ -106,18 +106,36 @@ class Answer:
                 return
             piece = self._pieces[0]
             if len(piece) > room:
-                piece, self._pieces[0] = piece[:room], piece[room:]
-            else:
-                self._pieces.popleft()
+                self._send_frames(piece, room)
+                continue
+            self._pieces.popleft()
             size = len(piece)
-            self.window -= size
-            sender.window -= size
-            self._queued -= size
+            self._sent(size)
             sender.send(HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, self.number))
             sender.send(piece)
         self._wake()
         if self._ending is not None and not self.closed:
             self._end(self._ending)
+
+    def _send_frames(self, piece: memoryview, size: int) -> None:
+        """Send as many frames of this size as a turn and the windows have room for, of a piece that has more."""
+        sender = self._sender
+        count = max(min(len(piece), self.window, sender.window, sender.turn_bytes) // size, 1)
+        header = HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, self.number)
+        sent: list[bytes | memoryview] = []
+        for begin in range(0, count * size, size):
+            sent += (header, piece[begin : begin + size])
+        self._sent(count * size)
+        sender.send_all(sent, count * size)
+        if len(piece) > count * size:
+            self._pieces[0] = piece[count * size :]
+        else:
+            self._pieces.popleft()
+
+    def _sent(self, size: int) -> None:
+        self.window -= size
+        self._sender.window -= size
+        self._queued -= size
 
     def _finish_at_once(self, message: bytes, trailers: bytes) -> bool:
         """Send all of a small answer in one piece, as nearly all are."""

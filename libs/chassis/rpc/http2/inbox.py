@@ -29,7 +29,17 @@ class Refused(Exception):
 class Inbox:
     """The messages that nobody has taken yet, in their order."""
 
-    __slots__ = ("_bits", "_compressed", "_filled", "_into", "_length", "_max_bytes", "_prefix", "_ready", "unread_bytes")
+    __slots__ = (
+        "_bits",
+        "_compressed",
+        "_filled",
+        "_into",
+        "_length",
+        "_max_bytes",
+        "_prefix",
+        "_ready",
+        "unread_bytes",
+    )
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
         self._bits = ENCODINGS.get(encoding)

@@ -43,13 +43,15 @@ class Room:
         Raises:
             Full: it cannot; it holds them all the same until it says that it does not.
         """
-        self.taken_bytes += size_bytes - self._held.get(holder, 0)
+        held = self._held.get(holder)
+        self.taken_bytes += size_bytes - (held or 0)
         if not size_bytes:
             self._held.pop(holder, None)
             self._since.pop(holder, None)
             return
         self._held[holder] = size_bytes
-        self._since.setdefault(holder, now)
+        if held is None:
+            self._since[holder] = now
         while self.taken_bytes > self._max_bytes:
             oldest, since = next(iter(self._since.items()))
             if oldest is holder or now - since < SLOW_S:

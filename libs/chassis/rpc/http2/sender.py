@@ -1,7 +1,7 @@
 """What goes out on one connection: all that is sent within a turn of the loop goes in one write."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chassis.rpc.http2 import frames
@@ -40,6 +40,20 @@ class Sender:
             self._schedule(self.flush)
         self._pieces.append(data)
         self._bytes += len(data) + _PIECE_BYTES
+        if self._bytes > _TURN_BYTES:
+            self.full = True
+
+    @property
+    def turn_bytes(self) -> int:
+        """What may still go out this turn."""
+        return max(_TURN_BYTES - self._bytes, 0)
+
+    def send_all(self, pieces: Sequence[bytes | memoryview], size: int) -> None:
+        """As ``send`` for each of them; ``size`` bytes together."""
+        if not self._pieces:
+            self._schedule(self.flush)
+        self._pieces += pieces
+        self._bytes += size + len(pieces) * _PIECE_BYTES
         if self._bytes > _TURN_BYTES:
             self.full = True
 

@@ -10,7 +10,9 @@ from services.inference.records.events.cloudevents import to_batch, to_event, to
 from services.inference.records.model import Record
 from tests.unit.inference.records.records import record
 
-_TEXTS = st.sampled_from(["", "{}", "{0}", "{{x}}", '"\\', "\u00e4\u2028\n", "a" * 40, "0001-01-01T00:00:00.000001Z", "%s"])
+_TEXTS = st.sampled_from(
+    ["", "{}", "{0}", "{{x}}", '"\\', "\u00e4\u2028\n", "a" * 40, "0001-01-01T00:00:00.000001Z", "%s"]
+)
 
 
 @st.composite
