@@ -8,7 +8,7 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 
@@ -71,13 +71,25 @@ class Result:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timed:
+    """So much work in so many seconds, for work that knows better than its caller when it began and ended."""
+
+    amount: float
+    seconds: float
+
+
+Work: TypeAlias = "Callable[[], float | Timed]"
+"""Does its work once and returns how much it was."""
+
+
 HEADINGS = ("what", "Headwater", "peer", "ratio", "must be", "spread", "CPU ms a unit", "peer is")
 
 
 def measure(
     name: str,
-    ours: Callable[[], float],
-    theirs: Callable[[], float],
+    ours: Work,
+    theirs: Work,
     *,
     unit: str,
     peer: str,
@@ -88,7 +100,7 @@ def measure(
     warm_up: bool = True,
     must_be: str = "",
 ) -> Result:
-    """Run both, interleaved, after a warm-up. Each call does its work once and returns how much it was.
+    """Run both, interleaved, after a warm-up.
 
     ``prepare`` comes before each call and does not count.
     """
@@ -119,7 +131,7 @@ class _Side:
     """One of the two, with what its servers have spent on it."""
 
     def __init__(
-        self, work: Callable[[], float], prepare: Callable[[], object], servers: Sequence[psutil.Process]
+        self, work: Work, prepare: Callable[[], object], servers: Sequence[psutil.Process]
     ) -> None:
         self._work = work
         self._prepare = prepare
@@ -137,8 +149,9 @@ class _Side:
         self._prepare()
         cpu_s = cpu_seconds(self._servers)
         begun = time.perf_counter()
-        amount = self._work()
+        done = self._work()
         seconds = time.perf_counter() - begun
+        amount, seconds = (done.amount, done.seconds) if isinstance(done, Timed) else (done, seconds)
         self._cpu_s += cpu_seconds(self._servers) - cpu_s
         self._done += amount
         return amount / seconds

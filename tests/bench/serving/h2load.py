@@ -1,16 +1,20 @@
 """Load from h2load (of nghttp2), so that the client is not what is measured. Debian: `apt install nghttp2-client`."""
 
+import bisect
 import dataclasses
 import re
 import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.bench.paired import Timed
 
 _CONNECTIONS = 8
 _LIMIT_S = 300
+_MOMENT_S = 0.01
 
 
 class NoLoad(RuntimeError):
@@ -40,6 +44,8 @@ class Load:
     rate: float
     p50_s: float
     p99_s: float
+    steady: Timed
+    """The answers after the first ones, which came together, and the time from those to the last."""
 
 
 def grpc_target(address: str, path: str, message: bytes, token: str = "") -> Target:
@@ -77,5 +83,14 @@ def load(target: Target, *, seconds: int, in_flight: int, core: int | None = Non
         counts = re.search(r"(\d+) done, (\d+) succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
         if rate is None or counts is None or int(counts[1]) == 0 or "xx, 0 3xx, 0 4xx, 0 5xx" not in done.stdout:
             raise NoLoad(f"{target.url}: {done.stdout[-1500:]}{done.stderr[-500:]}")
-        times = sorted(int(line.split("\t")[2]) / 1e6 for line in log.read_text().splitlines())
-    return Load(int(counts[1]), float(rate[1]), statistics.median(times), times[int(len(times) * 0.99)])
+        calls = [(int(begun), int(taken)) for begun, _, taken in map(str.split, log.read_text().splitlines())]
+    times = sorted(taken / 1e6 for _, taken in calls)
+    steady = _steady(sorted((begun + taken) / 1e6 for begun, taken in calls))
+    return Load(int(counts[1]), float(rate[1]), statistics.median(times), times[int(len(times) * 0.99)], steady)
+
+
+def _steady(ends: Sequence[float]) -> Timed:
+    """Of the times at which answers came: a batch's come within a few milliseconds, and count as one moment."""
+    first = bisect.bisect_right(ends, ends[0] + _MOMENT_S)
+    last = bisect.bisect_left(ends, ends[-1] - _MOMENT_S)
+    return Timed(len(ends) - first, max(ends[last] - ends[first - 1], 1e-9))

@@ -45,7 +45,8 @@ def run(running: Running) -> Iterator[Result]:
             _beside(running, "services.inference", all_on, target) as (on, on_process),
             _beside(running, "tests.bench.serving.programs.unrecorded", {}, target) as (off, off_process),
         ):
-            pin([*running.processes("postgres"), on_process, off_process], SERVER_CORE)
+            pin([on_process, off_process], SERVER_CORE)
+            pin(running.processes("postgres"), LOAD_CORE)  # another machine, in production
             yield measure(
                 f"records, logs and metrics, {IN_FLIGHT} in flight",
                 lambda: float(load(on, seconds=_SECONDS, in_flight=IN_FLIGHT, core=LOAD_CORE).calls),
