@@ -1,7 +1,8 @@
 """Answers of one model version, kept in memory by what was asked.
 
 - Equal questions that come while the first of them is computed wait for its answer: it is computed once. If that fails,
-  or its caller goes away, the others are computed each by themselves: nobody gets another one's error.
+  or its caller goes away, the next of them is computed and the others go on waiting: never more than one at a time, and
+  nobody gets another one's error. Only where the question itself is what is wrong are all of them told so at once.
 - Bounded by bytes and by entries; what was not asked for longest goes first. An answer that alone would take more than
   a quarter of the bytes is not kept.
 - Each process and each version has its own. What a process answers from its memory needs no round trip and is never
@@ -10,12 +11,15 @@
 
 import asyncio
 import collections
+import copy
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
+from headwater.errors import InvalidArgument
 from services.inference.cache.options import Caching
 from services.inference.tensors.model import Tensor, size_bytes
 
@@ -50,6 +54,11 @@ class _Entry:
     until: float
 
 
+_Outcome: TypeAlias = Kept | InvalidArgument | None
+"""What who waits is told: the answer, what is wrong with the question, or None: compute it now."""
+_Waiting: TypeAlias = collections.deque[asyncio.Future[_Outcome]]
+
+
 class ResponseCache:
     """See above. To be used in one event loop."""
 
@@ -59,7 +68,8 @@ class ResponseCache:
         self._caching = caching
         self._now = now
         self._entries: collections.OrderedDict[bytes, _Entry] = collections.OrderedDict()
-        self._computing: dict[bytes, asyncio.Future[Kept | None]] = {}
+        self._computing: dict[bytes, _Waiting] = {}
+        """Who waits for what is computed now, the first that came first."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -84,10 +94,12 @@ class ResponseCache:
         begun = time.perf_counter()
         digest = key()
         kept = self._find(digest)
-        computing = self._computing.get(digest)
+        waiting = self._computing.get(digest)
         looked_s = time.perf_counter() - begun
-        if kept is None and computing is not None:
-            kept = await asyncio.shield(computing)  # who gives up waiting does not stop the one who computes
+        if kept is None and waiting is not None:
+            kept = await self._wait(digest, waiting)
+        elif kept is None:
+            self._computing[digest] = collections.deque()
         if kept is not None:
             self.counts.hits += 1
             self.counts.hit_rows += kept.rows
@@ -95,20 +107,49 @@ class ResponseCache:
             return kept, True
         self.counts.misses += 1
         self.counts.miss_s += looked_s
-        if computing is not None:
-            return await compute(), False
         return await self._compute(digest, compute), False
 
+    async def _wait(self, digest: bytes, waiting: _Waiting) -> Kept | None:
+        """The answer that another one computes; None where it is this one's turn to compute it."""
+        told: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        waiting.append(told)
+        try:
+            outcome = await told
+        except asyncio.CancelledError:
+            if not told.cancelled() and told.result() is None:  # it went away just as its turn had come
+                self._pass_on(digest)
+            raise
+        if isinstance(outcome, InvalidArgument):
+            raise outcome
+        return outcome
+
     async def _compute(self, digest: bytes, compute: Callable[[], Awaitable[Kept]]) -> Kept:
-        computing = self._computing[digest] = asyncio.get_running_loop().create_future()
-        kept = None
         try:
             kept = await compute()
             self._keep(digest, kept)
-            return kept
-        finally:
-            del self._computing[digest]
-            computing.set_result(kept)
+        except InvalidArgument as error:
+            self._tell_all(digest, error)
+            raise
+        except BaseException:
+            self._pass_on(digest)
+            raise
+        self._tell_all(digest, kept)
+        return kept
+
+    def _tell_all(self, digest: bytes, outcome: Kept | InvalidArgument) -> None:
+        for told in self._computing.pop(digest):
+            if not told.done():
+                told.set_result(outcome if isinstance(outcome, Kept) else _own_error(outcome))
+
+    def _pass_on(self, digest: bytes) -> None:
+        """Let the next one compute, of those that still wait."""
+        waiting = self._computing[digest]
+        while waiting:
+            told = waiting.popleft()
+            if not told.done():
+                told.set_result(None)
+                return
+        del self._computing[digest]
 
     def _find(self, digest: bytes) -> Kept | None:
         entry = self._entries.get(digest)
@@ -139,6 +180,13 @@ class ResponseCache:
 
     def _forget(self, digest: bytes) -> None:
         self.size_bytes -= self._entries.pop(digest).size_bytes
+
+
+def _own_error(error: InvalidArgument) -> InvalidArgument:
+    """The same for another one, to whose error the id of a request of its own is added."""
+    own = copy.copy(error)
+    own.metadata = dict(error.metadata)
+    return own
 
 
 def _own(kept: Kept) -> Kept:

@@ -20,6 +20,7 @@ from services.inference.tensors.errors import shown
 _DIRECTORY = "/dev/shm"  # noqa: S108 where Linux keeps shm_open's regions; nothing is created in it
 _KEY = re.compile(r"/?(?!\.\.?\Z)[A-Za-z0-9_.-]{1,250}", re.ASCII)
 _MAX_REGIONS = 1024  # each holds a file descriptor
+_MAX_REGIONS_OF_ONE = 256  # so that no caller takes all of them
 _MAX_NAME = 255
 
 
@@ -41,7 +42,7 @@ class TooManyRegions(ResourceExhausted):
     """As many regions are registered as may be."""
 
     reason = "TOO_MANY_REGIONS"
-    text = "Too many shared memory regions are registered."
+    text = "Too many shared memory regions are registered; unregister those that are not used any more."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -77,15 +78,15 @@ class Regions:
         Raises:
             NotSupported: shared memory is off.
             InvalidRequest: the key is not allowed, there is no such object, or it is smaller than that.
-            RegionAlreadyRegistered, TooManyRegions
+            RegionAlreadyRegistered
+            TooManyRegions: ``owner`` has as many as one caller may have, or all together have as many as there may be.
         """
         self.require_enabled()
         if not 0 < len(name) <= _MAX_NAME:
             raise InvalidRequest(f"The name of a region has 1 to {_MAX_NAME} characters; this one has {len(name)}.")
         if (owner, name) in self._regions:
             raise RegionAlreadyRegistered(region=name)
-        if len(self._regions) >= _MAX_REGIONS:
-            raise TooManyRegions(limit=_MAX_REGIONS)
+        self._require_room(owner)
         if offset < 0 or size_bytes <= 0:
             raise InvalidRequest("A region needs an offset of 0 or more and a byte size of 1 or more.")
         region = Region(name, key, offset, size_bytes, self._open(key))
@@ -147,6 +148,12 @@ class Regions:
                 "Shared memory is not supported here: send tensors in the messages. "
                 "An operator can switch it on with HEADWATER_SHARED_MEMORY_PREFIXES."
             )
+
+    def _require_room(self, owner: str) -> None:
+        if sum(each == owner for each, _ in self._regions) >= _MAX_REGIONS_OF_ONE:
+            raise TooManyRegions(limit=_MAX_REGIONS_OF_ONE, of="one caller")
+        if len(self._regions) >= _MAX_REGIONS:
+            raise TooManyRegions(limit=_MAX_REGIONS, of="all callers")
 
     def _find(self, owner: str, name: str) -> Region:
         region = self._regions.get((owner, name))

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from services.inference.cache.cache import Kept, ResponseCache
 from services.inference.cache.key import question_key
 from services.inference.cache.options import Caching
-from services.inference.errors import QueueFull
+from services.inference.errors import InvalidRequest, QueueFull
 from services.inference.question import Question
 from services.inference.tensors.model import Tensor
 
@@ -71,7 +71,7 @@ async def test_equal_questions_that_come_at_once_are_computed_once() -> None:
 
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_nobody_gets_the_error_of_another_one(cancelled: bool) -> None:
-    """The one who computes goes away, or finds the queue full: the others ask for themselves."""
+    """The one who computes goes away, or finds the queue full: the next asks, and the others get its answer."""
     cache, model = ResponseCache(ON), Model()
     model.gate.clear()
     first, *others = [asyncio.create_task(cache.answer(lambda: b"question", model.compute)) for _ in range(4)]
@@ -86,10 +86,89 @@ async def test_nobody_gets_the_error_of_another_one(cancelled: bool) -> None:
 
     results = await asyncio.gather(*others)
 
-    assert model.computed == 4
-    assert [cached for _, cached in results] == [False] * 3
+    assert model.computed == 2
+    assert [cached for _, cached in results] == [False, True, True]
+    assert [kept.outputs[0].array[0, 0] for kept, _ in results] == [2, 2, 2]
     with pytest.raises(asyncio.CancelledError if cancelled else QueueFull):
         await first
+
+
+class Failing:
+    """Fails or hangs, and counts how many compute at once."""
+
+    def __init__(self, hangs: bool = False) -> None:
+        self.hangs = hangs
+        self.computed = self.now = self.most = 0
+
+    async def compute(self) -> Kept:
+        self.computed += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
+            raise QueueFull
+        finally:
+            self.now -= 1
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_of_many_that_wait_for_what_fails_never_more_than_one_is_computed(cancelled: bool) -> None:
+    """Every one gets an error of its own in its turn, and newcomers wait behind the others."""
+    cache, model = ResponseCache(ON), Failing(hangs=cancelled)
+    asking: list[asyncio.Task[tuple[Kept, bool]]] = []
+    for turn in range(300):
+        asking.append(asyncio.create_task(cache.answer(lambda: b"question", model.compute)))
+        if turn % 10 == 0:
+            await asyncio.sleep(0)
+    if cancelled:
+        for turn, each in enumerate(asking):
+            each.cancel()
+            if turn % 3 == 0:
+                await asyncio.sleep(0)
+    results = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert {type(each) for each in results} == {asyncio.CancelledError if cancelled else QueueFull}
+    assert model.most == 1
+    assert cancelled or model.computed == len({id(each) for each in results}) == 300
+    working = Model()
+    assert not (await cache.answer(lambda: b"question", working.compute))[1], "nothing is left behind"
+    assert (await cache.answer(lambda: b"question", working.compute))[1]
+
+
+async def test_who_goes_away_just_as_its_turn_comes_lets_the_next_one_compute() -> None:
+    cache, model = ResponseCache(ON), Model()
+    gone: list[asyncio.Task[tuple[Kept, bool]]] = []
+
+    async def fail() -> Kept:
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(gone[0].cancel)  # runs when its turn has come, and it does not know it yet
+        raise QueueFull
+
+    first = asyncio.create_task(cache.answer(lambda: b"question", fail))
+    second, third = [asyncio.create_task(cache.answer(lambda: b"question", model.compute)) for _ in range(2)]
+    gone.append(second)
+    await asyncio.wait([first, second, third], timeout=10)
+
+    assert isinstance(first.exception(), QueueFull)
+    assert second.cancelled()
+    assert not third.result()[1]
+    assert model.computed == 1
+
+
+async def test_what_is_wrong_with_the_question_is_told_to_all_who_ask_it() -> None:
+    cache, model = ResponseCache(ON), Model()
+    model.gate.clear()
+    model.failure = InvalidRequest("too long", model="m")
+    asking = [asyncio.create_task(cache.answer(lambda: b"question", model.compute)) for _ in range(20)]
+    await asyncio.sleep(0)
+    model.gate.set()
+    results = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert model.computed == 1
+    assert [str(each) for each in results] == ["too long"] * 20
+    errors = [each for each in results if isinstance(each, InvalidRequest)]
+    errors[0].metadata["request_id"] = "1"
+    assert [each.metadata for each in errors[1:]] == [{"model": "m"}] * 19, "each can be given an id of its own"
 
 
 async def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:

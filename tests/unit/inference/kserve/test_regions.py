@@ -10,7 +10,7 @@ import pytest
 
 from services.inference.errors import InvalidRequest, NotSupported
 from services.inference.kserve.parameters import Place
-from services.inference.kserve.shared_memory import RegionNotFound, Regions
+from services.inference.kserve.shared_memory import RegionNotFound, Regions, TooManyRegions
 
 ALL = Place("data", 0, 8)
 
@@ -75,3 +75,25 @@ def test_without_a_prefix_it_is_off(prefixes: list[str]) -> None:
     ):
         with pytest.raises(NotSupported, match="send tensors in the messages"):
             ask()
+
+
+def test_one_caller_cannot_take_all_regions_and_all_together_are_bounded(memory: Path) -> None:
+    regions = Regions(["headwater-unit-"])
+
+    def register(owner: str, number: int) -> None:
+        regions.register(owner, f"data{number}", memory.name, 0, 8)
+
+    for number in range(256):
+        register("greedy", number)
+    with pytest.raises(TooManyRegions, match=r"unregister.*limit=256, of=one caller"):
+        register("greedy", 256)
+    for number in range(256):
+        for owner in ("a", "b", "c"):
+            register(owner, number)
+    with pytest.raises(TooManyRegions, match="limit=1024, of=all callers"):
+        register("last", 0)
+    regions.unregister("greedy", "data0")
+    register("last", 0)
+    with pytest.raises(TooManyRegions, match="all callers"):
+        register("greedy", 0)
+    assert [len(regions.registered(owner)) for owner in ("greedy", "a", "last")] == [255, 256, 1]
