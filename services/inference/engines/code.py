@@ -9,13 +9,14 @@ The digest is over all Python sources of the module's top-level package, or of t
 the canonical form of a model version: SHA-256 of sorted lines ``path NUL sha256:digest LF``.
 """
 
+import ast
 import dataclasses
 import hashlib
 import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,49 @@ def digest_of(module: str) -> str:
     return f"sha256:{_sha256_of(lines.encode())}"
 
 
+def check_function(module: str, function: str) -> None:
+    """Return if the sources of ``module`` say that it has ``function``. Imports nothing.
+
+    Raises:
+        InvalidArgument: no such module is installed, or nothing in it makes that name.
+    """
+    source = _source_of(module)
+    if source is None:
+        raise InvalidArgument(f"No module {module} with Python sources is installed here.", field="module")
+    try:
+        names = set(_names(ast.parse(source.read_bytes())))
+    except (SyntaxError, ValueError) as error:
+        raise InvalidArgument(f"The source of {module} is no Python: {error}.", field="module") from error
+    if function not in names and "*" not in names:
+        raise InvalidArgument(f"{module} has no function {function}.", field="function")
+
+
+def _source_of(module: str) -> Path | None:
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return None
+    if not spec.submodule_search_locations:
+        return Path(spec.origin) if spec.origin and not inner and Path(spec.origin).is_file() else None
+    root = Path(next(iter(spec.submodule_search_locations))).joinpath(*inner)
+    found = (root.with_suffix(".py") if inner else root / "__init__.py", root / "__init__.py")
+    return next((path for path in found if path.is_file()), None)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """What a module's own code makes, also under a condition; ``*`` where it takes everything from elsewhere."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield child.name
+            case ast.alias():
+                yield child.asname or child.name.partition(".")[0]
+            case ast.Name(ctx=ast.Store()):
+                yield child.id
+            case _:
+                yield from _names(child)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -115,14 +159,17 @@ def _sha256_of(content: bytes) -> str:
 
 
 def main(entries: list[str]) -> int:
-    """Print what registers each ``module:function``; 1 if one is not installed."""
+    """Print what registers each ``module:function``; 1, and why, if one is not installed or is not there."""
     for entry in entries:
         module, _, function = entry.partition(":")
-        digest = digest_of(module)
-        if not digest or not function.isidentifier():
-            sys.stderr.write(f"{entry}: no such module is installed here, or it is not module:function.\n")
+        try:
+            if not all(map(str.isidentifier, (*module.split("."), function))):
+                raise InvalidArgument("It must be module:function.")
+            check_function(module, function)
+        except InvalidArgument as error:
+            sys.stderr.write(f"{entry}: {error.message}\n")
             return 1
-        print(f"{module}:{function}@{digest}")
+        print(f"{module}:{function}@{digest_of(module)}")
     return 0
 
 

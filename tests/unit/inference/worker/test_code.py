@@ -1,6 +1,7 @@
 """Which code an administrator has registered, and whether it is still that (promise 12)."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "__init__.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
     (root / "inner" / "models.py").write_text("def rank(model, device): return None\n")
     monkeypatch.syspath_prepend(tmp_path)
+    for module in [each for each in sys.modules if each.partition(".")[0] == root.name]:
+        monkeypatch.delitem(sys.modules, module)  # of a test before this one, elsewhere
     return root
 
 
@@ -78,6 +81,39 @@ def test_what_registers_a_function_is_printed(package: Path, capsys: pytest.Capt
     assert main([name]) == 0
     printed = capsys.readouterr().out.strip()
     assert parse_code({"rank": printed})["rank"].digest == digest_of("headwater_registered")
-    for wrong in ("headwater_absent:rank", "headwater_registered", "headwater_registered:no-name"):
-        assert main([wrong]) == 1
-        assert wrong in capsys.readouterr().err
+    assert not (package.parent / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("headwater_absent:rank", "No module headwater_absent"),
+        ("headwater_registered.outer:rank", "No module headwater_registered.outer"),
+        ("headwater_registered.inner.models:sort", "headwater_registered.inner.models has no function sort"),
+        ("headwater_registered.inner.models:device", "has no function device"),
+        ("headwater_registered.inner.broken:rank", "is no Python"),
+        ("headwater_registered", "must be module:function"),
+        ("headwater_registered:no-name", "must be module:function"),
+        ("headwater_registered..inner:rank", "must be module:function"),
+        (":rank", "must be module:function"),
+    ],
+)
+def test_what_cannot_be_registered_is_told_and_nothing_is_printed(
+    package: Path, capsys: pytest.CaptureFixture[str], entry: str, told: str
+) -> None:
+    (package / "inner" / "broken.py").write_text("def rank(:\n")
+    assert main([entry]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"{entry}: ")
+    assert told in printed.err
+    assert not (package.parent / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["rank = len", "from math import floor as rank", "if True:\n    class rank: pass", "from math import *"],
+)
+def test_a_name_that_is_made_otherwise_can_be_registered(package: Path, source: str) -> None:
+    (package / "inner" / "models.py").write_text(f"{source}\n")
+    assert main(["headwater_registered.inner.models:rank"]) == 0
