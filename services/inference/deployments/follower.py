@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from headwater.names import InvalidName, check_version
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
 from services.inference.deployments.model import UNLOADED, Deployment, State, Status, Use
@@ -14,6 +15,7 @@ from services.inference.errors import ModelNotReady, VersionNotServed
 from services.inference.guard.rollback import Rollbacks
 from services.inference.models.source import ModelSource, Selector
 from services.inference.question import Question
+from services.inference.tensors.errors import shown
 from services.inference.traffic.options import FALLBACK, MAIN, Routing
 from services.inference.traffic.weights import Weights
 
@@ -130,7 +132,10 @@ class Follower:
         if not numbers:
             raise self.not_ready()
         if version not in numbers:
-            raise VersionNotServed(served=", ".join(numbers), version=version, model=self.deployment.served_name)
+            served = ", ".join(numbers)
+            raise VersionNotServed(
+                _malformed(version, served), served=served, version=version, model=self.deployment.served_name
+            )
         return numbers[version]
 
     def stand_ins(self) -> Sequence[Target | str]:
@@ -235,3 +240,13 @@ class Follower:
         gone, self._gone = self._gone, ()
         for target in gone:
             target.stop()
+
+
+def _malformed(version: str, served: str) -> str:
+    """What is wrong with a version that cannot be one, in Triton's words, since programs look for them; else empty."""
+    try:
+        check_version(version)
+    except InvalidName:
+        said = shown(version)
+        return f"failed to get model version from specified version string {said} (served={served})."
+    return ""

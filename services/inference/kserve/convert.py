@@ -72,7 +72,11 @@ def tensors_from_proto(asked: Asked, regions: Regions, caller: str) -> Mapping[s
         elif not raw:
             tensors[name] = _from_contents(tensor)
         elif tensor.HasField("contents"):
-            raise InvalidRequest(f"{shown(name)} has contents, and raw_input_contents is used too; use one of them.")
+            # In words that programs for Triton look for.
+            raise InvalidRequest(
+                "The contents field must not be specified when using raw_input_contents for "
+                f"{shown(name)} for model {shown(asked.message.model_name)}; use one of them."
+            )
         else:
             if position < len(raw):
                 tensors[name] = from_raw(name, tensor.datatype, tensor.shape, raw[position])

@@ -105,6 +105,23 @@ def test_typed_contents_of_numbers_and_texts(stub: Any, headers: dict[str, str])
     assert stub.ModelInfer(infer("simple_string", *given), metadata=metadata).outputs[0].datatype == "BYTES"
 
 
+def test_wrong_requests_are_refused_in_the_words_that_tritons_examples_look_for(
+    stub: Any, headers: dict[str, str]
+) -> None:
+    """grpc_explicit_int_content_client.py and grpc_explicit_int8_content_client.py end with these two."""
+    metadata = tuple(headers.items())
+    inputs = [tensor(name, "INT32", [1, 16], int_contents=[1] * 16) for name in ("INPUT0", "INPUT1")]
+    said = "contents field must not be specified when using raw_input_contents for 'INPUT0' for model 'simple'"
+    with pytest.raises(grpc.RpcError, match=said) as twice:
+        stub.ModelInfer(infer("simple", *inputs, raw=[COUNTING.tobytes()]), metadata=metadata)
+    assert twice.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    said = "failed to get model version from specified version string 'wrong_specification'"
+    with pytest.raises(grpc.RpcError, match=said):
+        stub.ModelInfer(infer("simple", *inputs, model_version="wrong_specification"), metadata=metadata)
+    with pytest.raises(grpc.RpcError, match="This version is not served"):
+        stub.ModelInfer(infer("simple", *inputs, model_version="2"), metadata=metadata)
+
+
 def test_callbacks_and_channel_arguments(examples: Examples, headers: dict[str, str]) -> None:
     arguments = [("grpc.max_send_message_length", 2**20), ("grpc.keepalive_timeout_ms", 20_000)]
     answers: queue.Queue[Any] = queue.Queue()
