@@ -130,9 +130,7 @@ def measure(
 class _Side:
     """One of the two, with what its servers have spent on it."""
 
-    def __init__(
-        self, work: Work, prepare: Callable[[], object], servers: Sequence[psutil.Process]
-    ) -> None:
+    def __init__(self, work: Work, prepare: Callable[[], object], servers: Sequence[psutil.Process]) -> None:
         self._work = work
         self._prepare = prepare
         self._servers = servers

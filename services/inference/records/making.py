@@ -29,7 +29,9 @@ def make_records(
     change_bytes = 0
     for request_id, answered in paced(batch.items()):
         record = records[request_id] = _record(answered)
-        change_bytes += record.body_bytes - answered.size_bytes
+        if record.body_reason:
+            change_bytes += record.body_bytes
+        change_bytes -= answered.size_bytes
     for listener in listeners:
         _tell(listener, list(records.values()))
     for observer in observers:

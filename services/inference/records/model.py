@@ -214,16 +214,24 @@ def _body(
 def _total_bytes(tensors: Collection[Tensor]) -> int:
     total = 0
     for tensor in tensors:
-        total += size_bytes(tensor.array)
+        total += tensor.array.nbytes if tensor.datatype != "BYTES" else size_bytes(tensor.array)
     return total
 
 
 def _facts(tensors: Collection[Tensor]) -> str:
     if not tensors:
         return "[]"
+    if len(tensors) == 1:
+        (tensor,) = tensors
+        return _only_fact(tensor.name[:_MAX_NAME], tensor.datatype, tensor.array.shape)
     # A request that was refused may have come with any names, and as many.
     first = tensors if len(tensors) <= _MAX_FACTS else itertools.islice(tensors, _MAX_FACTS)
     return f"[{','.join([_fact(tensor.name[:_MAX_NAME], tensor.datatype, tensor.array.shape) for tensor in first])}]"
+
+
+@functools.lru_cache(1024)
+def _only_fact(name: str, datatype: str, shape: tuple[int, ...]) -> str:
+    return f"[{_fact(name, datatype, shape)}]"
 
 
 @functools.lru_cache(1024)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 import psutil
 
@@ -21,6 +22,8 @@ from tests.bench.serving.h2load import Target, load
 from tests.bench.serving.serve import serve
 from tests.unit.inference.onnx_models import identity
 
+_Started: TypeAlias = tuple[Target, psutil.Process]
+
 _NAME = "bench-recording"
 _SHAPE = (16,)
 _SECONDS = 3
@@ -30,35 +33,40 @@ _START_S = 30.0
 
 
 def run(running: Running) -> Iterator[Result]:
-    """The rate under load, and the slowest of a hundred calls where they come at their times."""
+    """The rate under load, and the slowest of a hundred calls where they come at their times; then with events, too."""
     array = peers.example(_SHAPE)
     target = serve(running, _NAME, identity(shape=("rows", *_SHAPE)), array)
     # One body in ten is kept, and nobody may see the third column.
     recording = {"sampleRate": 0.1, "inputs": [{"name": "x", "redactedColumns": ["2"]}]}
     deployment_options.configure(running.connection, DeploymentName(DEFAULT_PROJECT, _NAME), {"recording": recording})
     with tempfile.TemporaryDirectory(prefix="headwater-recording-") as folder:
-        all_on = {
-            "HEADWATER_REQUEST_LOG": f"{folder}/requests.log",
-            "HEADWATER_EVENTS_URL": f"file://{folder}/events.jsonl",
-        }
-        with (
-            _beside(running, "services.inference", all_on, target) as (on, on_process),
-            _beside(running, "tests.bench.serving.programs.unrecorded", {}, target) as (off, off_process),
-        ):
-            pin([on_process, off_process], SERVER_CORE)
+        logged = {"HEADWATER_REQUEST_LOG": f"{folder}/requests.log"}
+        exported = {**logged, "HEADWATER_EVENTS_URL": f"file://{folder}/events.jsonl"}
+        unrecorded = "tests.bench.serving.programs.unrecorded"
+        with _beside(running, unrecorded, {}, target) as off:
+            pin([off[1]], SERVER_CORE)
             pin(running.processes("postgres"), LOAD_CORE)  # another machine, in production
-            yield measure(
-                f"records, logs and metrics, {IN_FLIGHT} in flight",
-                lambda: float(load(on, seconds=_SECONDS, in_flight=IN_FLIGHT, core=LOAD_CORE).calls),
-                lambda: float(load(off, seconds=_SECONDS, in_flight=IN_FLIGHT, core=LOAD_CORE).calls),
-                unit="calls/s",
-                peer="the same without them",
-                servers=[on_process, *running.processes("postgres")],
-                peer_servers=[off_process],
-                must_be="≥ 0.9",
-                rounds=_ROUNDS,
-            )
-            yield _slowest(on, off)
+            with _beside(running, "services.inference", logged, target) as on:
+                pin([on[1]], SERVER_CORE)
+                yield _rate("records, logs and metrics", on, off, "≥ 0.9")
+                yield _slowest(on[0], off[0])
+            with _beside(running, "services.inference", exported, target) as on:
+                pin([on[1]], SERVER_CORE)
+                yield _rate("records, logs, metrics and CloudEvents", on, off, "")
+
+
+def _rate(what: str, on: _Started, off: _Started, must_be: str) -> Result:
+    return measure(
+        f"{what}, {IN_FLIGHT} in flight",
+        lambda: float(load(on[0], seconds=_SECONDS, in_flight=IN_FLIGHT, core=LOAD_CORE).calls),
+        lambda: float(load(off[0], seconds=_SECONDS, in_flight=IN_FLIGHT, core=LOAD_CORE).calls),
+        unit="calls/s",
+        peer="the same without them",
+        servers=[on[1]],
+        peer_servers=[off[1]],
+        must_be=must_be,
+        rounds=_ROUNDS,
+    )
 
 
 def _slowest(on: Target, off: Target) -> Result:
@@ -82,9 +90,7 @@ def _slowest(on: Target, off: Target) -> Result:
 
 
 @contextlib.contextmanager
-def _beside(
-    running: Running, module: str, more: Mapping[str, str], like: Target
-) -> Iterator[tuple[Target, psutil.Process]]:
+def _beside(running: Running, module: str, more: Mapping[str, str], like: Target) -> Iterator[_Started]:
     """Another process of the inference service with the same deployments, asked as ``like`` is."""
     grpc_port, http_port, flight_port, admin_port = free(4)
     (stacks,) = running.processes("inference")

@@ -100,9 +100,9 @@ def _form(
     result: str,
     inputs: str,
     preprocessing_digest: str,
-    is_final: bool,  # noqa: FBT001 (a field of a record, as all of these)
+    is_final: bool,
     variant: str,
-    is_part: bool,  # noqa: FBT001
+    is_part: bool,
 ) -> str:
     """The JSON of all events that agree in these, with a place for each of _OWN and, behind them, for the time."""
     marks: dict[str, Any] = _MARKS if is_part else _MARKS | {"part_of": ""}
