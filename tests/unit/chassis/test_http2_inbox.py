@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 
 import grpc
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,11 +21,11 @@ def prefixed(raw: bytes, compressed: int = 0) -> bytes:
     return PREFIX.pack(compressed, len(raw)) + raw
 
 
-def taken(inbox: Inbox) -> list[bytes | bytearray]:
+def taken(inbox: Inbox) -> list[bytes | memoryview]:
     return [inbox.take() for _ in range(len(inbox))]
 
 
-def given_by(inbox: Inbox, sent: bytes) -> list[bytes | bytearray]:
+def given_by(inbox: Inbox, sent: bytes) -> list[bytes | memoryview]:
     inbox.add(sent, 0, len(sent))
     return taken(inbox)
 
@@ -117,3 +118,23 @@ def test_a_length_over_the_limit_is_refused_before_any_of_the_message_has_come()
     inbox.add(sent, 0, 5)
     assert inbox.in_message
     assert not inbox
+
+
+def test_who_announces_a_large_message_and_does_not_send_it_takes_no_memory() -> None:
+    before = psutil.Process().memory_info().rss
+    inboxes = [Inbox("identity", 64 * 2**20) for _ in range(300)]
+    for inbox in inboxes:
+        inbox.add(PREFIX.pack(0, 64 * 2**20) + b"x", 0, PREFIX.size + 1)
+    assert psutil.Process().memory_info().rss - before < 32 * 2**20
+    assert all(inbox.in_message and inbox.unfinished_bytes == 1 for inbox in inboxes)
+
+
+def test_a_large_message_is_read_only_and_whole() -> None:
+    content = bytes(range(256)) * 20_000
+    inbox, sent = Inbox("identity", 64 * 2**20), prefixed(content)
+    for begin in range(0, len(sent), 16_384):
+        piece = sent[begin : begin + 16_384]
+        inbox.add(piece, 0, len(piece))
+    message = inbox.take()
+    assert message == content
+    assert memoryview(message).readonly
