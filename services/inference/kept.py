@@ -1,6 +1,5 @@
 """Values that are kept as JSON, and are read and changed by replicas of two releases at once."""
 
-import itertools
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
@@ -56,7 +55,16 @@ def _merged(kept: Any, known: Any, new: Any) -> Any:
     if isinstance(kept, dict) and isinstance(new, dict):
         unknown = {key: value for key, value in kept.items() if key not in known}
         return unknown | {key: _merged(kept[key], known[key], new[key]) if key in kept else new[key] for key in new}
-    if isinstance(kept, list) and isinstance(new, list):
-        same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(known, new, strict=False))))
-        return [*kept[:same], *new[same:]]
+    if isinstance(kept, list) and isinstance(new, list) and len(kept) == len(known):
+        return _merged_items(kept, known, new)
     return new
+
+
+def _merged_items(kept: list[Any], known: list[Any], new: list[Any]) -> list[Any]:
+    """An item that was there stays as it was, wherever it is now: others may have been put before it or taken out."""
+    left = [pair for pair in zip(known, kept, strict=True) if isinstance(pair[1], dict)]  # others have no fields
+    merged = []
+    for item in new:
+        place = next((place for place, (before, _) in enumerate(left) if before == item), None)
+        merged.append(item if place is None else left.pop(place)[1])
+    return merged

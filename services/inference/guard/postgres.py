@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Insert, Update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.db.engine import Database
 from services.inference.guard.standing import Standing, StandingStore
 from services.inference.guard.tables import deployment_standings as table
+from services.inference.kept import Kept, OfLaterRelease
 
-_ADAPTER = TypeAdapter(Standing)
+_KEPT = Kept(Standing, without=frozenset({"revision"}))
 _log = structlog.get_logger("inference.guard")
 
 
@@ -32,23 +32,33 @@ class PostgresStandings(StandingStore):
     async def replace(self, standing: Standing) -> bool:
         """See StandingStore."""
         next_one = dataclasses.replace(standing, revision=standing.revision + 1)
-        values = {
-            "uid": standing.uid,
-            "revision": next_one.revision,
-            "standing": _ADAPTER.dump_python(next_one, mode="json", exclude={"revision"}),
-        }
-        statement: Insert | Update = insert(table).values(values).on_conflict_do_nothing()
-        if standing.revision:
-            unchanged = (table.c.uid == standing.uid, table.c.revision == standing.revision)
-            statement = table.update().where(*unchanged).values(values)
+        values = {"uid": standing.uid, "revision": next_one.revision, "standing": _KEPT.dump(next_one)}
         async with self._database.transaction() as connection:
-            return (await connection.execute(statement.returning(table.c.uid))).one_or_none() is not None
+            if not standing.revision:
+                added = insert(table).values(values).on_conflict_do_nothing().returning(table.c.uid)
+                return (await connection.execute(added)).one_or_none() is not None
+            unchanged = (table.c.uid == standing.uid, table.c.revision == standing.revision)
+            found = await connection.execute(select(table.c.standing).where(*unchanged).with_for_update())
+            kept = found.scalar_one_or_none()
+            if kept is None:
+                return False
+            values["standing"] = _over(kept, next_one)
+            await connection.execute(table.update().where(*unchanged).values(values))
+            return True
+
+
+def _over(kept: Mapping[str, Any], standing: Standing) -> Mapping[str, Any]:
+    """With what a later release has kept beside it; where that cannot be read at all, without."""
+    try:
+        return _KEPT.over(kept, standing)
+    except OfLaterRelease:  # it was read as nothing, see below
+        return _KEPT.dump(standing)
 
 
 def _standing(uid: str, revision: int, kept: Mapping[str, Any]) -> Standing:
     """What another release has kept in another form is forgotten: one deployment's past keeps no other from serving."""
     try:
-        return _ADAPTER.validate_python({**kept, "revision": revision})
-    except ValidationError as error:
-        _log.warning("what is kept of a deployment's versions cannot be read", uid=uid, problems=error.error_count())
+        return dataclasses.replace(_KEPT.load(kept), revision=revision)
+    except OfLaterRelease as error:
+        _log.warning("what is kept of a deployment's versions cannot be read", uid=uid, why=error.message)
         return Standing(uid, revision=revision)

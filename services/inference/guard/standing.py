@@ -73,7 +73,8 @@ class StandingStore(Protocol):
         """The standings of these deployments, by uid; of which nothing is kept, they are not among them."""
 
     async def replace(self, standing: Standing) -> bool:
-        """Keep this as the next revision; False if another one than ``standing.revision`` is kept by now."""
+        """Keep this as the next revision; False if another one than ``standing.revision`` is kept by now. What a later
+        release has added to it stays."""
 
 
 class MemoryStandings(StandingStore):

@@ -13,6 +13,7 @@ from headwater.errors import HeadwaterError
 from headwater.names import DeploymentName, IncidentName
 from services.inference.incidents.model import ITSELF, Event, Incident, IncidentNotFound, Kind, State
 from services.inference.incidents.store import IncidentStore, Wanted
+from services.inference.kept import OfLaterRelease
 
 _MAX_PENDING = 256
 _RETRY_S = 1.0
@@ -138,6 +139,8 @@ class IncidentLog:
                 await self._store.change(name, lambda found: found.after(pending.events, pending.state))
         except IncidentNotFound:  # it was lost, or is one of a project that is gone
             _log.warning("nothing can be added to an incident that is not there", incident=str(name))
+        except OfLaterRelease as error:  # it must not hold up what is to be written of all others
+            _log.warning("nothing can be added to an incident", incident=str(name), why=error.message)
         except BaseException:
             self._keep(pending)
             raise

@@ -1,10 +1,10 @@
 """Incidents in PostgreSQL."""
 
+import dataclasses
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Row
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,8 +14,9 @@ from headwater.names import IncidentName
 from services.inference.incidents.model import Incident, IncidentNotFound
 from services.inference.incidents.store import IncidentStore, Wanted
 from services.inference.incidents.tables import incidents as table
+from services.inference.kept import Kept
 
-_ADAPTER = TypeAdapter(Incident)
+_KEPT = Kept(Incident, without=frozenset({"sequence"}))
 
 
 class PostgresIncidents(IncidentStore):
@@ -32,14 +33,16 @@ class PostgresIncidents(IncidentStore):
     async def change(self, name: IncidentName, change: Callable[[Incident], Incident]) -> Incident:
         """See IncidentStore."""
         async with self._database.transaction() as connection:
-            changed = change(await _get(connection, name, for_update=True))
-            await connection.execute(table.update().where(table.c.id == changed.id).values(_to_row(changed)))
+            row = await _row(connection, name, for_update=True)
+            changed = change(_from_row(row))
+            values = {**_to_row(changed), "incident": _KEPT.over(row.incident, changed)}
+            await connection.execute(table.update().where(table.c.id == changed.id).values(values))
         return changed
 
     async def get(self, name: IncidentName) -> Incident:
         """See IncidentStore."""
         async with self._database.transaction() as connection:
-            return await _get(connection, name, for_update=False)
+            return _from_row(await _row(connection, name, for_update=False))
 
     async def page(self, wanted: Wanted, before: int | None, limit: int) -> Sequence[Incident]:
         """See IncidentStore."""
@@ -55,14 +58,14 @@ class PostgresIncidents(IncidentStore):
             return [_from_row(row) for row in rows]
 
 
-async def _get(connection: AsyncConnection, name: IncidentName, *, for_update: bool) -> Incident:
+async def _row(connection: AsyncConnection, name: IncidentName, *, for_update: bool) -> Row[Any]:
     row = None
     if _is_uuid(name.incident):
         query = table.select().where(table.c.id == name.incident, table.c.project == name.project)
         row = (await connection.execute(query.with_for_update() if for_update else query)).one_or_none()
     if row is None:
         raise IncidentNotFound(incident=name)
-    return _from_row(row)
+    return row
 
 
 def _is_uuid(text: str) -> bool:
@@ -78,9 +81,9 @@ def _to_row(incident: Incident) -> Mapping[str, object]:
         "project": incident.project,
         "deployment": incident.deployment,
         "state": incident.state.value,
-        "incident": _ADAPTER.dump_python(incident, mode="json", exclude={"sequence"}),
+        "incident": _KEPT.dump(incident),
     }
 
 
 def _from_row(row: Row[Any]) -> Incident:
-    return _ADAPTER.validate_python({**row.incident, "sequence": row.sequence})
+    return dataclasses.replace(_KEPT.load(row.incident), sequence=row.sequence)

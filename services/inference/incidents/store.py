@@ -18,7 +18,11 @@ class Wanted:
 
 
 class IncidentStore(Protocol):
-    """Where incidents are kept. Every call is one transaction."""
+    """Where incidents are kept. Every call is one transaction.
+
+    What a later release has added to an incident stays when it is changed. One that only a later release understands
+    raises OfLaterRelease.
+    """
 
     async def insert(self, incident: Incident) -> None:
         """Add it, unless one of its id is there: what was sent before is sent again after a lost answer."""

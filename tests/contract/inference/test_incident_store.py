@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
 from chassis.db.engine import Database
 from chassis.ids import new_id
+from chassis.testing.clock import ManualClock
 from headwater.names import IncidentName
 from services.inference.guard.options import BreakerRules, Guarding
 from services.inference.guard.postgres import PostgresStandings
 from services.inference.guard.standing import GoodVersion, MemoryStandings, SetAside, Standing, StandingStore
 from services.inference.guard.tables import deployment_standings
 from services.inference.guard.window import Measured
+from services.inference.incidents.log import IncidentLog
 from services.inference.incidents.memory import MemoryIncidents
 from services.inference.incidents.model import (
     AskedRequest,
@@ -31,6 +34,8 @@ from services.inference.incidents.model import (
 )
 from services.inference.incidents.postgres import PostgresIncidents
 from services.inference.incidents.store import IncidentStore, Wanted
+from services.inference.incidents.tables import incidents
+from services.inference.kept import OfLaterRelease
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.UTC)
 
@@ -207,3 +212,77 @@ async def test_what_another_release_kept_in_another_form_keeps_no_deployment_fro
     assert await kept.all([odd, usual]) == {odd: Standing(odd, revision=4), usual: Standing(usual, revision=1)}
     assert await kept.replace(Standing(odd, revision=4)), "and it can be kept anew"
     await database.close()
+
+
+async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_added_to_a_standing(postgres_url: str) -> None:
+    """Promise 17: though another version is put before those that were good, and what was set aside is no more."""
+    database = Database(postgres_url, "inference", 2)
+    store, uid = PostgresStandings(database), new_id()
+    old, new = (GoodVersion(number, f"sha256:{number}", f"sha256:{number}") for number in "12")
+    assert await store.replace(Standing(uid, (old,)))
+    this = deployment_standings.c.uid == uid
+    async with database.transaction() as connection:
+        kept = (await connection.execute(select(deployment_standings.c.standing).where(this))).scalar_one()
+        kept["later"] = {"enabled": True}
+        kept["good"][0]["later"] = 7
+        await connection.execute(deployment_standings.update().where(this).values(standing=kept))
+
+    standing = (await store.all([uid]))[uid]
+    assert standing == Standing(uid, (old,), revision=1)
+    assert await store.replace(standing.with_good(new))
+
+    async with database.transaction() as connection:
+        found = (await connection.execute(select(deployment_standings.c.standing).where(this))).scalar_one()
+    assert (await store.all([uid]))[uid] == Standing(uid, (new, old), revision=2)
+    await database.close()
+    assert found == {**kept, "good": [{"number": "2", "digest": "sha256:2", "content": "sha256:2"}, *kept["good"]]}
+
+
+async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_added_to_an_incident(postgres_url: str) -> None:
+    """Promise 17: also of the events that move up when those in the middle of a long timeline are left out."""
+    database = Database(postgres_url, "inference", 2)
+    store, new = PostgresIncidents(database), incident().after([Event(NOW, str(turn)) for turn in range(63)])
+    await store.insert(new)
+    this = incidents.c.id == new.id
+    async with database.transaction() as connection:
+        kept = (await connection.execute(select(incidents.c.incident).where(this))).scalar_one()
+        kept["later"] = "new"
+        kept["evidence"]["later"] = [1]
+        kept["evidence"]["rules"]["breaker"]["later"] = 2
+        for event in kept["timeline"]:
+            event["later"] = event["what"]
+        await connection.execute(incidents.update().where(this).values(incident=kept))
+
+    resolved = await store.change(new.name, lambda found: found.resolved("ada", "a bad file", NOW))
+
+    async with database.transaction() as connection:
+        found = (await connection.execute(select(incidents.c.incident).where(this))).scalar_one()
+    assert await store.get(new.name) == resolved
+    await database.close()
+    assert (found["later"], found["evidence"], found["state"]) == ("new", kept["evidence"], "resolved")
+    assert found["timeline"][:-1] == [*kept["timeline"][:16], *kept["timeline"][17:]]
+    assert found["timeline"][-1]["what"] == "resolved: a bad file"
+
+
+async def test_an_incident_that_only_a_later_release_understands_holds_up_no_other(postgres_url: str) -> None:
+    """What happens in it here is told to the log only."""
+    database = Database(postgres_url, "inference", 2)
+    store, clock = PostgresIncidents(database), ManualClock()
+    odd, usual = incident(), incident()
+    await store.insert(odd)
+    async with database.transaction() as connection:
+        row = await connection.execute(select(incidents.c.incident).where(incidents.c.id == odd.id))
+        form = {**row.scalar_one(), "kind": "melted"}
+        await connection.execute(incidents.update().where(incidents.c.id == odd.id).values(incident=form))
+    log = IncidentLog(store, clock)
+    log.note(odd.name, "it went on", State.RECOVERED)
+    log.begin(usual)
+    await log.flush()
+
+    assert as_put_in(await store.get(usual.name)) == usual
+    with pytest.raises(OfLaterRelease) as refused:
+        await log.get(odd.name)
+    async with database.transaction() as connection:
+        await connection.execute(incidents.delete().where(incidents.c.id == odd.id))
+    await database.close()
+    assert refused.value.metadata["at"] == "kind"
