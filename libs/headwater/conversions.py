@@ -24,6 +24,8 @@ TARGETS: Final[Mapping[str, "Conversion.Target.ValueType"]] = {
 }
 """What a version can be made into."""
 ACTIVE: Final = frozenset({ConversionJob.STATE_PENDING, ConversionJob.STATE_RUNNING})
+SAMPLES: Final = 8
+"""How many random inputs are compared unless more or fewer are asked for."""
 _POLL_S: Final = 0.5
 _PAGE: Final = 200
 
@@ -41,7 +43,7 @@ def convert(
     *,
     engine: engines_pb2.Engine | None = None,
     gate: AccuracyGate | None = None,
-    sample_count: int = 0,
+    sample_count: int = SAMPLES,
     timeout_s: float = 0.0,
 ) -> ConversionJob:
     """Begin to make ``version`` into one of ``TARGETS``. What comes out is a new version of the model, if it answers
@@ -70,7 +72,7 @@ def tune(
     int8: bool = False,
     engine: engines_pb2.Engine | None = None,
     gate: AccuracyGate | None = None,
-    sample_count: int = 0,
+    sample_count: int = SAMPLES,
     timeout_s: float = 0.0,
 ) -> ConversionJob:
     """Begin to measure in which form, and with how many threads, ``version`` is computed fastest. What is not said has

@@ -10,7 +10,7 @@ from headwater.client import Connection
 from headwater.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc, preparing_pb2
 from headwater.models import Stage
-from headwater.names import DeploymentName, ModelName, ProjectName
+from headwater.names import DeploymentName, ModelName, ModelVersionName, ProjectName
 from headwater.pages import pages
 
 TAKES: Final = {
@@ -109,6 +109,46 @@ def wait_until_ready(
                 tell(told)
         if time.monotonic() > deadline:
             raise DeadlineExceeded(f"{name} did not answer within {timeout_s:g} s. {told}".rstrip(), deployment=name)
+        time.sleep(_POLL_S)
+
+
+def wait_until_serves(
+    connection: Connection,
+    name: DeploymentName,
+    version: ModelVersionName,
+    *,
+    timeout_s: float = 60.0,
+    tell: Callable[[str], None] | None = None,
+) -> deployments_pb2.Deployment:
+    """Return the deployment when ``version``, named by its number, is the one that answers; what answers meanwhile, or
+    failed before, is not waited for. Until then ``tell`` gets what is said of it, each reason once.
+
+    Raises:
+        DeploymentFailed: when it cannot be loaded or is set aside, or when the deployment is unloaded.
+        DeadlineExceeded: when it does not answer within ``timeout_s``; the text says why, as far as is known.
+    """
+    deadline = time.monotonic() + timeout_s
+    told = ""
+    while True:
+        deployment = _deployments(connection).GetDeployment(deployments_pb2.GetDeploymentRequest(name=str(name)))
+        failure = deployment.failure
+        if deployment.state == deployments_pb2.Deployment.STATE_READY and deployment.model_version == str(version):
+            return deployment
+        if deployment.state == deployments_pb2.Deployment.STATE_UNLOADED:
+            raise DeploymentFailed("The deployment is unloaded: it answers once it is loaded again.", deployment=name)
+        # Of an earlier version it may be said for a moment that it failed.
+        of_this = failure.startswith((f"{version}: ", f"Version {version.version} ")) or (
+            deployment.model_version == str(version)
+        )
+        if deployment.state in _NOT_AS_WANTED and of_this:
+            raise DeploymentFailed(failure, deployment=name)
+        if failure != told:
+            told = failure
+            if tell is not None and told:
+                tell(told)
+        if time.monotonic() > deadline:
+            text = f"{name} did not serve version {version.version} within {timeout_s:g} s. {told}".rstrip()
+            raise DeadlineExceeded(text, deployment=name)
         time.sleep(_POLL_S)
 
 

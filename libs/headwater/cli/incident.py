@@ -1,13 +1,17 @@
 """``headwater incident``: what went wrong with something served, and who looks after it."""
 
+from typing import Annotated
+
 import cyclopts
 
 from headwater import incidents, references
+from headwater.cli.model.words import as_json
 from headwater.cli.render import facts, output, table, when
 from headwater.client import Connection
 from headwater.inference.v1 import incidents_pb2
 from headwater.names import DEFAULT_PROJECT
 
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
 app = cyclopts.App(name="incident", help="Incidents: what went wrong with something served, with the evidence.")
 
 
@@ -39,22 +43,24 @@ def list_(*, deployment: str | None = None, state: str = "", project: str = DEFA
 
 
 @app.command
-def show(incident: str, *, project: str = DEFAULT_PROJECT) -> None:
+def show(incident: str, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Show one incident with its evidence.
 
     Parameters
     ----------
     incident
         Its id, or its full name.
+    in_json
+        Print the incident as JSON.
     project
         Its project.
     """
     with Connection.discover() as connection:
-        _print(incidents.get(connection, references.incident(incident, project)))
+        _print(incidents.get(connection, references.incident(incident, project)), in_json)
 
 
 @app.command
-def acknowledge(incident: str, *, note: str = "", project: str = DEFAULT_PROJECT) -> None:
+def acknowledge(incident: str, *, note: str = "", in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Say that you look after an incident.
 
     Parameters
@@ -63,15 +69,17 @@ def acknowledge(incident: str, *, note: str = "", project: str = DEFAULT_PROJECT
         Its id, or its full name.
     note
         What there is to say.
+    in_json
+        Print the incident as JSON.
     project
         Its project.
     """
     with Connection.discover() as connection:
-        _summary(incidents.acknowledge(connection, references.incident(incident, project), note))
+        _summary(incidents.acknowledge(connection, references.incident(incident, project), note), in_json)
 
 
 @app.command
-def resolve(incident: str, *, note: str = "", project: str = DEFAULT_PROJECT) -> None:
+def resolve(incident: str, *, note: str = "", in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Say that nothing is left to do about an incident.
 
     Parameters
@@ -80,14 +88,19 @@ def resolve(incident: str, *, note: str = "", project: str = DEFAULT_PROJECT) ->
         Its id, or its full name.
     note
         What it was, and what was done.
+    in_json
+        Print the incident as JSON.
     project
         Its project.
     """
     with Connection.discover() as connection:
-        _summary(incidents.resolve(connection, references.incident(incident, project), note))
+        _summary(incidents.resolve(connection, references.incident(incident, project), note), in_json)
 
 
-def _summary(incident: incidents_pb2.Incident) -> None:
+def _summary(incident: incidents_pb2.Incident, in_json: bool = False) -> None:
+    if in_json:
+        as_json(incident)
+        return
     ended = incident.HasField("end_time")
     facts(
         incident=incident.name,
@@ -104,8 +117,10 @@ def _summary(incident: incidents_pb2.Incident) -> None:
     )
 
 
-def _print(incident: incidents_pb2.Incident) -> None:
-    _summary(incident)
+def _print(incident: incidents_pb2.Incident, in_json: bool) -> None:
+    _summary(incident, in_json)
+    if in_json:
+        return
     measured = incident.measurements
     if incident.HasField("measurements"):
         failed = ", ".join(f"{count} {reason}" for reason, count in sorted(measured.failed.items()))

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ import pytest
 
 from chassis.auth import Role
 from chassis.testing.services import TokenFor
-from headwater import cli
+from headwater import cli, conversions, deployments
+from headwater.client import Connection, Endpoints
+from headwater.errors import DeadlineExceeded
+from headwater.names import DeploymentName, ModelName, ModelVersionName
+from services.inference.conversions import convert
+from services.inference.models.memory import NewFile
+from services.inference.models.source import Selector, SelectorKind
 from tests.integration.inference.conftest import Running
 from tests.unit.inference import onnx_models
 from tests.unit.inference.waiting import eventually
@@ -177,3 +184,66 @@ async def test_what_is_shown_of_a_deployment_says_where_breakers_stand(running: 
     await running.serve("double", onnx_models.doubling())
     rows = [line.split() for line in (await deployment("show", "double"))[1].splitlines()]
     assert ["main", "100", "%", "1", "0", "0", "closed"] in rows
+
+
+async def test_who_changes_a_deployment_is_told_in_a_line_what_is_true_now(
+    running: Running, deployment: Command, tmp_path: Path
+) -> None:
+    await running.serve("double", onnx_models.doubling())
+    await running.serve("double-2", onnx_models.doubling())
+    file = tmp_path / "options.yml"
+    file.write_text("batching: {max_batch_size: 8}\ncache: {enabled: true}\n")
+
+    async def line(*arguments: str | Path) -> str:
+        code, printed, complained = await deployment(*arguments)
+        assert code == 0, complained
+        return printed.splitlines()[-1]
+
+    assert await line("configure", "double", file) == "double: batching, cache changed; it is ready, version 1 answers"
+    assert (await line("resume", "double")).startswith("double: goes by its alias served again; it is ready")
+    running.models.point(ModelName("default", "double"), SERVED, add(running, "double", onnx_models.identity()))
+    back = await line("rollback", "double", "--version", "1", "--reason", "it is wrong")
+    assert back.startswith("double: goes back to version 1; it is ")
+    for changing in (("configure", "double", file), ("resume", "double"), ("unload", "double")):
+        code, printed, _ = await deployment(*changing, "--json")
+        assert (code, json.loads(printed[printed.index("{\n") :])["name"]) == (0, "projects/default/deployments/double")
+
+
+async def test_who_waits_for_a_version_is_told_that_it_answers_or_why_it_does_not(
+    running: Running, deployment: Command
+) -> None:
+    await running.serve("double", onnx_models.doubling())
+    add(running, "double", onnx_models.identity())
+    add(running, "double", b"no model")
+
+    code, _, complained = await deployment("update", "double", "3", "--wait")
+    assert code == 1
+    assert "projects/default/models/double/versions/3: " in complained
+    assert "is to serve version 3 all the same" in complained
+
+    code, printed, complained = await deployment("update", "double", "2", "--wait")
+    assert code == 0, complained
+    assert "projects/default/models/double/versions/2" in printed, "what failed before is not waited for"
+    assert "ready" in printed
+    with pytest.raises(DeadlineExceeded, match="did not serve version 1 within 0 s"):
+        await asyncio.to_thread(waiting_in_vain, running.service.address)
+
+
+SERVED = Selector(SelectorKind.ALIAS, "served")
+
+
+def add(running: Running, model: str, content: bytes) -> Any:
+    return running.models.add(ModelName("default", model), {"model.onnx": NewFile("onnx", content)})
+
+
+def waiting_in_vain(address: str) -> None:
+    name, version = DeploymentName("default", "double"), ModelVersionName("default", "double", "1")
+    with Connection(Endpoints(inference=address), os.environ["HEADWATER_TOKEN"]) as connection:
+        deployments.wait_until_serves(connection, name, version, timeout_s=0)
+
+
+@pytest.mark.parametrize("samples", ["0", "-1"])
+async def test_a_conversion_compares_some_inputs(headwater: Command, samples: str) -> None:
+    code, _, complained = await headwater("model", "convert", "digits@3", "--samples", samples)
+    assert (code, "At least one input is compared" in complained) == (1, True)
+    assert conversions.SAMPLES == convert._DEFAULT_SAMPLES

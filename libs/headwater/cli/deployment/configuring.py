@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from headwater import deployment_options, references
-from headwater.cli.deployment.app import app
+from headwater.cli.deployment.app import AsJson, app, told
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT
 
@@ -25,7 +25,7 @@ def options(name: str, *, project: str = DEFAULT_PROJECT) -> None:
 
 
 @app.command
-def configure(name: str, file: Path, *, project: str = DEFAULT_PROJECT) -> None:
+def configure(name: str, file: Path, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Change options of a deployment. Each that the file has is replaced as a whole; what it leaves out stays.
 
     Parameters
@@ -34,9 +34,12 @@ def configure(name: str, file: Path, *, project: str = DEFAULT_PROJECT) -> None:
         The served name.
     file
         YAML or JSON: ``batching: {max_batch_size: 32}``, for example.
+    in_json
+        Print the deployment as it is now as JSON, instead of one line.
     project
         The project of the deployment.
     """
     wanted = deployment_options.read(file)
     with Connection.discover() as connection:
-        deployment_options.configure(connection, references.deployment(name, project), wanted)
+        changed = deployment_options.configure(connection, references.deployment(name, project), wanted)
+    told(changed, f"{', '.join(wanted)} changed", in_json)

@@ -3,7 +3,8 @@
 import cyclopts
 
 from headwater import references, rollouts
-from headwater.cli.deployment.app import app
+from headwater.cli.deployment.app import AsJson, app
+from headwater.cli.model.words import as_json
 from headwater.cli.render import facts, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
@@ -28,6 +29,7 @@ def start(
     max_drift_psi: float | None = None,
     shadow_percent: float = 0.0,
     wait: bool = False,
+    in_json: AsJson = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Roll out a version: more and more requests while the objectives hold, else none, and an incident.
@@ -58,6 +60,8 @@ def start(
         The share of the main version's requests that it gets copies of; all of them with min_agreement.
     wait
         Return only when it has ended.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
@@ -77,11 +81,11 @@ def start(
             max_drift_psi=max_drift_psi,
             shadow_percent=shadow_percent,
         )
-        _print(rollouts.wait(connection, RolloutName.parse(started.name)) if wait else started)
+        _print(rollouts.wait(connection, RolloutName.parse(started.name)) if wait else started, in_json)
 
 
 @rollout.command
-def show(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> None:
+def show(name: str, rollout: str = "", *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Show a rollout with what was measured at each of its steps.
 
     Parameters
@@ -90,11 +94,13 @@ def show(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> Non
         The served name.
     rollout
         Its id; the newest unless given.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        _print(rollouts.get(connection, _named(connection, references.deployment(name, project), rollout)))
+        _print(rollouts.get(connection, _named(connection, references.deployment(name, project), rollout)), in_json)
 
 
 @rollout.command(name="list")
@@ -118,7 +124,7 @@ def list_(name: str, *, project: str = DEFAULT_PROJECT) -> None:
 
 
 @rollout.command
-def pause(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> None:
+def pause(name: str, rollout: str = "", *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Go no step further. If an objective does not hold, the version still goes back.
 
     Parameters
@@ -127,15 +133,17 @@ def pause(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> No
         The served name.
     rollout
         Its id; the newest unless given.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        _print(rollouts.pause(connection, _named(connection, references.deployment(name, project), rollout)))
+        _print(rollouts.pause(connection, _named(connection, references.deployment(name, project), rollout)), in_json)
 
 
 @rollout.command
-def resume(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> None:
+def resume(name: str, rollout: str = "", *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Go on after a pause.
 
     Parameters
@@ -144,15 +152,17 @@ def resume(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> N
         The served name.
     rollout
         Its id; the newest unless given.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        _print(rollouts.resume(connection, _named(connection, references.deployment(name, project), rollout)))
+        _print(rollouts.resume(connection, _named(connection, references.deployment(name, project), rollout)), in_json)
 
 
 @rollout.command
-def promote(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> None:
+def promote(name: str, rollout: str = "", *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """End it now with success: the version becomes the deployment's own.
 
     Parameters
@@ -161,15 +171,17 @@ def promote(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> 
         The served name.
     rollout
         Its id; the newest unless given.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        _print(rollouts.promote(connection, _named(connection, references.deployment(name, project), rollout)))
+        _print(rollouts.promote(connection, _named(connection, references.deployment(name, project), rollout)), in_json)
 
 
 @rollout.command
-def abort(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> None:
+def abort(name: str, rollout: str = "", *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """End it now: all requests go where they went before.
 
     Parameters
@@ -178,11 +190,13 @@ def abort(name: str, rollout: str = "", *, project: str = DEFAULT_PROJECT) -> No
         The served name.
     rollout
         Its id; the newest unless given.
+    in_json
+        Print the rollout as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        _print(rollouts.abort(connection, _named(connection, references.deployment(name, project), rollout)))
+        _print(rollouts.abort(connection, _named(connection, references.deployment(name, project), rollout)), in_json)
 
 
 def _named(connection: Connection, deployment: DeploymentName, rollout: str) -> RolloutName:
@@ -200,7 +214,10 @@ def _shares(text: str) -> list[float]:
         ) from error
 
 
-def _print(shown: Rollout) -> None:
+def _print(shown: Rollout, in_json: bool) -> None:
+    if in_json:
+        as_json(shown)
+        return
     facts(
         rollout=shown.name,
         version=shown.plan.version,

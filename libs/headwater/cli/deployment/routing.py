@@ -1,7 +1,7 @@
 """``headwater deployment show`` and ``route``: which versions answer, and what each has done."""
 
 from headwater import references, traffic
-from headwater.cli.deployment.app import app
+from headwater.cli.deployment.app import AsJson, app
 from headwater.cli.deployment.serving import print_deployment
 from headwater.cli.render import table
 from headwater.client import Connection
@@ -43,6 +43,7 @@ def route(
     sticky_by_caller: bool = False,
     tolerance: float = 0.0,
     only_main: bool = False,
+    in_json: AsJson = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Share out the requests in this way from now on; what was said before holds no longer.
@@ -63,6 +64,8 @@ def route(
         By how much a number in a shadow's answer may differ and still agree.
     only_main
         Let the main version answer everything.
+    in_json
+        Print the deployment as JSON.
     project
         The project of the deployment.
     """
@@ -81,7 +84,7 @@ def route(
             sticky_by_caller=sticky_by_caller,
             tolerance=tolerance,
         )
-    print_deployment(deployment)
+    print_deployment(deployment, in_json)
 
 
 def _row(target: rollouts_pb2.TrafficTarget) -> tuple[object, ...]:

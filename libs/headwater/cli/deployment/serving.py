@@ -4,13 +4,14 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from headwater import deployment_options, deployments, models, references, traffic
-from headwater.cli.deployment.app import app, state_of
+from headwater import deployment_options, deployments, model_pointers, models, references, traffic
+from headwater.cli.deployment.app import AsJson, app, state_of
+from headwater.cli.model.words import as_json
 from headwater.cli.render import errors, facts, table, warn
 from headwater.client import Connection
 from headwater.errors import DeadlineExceeded
 from headwater.inference.v1 import deployments_pb2
-from headwater.names import DEFAULT_PROJECT, DeploymentName, ProjectName
+from headwater.names import DEFAULT_PROJECT, DeploymentName, ModelVersionName, ProjectName
 
 
 @app.command
@@ -24,6 +25,7 @@ def create(
     takes: str = "either",
     options: Path | None = None,
     wait: bool = True,
+    in_json: AsJson = False,
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Serve a model under a name that Open Inference Protocol clients ask for.
@@ -46,7 +48,9 @@ def create(
     options
         YAML or JSON as ``configure`` takes it: ``engine: {instances: 2}``, for example.
     wait
-        Return only when the deployment answers.
+        Return only when the deployment answers; if it does not, say why, and fail.
+    in_json
+        Print the deployment as JSON.
     project
         The project of both.
     """
@@ -64,11 +68,13 @@ def create(
         )
         if wait:
             deployment = _answering(connection, deployed)
-    print_deployment(deployment)
+    print_deployment(deployment, in_json)
 
 
 @app.command
-def update(name: str, version: str, *, project: str = DEFAULT_PROJECT) -> None:
+def update(
+    name: str, version: str, *, wait: bool = False, in_json: AsJson = False, project: str = DEFAULT_PROJECT
+) -> None:
     """Let another version be the main one as soon as it is loaded. What answers until then is printed.
 
     To let it take over by steps, use ``rollout start``.
@@ -80,31 +86,40 @@ def update(name: str, version: str, *, project: str = DEFAULT_PROJECT) -> None:
     version
         3 or v1.2.3 is a version; production and staging are stages, which are followed, and so is any other word, an
         alias.
+    wait
+        Return only when that version answers; if it does not, say why, and fail.
+    in_json
+        Print the deployment as JSON.
     project
         The project of the deployment.
     """
+    deployed = references.deployment(name, project)
     with Connection.discover() as connection:
-        deployment = traffic.serve(connection, references.deployment(name, project), version)
-    print_deployment(deployment)
+        deployment = traffic.serve(connection, deployed, version)
+        if wait:
+            deployment = _taken_over(connection, deployed, _version(connection, deployment, version))
+    print_deployment(deployment, in_json)
 
 
 @app.command
-def unload(name: str, *, project: str = DEFAULT_PROJECT) -> None:
+def unload(name: str, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Let a deployment answer no more, and free its memory, until it is loaded again.
 
     Parameters
     ----------
     name
         The served name.
+    in_json
+        Print the deployment as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        print_deployment(deployments.unload(connection, references.deployment(name, project)))
+        print_deployment(deployments.unload(connection, references.deployment(name, project)), in_json)
 
 
 @app.command
-def load(name: str, *, wait: bool = True, project: str = DEFAULT_PROJECT) -> None:
+def load(name: str, *, wait: bool = True, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Let a deployment answer again that was unloaded.
 
     Parameters
@@ -113,6 +128,8 @@ def load(name: str, *, wait: bool = True, project: str = DEFAULT_PROJECT) -> Non
         The served name.
     wait
         Return only when the deployment answers.
+    in_json
+        Print the deployment as JSON.
     project
         The project of the deployment.
     """
@@ -121,22 +138,24 @@ def load(name: str, *, wait: bool = True, project: str = DEFAULT_PROJECT) -> Non
         deployment = deployments.load(connection, deployed)
         if wait:
             deployment = deployments.wait_until_ready(connection, deployed, tell=_tell)
-    print_deployment(deployment)
+    print_deployment(deployment, in_json)
 
 
 @app.command
-def archive(name: str, *, project: str = DEFAULT_PROJECT) -> None:
+def archive(name: str, *, in_json: AsJson = False, project: str = DEFAULT_PROJECT) -> None:
     """Serve a deployment no more and free its name, for good. Its records stay.
 
     Parameters
     ----------
     name
         The served name.
+    in_json
+        Print the deployment as JSON.
     project
         The project of the deployment.
     """
     with Connection.discover() as connection:
-        print_deployment(deployments.archive(connection, references.deployment(name, project)))
+        print_deployment(deployments.archive(connection, references.deployment(name, project)), in_json)
 
 
 @app.command(name="list")
@@ -160,12 +179,31 @@ def _answering(connection: Connection, name: DeploymentName) -> deployments_pb2.
         raise
 
 
+def _taken_over(connection: Connection, name: DeploymentName, version: ModelVersionName) -> deployments_pb2.Deployment:
+    """The deployment once ``version`` answers. Else what was asked for stays, and its maker is told so."""
+    try:
+        return deployments.wait_until_serves(connection, name, version, tell=_tell)
+    except (deployments.DeploymentFailed, DeadlineExceeded):
+        warn([f"{name.deployment} is to serve version {version.version} all the same; update it again to change that."])
+        raise
+
+
+def _version(connection: Connection, deployment: deployments_pb2.Deployment, text: str) -> ModelVersionName:
+    """What ``text`` means for the deployment, by number; the registry knows what others stand for."""
+    if text.isdecimal():
+        return ModelVersionName.parse(f"{deployment.model}/versions/{int(text)}")
+    return ModelVersionName.parse(model_pointers.resolve(connection, f"{deployment.model}@{text}").name)
+
+
 def _tell(reason: str) -> None:
     errors.print(f"[dim]{escape(reason)}[/]")
 
 
-def print_deployment(deployment: deployments_pb2.Deployment) -> None:
+def print_deployment(deployment: deployments_pb2.Deployment, in_json: bool = False) -> None:
     """What it is, which version answers, and what its users should know."""
+    if in_json:
+        as_json(deployment)
+        return
     facts(
         deployment=deployment.name,
         state=state_of(deployment),

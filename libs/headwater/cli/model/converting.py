@@ -29,7 +29,7 @@ def convert(
     min_top1: float | None = None,
     architecture: str = "",
     input_: Annotated[words.Several, cyclopts.Parameter(name="--input")] = (),
-    samples: int = 0,
+    samples: int = conversions.SAMPLES,
     wait: bool = True,
     project: str = DEFAULT_PROJECT,
 ) -> None:
@@ -52,12 +52,14 @@ def convert(
     input_
         What goes in, where the file does not tell it, x:FP32:-1,4 for example; may be given several times.
     samples
-        How many random inputs are compared, where the version has no parity record.
+        How many random inputs are compared, where the version has no parity record: from 1 to 64.
     wait
         Return only when it has ended.
     project
         The project of the model.
     """
+    if samples < 1:
+        raise InvalidArgument(f"At least one input is compared; --samples is {samples}.", field="samples")
     gate = conversions.gate(absolute=absolute, relative=relative, min_top1_agreement=min_top1)
     engine = _engine(architecture, input_)
     with Connection.discover() as connection:
