@@ -24,7 +24,7 @@ _PEERS: Sequence[tuple[str, peers.Peer, Sequence[str]]] = (
     ("a bare grpc.aio servicer", peers.bare_servicer, ("≥ 0.9", "≥ 0.9")),
     ("MLServer 1.7", peers.mlserver, ("≥ 1.8", "≥ 8")),
     ("PyTriton 0.7", peers.pytriton, ("≥ 1", "≥ 1.6")),
-    ("Ray Serve 2.60, HTTP", peers.ray_serve, ("≥ 3", "≥ 3")),
+    ("Ray Serve 2.60, HTTP, all cores", peers.ray_serve, ("≥ 3", "≥ 3")),
     ("LitServe 0.2, HTTP", peers.litserve, ("≥ 3", "≥ 3")),
 )
 

@@ -95,10 +95,10 @@ def pytriton(shape: Shape, core: int) -> Iterator[tuple[Target, psutil.Process]]
 
 
 @contextlib.contextmanager
-def ray_serve(shape: Shape, core: int) -> Iterator[tuple[Target, psutil.Process]]:
-    """One deployment with Ray Serve's defaults."""
+def ray_serve(shape: Shape, _core: int) -> Iterator[tuple[Target, psutil.Process]]:
+    """One deployment with Ray Serve's defaults, on all cores: its many processes hardly answer on one."""
     headers = {"content-type": "application/octet-stream"}
-    with _over_http("ray", "ray_echo.py", "/echo", shape, core, lambda sent: (sent, headers)) as started:
+    with _over_http("ray", "ray_echo.py", "/echo", shape, None, lambda sent: (sent, headers)) as started:
         yield started
 
 
@@ -122,7 +122,7 @@ def _over_http(
     program: str,
     path: str,
     shape: Shape,
-    core: int,
+    core: int | None,
     wrap: Callable[[bytes], tuple[bytes, Mapping[str, str]]],
 ) -> Iterator[tuple[Target, psutil.Process]]:
     port = free(1)[0]
@@ -155,11 +155,11 @@ def _program(environment: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], core: int, more: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
-    """The program on one core, in a session of its own, of which nothing is left afterwards."""
+def _running(command: Sequence[str], core: int | None, more: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+    """The program on one core or, for None, on all, in a session of its own, of which nothing is left afterwards."""
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            [*([] if core is None else ["taskset", "-c", str(core)]), *command],
             stdout=log,
             stderr=log,
             env=os.environ | (more or {}),
