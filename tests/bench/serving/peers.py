@@ -155,7 +155,9 @@ def _program(environment: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], core: int | None, more: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+def _running(
+    command: Sequence[str], core: int | None, more: Mapping[str, str] | None = None
+) -> Iterator[psutil.Process]:
     """The program on one core or, for None, on all, in a session of its own, of which nothing is left afterwards."""
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(
