@@ -123,7 +123,7 @@ def wire(service: Service, settings: Settings, outside: Outside) -> None:
     )
     service.add_servicer(
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server,
-        RolloutServicer(rollouts, driver, clock),
+        RolloutServicer(rollouts, driver),
         rollouts_pb2.DESCRIPTOR.services_by_name["RolloutService"],
     )
     service.add_servicer(

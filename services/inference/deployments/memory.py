@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TypeAlias
 
+from chassis.clock import Clock, SystemClock
 from chassis.db.requests import MemoryRequests
 from headwater.names import DeploymentName, ModelVersionName
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
@@ -20,9 +21,10 @@ _UseKey: TypeAlias = tuple[str, ModelVersionName]
 
 
 class MemoryDeployments(DeploymentStore):
-    """See DeploymentStore. Transactions run one after the other."""
+    """See DeploymentStore. Transactions run one after the other; the store's own time is that of ``clock``."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._by_uid: dict[str, Deployment] = {}
         self._announced: dict[str, int] = {}
         self._uses: dict[_UseKey, bool] = {}
@@ -35,7 +37,7 @@ class MemoryDeployments(DeploymentStore):
     async def transaction(self) -> AsyncIterator[DeploymentTx]:
         """See DeploymentStore."""
         async with self._lock:
-            rollouts = MemoryRollouts(dict(self._rollouts))
+            rollouts = MemoryRollouts(dict(self._rollouts), self._clock)
             state = dict(self._by_uid), dict(self._announced), dict(self._uses)
             tx = _MemoryTx(*state, self._changes, self._requests, rollouts)
             yield tx

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from headwater.errors import HeadwaterError
+from headwater.names import RolloutName
 from services.inference.deployments.follower import Follower
 from services.inference.deployments.loaded import Loaded
 from services.inference.deployments.loading import Loading
@@ -56,6 +57,8 @@ class Serving:
         self._wake = asyncio.Event()
         self._stepping = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
+        self.rollouts_left_alone: frozenset[RolloutName] = frozenset()
+        """Active ones that only a later release understands: here all requests go where they went before them."""
         self.in_step = False
         """Whether the deployments have been read since the start."""
 
@@ -135,8 +138,10 @@ class Serving:
         async with self._store.transaction() as tx:
             # In this order: of a rollout that ends meanwhile it is seen that it is active and that the deployment has
             # changed; the other way round the version that was rolled out would be seen nowhere for a moment.
-            rollouts = {rollout.deployment_uid: rollout for rollout in await tx.rollouts.active()}
+            active = await tx.rollouts.active()
             wanted = {deployment.uid: deployment for deployment in await tx.all_served()}
+        rollouts = {rollout.deployment_uid: rollout for rollout in active.rollouts}
+        self._leave_alone(frozenset(active.of_later_release))
         if self._rollbacks is not None:
             await self._rollbacks.refresh(list(wanted))
         for uid in [uid for uid in self._by_uid if uid not in wanted]:
@@ -155,6 +160,11 @@ class Serving:
             self._by_uid[uid].step(deployment, overlaid(deployment.options.routing, rollouts.get(uid)))
         self._by_name = {each.deployment.served_name: each for each in self._by_uid.values()}
         self.in_step = True
+
+    def _leave_alone(self, rollouts: frozenset[RolloutName]) -> None:
+        for each in sorted(rollouts - self.rollouts_left_alone, key=str):
+            _log.warning("a rollout is left alone: only a later release understands it", rollout=str(each))
+        self.rollouts_left_alone = rollouts
 
     async def settle(self) -> None:
         """Wait for everything that the last :meth:`step` has started."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from headwater.names import DeploymentName
 from services.inference.deployments.serving import Serving
 from services.inference.traffic.options import MAIN
 
@@ -20,6 +21,7 @@ class TrafficCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
         yield self._shares()
+        yield self._left_alone()
         yield from self._copies()
 
     def _shares(self) -> Metric:
@@ -38,6 +40,17 @@ class TrafficCollector(Collector):
                 labels = [name, each.name, each.role.value, versions.get(each.name, "")]
                 shares.add_metric(labels, each.weight_percent)
         return shares
+
+    def _left_alone(self) -> Metric:
+        """Something to alert on: replicas of two releases have been side by side for too long."""
+        left_alone = GaugeMetricFamily(
+            "headwater_rollouts_left_alone",
+            "Active rollouts that only a later release understands; 1 for each.",
+            labels=["deployment", "rollout"],
+        )
+        for each in sorted(self._serving.rollouts_left_alone, key=str):
+            left_alone.add_metric([str(DeploymentName(each.project, each.deployment)), each.rollout], 1)
+        return left_alone
 
     def _copies(self) -> Iterator[Metric]:
         copies = CounterMetricFamily(

@@ -14,8 +14,10 @@ from headwater.names import DeploymentName, RolloutName
 from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
+from services.inference.kept import OfLaterRelease
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
 from services.inference.traffic.rollouts.model import Event, Evidence, Kind, Objectives, Plan, Rollout, State, Step
+from services.inference.traffic.rollouts.store import Active
 from services.inference.traffic.rollouts.tables import rollouts
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=datetime.UTC)
@@ -54,7 +56,7 @@ async def test_a_rollout_comes_back_as_it_was_put_in(store: DeploymentStore) -> 
     await insert(store, new)
     async with store.transaction() as tx:
         assert await tx.rollouts.get(new.name) == new
-        assert await tx.rollouts.active() == [new]
+        assert await tx.rollouts.active() == Active((new,))
         assert await tx.rollouts.active_of(new.deployment_uid) == new
         assert await tx.rollouts.active_of(new_id()) is None
 
@@ -69,7 +71,7 @@ async def test_two_versions_are_not_rolled_out_to_one_deployment_at_once(store: 
     second = rollout(first.deployment_uid)
     await insert(store, second)
     async with store.transaction() as tx:
-        assert await tx.rollouts.active() == [second]
+        assert await tx.rollouts.active() == Active((second,))
 
 
 async def test_of_two_who_change_it_at_once_the_first_wins(store: DeploymentStore) -> None:
@@ -114,7 +116,7 @@ async def test_time_is_the_stores_and_what_fails_changes_nothing(store: Deployme
     with pytest.raises(ZeroDivisionError):
         await fail()
     async with store.transaction() as tx:
-        assert await tx.rollouts.active() == []
+        assert await tx.rollouts.active() == Active()
         now = await tx.rollouts.now()
     assert abs(now - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
 
@@ -138,3 +140,26 @@ async def test_a_replica_of_an_older_release_keeps_what_a_later_one_has_planned(
     assert found["plan"] == kept["plan"]
     assert found["events"][:2] == kept["events"]
     assert found["state"] == "paused"
+
+
+async def test_a_rollout_that_only_a_later_release_understands_hides_no_other(postgres_url: str) -> None:
+    """Promise 17."""
+    database = Database(postgres_url, "inference", 2)
+    store, odd, usual = PostgresDeployments(database), rollout(name="of-later"), rollout(name="of-this")
+    await insert(store, odd, usual)
+    this = rollouts.c.uid == odd.uid
+    async with database.transaction() as connection:
+        kept = (await connection.execute(select(rollouts.c.rollout).where(this))).scalar_one()
+        await connection.execute(rollouts.update().where(this).values(rollout={**kept, "state": "baking"}))
+    async with store.transaction() as tx:
+        active = await tx.rollouts.active()
+        with pytest.raises(OfLaterRelease) as refused:
+            await tx.rollouts.get(odd.name)
+    async with database.transaction() as connection:  # of nobody's concern after this test
+        found = (await connection.execute(select(rollouts.c.rollout).where(this))).scalar_one()
+        await connection.execute(rollouts.delete().where(rollouts.c.uid.in_([odd.uid, usual.uid])))
+    await database.close()
+    assert usual in active.rollouts
+    assert active.of_later_release == (odd.name,)
+    assert refused.value.metadata["at"] == "state"
+    assert found["state"] == "baking"

@@ -23,6 +23,7 @@ from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.model import Deployment, State, Status
 from services.inference.deployments.options import Options
 from services.inference.deployments.serving import Serving
+from services.inference.deployments.store import DeploymentStore
 from services.inference.engines.loader import Bounds, Engines, Isolation
 from services.inference.errors import ModelNotFound, ModelNotReady, VersionNotServed
 from services.inference.guard.rollback import Rollbacks
@@ -51,11 +52,12 @@ class World:
         beside: "World | None" = None,
         *,
         engine_timeout_s: float = 30,
+        store: DeploymentStore | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self.models: MemoryModels = beside.models if beside else MemoryModels()
         self.standings: MemoryStandings = beside.standings if beside else MemoryStandings()
-        self.store: MemoryDeployments = beside.store if beside else MemoryDeployments()
+        self.store: DeploymentStore = beside.store if beside else store or MemoryDeployments(clock)
         self.incidents = IncidentLog(MemoryIncidents(), clock)
         self.rollbacks = Rollbacks(self.standings, self.models, self.incidents, clock)
         self.cache_directory = directory

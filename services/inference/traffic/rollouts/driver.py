@@ -6,6 +6,7 @@ that starts anew measures that step again, and goes on from there.
 """
 
 import asyncio
+import datetime
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -66,17 +67,21 @@ class Driver:
     async def step(self) -> None:
         """Look once at every active rollout. What hinders one of them holds up no other."""
         async with self._store.transaction() as tx:
-            active, now = await tx.rollouts.active(), await tx.rollouts.now()
+            active, now = (await tx.rollouts.active()).rollouts, await tx.rollouts.now()
         self._measuring.forget_all_but({rollout.uid for rollout in active})
         for rollout in active:
-            measured = self.measured(rollout)
-            decision = None if measured is None else decide(rollout, *measured, now)
-            if decision is None:
-                continue
             try:
-                await self._carry_out(rollout, decision)
+                await self._look(rollout, now)
             except HeadwaterError as error:
                 _log.warning("a rollout cannot be moved", rollout=str(rollout.name), reason=error.reason)
+            except Exception:  # a fault in what is looked at of one must not end this for all others
+                _log.exception("a rollout cannot be judged", rollout=str(rollout.name))
+
+    async def _look(self, rollout: Rollout, now: datetime.datetime) -> None:
+        measured = self.measured(rollout)
+        decision = None if measured is None else decide(rollout, *measured, now)
+        if decision is not None:
+            await self._carry_out(rollout, decision)
 
     async def _carry_out(self, rollout: Rollout, decision: Decision) -> None:
         follower = self._serving.follower_of(rollout.deployment_uid)

@@ -3,21 +3,23 @@
 import datetime
 from collections.abc import Sequence
 
+from chassis.clock import Clock
 from headwater.names import DeploymentName, RolloutName
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
 from services.inference.traffic.rollouts.model import Rollout
-from services.inference.traffic.rollouts.store import RolloutTx
+from services.inference.traffic.rollouts.store import Active, RolloutTx
 
 
 class MemoryRollouts(RolloutTx):
     """See RolloutTx. ``by_uid`` is changed in place: whoever begins the transaction gives a copy."""
 
-    def __init__(self, by_uid: dict[str, Rollout]) -> None:
+    def __init__(self, by_uid: dict[str, Rollout], clock: Clock) -> None:
         self.by_uid = by_uid
+        self._clock = clock
 
     async def now(self) -> datetime.datetime:
         """See RolloutTx."""
-        return datetime.datetime.now(datetime.UTC)
+        return self._clock.now()
 
     async def insert(self, rollout: Rollout) -> None:
         """See RolloutTx."""
@@ -39,13 +41,14 @@ class MemoryRollouts(RolloutTx):
         self.by_uid[rollout.uid] = rollout
         return True
 
-    async def active(self) -> Sequence[Rollout]:
+    async def active(self) -> Active:
         """See RolloutTx."""
-        return [each for each in self.by_uid.values() if each.state.active]
+        return Active(tuple(each for each in self.by_uid.values() if each.state.active))
 
     async def active_of(self, deployment_uid: str) -> Rollout | None:
         """See RolloutTx."""
-        return next((each for each in await self.active() if each.deployment_uid == deployment_uid), None)
+        active = (await self.active()).rollouts
+        return next((each for each in active if each.deployment_uid == deployment_uid), None)
 
     async def page(self, deployment: DeploymentName, before: str, limit: int) -> Sequence[Rollout]:
         """See RolloutTx."""

@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.names import DeploymentName, RolloutName
-from services.inference.kept import Kept
+from services.inference.kept import Kept, OfLaterRelease
 from services.inference.traffic.rollouts.errors import RolloutActive, RolloutNotFound
 from services.inference.traffic.rollouts.model import Rollout
-from services.inference.traffic.rollouts.store import RolloutTx
+from services.inference.traffic.rollouts.store import Active, RolloutTx
 from services.inference.traffic.rollouts.tables import rollouts
 
 _KEPT = Kept(Rollout)
@@ -59,9 +59,15 @@ class PostgresRollouts(RolloutTx):
         await self._connection.execute(rollouts.update().where(*this).values(values))
         return True
 
-    async def active(self) -> Sequence[Rollout]:
+    async def active(self) -> Active:
         """See RolloutTx."""
-        return await self._all(rollouts.select().where(_ACTIVE))
+        understood, others = [], []
+        for row in await self._connection.execute(rollouts.select().where(_ACTIVE)):
+            try:
+                understood.append(_from_row(row))
+            except OfLaterRelease:
+                others.append(RolloutName(row.project, row.deployment, row.uid))
+        return Active(tuple(understood), tuple(others))
 
     async def active_of(self, deployment_uid: str) -> Rollout | None:
         """See RolloutTx."""

@@ -1,11 +1,13 @@
 """The use cases of rollouts."""
 
 import dataclasses
+import datetime
 from collections.abc import Callable
 
 from chassis import etags
 from chassis.ids import new_id
 from chassis.paging import Page, decode_token, page_of, page_size, query_digest
+from headwater.errors import Aborted
 from headwater.names import DeploymentName, RolloutName
 from services.inference.deployments.deployments import Origin
 from services.inference.deployments.errors import DeploymentArchived
@@ -16,6 +18,7 @@ from services.inference.traffic.rollouts.decision import Decision
 from services.inference.traffic.rollouts.errors import InvalidRollout, RolloutOver
 from services.inference.traffic.rollouts.model import Event, Kind, Plan, Rollout, State
 
+_ATTEMPTS = 3
 _ENDS = {Kind.SUCCEEDED: State.SUCCEEDED, Kind.PROMOTED: State.SUCCEEDED, Kind.ROLLED_BACK: State.ROLLED_BACK}
 _STANDS = {
     State.RUNNING: "is running",
@@ -48,35 +51,56 @@ class Rollouts:
             InvalidRollout: it serves as the main version already, or the other variants leave no room for a step.
             RolloutActive: another version is being rolled out.
             RequestIdReused: the request id came before with another body.
+            Aborted: the deployment changes again and again while it is looked at.
         """
         async with self._store.transaction() as tx:
             first = await tx.first_result("StartRollout", origin.request_id, origin.body_digest)
             if first is not None:
                 return await tx.rollouts.get(RolloutName.parse(first))
             deployment = await tx.get(name)
+        for _ in range(_ATTEMPTS):  # the registry is not asked while a transaction holds the deployment
+            planned = await self._planned(deployment, candidate, plan)
+            async with self._store.transaction() as tx:
+                first = await tx.first_result("StartRollout", origin.request_id, origin.body_digest)
+                if first is not None:
+                    return await tx.rollouts.get(RolloutName.parse(first))
+                current = await tx.get(name, for_update=True)
+                if current.archive_time is not None:
+                    raise DeploymentArchived(deployment=name)
+                if (current.uid, current.revision) == (deployment.uid, deployment.revision):
+                    rollout = await self._insert(tx, current, planned, origin)
+                    break
+            deployment = current  # another one of this name, or changed: what was found of it holds no more
+        else:
+            raise Aborted("The deployment keeps changing; try again.", deployment=name)
+        self._changed()
+        return rollout
+
+    async def _planned(self, deployment: Deployment, candidate: Selector, plan: Plan) -> Plan:
+        """The plan for the version that ``candidate`` stands for; raises where the deployment cannot follow it."""
         try:
             version = await self._source.resolve(deployment.source, candidate)
         except NoSuchVersion as error:  # by the name of the model that its caller knows
             raise NoSuchVersion(missing(deployment.model, candidate), model=deployment.model) from error
         version.check_usable()
-        plan = dataclasses.replace(plan, version=version.name.version)
-        await self._check_room(deployment, plan)
-        async with self._store.transaction() as tx:
-            first = await tx.first_result("StartRollout", origin.request_id, origin.body_digest)
-            if first is not None:
-                return await tx.rollouts.get(RolloutName.parse(first))
-            deployment = await tx.get(name, for_update=True)
-            if deployment.archive_time is not None:
-                raise DeploymentArchived(deployment=name)
-            now = await tx.rollouts.now()
-            begun = Event(Kind.STARTED, now, 0, plan.steps[0].weight_percent, origin.actor)
-            rollout = Rollout(
-                new_id(), name, deployment.uid, plan, State.RUNNING, 0, now, now, now, origin.actor, (begun,)
-            )
-            await tx.rollouts.insert(rollout)
-            await tx.remember("StartRollout", origin.request_id, origin.body_digest, str(rollout.name))
-        self._changed()
+        planned = dataclasses.replace(plan, version=version.name.version)
+        await self._check_room(deployment, planned)
+        return planned
+
+    async def _insert(self, tx: DeploymentTx, deployment: Deployment, plan: Plan, origin: Origin) -> Rollout:
+        now = await tx.rollouts.now()
+        begun = Event(Kind.STARTED, now, 0, plan.steps[0].weight_percent, origin.actor)
+        rollout = Rollout(
+            new_id(), deployment.name, deployment.uid, plan, State.RUNNING, 0, now, now, now, origin.actor, (begun,)
+        )
+        await tx.rollouts.insert(rollout)
+        await tx.remember("StartRollout", origin.request_id, origin.body_digest, str(rollout.name))
         return rollout
+
+    async def now(self) -> datetime.datetime:
+        """The store's time, by which the steps of rollouts are measured."""
+        async with self._store.transaction() as tx:
+            return await tx.rollouts.now()
 
     async def get(self, name: RolloutName) -> Rollout:
         """The rollout, or raise RolloutNotFound."""

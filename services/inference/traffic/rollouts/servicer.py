@@ -3,7 +3,6 @@
 from typing import Any, TypeAlias
 
 from chassis.auth import current_principal
-from chassis.clock import Clock
 from chassis.db.requests import body_digest
 from headwater.inference.v1 import rollouts_pb2, rollouts_pb2_grpc
 from headwater.names import DeploymentName, RolloutName
@@ -27,10 +26,9 @@ _Change: TypeAlias = (
 class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
     """See protos/headwater/inference/v1/rollouts.proto."""
 
-    def __init__(self, rollouts: Rollouts, driver: Driver, clock: Clock) -> None:
+    def __init__(self, rollouts: Rollouts, driver: Driver) -> None:
         self._rollouts = rollouts
         self._driver = driver
-        self._clock = clock
 
     async def StartRollout(self, request: rollouts_pb2.StartRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
@@ -43,11 +41,11 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
             plan_from_proto(request.plan),
             Origin(current_principal().subject, request.request_id, body_digest(request)),
         )
-        return self._to_proto(started)
+        return await self._to_proto(started)
 
     async def GetRollout(self, request: rollouts_pb2.GetRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
-        return self._to_proto(await self._rollouts.get(RolloutName.parse(request.name)))
+        return await self._to_proto(await self._rollouts.get(RolloutName.parse(request.name)))
 
     async def ListRollouts(
         self, request: rollouts_pb2.ListRolloutsRequest, _context: Any
@@ -56,31 +54,32 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         deployment = DeploymentName.parse(request.parent, "parent")
         page = await self._rollouts.page(deployment, request.page_size, request.page_token)
         return rollouts_pb2.ListRolloutsResponse(
-            rollouts=[self._to_proto(rollout) for rollout in page.items], next_page_token=page.next_page_token
+            rollouts=[await self._to_proto(rollout) for rollout in page.items], next_page_token=page.next_page_token
         )
 
     async def PauseRollout(self, request: rollouts_pb2.PauseRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
-        return self._to_proto(await self._rollouts.pause(*_change(request)))
+        return await self._to_proto(await self._rollouts.pause(*_change(request)))
 
     async def ResumeRollout(self, request: rollouts_pb2.ResumeRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
-        return self._to_proto(await self._rollouts.resume(*_change(request)))
+        return await self._to_proto(await self._rollouts.resume(*_change(request)))
 
     async def PromoteRollout(self, request: rollouts_pb2.PromoteRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
-        return self._to_proto(await self._rollouts.promote(*_change(request)))
+        return await self._to_proto(await self._rollouts.promote(*_change(request)))
 
     async def AbortRollout(self, request: rollouts_pb2.AbortRolloutRequest, _context: Any) -> rollouts_pb2.Rollout:
         """See the proto."""
-        return self._to_proto(await self._rollouts.abort(*_change(request)))
+        return await self._to_proto(await self._rollouts.abort(*_change(request)))
 
-    def _to_proto(self, rollout: Rollout) -> rollouts_pb2.Rollout:
+    async def _to_proto(self, rollout: Rollout) -> rollouts_pb2.Rollout:
         measured = self._driver.measured(rollout) if rollout.state.active else None
         if measured is None:
             return rollout_to_proto(rollout)
         evidence: Evidence = measured[0]
-        return rollout_to_proto(rollout, evidence, waits_for(rollout, evidence, self._clock.now()))
+        # By the clock that the step began by, not by this machine's.
+        return rollout_to_proto(rollout, evidence, waits_for(rollout, evidence, await self._rollouts.now()))
 
 
 def _change(request: _Change) -> tuple[RolloutName, str, str]:
