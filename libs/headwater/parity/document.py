@@ -24,6 +24,7 @@ from headwater.tensors import NUMPY_TYPES, Tensor, byte_strings, to_raw
 
 FORMAT: Final = "headwater.parity/1"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON's escapes can say them; no message of gRPC takes them
 _MAX_RANK: Final = 32
 _KINDS: Final[Mapping[type, str]] = {dict: "an object", list: "a list", str: "text"}
 
@@ -73,6 +74,7 @@ def read(text: bytes) -> Parity:
         raise ParityInvalid(f"format: must be {FORMAT}.", field="format")
     environment = _typed("environment", told["environment"], dict)
     for key, each in environment.items():
+        _typed("environment", key, str)
         _typed(f"environment.{key}", each, str)
     samples = _typed("samples", told["samples"], list)
     if len(samples) > MAX_SAMPLES:
@@ -123,7 +125,10 @@ def _tensor(path: str, value: object) -> Tensor:
         array = np.frombuffer(raw, dtype)
     if array.size != math.prod(shape):
         raise ParityInvalid(f"{path}: shape {shape} takes {math.prod(shape)} elements; {array.size} are there.")
-    return Tensor(name, datatype, array.reshape(shape))
+    try:
+        return Tensor(name, datatype, array.reshape(shape))
+    except ValueError as error:  # of no elements, but for one 0 of more than there can be
+        raise ParityInvalid(f"{path}.shape: {shape} is too large.", field=path) from error
 
 
 def _tensor_to_json(tensor: Tensor) -> dict[str, Any]:
@@ -164,6 +169,8 @@ def _object(path: str, value: object, keys: Sequence[str]) -> Mapping[str, Any]:
 def _typed(path: str, value: object, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ParityInvalid(f"{path}: must be {_KINDS[kind]}.", field=path)
+    if isinstance(value, str) and not value.isascii() and _LONE_SURROGATE.search(value):
+        raise ParityInvalid(f"{path}: must be text that UTF-8 can say.", field=path)
     return value
 
 
