@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from headwater.errors import HeadwaterError, Unavailable
 from headwater.names import IncidentName
 from services.inference.deployments.loaded import Loaded
-from services.inference.deployments.model import Deployment
+from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.serving import Serving
 from services.inference.drift.baselines import Baselines
 from services.inference.drift.measuring import Columns, Side
@@ -140,6 +140,8 @@ class Monitor:
                 self._end(key, "it is watched no longer")
             elif _rules(wanted[key][0]) != followed.rules:
                 self._end(key, "it is watched by other rules now")
+            elif _learned(*wanted[key]) != followed.learned:  # of the same names
+                self._end(key, "another deployment or model has taken its place")
         self._waiting = {key: waits for key, waits in self._waiting.items() if key in wanted}
         for key, (deployment, loaded) in wanted.items():
             if key in self._followed:
@@ -168,7 +170,7 @@ class Monitor:
 
     async def _begin(self, key: Key, deployment: Deployment, loaded: Loaded) -> None:
         drift, recording = rules = _rules(deployment)
-        learned = Learned(deployment.uid, loaded.version.digest, drift.first_rows)
+        learned = _learned(deployment, loaded)
         try:
             profile, note = await self._baselines.of(loaded.version, drift)
             references = await self._references.get(learned)
@@ -237,6 +239,11 @@ class Monitor:
 def _key(loaded: Loaded) -> Key:
     served = loaded.served
     return served.project, served.deployment, served.model_version
+
+
+def _learned(deployment: Deployment, loaded: Loaded) -> Learned:
+    """What is learned of first requests belongs to a version, by the uid of its model, within a deployment."""
+    return Learned(deployment.uid, str(Use.of(deployment, loaded.version).version), deployment.options.drift.first_rows)
 
 
 def _rules(deployment: Deployment) -> tuple[Drift, Recording]:

@@ -39,7 +39,7 @@ class PostgresReferences(ReferenceStore):
 
 def _without_the_oldest(uid: str) -> Delete:
     of_one = table.c.deployment_uid == uid
-    learned = (table.c.model_digest, table.c.first_rows)
+    learned = (table.c.model_version, table.c.first_rows)
     newest = sa.func.max(table.c.create_time).desc()
     kept = sa.select(*learned).where(of_one).group_by(*learned).order_by(newest).limit(MAX_LEARNED)
     return table.delete().where(of_one, sa.tuple_(*learned).not_in(kept))
@@ -49,7 +49,7 @@ async def _all(connection: AsyncConnection, of: Learned) -> Mapping[str, Referen
     rows = await connection.execute(
         table.select().where(
             table.c.deployment_uid == of.uid,
-            table.c.model_digest == of.model_digest,
+            table.c.model_version == of.model_version,
             table.c.first_rows == of.first_rows,
         )
     )
@@ -60,7 +60,7 @@ def _rows(of: Learned, references: Mapping[str, Reference]) -> list[dict[str, An
     return [
         {
             "deployment_uid": of.uid,
-            "model_digest": of.model_digest,
+            "model_version": of.model_version,
             "first_rows": of.first_rows,
             "feature": feature,
             "reference": _ADAPTER.dump_python(reference, mode="json"),

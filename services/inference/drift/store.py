@@ -12,10 +12,15 @@ MAX_LEARNED = 32
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Learned:
-    """Whose it is: the deployment's uid, the version's digest, and of how many rows it was learned."""
+    """Whose it is: the deployment's uid, the model version, and of how many rows it was learned.
+
+    ``model_version`` is its resource name by the uid of its model, so that a rename hides nothing. It is not the digest
+    of its files: two versions of the same files behind other pipelines answer otherwise, and what the one was asked at
+    first says nothing of the other.
+    """
 
     uid: str
-    model_digest: str
+    model_version: str
     first_rows: int
 
 

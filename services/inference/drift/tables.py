@@ -9,7 +9,7 @@ drift_references = Table(
     "drift_references",
     metadata,
     Column("deployment_uid", Uuid(as_uuid=False), primary_key=True),
-    Column("model_digest", Text(collation="C"), primary_key=True),
+    Column("model_version", Text(collation="C"), primary_key=True),
     Column("first_rows", Integer, primary_key=True, autoincrement=False),
     Column("feature", Text(collation="C"), primary_key=True),
     Column("reference", JSONB, nullable=False),

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "drift_references",
         sa.Column("deployment_uid", sa.Uuid(as_uuid=False), primary_key=True),
-        sa.Column("model_digest", sa.Text(collation="C"), primary_key=True),
+        sa.Column("model_version", sa.Text(collation="C"), primary_key=True),
         sa.Column("first_rows", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("feature", sa.Text(collation="C"), primary_key=True),
         sa.Column("reference", JSONB, nullable=False),
