@@ -44,14 +44,34 @@ def get(
 
 
 def find(
-    connection: Connection, project: ProjectName, *, deployment: DeploymentName | None = None
+    connection: Connection,
+    project: ProjectName,
+    *,
+    deployment: DeploymentName | None = None,
+    model_version: ModelVersionName | None = None,
+    result_code: str = "",
+    start: datetime.datetime | None = None,
+    end: datetime.datetime | None = None,
+    failures: bool = False,
 ) -> Iterator[deployments_pb2.InferenceRecord]:
-    """The records of a project, or of one deployment, newest first, without tensors."""
+    """The records of a project, newest first, without tensors: those of one deployment or version, with one result, or
+    from ``start`` on and before ``end``. With ``failures`` only what did not end as OK; the others are read and left
+    out, so where failures are few, say since when.
+
+    Raises:
+        InvalidArgument: a time without a time zone.
+        NotFound: there never was such a deployment.
+    """
     request = deployments_pb2.ListInferenceRecordsRequest(
-        parent=str(project), page_size=1000, deployment=str(deployment) if deployment else ""
+        parent=str(project),
+        page_size=1000,
+        deployment=str(deployment) if deployment else "",
+        model_version=str(model_version) if model_version else "",
+        result_code=result_code,
     )
+    _between(request, start, end)
     for page in pages(_records(connection).ListInferenceRecords, request):
-        yield from page.inference_records
+        yield from (each for each in page.inference_records if not failures or each.result_code != "OK")
 
 
 def query(
@@ -81,11 +101,7 @@ def query(
         with_bodies=with_bodies,
         filter=filter,
     )
-    for field, time in (("start_time", start), ("end_time", end)):
-        if time is not None:
-            if time.tzinfo is None:
-                raise InvalidArgument(f"{field} needs a time zone.", field=field)
-            getattr(wanted, field).FromDatetime(time.astimezone(datetime.UTC))
+    _between(wanted, start, end)
     return wanted
 
 
@@ -184,6 +200,18 @@ def columns_of(connection: Connection, deployment: DeploymentName) -> dict[str, 
     request = deployments_pb2.GetDeploymentRequest(name=str(deployment))
     found = deployments_pb2_grpc.DeploymentServiceStub(connection.channel("inference")).GetDeployment(request)
     return {each.name: list(each.columns) for each in found.recording.inputs if each.columns}
+
+
+def _between(
+    wanted: flight_pb2.RecordsQuery | deployments_pb2.ListInferenceRecordsRequest,
+    start: datetime.datetime | None,
+    end: datetime.datetime | None,
+) -> None:
+    for field, time in (("start_time", start), ("end_time", end)):
+        if time is not None:
+            if time.tzinfo is None:
+                raise InvalidArgument(f"{field} needs a time zone.", field=field)
+            getattr(wanted, field).FromDatetime(time.astimezone(datetime.UTC))
 
 
 def _records(connection: Connection) -> deployments_pb2_grpc.InferenceRecordServiceStub:

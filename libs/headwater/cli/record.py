@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import cyclopts
 import pyarrow.parquet
 
-from headwater import inference_log, inference_records, references
+from headwater import inference_log, inference_records, model_pointers, references
 from headwater.cli.model.words import as_json
 from headwater.cli.render import errors, facts, output, table, when
 from headwater.client import Connection
@@ -25,21 +25,54 @@ Shape = Literal["log", "request", "monitored-request", "monitored-prediction"]
 
 
 @app.command(name="list")
-def list_(*, deployment: str | None = None, limit: int = 50, project: str = DEFAULT_PROJECT) -> None:
+def list_(
+    *,
+    deployment: str | None = None,
+    version: str | None = None,
+    result: str = "",
+    failures: bool = False,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+    limit: int = 50,
+    project: str = DEFAULT_PROJECT,
+) -> None:
     """List records, newest first.
 
     Parameters
     ----------
     deployment
-        Only those of this deployment.
+        Only those of this deployment, which may be archived.
+    version
+        Only those that this version answered: digits@3, or digits@production for the one that holds the stage now.
+    result
+        Only those that ended so: OK, or the reason of an error.
+    failures
+        Only those that did not end as OK.
+    since
+        Only requests from this time on, in your own time zone if it has none.
+    until
+        Only requests before this time.
     limit
         At most this many.
     project
-        The project of both.
+        The project of all.
     """
+    if failures and result:
+        raise InvalidArgument("Give --result or --failures.", field="failures")
+    if limit < 1:
+        raise InvalidArgument(f"At least one record is listed; --limit is {limit}.", field="limit")
     chosen = references.deployment(deployment, project) if deployment else None
     with Connection.discover() as connection:
-        found = inference_records.find(connection, references.project(project), deployment=chosen)
+        found = inference_records.find(
+            connection,
+            references.project(project),
+            deployment=chosen,
+            model_version=model_pointers.named(connection, version, project=project) if version else None,
+            result_code=result,
+            start=since and since.astimezone(),
+            end=until and until.astimezone(),
+            failures=failures,
+        )
         rows = [
             (
                 each.name.rpartition("/")[2],
@@ -116,6 +149,7 @@ def export(
     file: Path,
     *,
     deployment: str | None = None,
+    version: str | None = None,
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
     result: str = "",
@@ -130,7 +164,9 @@ def export(
     file
         The file; one that is there is replaced.
     deployment
-        Only those of this deployment.
+        Only those of this deployment, which may be archived.
+    version
+        Only those that this version answered: digits@3, for example.
     since
         Only requests from this time on, in your own time zone if it has none.
     until
@@ -144,24 +180,25 @@ def export(
     project
         The project.
     """
-    wanted = inference_records.query(
-        references.project(project),
-        deployment=references.deployment(deployment, project) if deployment else None,
-        result_code=result,
-        start=since and since.astimezone(),
-        end=until and until.astimezone(),
-        with_bodies=bodies,
-        filter=filter,
-    )
     rows = 0
-    with (
-        Connection.discover() as connection,
-        inference_records.read(connection, wanted) as reader,
-        pyarrow.parquet.ParquetWriter(file, reader.schema, compression="zstd") as writer,
-    ):
-        for chunk in reader:
-            writer.write_batch(chunk.data)
-            rows += chunk.data.num_rows
+    with Connection.discover() as connection:
+        wanted = inference_records.query(
+            references.project(project),
+            deployment=references.deployment(deployment, project) if deployment else None,
+            model_version=model_pointers.named(connection, version, project=project) if version else None,
+            result_code=result,
+            start=since and since.astimezone(),
+            end=until and until.astimezone(),
+            with_bodies=bodies,
+            filter=filter,
+        )
+        with (
+            inference_records.read(connection, wanted) as reader,
+            pyarrow.parquet.ParquetWriter(file, reader.schema, compression="zstd") as writer,
+        ):
+            for chunk in reader:
+                writer.write_batch(chunk.data)
+                rows += chunk.data.num_rows
     errors.print(f"{rows:,} records written to {file}", markup=False)
 
 
@@ -173,7 +210,7 @@ def rules(
     on_error: bool = False,
     columns: Sequence[str] = (),
     redact: Sequence[str] = (),
-    max_body_bytes: int = 0,
+    max_body_bytes: int = 65_536,
     project: str = DEFAULT_PROJECT,
 ) -> None:
     """Say which requests of a deployment are recorded with their tensors, and what is left out of these.
@@ -191,10 +228,15 @@ def rules(
     redact
         An input, or a column of one by its name or number: table, table.income, table.1. May be given many times.
     max_body_bytes
-        Larger tensors are not recorded; 0 means 65,536.
+        Larger tensors are not recorded.
     project
         The project.
     """
+    if max_body_bytes < 1:
+        raise InvalidArgument(
+            f"--max-body-bytes must be at least 1; it is {max_body_bytes}. With --sample-rate 0 none are recorded.",
+            field="max_body_bytes",
+        )
     recording = recording_pb2.Recording(
         sample_rate=sample_rate, on_error=on_error, max_body_bytes=max_body_bytes, inputs=_inputs(columns, redact)
     )

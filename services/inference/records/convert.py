@@ -1,14 +1,17 @@
 """Records and what is said about recording between protobuf and the domain."""
 
+import datetime
 import json
 from collections.abc import Iterable
 
 from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from headwater.inference.v1 import deployments_pb2, recording_pb2
-from headwater.names import DeploymentName
+from headwater.errors import InvalidArgument
+from headwater.inference.v1 import deployments_pb2, flight_pb2, recording_pb2
+from headwater.names import DeploymentName, InvalidName, ModelVersionName, ProjectName
 from services.inference.records.feedback.model import Said
-from services.inference.records.model import Record
+from services.inference.records.model import Record, RecordQuery
 from services.inference.records.recording import (
     DEFAULT_MAX_BODY_BYTES,
     LowConfidence,
@@ -54,6 +57,28 @@ def record_to_proto(record: Record, said: Said) -> deployments_pb2.InferenceReco
     if said.ground_truth is not None:
         json_format.ParseDict(said.ground_truth, message.ground_truth)
     return message
+
+
+def query_from_proto(query: flight_pb2.RecordsQuery | deployments_pb2.ListInferenceRecordsRequest) -> RecordQuery:
+    """Which records are meant.
+
+    Raises:
+        InvalidName: what is named is in another project, or no such name.
+    """
+    project = ProjectName.parse(query.parent, "parent").project
+    deployment = DeploymentName.parse(query.deployment, "deployment") if query.deployment else None
+    version = ModelVersionName.parse(query.model_version, "model_version") if query.model_version else None
+    for name, field in ((deployment, "deployment"), (version, "model_version")):
+        if name is not None and name.project != project:
+            raise InvalidName(f"{field} must be one of projects/{project}.", field=field)
+    return RecordQuery(
+        project,
+        deployment.deployment if deployment else "",
+        str(version) if version else "",
+        query.result_code,
+        _time(query.start_time, "start_time") if query.HasField("start_time") else None,
+        _time(query.end_time, "end_time") if query.HasField("end_time") else None,
+    )
 
 
 def recording_from_proto(message: recording_pb2.Recording) -> Recording:
@@ -113,3 +138,10 @@ def _facts(facts: str) -> list[deployments_pb2.TensorFacts]:
         deployments_pb2.TensorFacts(name=name, datatype=datatype, shape=shape)
         for name, datatype, shape in json.loads(facts)
     ]
+
+
+def _time(time: Timestamp, field: str) -> datetime.datetime:
+    try:
+        return time.ToDatetime(datetime.UTC)
+    except ValueError as error:
+        raise InvalidArgument(f"{field} is no time that there can be.", field=field) from error

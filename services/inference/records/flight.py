@@ -1,26 +1,24 @@
 """Records over Arrow Flight: GetFlightInfo for a query, DoGet for its rows. flight.proto says what they carry."""
 
-import datetime
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from google.protobuf.timestamp_pb2 import Timestamp
 from pyarrow import flight
 
 from chassis.auth import Role
 from chassis.filters import Filter
 from chassis.flight import FlightCall, FlightEdge, FlightWiring
 from chassis.rpc.validation import parse
-from headwater.errors import InvalidArgument
+from headwater.errors import InvalidArgument, Unimplemented
 from headwater.inference.v1 import flight_pb2
-from headwater.names import DeploymentName, InvalidName, ModelVersionName, ProjectName
 from services.inference.records.archive import Archive
 from services.inference.records.columns import FULL_SCHEMA, SCHEMA
+from services.inference.records.convert import query_from_proto
 from services.inference.records.feedback.model import newest
 from services.inference.records.feedback.store import FeedbackStore
-from services.inference.records.model import RecordQuery
+from services.inference.records.known import KnownDeployments
 from services.inference.records.recorder import Recorder
 
 _FEEDBACK = pa.schema(
@@ -40,6 +38,16 @@ class UnknownCommand(InvalidArgument):
     text = "The descriptor must be a RecordsQuery, or the path of a project's inferenceRecords or of a deployment."
 
 
+class NotListed(Unimplemented):
+    """Records are not a list of flights: which there are depends on what is asked."""
+
+    reason = "NOT_LISTED"
+    text = (
+        "Records are not listed. Call GetFlightInfo with a RecordsQuery, or with the path projects/{project}/"
+        "inferenceRecords or projects/{project}/deployments/{deployment}."
+    )
+
+
 class RecordsFlight(FlightEdge):
     """One stream of record batches for a query, in the order in which the records were written."""
 
@@ -47,19 +55,33 @@ class RecordsFlight(FlightEdge):
         "get_flight_info": Role.READER,
         "get_schema": Role.READER,
         "do_get": Role.READER,
+        "list_flights": Role.READER,
     }
 
-    def __init__(self, wiring: FlightWiring, recorder: Recorder, archive: Archive, feedback: FeedbackStore) -> None:
+    def __init__(
+        self,
+        wiring: FlightWiring,
+        recorder: Recorder,
+        archive: Archive,
+        feedback: FeedbackStore,
+        deployments: KnownDeployments,
+    ) -> None:
         super().__init__(wiring)
         self._recorder = recorder
         self._archive = archive
         self._feedback = feedback
+        self._deployments = deployments
+
+    def list(self, call: FlightCall, criteria: bytes) -> Iterable[flight.FlightInfo]:
+        """Refused, with what to call instead."""
+        raise NotListed()
 
     def info(self, call: FlightCall, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """The schema, and a ticket for what is recorded until now: everything that was answered before this call."""
         query = _query_of(descriptor)
-        query_from_proto(query)
+        wanted = query_from_proto(query)
         _filter_of(query)
+        call.run(self._deployments.check(wanted))
         call.run(self._recorder.flush())
         ticket = flight_pb2.RecordsTicket(query=query, last_sequence=call.run(self._archive.last_sequence()))
         endpoint = flight.FlightEndpoint(call.ticket(ticket.SerializeToString()), [])
@@ -96,35 +118,6 @@ class RecordsFlight(FlightEdge):
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, _FEEDBACK, strict=True)]
         return pa.record_batch([*batch.columns, *arrays], schema=schema)
-
-
-def query_from_proto(query: flight_pb2.RecordsQuery) -> RecordQuery:
-    """Which records are meant.
-
-    Raises:
-        InvalidName: what is named is in another project, or no such name.
-    """
-    project = ProjectName.parse(query.parent, "parent").project
-    deployment = DeploymentName.parse(query.deployment, "deployment") if query.deployment else None
-    version = ModelVersionName.parse(query.model_version, "model_version") if query.model_version else None
-    for name, field in ((deployment, "deployment"), (version, "model_version")):
-        if name is not None and name.project != project:
-            raise InvalidName(f"{field} must be one of projects/{project}.", field=field)
-    return RecordQuery(
-        project,
-        deployment.deployment if deployment else "",
-        str(version) if version else "",
-        query.result_code,
-        _time(query.start_time, "start_time") if query.HasField("start_time") else None,
-        _time(query.end_time, "end_time") if query.HasField("end_time") else None,
-    )
-
-
-def _time(time: Timestamp, field: str) -> datetime.datetime:
-    try:
-        return time.ToDatetime(datetime.UTC)
-    except ValueError as error:
-        raise InvalidArgument(f"{field} is no time that there can be.", field=field) from error
 
 
 def _query_of(descriptor: flight.FlightDescriptor) -> flight_pb2.RecordsQuery:

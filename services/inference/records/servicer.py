@@ -1,24 +1,27 @@
 """InferenceRecordService: convert, call, convert."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.paging import decode_token, page_of, page_size, query_digest
 from headwater.errors import Unavailable
 from headwater.inference.v1 import deployments_pb2, deployments_pb2_grpc
-from headwater.names import DeploymentName, InferenceRecordName, InvalidName, ProjectName
-from services.inference.records.convert import record_to_proto
+from headwater.names import InferenceRecordName
+from services.inference.records.convert import query_from_proto, record_to_proto
 from services.inference.records.feedback.model import Feedback, newest
 from services.inference.records.feedback.store import FeedbackStore
-from services.inference.records.model import Record, RecordQuery
+from services.inference.records.known import KnownDeployments
+from services.inference.records.model import Record
 from services.inference.records.recorder import Recorder
 
 
 class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceServicer):
     """See protos/headwater/inference/v1/deployments.proto."""
 
-    def __init__(self, recorder: Recorder, feedback: FeedbackStore) -> None:
+    def __init__(self, recorder: Recorder, feedback: FeedbackStore, deployments: KnownDeployments) -> None:
         self._recorder = recorder
+        self._deployments = deployments
         self._feedback = feedback
 
     async def GetInferenceRecord(
@@ -34,16 +37,17 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         self, request: deployments_pb2.ListInferenceRecordsRequest, _context: Any
     ) -> deployments_pb2.ListInferenceRecordsResponse:
         """See the proto."""
-        project = ProjectName.parse(request.parent, "parent").project
-        deployment = _deployment_of(project, request.deployment)
+        wanted = query_from_proto(request)
         size = page_size(request.page_size)
-        query = query_digest("ListInferenceRecords", project, deployment)
+        query = query_digest("ListInferenceRecords", *dataclasses.astuple(wanted))
         after = decode_token(request.page_token, query, (int,))
         before = int(after[0]) if after else None
-        records = await self._recorder.page(RecordQuery(project, deployment), before, size + 1)
+        records = await self._recorder.page(wanted, before, size + 1)
+        if not records:
+            await self._deployments.check(wanted)
         page = page_of(records, size, key=lambda record: (record.sequence,), query=query)
         return deployments_pb2.ListInferenceRecordsResponse(
-            inference_records=await self._to_proto(project, page.items), next_page_token=page.next_page_token
+            inference_records=await self._to_proto(wanted.project, page.items), next_page_token=page.next_page_token
         )
 
     async def _to_proto(self, project: str, records: Sequence[Record]) -> list[deployments_pb2.InferenceRecord]:
@@ -55,12 +59,3 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
                 raise
             said = {}  # what waits because the database is away has not been spoken of
         return [record_to_proto(record, newest(said.get(record.request_id, ()))) for record in records]
-
-
-def _deployment_of(project: str, text: str) -> str:
-    if not text:
-        return ""
-    name = DeploymentName.parse(text, "deployment")
-    if name.project != project:
-        raise InvalidName(f"deployment must be one of projects/{project}.", field="deployment")
-    return name.deployment

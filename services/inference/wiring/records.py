@@ -1,5 +1,6 @@
 """Records of requests: how they are written, moved, read and sent on."""
 
+import functools
 from collections.abc import Sequence
 
 from chassis import Service
@@ -11,12 +12,17 @@ from headwater.inference.v1 import (
     feedback_pb2,
     feedback_pb2_grpc,
 )
+from headwater.names import DeploymentName
+from services.inference.deployments.errors import DeploymentNotFound
+from services.inference.deployments.model import Deployment
+from services.inference.deployments.store import DeploymentStore
 from services.inference.records.archive import Archive
 from services.inference.records.events.exporter import Exporter
 from services.inference.records.events.sinks import sink_from_url
 from services.inference.records.feedback.feedback import Feedbacks
 from services.inference.records.feedback.servicer import InferenceFeedbackServicer
 from services.inference.records.flight import RecordsFlight
+from services.inference.records.known import KnownDeployments
 from services.inference.records.log_file import RequestLog
 from services.inference.records.making import Observer
 from services.inference.records.recorder import Recorder
@@ -41,9 +47,10 @@ def add_records(
         observers=observers,
         listeners=[RequestLog(settings.request_log)] if settings.request_log else [],
     )
+    known = KnownDeployments(recorder, functools.partial(_deployment, outside.deployments))
     service.add_servicer(
         deployments_pb2_grpc.add_InferenceRecordServiceServicer_to_server,
-        InferenceRecordServicer(recorder, outside.feedback),
+        InferenceRecordServicer(recorder, outside.feedback, known),
         deployments_pb2.DESCRIPTOR.services_by_name["InferenceRecordService"],
     )
     service.add_servicer(
@@ -52,7 +59,7 @@ def add_records(
         feedback_pb2.DESCRIPTOR.services_by_name["InferenceFeedbackService"],
     )
     service.add_flight(
-        lambda wiring: RecordsFlight(wiring, recorder, archive, outside.feedback), port=settings.flight_port
+        lambda wiring: RecordsFlight(wiring, recorder, archive, outside.feedback, known), port=settings.flight_port
     )
     service.add_check("records", recorder.check)
     service.add_background("records", recorder.run)
@@ -71,3 +78,13 @@ def add_records(
         exporter = Exporter(outside.records, archive, sink, settings.events_interval_s)
         service.add_background("events", exporter.run)
     return recorder
+
+
+async def _deployment(store: DeploymentStore, name: DeploymentName) -> Deployment:
+    """The deployment, also an archived one; raises DeploymentNotFound."""
+    try:
+        async with store.transaction() as tx:
+            return await tx.get(name)
+    except DeploymentNotFound as error:
+        text = f"There is no deployment {name}, and no record of one of that name."
+        raise DeploymentNotFound(text, deployment=name) from error

@@ -12,8 +12,8 @@ import pytest_asyncio
 from pyarrow import flight
 
 from chassis.testing.services import StartService, TokenFor
-from headwater import inference_records
-from headwater.errors import InvalidArgument, Unauthenticated
+from headwater import deployments, inference_records
+from headwater.errors import InvalidArgument, NotFound, Unauthenticated, Unimplemented
 from headwater.flight import flight_errors
 from headwater.inference.v1 import flight_pb2, recording_pb2
 from headwater.names import DeploymentName, InferenceRecordName, ModelVersionName, ProjectName
@@ -161,3 +161,57 @@ async def test_what_names_no_records_is_refused(running: Recorded) -> None:
                 client.do_get(flight.Ticket(ticket), options).read_all()
 
     await asyncio.to_thread(work)
+
+
+async def test_a_deployment_that_there_never_was_is_told_from_one_that_was_asked_nothing(running: Recorded) -> None:
+    """Also from one that is archived, whose records stay."""
+    await running.serve("asked", doubling())
+    await running.serve("unasked", doubling())
+    record = await running.ask("asked", [[1, 2, 3, 4]])
+    await asyncio.to_thread(deployments.archive, running.writer, DeploymentName("default", "asked"))
+
+    for name, expected in (("asked", [record.record]), ("unasked", [])):
+        deployment = DeploymentName("default", name)
+        assert ids(await read(running, deployment=deployment)) == expected
+        assert await listed(running, deployment=deployment) == expected
+    nobody = DeploymentName("default", "nobody")
+    for asking in (read(running, deployment=nobody), listed(running, deployment=nobody)):
+        with pytest.raises(NotFound, match=str(nobody)) as refused:
+            await asking
+        assert refused.value.reason == "DEPLOYMENT_NOT_FOUND"
+
+
+async def test_records_are_listed_by_version_result_and_time(running: Recorded) -> None:
+    await running.serve("copy", identity())
+    begun = datetime.datetime.now(datetime.UTC)
+    one, other = await running.ask("digits", [[1, 2, 3, 4]]), await running.ask("copy", [[1, 2, 3, 4]])
+    with pytest.raises(Exception, match="shape"):
+        await running.ask("digits", [[1, 2]])
+
+    for _ in range(2):  # from the database, then from files
+        both = await listed(running)
+        (failed,) = {*both} - {one.record, other.record}
+        assert both == [failed, other.record, one.record]
+        assert await listed(running, model_version=ModelVersionName("default", "copy", "1")) == [other.record]
+        assert await listed(running, result_code="SIGNATURE_MISMATCH") == [failed]
+        assert await listed(running, failures=True, deployment=DIGITS) == [failed]
+        assert await listed(running, start=begun, result_code="OK") == [other.record, one.record]
+        assert await listed(running, end=begun) == []
+        await running.move()
+    with pytest.raises(InvalidArgument, match="time zone"):
+        await listed(running, start=datetime.datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+async def test_who_lists_flights_is_told_what_to_call(running: Recorded) -> None:
+    def work() -> None:
+        client, options = running.reader.inference_flight(), running.reader.flight_options()
+        with pytest.raises(Unimplemented, match="Call GetFlightInfo with a RecordsQuery"), flight_errors():
+            list(client.list_flights(b"", options))
+
+    await asyncio.to_thread(work)
+
+
+async def listed(running: Recorded, **wanted: Any) -> list[str]:
+    """The ids, as the SDK lists them."""
+    found = await asyncio.to_thread(lambda: [*inference_records.find(running.reader, PROJECT, **wanted)])
+    return [each.name.rpartition("/")[2] for each in found]

@@ -737,6 +737,10 @@ class ListInferenceRecordsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    RESULT_CODE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     page_size: _builtins.int
@@ -744,7 +748,21 @@ class ListInferenceRecordsRequest(_message.Message):
     page_token: _builtins.str
     """From the previous page."""
     deployment: _builtins.str
-    """Only the records of this deployment, as a resource name; empty means all."""
+    """Only the records of this deployment, as a resource name; empty means all. One that was archived still has its records.
+    NOT_FOUND where there never was such a deployment, and no record is of one of that name.
+    """
+    model_version: _builtins.str
+    """Only those that this model version answered, as a resource name; empty means all."""
+    result_code: _builtins.str
+    """Only those that ended so: `OK`, or the reason of an error; empty means all."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only requests that arrived at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only requests that arrived before this time."""
+
     def __init__(
         self,
         *,
@@ -752,10 +770,14 @@ class ListInferenceRecordsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         deployment: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        result_code: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "end_time", b"end_time", "model_version", b"model_version", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "result_code", b"result_code", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,7 +38,9 @@ class RecordsQuery(_message.Message):
     parent: _builtins.str
     """`projects/{project}`."""
     deployment: _builtins.str
-    """Only those of this deployment, as a resource name; empty for all."""
+    """Only those of this deployment, as a resource name; empty for all. One that was archived still has its records. NOT_FOUND
+    where there never was such a deployment, and no record is of one of that name.
+    """
     model_version: _builtins.str
     """Only those that this model version answered, as a resource name; empty for all."""
     result_code: _builtins.str
