@@ -201,7 +201,8 @@ class Target:
 
     def _fail(self, deployment: Deployment, what: str, error: Exception) -> None:
         reason = error.message if isinstance(error, HeadwaterError) else "it cannot be served; the log says why."
-        failure = f"{what}: {reason}"
+        # Of what a file holds, a message may cite text that gRPC does not take, and the deployment could not be shown.
+        failure = f"{what}: {reason}".encode(errors="replace").decode()
         if failure != self._failure:
             _log.warning("a deployment fails", deployment=str(deployment.name), failure=failure, exc_info=error)
         self._failure, self._error = failure, error

@@ -12,6 +12,7 @@ import pytest_asyncio
 from chassis.blobs import LocalBlobs
 from chassis.clock import Clock, SystemClock
 from headwater import parity
+from headwater.inference.v1 import deployments_pb2
 from headwater.names import DeploymentName, ModelName
 from headwater.tensors import Tensor
 from services.inference.batching.options import Batching
@@ -353,6 +354,16 @@ async def test_what_is_not_safe_to_load_is_never_loaded(world: World) -> None:
     status = await world.status()
     assert status.state is State.FAILED
     assert "os.system" in status.failure
+
+
+async def test_why_a_version_is_not_served_can_always_be_shown(world: World) -> None:
+    """Else who deploys a file of odd names would hide every deployment of the project from who lists them."""
+    world.add(3)
+    await world.deploy()
+    world.models.mark(world.add(5), problems=("model.onnx: it would call \ud800",))
+    await world.follow()
+    shown = deployments_pb2.Deployment(failure=(await world.status()).failure)
+    assert "it would call ?" in shown.failure
 
 
 async def test_an_archived_version_that_is_served_goes_on_and_no_other_begins(world: World) -> None:
