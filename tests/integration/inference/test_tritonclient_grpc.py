@@ -1,5 +1,6 @@
 """KServe v2 over gRPC, asked by the stock tritonclient.grpc as Triton's own examples do (R-62)."""
 
+import asyncio
 import queue
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,8 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+import tritonclient.http as triton_http
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
@@ -137,6 +140,45 @@ def test_callbacks_and_channel_arguments(examples: Examples, headers: dict[str, 
             result, error = answers.get(timeout=10)
             assert error is None
             assert np.array_equal(result.as_numpy("OUTPUT0"), COUNTING + ONES)
+
+
+class Token(triton.InferenceServerClientPlugin):  # type: ignore[misc]  # tritonclient says no types
+    """What a user registers with a client, so that every call carries the token."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: Any) -> None:
+        """Add the headers, as tritonclient asks for it: in place."""
+        request.headers.update(self._headers)
+
+
+def test_a_plugin_of_the_client_sends_the_token_with_every_call(examples: Examples, headers: dict[str, str]) -> None:
+    for module, address in ((triton, examples.grpc), (triton_http, examples.http)):
+        with module.InferenceServerClient(address) as client:
+            with pytest.raises(InferenceServerException, match="Valid credentials are needed"):
+                client.get_model_metadata("simple")
+            client.register_plugin(Token(headers))
+            assert client.get_model_metadata("simple")
+            assert client.infer("double", double(module)).as_numpy("y").tolist() == [[2, 2, 2, 2]]
+
+
+def double(module: Any) -> list[Any]:
+    given = module.InferInput("x", [1, 4], "FP32")
+    given.set_data_from_numpy(np.ones((1, 4), np.float32))
+    return [given]
+
+
+def test_the_asynchronous_client_has_many_packed_calls_in_flight(examples: Examples, headers: dict[str, str]) -> None:
+    async def ask() -> list[Any]:
+        async with triton_aio.InferenceServerClient(examples.grpc) as client:
+            packed = [None, "gzip", "deflate"] * 20
+            given = two(COUNTING, ONES, "INT32")
+            calls = [client.infer("simple", given, headers=headers, compression_algorithm=each) for each in packed]
+            return await asyncio.gather(*calls)
+
+    for result in asyncio.run(ask()):
+        assert np.array_equal(result.as_numpy("OUTPUT0"), COUNTING + ONES)
 
 
 def test_the_highest_classes_come_as_texts(client: Any, headers: dict[str, str]) -> None:
