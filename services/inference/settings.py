@@ -46,6 +46,10 @@ class Settings(ServiceSettings):
     """How long a conversion or tuning may take, in seconds."""
     conversion_memory_bytes: Annotated[int, Field(ge=2**24, le=2**44)] = 8 * 2**30
     """Memory that one may take, in bytes: it holds the model in several forms at once."""
+    conversion_compiler: bool = False
+    """Whether a tuning may start the C++ compiler (``g++``, below /usr) to measure ``torch.compile`` as well. Its
+    process may then start any program that is installed there, confined as itself; bound the container's processes and
+    memory, for each of those programs may take as much as the job. Processes that serve never may."""
     conversion_poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often new jobs are looked for, and cancelled ones noticed, in seconds."""
     conversion_lease_s: Annotated[float, Field(gt=0, le=3600)] = 30.0

@@ -37,11 +37,12 @@ _LONGEST_WORDS = 1000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one job may take."""
+    """What one job may take; ``compiler``: whether a tuning may start the C++ compiler."""
 
     memory_bytes: int = 8 * 2**30
     timeout_s: float = 3600.0
     threads: int = 0
+    compiler: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Workshop:
             work.file.digest,
             self._module,
             scratch,
+            self._bounds.compiler and work.plan.tuning is not None,
         )
 
     async def _compute(self, worker: Worker, work: Work, limit_s: float) -> Report:

@@ -27,6 +27,7 @@ class Order:
         module: of this service; it has ``load`` as every engine has, and works on the file in place of the format's own
             engine. Empty: that engine.
         scratch: a folder that the process may write to; empty for none.
+        compiler: whether it may start programs that are installed below /usr; see engines.worker.confinement.
     """
 
     format: str
@@ -38,6 +39,7 @@ class Order:
     digest: str = ""
     module: str = ""
     scratch: str = ""
+    compiler: bool = False
 
     def said_inputs(self) -> tuple[TensorSpec, ...]:
         """What goes in, as the deployment says, or else as was registered.

@@ -20,7 +20,12 @@ def add_conversions(
     service: Service, settings: Settings, outside: Outside, cache: ModelCache, deployments: Deployments
 ) -> None:
     """Jobs that convert and tune versions, and what works on them."""
-    bounds = workshop.Bounds(settings.conversion_memory_bytes, settings.conversion_timeout_s, settings.engine_threads)
+    bounds = workshop.Bounds(
+        settings.conversion_memory_bytes,
+        settings.conversion_timeout_s,
+        settings.engine_threads,
+        settings.conversion_compiler,
+    )
     rooms = workshop.Workshop(bounds, parse_code(settings.engine_code))
     timing = Timing(settings.conversion_poll_s, settings.conversion_lease_s)
     runner = Runner(outside.conversions, outside.models, cache, outside.publisher, rooms, timing)

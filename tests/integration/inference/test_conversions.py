@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -86,11 +87,11 @@ class World:
         name = (await self.begin(source, **job)).name
         return await self.ended(name)
 
-    async def ended(self, name: str) -> ConversionJob:
+    async def ended(self, name: str, within_s: float = 60) -> ConversionJob:
         async def over() -> bool:
             return (await self.job(name)).state in DONE
 
-        await eventually(over, 60)
+        await eventually(over, within_s)
         return await self.job(name)
 
     async def job(self, name: str) -> ConversionJob:
@@ -120,10 +121,9 @@ class World:
         return answer.as_numpy(about.outputs[0].name)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def services(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    """A registry and an inference service for all tests of this module, which do not meet."""
-    directory = tmp_path_factory.mktemp("services")
+@contextlib.asynccontextmanager
+async def serving(databases: Databases, directory: Path, **said: Any) -> AsyncIterator[Platform]:
+    """A registry and an inference service, with these settings."""
     key = directory / "auth.key"
     key.touch(mode=0o600)
     key.write_text(secrets.token_hex(32))
@@ -147,13 +147,13 @@ async def services(databases: Databases, tmp_path_factory: pytest.TempPathFactor
         started = Platform(token_for)
         await platform.start(started, "registry", start, directory)
         quick = {"resolve_interval_s": 0.05, "conversion_poll_s": 0.05, "engine_threads": 1}
-        await platform.start(started, "inference", start, directory, **quick)
+        await platform.start(started, "inference", start, directory, **quick, **said)
         yield started
     databases.drop(database)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(services: Platform) -> AsyncIterator[World]:
+@contextlib.asynccontextmanager
+async def clients_of(services: Platform) -> AsyncIterator[World]:
     inference = services.services["inference"].address
     client = triton.InferenceServerClient(inference)
     token = services.token_for(Role.ADMIN)
@@ -169,6 +169,19 @@ async def world(services: Platform) -> AsyncIterator[World]:
             {"authorization": f"Bearer {services.token_for(Role.READER)}"},
         )
     await client.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """One for all tests of this module, which do not meet."""
+    async with serving(databases, tmp_path_factory.mktemp("services")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(services: Platform) -> AsyncIterator[World]:
+    async with clients_of(services) as made:
+        yield made
 
 
 async def test_a_version_is_converted_registered_and_served(world: World) -> None:
@@ -229,7 +242,8 @@ async def test_what_a_tuning_found_is_used(world: World) -> None:
     assert found["baseline"].speedup == 1
     assert {each.format for each in found.values()} == {"safetensors", "torchscript", "onnx", "onnx_int8"}
     assert "differ by more than" in next(each.refused for each in found.values() if each.format == "onnx_int8")
-    assert found["torch.compile"].refused.startswith("NO_COMPILER")
+    assert found["torch.compile"].refused.startswith("NO_COMPILER: the service's setting conversion_compiler")
+    assert found["torch.compile"].rounds == 0
     assert job.evidence.speedup >= 1
     assert all(each.refused or each.name == job.evidence.chosen or each.rounds for each in found.values())
     # What wins depends on what else the machine does; what is made of it does not.
@@ -253,6 +267,31 @@ async def test_what_a_tuning_found_is_used(world: World) -> None:
 
     await eventually(follows, 30)
     np.testing.assert_allclose(await world.ask("digits"), before, atol=1e-5)
+
+
+@pytest.mark.timeout(300)
+async def test_what_a_compiler_makes_is_measured_where_the_operator_allows_it_and_never_chosen(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """P-29: evidence by the same gate and clock. Where no compiler is installed, that is what the evidence says."""
+    async with serving(databases, tmp_path, conversion_compiler=True) as started, clients_of(started) as world:
+        source = await world.registry.register(exported(network(), torch.zeros(2, 64)), "model.pt2")
+        begun = await world.begin(source.name, tuning=Tuning(seconds=0.2, max_batch_size=1))
+        job = await world.ended(begun.name, within_s=150)
+    assert (job.state, job.failure) == (ConversionJob.STATE_SUCCEEDED, "")
+    (compiled,) = (each for each in job.evidence.candidates if each.name == "torch.compile")
+    assert job.evidence.chosen != "torch.compile"
+    if shutil.which("g++", path="/usr/local/bin:/usr/bin:/bin") is None:
+        assert compiled.refused.startswith("NO_COMPILER: no g++ is installed")
+        return
+    assert compiled.refused.startswith("CANNOT_BE_SERVED: measured")
+    assert compiled.rounds >= 5
+    assert 0 < compiled.low_ms <= compiled.median_ms <= compiled.high_ms
+    assert compiled.speedup > 0
+    assert compiled.conversion_seconds > 0
+    assert compiled.top1_agreement == 1
+    assert [each.outside_count for each in compiled.differences] == [0]
+    assert compiled.differences[0].element_count == 10 * (2 + 1 + 3 + 5) * 2
 
 
 async def test_what_cannot_be_converted_says_why(world: World) -> None:

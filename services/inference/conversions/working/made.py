@@ -55,7 +55,7 @@ class Bench:
             taken = time.perf_counter() - begun
             candidate = dataclasses.replace(candidate, size_bytes=len(content), conversion_s=taken)
             engine = load_here(content, self.order_of(target, threads))
-            outputs = [self._answer(engine, inputs) for inputs in self.samples.inputs]
+            outputs = self.answers(engine)
         except HeadwaterError as error:
             return dataclasses.replace(candidate, refused=error.message), None, error
         candidate, why = self.judged(candidate, outputs, self.plan.gate)
@@ -105,6 +105,10 @@ class Bench:
     def digest(self) -> str:
         """Of the source's file."""
         return f"sha256:{hashlib.sha256(self.source.content).hexdigest()}"
+
+    def answers(self, engine: Engine) -> list[list[Array]]:
+        """What an engine answers to the samples."""
+        return [self._answer(engine, inputs) for inputs in self.samples.inputs]
 
     def _answer(self, engine: Engine, inputs: Sequence[Array]) -> list[Array]:
         """In the order of the source's outputs."""

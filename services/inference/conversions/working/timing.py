@@ -4,7 +4,7 @@ import dataclasses
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 7, 200
 _SHORTEST_S = 0.005
@@ -47,11 +47,12 @@ def measure(
     baseline: str,
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    beside: Collection[str] = (),
 ) -> Mapping[str, Times]:
     """How long each of ``calls`` takes: in rounds, in an order drawn anew each time, for about ``seconds``.
 
     Each is called before, so that it is warm. What is hopelessly slow is dropped after some rounds; ``baseline`` never
-    is.
+    is, and nothing is for being slower than those ``beside`` the others, which cannot be chosen.
     """
     order = random.Random(0)  # noqa: S311 - no secret
     repeats = {name: _repeats(call, clock) for name, call in calls.items()}
@@ -66,7 +67,7 @@ def measure(
             speedups[name].append(taken[baseline] / one)
         rounds += 1
         if rounds == _SIFTED_AFTER:
-            fastest = min(statistics.median(each) for each in found.values())
+            fastest = min(statistics.median(each) for name, each in found.items() if name not in beside)
             running = [
                 name for name in running if name == baseline or statistics.median(found[name]) <= _HOPELESS * fastest
             ]

@@ -12,28 +12,31 @@ from services.inference.conversions.choice import best_batch, choose, why_not
 from services.inference.conversions.evidence import BASELINE, BatchTime, Candidate, Evidence
 from services.inference.conversions.model import Plan, Target
 from services.inference.conversions.working import forms
+from services.inference.conversions.working.compiling import compile_source
 from services.inference.conversions.working.made import Bench, Made, arranged, named, timed
 from services.inference.conversions.working.outcome import Outcome
 from services.inference.conversions.working.source import Source
-from services.inference.conversions.working.timing import measure
+from services.inference.conversions.working.timing import Times, measure
 from services.inference.engines.engine import Engine
 from services.inference.engines.formats import load_here
 from services.inference.engines.order import Order
 from services.inference.engines.pytorch.module import ModuleEngine
 
 _CURVE_ROUNDS = 3
-_NO_COMPILER = "NO_COMPILER: it starts a C++ compiler and loads what that makes, which a confined process may not."
+_NOT_SERVED = "CANNOT_BE_SERVED: measured, but what serves may not start the C++ compiler that this needs at its start."
 _LONGEST_BATCH_MS = 2000.0
 """After a batch that takes longer, no larger one is tried."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Way:
-    """A candidate with the engine that computes it; ``made`` is None of the source itself."""
+    """A candidate with the engine that computes it; ``made`` is None of the source itself. One that is not ``served``
+    is measured as evidence, and never chosen."""
 
     candidate: Candidate
     engine: Engine
     made: Made | None = None
+    served: bool = True
 
 
 def tune(source: Source, plan: Plan, order: Order, parity: bytes, pipeline: str) -> Outcome:
@@ -53,8 +56,9 @@ def tune(source: Source, plan: Plan, order: Order, parity: bytes, pipeline: str)
     for way in _others(bench, _threads(cores), usual, tuning.int8):
         (refused if way.candidate.refused else ways).append(way)
     calls = {way.candidate.name: _call(bench, way, tuning.rows) for way in ways}
-    times = measure(calls, BASELINE, tuning.seconds)
-    measured = [timed(way.candidate, times[way.candidate.name]) for way in ways]
+    beside = [way.candidate.name for way in ways if not way.served]
+    times = measure(calls, BASELINE, tuning.seconds, beside=beside)
+    measured = [_measured(way, times[way.candidate.name]) for way in ways]
     best = choose(measured, tuning.min_speedup)
     shown = [
         each
@@ -97,8 +101,6 @@ def _others(bench: Bench, threads: Sequence[int], usual: int, int8: bool) -> Ite
             # PyTorch's threads are the process's, and set before each measurement.
             engine = source.engine if isinstance(source.engine, ModuleEngine) else load_here(source.content, order)
             yield _Way(dataclasses.replace(candidate, size_bytes=len(source.content)), engine)
-    if source.format != "onnx":
-        yield _Way(Candidate("torch.compile", source.format, usual, refused=_NO_COMPILER), source.engine)
     for target in _targets(source, int8):
         first, made, _ = bench.make(target, threads[-1])
         if made is None or first.refused:
@@ -111,6 +113,14 @@ def _others(bench: Bench, threads: Sequence[int], usual: int, int8: bool) -> Ite
             )
             again = dataclasses.replace(first, name=named(target.value, count), threads=count)
             yield _Way(again, engine, made)
+    if source.format != "onnx":  # last: nothing else is to be made in a process in which PyTorch has compiled
+        candidate, compiled = compile_source(bench, usual)
+        yield _Way(candidate, compiled or source.engine, served=False)
+
+
+def _measured(way: _Way, times: Times) -> Candidate:
+    candidate = timed(way.candidate, times)
+    return candidate if way.served else dataclasses.replace(candidate, refused=_NOT_SERVED)
 
 
 def _targets(source: Source, int8: bool) -> Sequence[Target]:

@@ -46,7 +46,7 @@ def run(ends: Ends) -> None:
     order = Order.from_json(data.recv(wire.MAX_MESSAGE).decode())
     if order.scratch:
         tempfile.tempdir = os.environ["TMPDIR"] = order.scratch
-    missing = confine(order.memory_bytes, cuda=order.options.on_cuda, scratch=order.scratch)
+    missing = confine(order.memory_bytes, cuda=order.options.on_cuda, scratch=order.scratch, compiler=order.compiler)
     try:
         with os.fdopen(ends.model, "rb") as file:
             content = file.read()

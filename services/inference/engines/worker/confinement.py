@@ -11,6 +11,9 @@
 - It ends with its parent, writes no core, and is what the kernel ends first when the machine has no memory left.
 
 Where the kernel knows no Landlock or no seccomp, a worker does without, and says so.
+
+With ``compiler`` a process may start Python and programs below /usr, which are confined as it is, stay in its group,
+and are ended with it. That is for measuring what a C++ compiler makes; no process that serves has it.
 """
 
 import contextlib
@@ -40,6 +43,8 @@ _RIGHTS_BY_VERSION = ((1 << 13) - 1, 1 << 13, 1 << 14, 0, 1 << 15)
 _SCOPES = 0b11  # abstract sockets and signals, from version 6 on
 _READABLE = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo")
 _READABLE_TOO = ("/proc/meminfo", "/proc/stat", "/sys/devices/system", "/dev/urandom", "/dev/null", "/dev/zero")
+_EXECUTABLE = ("/usr", "/bin", "/lib", "/lib64")
+"""Programs, and what loads them."""
 _FOR_CUDA = ("/dev", "/proc", "/sys", "/etc")
 
 # linux/filter.h, linux/seccomp.h; numbers of x86_64 and of aarch64
@@ -49,6 +54,9 @@ _NUMBER, _ARGUMENTS = 0, 16
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x10000
+_CLONE_ELSEWHERE = 0x7E020000 | 0x8000
+"""Namespaces of its own, and CLONE_PARENT: to be a child of the template."""
+_STARTS = ("fork", "vfork", "execve")
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _DENIED = {
     "x86_64": {
@@ -97,9 +105,9 @@ def follow_parent(parent: int) -> None:
         os._exit(1)
 
 
-def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
-    """Give up all that is said above, but for writing to the folder ``scratch``; returns what this kernel does not
-    have, in words."""
+def confine(memory_bytes: int, *, cuda: bool, scratch: str = "", compiler: bool = False) -> list[str]:
+    """Give up all that is said above, but for writing to the folder ``scratch``, and with ``compiler`` for starting
+    programs, unless the kernel cannot say which; returns what it does not have, in words."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     limit = resource.setrlimit
@@ -111,12 +119,13 @@ def confine(memory_bytes: int, *, cuda: bool, scratch: str = "") -> list[str]:
         _lower(resource.RLIMIT_FSIZE, shared_bytes(memory_bytes))
     _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     missing = []
-    if not _restrict_files(
-        [*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO], cuda=cuda, scratch=scratch
-    ):
+    readable = [*sys.path, sys.prefix, sys.base_prefix, *_READABLE, *_READABLE_TOO]
+    executable = [*_EXECUTABLE, sys.executable] if compiler else []  # which tries what the processor can
+    if not _restrict_files(readable, executable, cuda=cuda, scratch=scratch):
         missing.append("files (Landlock)")
+        compiler = False
     _drop_capabilities()
-    if not _filter_calls(cuda=cuda):
+    if not _filter_calls(cuda=cuda, compiler=compiler):
         missing.append("network and processes (seccomp)")
     return missing
 
@@ -144,7 +153,7 @@ def _data_bytes() -> int:
     return pages * mmap.PAGESIZE
 
 
-def _restrict_files(readable: Iterable[str], *, cuda: bool, scratch: str) -> bool:
+def _restrict_files(readable: Iterable[str], executable: Iterable[str], *, cuda: bool, scratch: str) -> bool:
     version = _LIBC.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
         return False
@@ -157,6 +166,9 @@ def _restrict_files(readable: Iterable[str], *, cuda: bool, scratch: str) -> boo
     try:
         for path in readable:
             _allow(ruleset, path, _READ_FILE | _READ_DIR)
+        for path in executable:
+            _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+            _allow(ruleset, os.devnull, _READ_FILE | _WRITE_FILE)
         _allow(ruleset, scratch, handled & ~_EXECUTE)
         for path in _FOR_CUDA if cuda else ():
             _allow(ruleset, path, (_WRITE_FILE | _READ_FILE | _READ_DIR | 1 << 15) & handled)
@@ -180,22 +192,26 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(place)
 
 
-def _filter_calls(*, cuda: bool) -> bool:
+def _filter_calls(*, cuda: bool, compiler: bool) -> bool:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return False
-    program = b"".join(_program(machine, cuda=cuda))
+    program = b"".join(_program(machine, cuda=cuda, compiler=compiler))
     buffer = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     return bool(_LIBC.prctl(_SET_SECCOMP, _FILTER, described, 0, 0) == 0)
 
 
-def _program(machine: str, *, cuda: bool) -> Sequence[bytes]:
+def _program(machine: str, *, cuda: bool, compiler: bool) -> Sequence[bytes]:
     """A filter in classic BPF. Its jumps say how many instructions to pass over: if so, if not."""
     refused = _instruction(_RETURN, _ERRNO | _EPERM)
     numbers = {*_DENIED[machine].values(), *_DENIED_EVERYWHERE.values()}
     if not cuda:  # whose driver shares memory with itself that way
         numbers.add(_MEMFD_CREATE[machine])
+    cloned = _instruction(_SET, _CLONE_THREAD, 0, 1)  # threads
+    if compiler:
+        numbers -= {_DENIED[machine][call] for call in _STARTS if call in _DENIED[machine]}
+        cloned = _instruction(_SET, _CLONE_ELSEWHERE, 1, 0)
     own = os.getpid()
     return [
         _instruction(_LOAD, 4),  # the architecture
@@ -207,7 +223,7 @@ def _program(machine: str, *, cuda: bool) -> Sequence[bytes]:
         # Its flags are in memory, where a filter cannot look: libc takes clone instead where this is not there.
         _instruction(_EQUAL, _CLONE3, 0, 1),
         _instruction(_RETURN, _ERRNO | _ENOSYS),
-        *_only(_CLONE[machine], 0, [_instruction(_SET, _CLONE_THREAD, 0, 1)]),  # threads
+        *_only(_CLONE[machine], 0, [cloned]),
         *_only(_TGKILL[machine], 0, [_instruction(_EQUAL, own, 0, 1)]),  # abort() signals itself by this
         *_only(_PRLIMIT[machine], 0, [_instruction(_EQUAL, own, 1, 0), _instruction(_EQUAL, 0, 0, 1)]),
         *_not(_FCNTL[machine], 1, _TO_WHOM),
