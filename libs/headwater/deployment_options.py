@@ -24,6 +24,17 @@ _ABOUT = frozenset({
     "name", "uid", "model", "stage", "alias", "version", "state", "model_version", "model_digest", "failure",
     "create_time", "update_time", "created_by", "etag", "warning",
 })  # fmt: skip
+_NEVER_ZERO = frozenset({
+    *("batching.max_batch_size", "batching.max_queue_size", "batching.default_priority_level"),
+    *("cache.max_bytes", "cache.max_entries", "recording.max_body_bytes"),
+    *("drift.first_rows", "drift.window_ms", "drift.min_rows", "drift.warn_psi", "drift.alert_psi"),
+    *("drift.warn_ks", "drift.alert_ks", "drift.false_alarms"),
+    *("guard.window_ms", "guard.breaker.consecutive_failures", "guard.breaker.min_requests"),
+    *("guard.breaker.max_error_rate", "guard.breaker.open_ms", "guard.breaker.max_open_ms", "guard.breaker.probes"),
+    *("guard.breaker.min_callers", "guard.rollback.after_open_ms", "guard.rollback.probation_ms"),
+    *("guard.rollback.max_error_rate", "engine.threads", "engine.instances"),
+})  # fmt: skip
+"""Options of which the API takes 0 for not given, so that they would have their defaults where somebody writes 0."""
 _SNAKE = {field.json_name: field.name for field in _DEPLOYMENT.fields}
 _OPTIONS = [field.name for field in _DEPLOYMENT.fields if field.name not in _ABOUT]
 
@@ -65,7 +76,7 @@ def parsed(options: Mapping[str, Any]) -> deployments_pb2.Deployment:
     """A deployment that has these options and nothing else.
 
     Raises:
-        InvalidArgument: one is not known, or is no option.
+        InvalidArgument: one is not known, or is no option, or is 0 where that would stand for its default.
     """
     for each in options:
         if _SNAKE.get(each, each) not in _OPTIONS:
@@ -73,11 +84,22 @@ def parsed(options: Mapping[str, Any]) -> deployments_pb2.Deployment:
                 f"{each} is no option of a deployment; there are {', '.join(_OPTIONS)}.", field=str(each)
             )
     deployment = deployments_pb2.Deployment()
+    written = spelled(options, _DEPLOYMENT)
+    _check_zeros(written)
     try:
-        json_format.ParseDict(spelled(options, _DEPLOYMENT), deployment)
+        json_format.ParseDict(written, deployment)
     except json_format.ParseError as error:  # a number that is too large, for example
         raise InvalidArgument(f"These are no options of a deployment: {error}", field="options") from error
     return deployment
+
+
+def _check_zeros(options: Mapping[str, Any], where: str = "") -> None:
+    for key, value in options.items():
+        at = f"{where}{key}"
+        if isinstance(value, Mapping):
+            _check_zeros(value, f"{at}.")
+        elif at in _NEVER_ZERO and value is not None and float(value) == 0:
+            raise InvalidArgument(f"{at} cannot be 0; leave it out for its default.", field=at)
 
 
 def current(connection: Connection, name: DeploymentName) -> Mapping[str, Any]:

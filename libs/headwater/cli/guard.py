@@ -1,17 +1,36 @@
 """``headwater guard``: how a deployment defends itself."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cyclopts
 
 from headwater import guards, references
 from headwater.cli.render import facts
 from headwater.client import Connection
+from headwater.errors import InvalidArgument
 from headwater.inference.v1 import guard_pb2
 from headwater.names import DEFAULT_PROJECT
 
 app = cyclopts.App(name="guard", help="How a deployment defends itself against a version that fails.")
+_PATHS = {
+    "window-ms": "window_ms",
+    "consecutive-failures": "breaker.consecutive_failures",
+    "min-requests": "breaker.min_requests",
+    "max-error-rate": "breaker.max_error_rate",
+    "max-p99-ms": "breaker.max_p99_ms",
+    "open-ms": "breaker.open_ms",
+    "max-open-ms": "breaker.max_open_ms",
+    "probes": "breaker.probes",
+    "min-callers": "breaker.min_callers",
+    "also-counts": "breaker.also_counts",
+    "rollback-after-open-ms": "rollback.after_open_ms",
+    "probation-ms": "rollback.probation_ms",
+    "probation-max-error-rate": "rollback.max_error_rate",
+    "probation-max-p99-ms": "rollback.max_p99_ms",
+}
+"""Where the option stands in the rules, by its name here."""
+_OFF_AT_0 = frozenset({"breaker.max_p99_ms", "rollback.max_p99_ms"})
 
 
 @app.command
@@ -49,9 +68,10 @@ def set_(
     probation_max_p99_ms: int | None = None,
     breaker: bool | None = None,
     rollback: bool | None = None,
+    default: Annotated[tuple[str, ...], cyclopts.Parameter(negative="", consume_multiple=False)] = (),
     project: str = DEFAULT_PROJECT,
 ) -> None:
-    """Change rules of a deployment. What you do not name stays as it is; 0 stands for the default, which `show` shows.
+    """Change rules of a deployment. What you do not name stays as it is.
 
     Parameters
     ----------
@@ -66,7 +86,7 @@ def set_(
     max_error_rate
         A share of failures above this opens it.
     max_p99_ms
-        Opens it when more than one answer in a hundred takes the engine longer.
+        Opens it when more than one answer in a hundred takes the engine longer; 0: latency is not judged.
     open_ms
         How long it stays open the first time.
     max_open_ms
@@ -84,11 +104,13 @@ def set_(
     probation_max_error_rate
         On probation, a share of failures above this is enough.
     probation_max_p99_ms
-        On probation, a p99 from arrival to answer above this is enough.
+        On probation, a p99 from arrival to answer above this is enough; 0: it is not judged.
     breaker
         Whether breakers open.
     rollback
         Whether the deployment goes back by itself.
+    default
+        Put this option back to its default: window-ms, for example. May be given several times.
     project
         The project of the deployment.
     """
@@ -108,6 +130,7 @@ def set_(
         "rollback.max_error_rate": probation_max_error_rate,
         "rollback.max_p99_ms": probation_max_p99_ms,
     }
+    restored = _restored(default, said)
     deployment = references.deployment(name, project)
     with Connection.discover() as connection:
         _print(
@@ -117,9 +140,28 @@ def set_(
                 _changes(said),
                 breaker=breaker,
                 rollback=rollback,
-                defaults=[path for path, value in said.items() if value is not None and not value],
+                defaults=[*restored, *(path for path, value in said.items() if value is not None and not value)],
             )
         )
+
+
+def _restored(options: Sequence[str], said: Mapping[str, object]) -> list[str]:
+    """What is to have its default again.
+
+    Raises:
+        InvalidArgument: no such option, one that is given as well, or a 0 that could be taken for a default.
+    """
+    words = {path: word for word, path in _PATHS.items()}
+    for path, value in said.items():
+        if value == 0 and path not in _OFF_AT_0:
+            word = words[path]
+            raise InvalidArgument(f"{word} cannot be 0; --default {word} puts it back to its default.", field=word)
+    for word in options:
+        if word not in _PATHS:
+            raise InvalidArgument(f"{word} has no default; there are {', '.join(_PATHS)}.", field="default")
+        if said[_PATHS[word]] is not None:
+            raise InvalidArgument(f"Give --{word} or --default {word}.", field="default")
+    return [_PATHS[word] for word in options]
 
 
 def _changes(said: Mapping[str, object]) -> guard_pb2.Guard:

@@ -175,9 +175,17 @@ async def test_rules_of_a_guard_are_set_one_by_one_and_put_back(running: Running
     assert {"max p99 100 ms", "also counts QUEUE_FULL", "rollback off", "window 30000 ms"} <= {*first}
     second = await rules("--window-ms", "5000")
     assert {"max p99 100 ms", "also counts QUEUE_FULL", "rollback off", "window 5000 ms"} <= {*second}
-    third = await rules("--max-p99-ms", "0", "--empty-also-counts", "--window-ms", "0", "--rollback")
+    third = await rules("--max-p99-ms", "0", "--empty-also-counts", "--default", "window-ms", "--rollback")
     assert {"max p99 not judged", "rollback on", "window 30000 ms"} <= {*third}
     assert not any("QUEUE_FULL" in line for line in third)
+    for wrong, told in (
+        (("--window-ms", "0"), "--default window-ms puts it back"),
+        (("--max-error-rate", "0"), "max-error-rate cannot be 0"),
+        (("--probes", "2", "--default", "probes"), "Give --probes or --default probes"),
+        (("--default", "windows"), "windows has no default"),
+    ):
+        code, _, complained = await headwater("guard", "set", "double", *wrong)
+        assert (code, told in complained) == (1, True), complained
 
 
 async def test_what_is_shown_of_a_deployment_says_where_breakers_stand(running: Running, deployment: Command) -> None:

@@ -1,12 +1,24 @@
 """Options of deployments as people write them, and what they are told when they make a mistake."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from headwater import deployment_options
 from headwater.errors import InvalidArgument
+from services.inference.batching.convert import batching_to_proto
+from services.inference.batching.options import Batching
+from services.inference.cache.convert import caching_to_proto
+from services.inference.cache.options import Caching
+from services.inference.drift.convert import drift_to_proto
+from services.inference.drift.options import Drift
+from services.inference.guard.convert import guard_to_proto
+from services.inference.guard.options import Guarding
+from services.inference.records.convert import recording_to_proto
+from services.inference.records.recording import Recording
 
 
 @pytest.mark.parametrize(
@@ -68,3 +80,52 @@ def test_a_mistake_is_named_by_its_place_and_by_what_there_is(written: dict[str,
         deployment_options.parsed(written)
     assert told in refused.value.message
     assert "Message type" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"batching": {"max_batch_size": 0}},
+        {"batching": {"maxQueueSize": 0}},
+        {"cache": {"enabled": True, "max_bytes": "0"}},
+        {"recording": {"max_body_bytes": 0}},
+        {"drift": {"false_alarms": 0.0}},
+        {"engine": {"threads": 0}},
+        {"guard": {"breaker": {"max_error_rate": 0}}},
+        {"guard": {"rollback": {"probationMs": 0}}},
+    ],
+)
+def test_zero_is_refused_where_it_would_be_taken_for_a_default(written: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match="cannot be 0; leave it out for its default"):
+        deployment_options.parsed(written)
+
+
+def test_zero_is_taken_where_it_means_none() -> None:
+    written = {
+        "batching": {"max_delay": "0s", "priority_levels": 0, "queue_timeout": "0s"},
+        "guard": {"breaker": {"max_p99_ms": 0}, "rollback": {"max_p99_ms": 0}},
+        "recording": {"sample_rate": 0},
+    }
+    assert deployment_options.parsed(written).HasField("guard")
+
+
+def test_every_option_of_which_the_api_makes_a_default_of_zero_is_refused_as_zero() -> None:
+    """Whatever number is not 0 by default is one that 0 would be taken for another of."""
+    shown = {
+        "batching": batching_to_proto(Batching()),
+        "cache": caching_to_proto(Caching()),
+        "drift": drift_to_proto(Drift()),
+        "guard": guard_to_proto(Guarding()),
+        "recording": recording_to_proto(Recording()),
+    }
+    numbers = {path for name, message in shown.items() for path in _numbers(message, name)}
+    unset = {"batching.default_priority_level", "engine.threads", "engine.instances"}
+    assert numbers | unset == deployment_options._NEVER_ZERO
+
+
+def _numbers(message: Message, where: str) -> Iterator[str]:
+    for field, value in message.ListFields():
+        if isinstance(value, Message):
+            yield from _numbers(value, f"{where}.{field.name}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{where}.{field.name}"
