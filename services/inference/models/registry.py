@@ -22,7 +22,7 @@ from services.inference.models.source import (
 )
 from services.inference.tensors.model import Signature, TensorSpec
 
-_CHECK_TIMEOUT_S = 1.5
+_CHECK_TIMEOUT_S = 10.0  # readiness gives up sooner, unless it is this process that is slow
 _RESOLVE_TIMEOUT_S = 5.0
 _DOWNLOAD_TIMEOUT_S = 600.0
 _BASIC = model_versions_pb2.MODEL_VERSION_VIEW_BASIC
