@@ -54,6 +54,9 @@ async def test_what_was_learned_longest_ago_makes_room(store: ReferenceStore) ->
     await store.keep(other, {"x": TEXTS})
     for number in range(MAX_LEARNED + 2):
         await store.keep(Learned(uid, f"projects/p/models/m/versions/{number}", 10), {"x": TEXTS})
-    kept = [bool(await store.get(Learned(uid, f"projects/p/models/m/versions/{number}", 10))) for number in range(MAX_LEARNED + 2)]
+    kept = [
+        bool(await store.get(Learned(uid, f"projects/p/models/m/versions/{number}", 10)))
+        for number in range(MAX_LEARNED + 2)
+    ]
     assert kept == [False, False, *[True] * MAX_LEARNED]
     assert await store.get(other)
