@@ -138,9 +138,10 @@ async def test_no_page_or_resource_answers_without_valid_credentials(
 ) -> None:
     platform = await start_platform()
     routes = set(_routes(authenticator)) | {("GET", "/nothing/here"), ("DELETE", "/")}
+    tokens = bad_tokens(authenticator)
     async with httpx.AsyncClient(base_url=platform.endpoints.gateway) as client:
         for method, path in routes - PUBLIC_PATHS:
-            for kind, token in bad_tokens(authenticator).items():
+            for kind, token in tokens.items():
                 for headers in ({"authorization": f"Bearer {token}"}, {"cookie": f"headwater_session={token}"}):
                     answer = await client.request(method, path, headers=headers if _sendable(token) else {})
                     assert answer.status_code in (401, 403), f"{method} {path} with the token: {kind}: {answer}"
