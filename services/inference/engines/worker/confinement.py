@@ -13,7 +13,9 @@
 Where the kernel knows no Landlock or no seccomp, a worker does without, and says so.
 
 With ``compiler`` a process may start Python and programs below /usr, which are confined as it is, stay in its group,
-and are ended with it. That is for measuring what a C++ compiler makes; no process that serves has it.
+and are ended with it. What it has started can signal no process but the worker itself: the filter, which is the same
+for all of them, allows tgkill for the worker's own pid only. That is for measuring what a C++ compiler makes; no
+process that serves has it.
 """
 
 import contextlib
@@ -153,7 +155,7 @@ def _data_bytes() -> int:
     return pages * mmap.PAGESIZE
 
 
-def _restrict_files(readable: Iterable[str], executable: Iterable[str], *, cuda: bool, scratch: str) -> bool:
+def _restrict_files(readable: Iterable[str], executable: Sequence[str], *, cuda: bool, scratch: str) -> bool:
     version = _LIBC.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
         return False
@@ -168,6 +170,7 @@ def _restrict_files(readable: Iterable[str], executable: Iterable[str], *, cuda:
             _allow(ruleset, path, _READ_FILE | _READ_DIR)
         for path in executable:
             _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+        if executable:  # a compiler's output may go there
             _allow(ruleset, os.devnull, _READ_FILE | _WRITE_FILE)
         _allow(ruleset, scratch, handled & ~_EXECUTE)
         for path in _FOR_CUDA if cuda else ():
