@@ -96,7 +96,7 @@ class Interceptors:
             codec = Codec(functools.partial(parse, handler.request_deserializer), handler.response_serializer)
         read, write = codec.parse, codec.write
 
-        async def answer(raw: bytes, context: Context) -> bytes | Pieces:
+        async def answer(raw: bytes | memoryview, context: Context) -> bytes | Pieces:
             call = _Call(self, method, context)
             try:  # what "async with" does in the other three, without its cost: small calls are of this kind
                 call.admit()
@@ -111,7 +111,7 @@ class Interceptors:
     def _stream_unary(self, method: Method, handler: Any) -> Any:
         behaviour, read, write = handler.stream_unary, handler.request_deserializer, handler.response_serializer
 
-        async def answer(raw: AsyncIterator[bytes], context: Context) -> bytes:
+        async def answer(raw: AsyncIterator[bytes | memoryview], context: Context) -> bytes:
             async with _Call(self, method, context):
                 return cast(bytes, write(await behaviour(_parse_each(read, raw), context)))
 
@@ -120,7 +120,7 @@ class Interceptors:
     def _unary_stream(self, method: Method, handler: Any) -> Any:
         behaviour, read, write = handler.unary_stream, handler.request_deserializer, handler.response_serializer
 
-        async def answer(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def answer(raw: bytes | memoryview, context: Context) -> AsyncIterator[bytes]:
             async with _Call(self, method, context):
                 async for response in behaviour(parse(read, raw), context):
                     yield write(response)
@@ -130,7 +130,7 @@ class Interceptors:
     def _stream_stream(self, method: Method, handler: Any) -> Any:
         behaviour, read, write = handler.stream_stream, handler.request_deserializer, handler.response_serializer
 
-        async def answer(raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        async def answer(raw: AsyncIterator[bytes | memoryview], context: Context) -> AsyncIterator[bytes]:
             async with _Call(self, method, context):
                 async for response in behaviour(_parse_each(read, raw), context):
                     yield write(response)
@@ -140,7 +140,7 @@ class Interceptors:
     def _unary_writer(self, method: Method, handler: Any) -> Any:
         behaviour, read = handler.unary_stream, handler.request_deserializer
 
-        async def answer(raw: bytes, context: Context) -> None:
+        async def answer(raw: bytes | memoryview, context: Context) -> None:
             async with _Call(self, method, context):
                 await behaviour(parse(read, raw), context)
 
@@ -149,14 +149,16 @@ class Interceptors:
     def _stream_writer(self, method: Method, handler: Any) -> Any:
         behaviour, read = handler.stream_stream, handler.request_deserializer
 
-        async def answer(raw: AsyncIterator[bytes], context: Context) -> None:
+        async def answer(raw: AsyncIterator[bytes | memoryview], context: Context) -> None:
             async with _Call(self, method, context):
                 await behaviour(_parse_each(read, raw), context)
 
         return answer
 
 
-async def _parse_each(read: Callable[[bytes], Message], raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+async def _parse_each(
+    read: Callable[[bytes], Message], raw: AsyncIterator[bytes | memoryview]
+) -> AsyncIterator[Message]:
     async for each in raw:
         yield parse(read, each)
 

@@ -12,9 +12,14 @@ from tritonclient.grpc import service_pb2
 
 from chassis.rpc.codec import Codec, Pieces
 from chassis.rpc.validation import parse
+from services.inference.errors import InvalidRequest
 
 _LARGE = 2**14
 """In bytes, of an answer; below it protobuf's copies cost less than what is sent in pieces."""
+_MAX_FIELDS = 4096
+"""Inputs, their contents, outputs and parameters of one request."""
+_MAX_BESIDE = 2**16
+"""What a message may have beside its raw tensors, in bytes, for these to share its memory."""
 _RAW_INPUT = 7 << 3 | 2
 _RAW_OUTPUT = bytes([6 << 3 | 2])
 """Tags of ``raw_input_contents`` and ``raw_output_contents``."""
@@ -49,6 +54,7 @@ def asked_from_wire(raw: bytes | memoryview) -> Asked:
 
     Raises:
         MalformedMessage, InvalidFields: see chassis.rpc.validation.
+        InvalidRequest: it has more fields than any request needs.
     """
     if (cut := _cut(raw)) is not None:
         head, tensors = cut
@@ -99,7 +105,11 @@ def _cut(raw: bytes | memoryview) -> tuple[bytes, Sequence[memoryview]] | None:
         else:
             rest.append(view[position:until])
         position = until
-    return b"".join(rest), tensors
+        if len(rest) + len(tensors) > _MAX_FIELDS:
+            raise InvalidRequest(f"A request may have {_MAX_FIELDS} inputs, contents, outputs and parameters together.")
+    head = b"".join(rest)
+    # Who keeps a tensor keeps the message, and what is beside it; that is counted nowhere.
+    return head, tensors if len(head) <= _MAX_BESIDE else [memoryview(bytes(tensor)) for tensor in tensors]
 
 
 def _varint(number: int) -> bytes:

@@ -206,8 +206,10 @@ class Recorder:
 
     async def _hash_for(self, seconds: float) -> None:
         """Hash large tensors as they come, for so long; shorter when there is no room for more."""
-        until = asyncio.get_running_loop().time() + seconds
-        while self._bytes < self._max_bytes and self.buffered < self._max_records:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        # The time is looked at, too: who finds that there is something to hash does not wait, and is not interrupted.
+        while loop.time() < until and self._bytes < self._max_bytes and self.buffered < self._max_records:
             try:
                 async with asyncio.timeout_at(until):
                     await self._wake.wait()
@@ -225,12 +227,13 @@ class Recorder:
             return
         # What is done here for each record is done while no request is answered: as little as can be.
         batch, self._answered = self._answered, {}
-        self._unhashed_bytes = 0
+        batch_bytes, self._unhashed_bytes = self._unhashed_bytes, 0
         self._hashing = batch
         try:
             records, change_bytes = await asyncio.to_thread(make_records, batch, self._listeners, self._observers)
         except BaseException:
             self._answered = batch | self._answered
+            self._unhashed_bytes += batch_bytes
             raise
         else:
             self._records |= records

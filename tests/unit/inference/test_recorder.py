@@ -164,6 +164,22 @@ async def test_much_memory_is_hashed_before_the_interval_ends(max_bytes: int) ->
     task.cancel()
 
 
+async def test_records_are_written_however_fast_large_tensors_come() -> None:
+    buffer = recorder(MemoryRecords(), flush_interval_s=0.05, max_records=10**9, max_bytes=2**50)
+    large = Tensor("x", "FP32", np.zeros((2**20, 2), np.float32))
+    writing = asyncio.create_task(buffer.run())
+
+    async def answer_without_end() -> None:
+        while True:
+            buffer.add(answered()._replace(inputs=[large]))
+            await asyncio.sleep(0.001)
+
+    answering = asyncio.create_task(answer_without_end())
+    await eventually(lambda: buffer.written > 0)
+    answering.cancel()
+    writing.cancel()
+
+
 async def test_a_full_buffer_does_not_wait_for_the_interval() -> None:
     buffer = recorder(MemoryRecords(), flush_interval_s=60, max_records=1)
     buffer.add(answered())

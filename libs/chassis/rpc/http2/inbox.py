@@ -14,7 +14,7 @@ ENCODINGS = {"gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 """How messages may be compressed, beside not at all; as zlib calls it."""
 _PIECE_BYTES = 2**16
 _WEIGHT_BYTES = 2**6
-_FIRST_BYTES = 2**20
+_FIRST_BYTES, _GROWTH = 2**16, 16
 
 
 class Refused(Exception):
@@ -62,7 +62,7 @@ class Inbox:
     @property
     def unfinished_bytes(self) -> int:
         """What has come of a message that is not complete."""
-        return self._filled + len(self._prefix)
+        return len(self._prefix) if self._into is None else PREFIX.size + self._filled
 
     def drop(self) -> None:
         """Forget everything: nobody takes it any more."""
@@ -126,8 +126,8 @@ class Inbox:
         until = min(begin + self._length - filled, end)
         after = filled + until - begin
         if after > len(into):
-            # By doubling: who announces a large message and does not send it takes no memory.
-            larger = _memory(min(self._length, max(2 * len(into), after)))
+            # By steps: who announces a large message and does not send it takes no memory.
+            larger = _memory(min(self._length, max(_GROWTH * len(into), after)))
             larger[:filled] = into[:filled]
             self._into = into = larger
         into[filled:after] = memoryview(data)[begin:until]

@@ -10,6 +10,7 @@ from tritonclient.grpc import service_pb2
 
 from chassis.rpc.codec import Pieces
 from chassis.rpc.validation import InvalidFields, MalformedMessage
+from services.inference.errors import InvalidRequest
 from services.inference.kserve.wire import Asked, Told, asked_from_wire, told_to_wire
 
 LARGE = 20_000
@@ -89,3 +90,18 @@ def test_bytes_that_are_no_message_are_refused_or_read_as_protobuf_reads_them(no
 def test_a_text_with_nul_beside_a_large_tensor_is_named() -> None:
     with pytest.raises(InvalidFields, match="id"):
         asked_from_wire(request([b"\0" * LARGE], id="a\0b").SerializeToString())
+
+
+def test_a_request_of_countless_fields_is_refused_before_anything_is_made_of_them() -> None:
+    with pytest.raises(InvalidRequest, match="4096"):
+        asked_from_wire(b"\x3a\x00" * 400_000)
+
+
+def test_a_small_tensor_does_not_keep_a_large_message_in_memory() -> None:
+    unknown_field = b"\x7a" + b"\x80\x80\x80\x04" + bytes(8 * 2**20)
+    asked = asked_from_wire(request([b"\1\2\3\4"]).SerializeToString() + unknown_field)
+    (tensor,) = asked.raw
+    assert bytes(tensor) == b"\1\2\3\4"
+    assert isinstance(tensor, memoryview)
+    assert isinstance(tensor.obj, bytes)
+    assert len(tensor.obj) == len(tensor)
