@@ -43,9 +43,9 @@ def share_freed() -> None:
     """Let what one thread has freed be taken by another; to be called before there are threads that allocate.
 
     Each thread has memory of its own otherwise, and what it has freed waits for it: in a process that hands large
-    blocks from thread to thread the next block is one that nobody has touched for long. The price is that native threads
-    (models that are computed in the service's own process) wait for each other while they allocate. Does nothing where
-    the C library is not glibc.
+    blocks from thread to thread the next block is one that nobody has touched for long. The price is that native
+    threads (of models that are computed in the service's own process) wait for each other while they allocate. Does
+    nothing where the C library is not glibc.
     """
     with contextlib.suppress(AttributeError):
         _LIBC.mallopt(_ARENA_MAX, 1)
