@@ -22,6 +22,9 @@ _MARKS = {name: f"{name}-{secrets.token_hex(16)}" for name in _OWN}
 _NUMBERS = ("latency_ms", "response_bytes")
 _MARKED_TIME = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(0, secrets.randbelow(10**9), 1)
 _MAX_FORMS = 1024
+_LONGEST_KEY = 2048
+"""Characters of what a form is kept by. A refused request's names can be as long as its sender likes: those are put
+into JSON each time, so that what is kept stays within some megabytes."""
 
 
 def to_event(record: Record) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def to_lines(records: Sequence[Record]) -> bytes:
 def _texts(records: Sequence[Record]) -> Iterator[str]:
     """The JSON of ``to_event`` for each of the records."""
     for record in paced(records):
-        form = _form(
+        same = (
             record.project,
             record.deployment,
             record.model_version,
@@ -74,10 +77,12 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
             record.result,
             record.inputs,
             record.preprocessing_digest,
-            record.is_final,
             record.variant,
-            bool(record.part_of),
         )
+        if sum(map(len, same)) > _LONGEST_KEY:
+            yield _to_json(record)
+            continue
+        form = _form(*same, record.is_final, bool(record.part_of))
         own = (
             record.request_id,
             record.part_of,
@@ -100,8 +105,8 @@ def _form(
     result: str,
     inputs: str,
     preprocessing_digest: str,
-    is_final: bool,
     variant: str,
+    is_final: bool,
     is_part: bool,
 ) -> str:
     """The JSON of all events that agree in these, with a place for each of _OWN and, behind them, for the time."""
@@ -123,11 +128,15 @@ def _form(
         variant=variant,
         **marks,
     )
-    text = json.dumps(to_event(marked), separators=(",", ":")).replace("{", "{{").replace("}", "}}")
+    text = _to_json(marked).replace("{", "{{").replace("}", "}}")
     for place, name in enumerate(_OWN):
         quoted = f'"{_MARKS[name]}"' if name in _NUMBERS else _MARKS[name]
         text = text.replace(quoted, f"{{{place}}}")
     return text.replace(_time(marked), f"{{{len(_OWN)}}}")
+
+
+def _to_json(record: Record) -> str:
+    return json.dumps(to_event(record), separators=(",", ":"))
 
 
 def _time(record: Record) -> str:

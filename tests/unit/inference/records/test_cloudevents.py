@@ -6,6 +6,7 @@ import json
 import hypothesis
 from hypothesis import strategies as st
 
+from services.inference.records.events import cloudevents
 from services.inference.records.events.cloudevents import to_batch, to_event, to_lines
 from services.inference.records.model import Record
 from tests.unit.inference.records.records import record
@@ -39,3 +40,14 @@ def test_what_is_sent_is_the_event_of_each_record(some: list[Record]) -> None:
     assert [json.loads(line) for line in to_lines(some).splitlines()] == expected
     for each, event in zip(some, expected, strict=True):
         assert datetime.datetime.fromisoformat(event["time"]) == each.request_time
+
+
+def test_a_long_text_of_a_client_is_sent_and_not_kept() -> None:
+    """Else a thousand refused requests, each with names as long as a request may be, stay in memory."""
+    long = [record(inputs=json.dumps([[f"{number}" * 3000, "FP32", [1]]])) for number in range(3)]
+    to_batch([record()])
+    before = cloudevents._form.cache_info()
+    assert json.loads(to_batch(long)) == [to_event(each) for each in long]
+    assert cloudevents._form.cache_info() == before
+    to_batch([record()])
+    assert cloudevents._form.cache_info().hits == before.hits + 1, "others are kept as ever"
