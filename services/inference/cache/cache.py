@@ -1,8 +1,9 @@
 """Answers of one model version, kept in memory by what was asked.
 
-- Equal questions that come while the first of them is computed wait for its answer: it is computed once. If that fails,
-  or its caller goes away, the next of them is computed and the others go on waiting: never more than one at a time, and
-  nobody gets another one's error. Only where the question itself is what is wrong are all of them told so at once.
+- Equal questions that come while the first of them is computed wait for its answer: it is computed once, and if that
+  fails all of them have failed with it, each with a copy of the error. Only where the failure is the first one's alone
+  (its caller went away, or there was no room or no time left for it) is the next of them computed while the others go
+  on waiting: never more than one at a time.
 - Bounded by bytes and by entries; what was not asked for longest goes first. An answer that alone would take more than
   a quarter of the bytes is not kept.
 - Each process and each version has its own. What a process answers from its memory needs no round trip and is never
@@ -19,12 +20,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from headwater.errors import InvalidArgument
+from headwater.errors import HeadwaterError
 from services.inference.cache.options import Caching
+from services.inference.errors import OutOfTime, QueueFull, QueueTimedOut
 from services.inference.tensors.model import Tensor, size_bytes
 
 _OVERHEAD_BYTES = 1024  # of an entry beside its elements: key, arrays, tensors
 _LARGEST_SHARE = 4
+_ITS_OWN = (QueueFull, QueueTimedOut, OutOfTime)
+"""What says nothing of an equal question: that may find room, or has more time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class _Entry:
     until: float
 
 
-_Outcome: TypeAlias = Kept | InvalidArgument | None
-"""What who waits is told: the answer, what is wrong with the question, or None: compute it now."""
+_Outcome: TypeAlias = Kept | Exception | None
+"""What who waits is told: the answer, why there is none, or None: compute it now."""
 _Waiting: TypeAlias = collections.deque[asyncio.Future[_Outcome]]
 
 
@@ -119,7 +123,7 @@ class ResponseCache:
             if not told.cancelled() and told.result() is None:  # it went away just as its turn had come
                 self._pass_on(digest)
             raise
-        if isinstance(outcome, InvalidArgument):
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
@@ -127,19 +131,22 @@ class ResponseCache:
         try:
             kept = await compute()
             self._keep(digest, kept)
-        except InvalidArgument as error:
-            self._tell_all(digest, error)
-            raise
-        except BaseException:
-            self._pass_on(digest)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, _ITS_OWN):
+                self._tell_all(digest, error)
+            else:
+                self._pass_on(digest)
             raise
         self._tell_all(digest, kept)
         return kept
 
-    def _tell_all(self, digest: bytes, outcome: Kept | InvalidArgument) -> None:
-        for told in self._computing.pop(digest):
-            if not told.done():
-                told.set_result(outcome if isinstance(outcome, Kept) else _own_error(outcome))
+    def _tell_all(self, digest: bytes, outcome: Kept | Exception) -> None:
+        waiting = [told for told in self._computing[digest] if not told.done()]
+        # All made before anybody is told: nobody is left waiting if one cannot be.
+        outcomes = [outcome if isinstance(outcome, Kept) else _own_error(outcome) for _ in waiting]
+        del self._computing[digest]
+        for told, own in zip(waiting, outcomes, strict=True):
+            told.set_result(own)
 
     def _pass_on(self, digest: bytes) -> None:
         """Let the next one compute, of those that still wait."""
@@ -182,10 +189,16 @@ class ResponseCache:
         self.size_bytes -= self._entries.pop(digest).size_bytes
 
 
-def _own_error(error: InvalidArgument) -> InvalidArgument:
-    """The same for another one, to whose error the id of a request of its own is added."""
-    own = copy.copy(error)
-    own.metadata = dict(error.metadata)
+def _own_error(error: Exception) -> Exception:
+    """The same for another one, to whose error the id of a request of its own is added; the very one if it is of a
+    class that cannot be copied."""
+    try:
+        own = copy.copy(error)
+    except Exception:
+        return error
+    if isinstance(own, HeadwaterError):
+        own.metadata = dict(own.metadata)
+    own.__cause__ = error.__cause__  # which no copy has
     return own
 
 

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from services.inference.cache.cache import Kept, ResponseCache
 from services.inference.cache.key import question_key
 from services.inference.cache.options import Caching
-from services.inference.errors import InvalidRequest, QueueFull
+from services.inference.engines.engine import EngineFailed, EngineRestarting, EngineTimedOut
+from services.inference.errors import InvalidRequest, OutOfTime, QueueFull, QueueTimedOut
 from services.inference.question import Question
 from services.inference.tensors.model import Tensor
 
@@ -69,17 +70,17 @@ async def test_equal_questions_that_come_at_once_are_computed_once() -> None:
     assert sum(not cached for _, cached in results) == 2  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("cancelled", [True, False])
-async def test_nobody_gets_the_error_of_another_one(cancelled: bool) -> None:
-    """The one who computes goes away, or finds the queue full: the next asks, and the others get its answer."""
+@pytest.mark.parametrize("why", [None, QueueFull(), QueueTimedOut(), OutOfTime()], ids=lambda why: type(why).__name__)
+async def test_what_is_one_callers_alone_is_told_no_other_one(why: Exception | None) -> None:
+    """The one who computes goes away, or finds no room or no time: the next asks, and the others get its answer."""
     cache, model = ResponseCache(ON), Model()
     model.gate.clear()
     first, *others = [asyncio.create_task(cache.answer(lambda: b"question", model.compute)) for _ in range(4)]
     await asyncio.sleep(0)
-    if cancelled:
+    if why is None:
         first.cancel()
     else:
-        model.failure = QueueFull()
+        model.failure = why
         model.gate.set()
     await asyncio.wait([first])
     model.gate.set()
@@ -89,7 +90,7 @@ async def test_nobody_gets_the_error_of_another_one(cancelled: bool) -> None:
     assert model.computed == 2
     assert [cached for _, cached in results] == [False, True, True]
     assert [kept.outputs[0].array[0, 0] for kept, _ in results] == [2, 2, 2]
-    with pytest.raises(asyncio.CancelledError if cancelled else QueueFull):
+    with pytest.raises(asyncio.CancelledError if why is None else type(why)):
         await first
 
 
@@ -169,6 +170,39 @@ async def test_what_is_wrong_with_the_question_is_told_to_all_who_ask_it() -> No
     errors = [each for each in results if isinstance(each, InvalidRequest)]
     errors[0].metadata["request_id"] = "1"
     assert [each.metadata for each in errors[1:]] == [{"model": "m"}] * 19, "each can be given an id of its own"
+
+
+class Odd(Exception):
+    """Cannot be copied."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [EngineFailed(), EngineTimedOut(), EngineRestarting(), RuntimeError("no"), Odd("n", "o")],
+    ids=lambda why: type(why).__name__,
+)
+async def test_equal_questions_that_the_model_fails_on_have_all_failed_at_once(why: Exception) -> None:
+    """A hanging engine is waited for once, and not by one caller after the other."""
+    cache, model = ResponseCache(ON), Model()
+    model.gate.clear()
+    why.__cause__ = OSError("the pipe is closed")
+    model.failure = why
+    asking = [asyncio.create_task(cache.answer(lambda: b"question", model.compute)) for _ in range(20)]
+    await asyncio.sleep(0)
+    asking[7].cancel()
+    model.gate.set()
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert isinstance(results.pop(7), asyncio.CancelledError)
+    assert model.computed == 1
+    assert {(type(each), str(each)) for each in results} == {(type(why), str(why))}
+    assert len({id(each) for each in results}) == (1 if isinstance(why, Odd) else 19)
+    assert {each.__cause__ for each in results if isinstance(each, Exception)} == {why.__cause__}
+    assert (await cache.answer(lambda: b"question", model.compute))[0].rows == 1, "the next to ask is computed"
 
 
 async def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
