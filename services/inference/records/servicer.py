@@ -12,8 +12,17 @@ from services.inference.records.convert import query_from_proto, record_to_proto
 from services.inference.records.feedback.model import Feedback, newest
 from services.inference.records.feedback.store import FeedbackStore
 from services.inference.records.known import KnownDeployments
-from services.inference.records.model import Record
+from services.inference.records.model import Record, RecordQuery
 from services.inference.records.recorder import Recorder
+
+
+def digest_of(wanted: RecordQuery) -> str:
+    """The query that a page token belongs to. What was added to queries since they had a project and a deployment is no
+    part of it where nothing of it is wanted: a token of a release that did not have it yet goes on being taken."""
+    project, deployment, *added = dataclasses.astuple(wanted)
+    while added and not added[-1]:
+        del added[-1]
+    return query_digest("ListInferenceRecords", project, deployment, *added)
 
 
 class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceServicer):
@@ -39,7 +48,7 @@ class InferenceRecordServicer(deployments_pb2_grpc.InferenceRecordServiceService
         """See the proto."""
         wanted = query_from_proto(request)
         size = page_size(request.page_size)
-        query = query_digest("ListInferenceRecords", *dataclasses.astuple(wanted))
+        query = digest_of(wanted)
         after = decode_token(request.page_token, query, (int,))
         before = int(after[0]) if after else None
         records = await self._recorder.page(wanted, before, size + 1)
