@@ -15,6 +15,7 @@ from services.inference.engines.engine import EngineTimedOut
 from services.inference.guard.rollback import Rollbacks
 from services.inference.guard.standing import SetAside
 from services.inference.models.source import ModelSource, ModelVersion, NoSuchVersion, Selector, SelectorKind, missing
+from services.inference.texts import storable
 
 _TRANSIENT = (Unavailable, DeadlineExceeded)
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
@@ -201,8 +202,9 @@ class Target:
 
     def _fail(self, deployment: Deployment, what: str, error: Exception) -> None:
         reason = error.message if isinstance(error, HeadwaterError) else "it cannot be served; the log says why."
-        # Of what a file holds, a message may cite text that gRPC does not take, and the deployment could not be shown.
-        failure = f"{what}: {reason}".encode(errors="replace").decode()
+        # Of what a file holds, a message may cite text that gRPC does not take, or no database: then the deployment
+        # could not be shown.
+        failure = storable(f"{what}: {reason}")
         if failure != self._failure:
             _log.warning("a deployment fails", deployment=str(deployment.name), failure=failure, exc_info=error)
         self._failure, self._error = failure, error

@@ -11,6 +11,7 @@ from headwater.names import IncidentName
 from services.inference.drift.model import FeatureDrift
 from services.inference.guard.options import Guarding
 from services.inference.guard.window import Measured
+from services.inference.texts import storable
 
 MAX_REQUESTS = 32
 MAX_TEXT = 300
@@ -165,7 +166,7 @@ class Incident:
 
 def shortened(text: str) -> str:
     """At most ``MAX_TEXT`` characters of what a caller or an engine has said, without any that no database keeps."""
-    kept = text[:MAX_TEXT].encode("utf-8", "replace").decode().replace("\0", "�")
+    kept = storable(text[:MAX_TEXT])
     return kept if len(text) <= MAX_TEXT else f"{kept[:-1]}…"
 
 

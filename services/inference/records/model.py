@@ -15,6 +15,7 @@ from services.inference.records.redaction import redact
 from services.inference.records.sampling import OK, body_reason
 from services.inference.tensors.digest import canonical, digest
 from services.inference.tensors.model import Tensor, size_bytes
+from services.inference.texts import storable
 
 _UNFITTING = frozenset({"SIGNATURE_MISMATCH", "INVALID_TENSOR", "INVALID_REQUEST", "NO_PIPELINE", "RAW_REFUSED"})
 """The inputs were not those that the model takes, so that nobody knows what lies where in them."""
@@ -169,12 +170,12 @@ class Answered(NamedTuple):
             served.model_digest,
             digest(inputs) if inputs else "",
             digest(outputs) if outputs else "",
-            _storable(self.caller),
+            storable(self.caller),
             self.answer_time - datetime.timedelta(0, self.latency_s),
             self.latency_s * 1000,
             self.batch_rows,
             self.rows,
-            _storable(self.client_request_id),
+            storable(self.client_request_id),
             self.result,
             _total_bytes(inputs),
             _total_bytes(outputs),
@@ -238,10 +239,3 @@ def _only_fact(name: str, datatype: str, shape: tuple[int, ...]) -> str:
 def _fact(name: str, datatype: str, shape: tuple[int, ...]) -> str:
     """Requests of one model mostly look alike."""
     return json.dumps((name, datatype, shape), separators=(",", ":"))
-
-
-def _storable(text: str) -> str:
-    """The text without what PostgreSQL cannot hold."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -360,10 +360,10 @@ async def test_why_a_version_is_not_served_can_always_be_shown(world: World) -> 
     """Else who deploys a file of odd names would hide every deployment of the project from who lists them."""
     world.add(3)
     await world.deploy()
-    world.models.mark(world.add(5), problems=("model.onnx: it would call \ud800",))
+    world.models.mark(world.add(5), problems=("model.onnx: it would call \ud800 and \0",))
     await world.follow()
     shown = deployments_pb2.Deployment(failure=(await world.status()).failure)
-    assert "it would call ?" in shown.failure
+    assert "it would call ? and \ufffd" in shown.failure
 
 
 async def test_an_archived_version_that_is_served_goes_on_and_no_other_begins(world: World) -> None:
