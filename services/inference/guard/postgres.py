@@ -13,7 +13,7 @@ from services.inference.guard.standing import Standing, StandingStore
 from services.inference.guard.tables import deployment_standings as table
 from services.inference.kept import Kept, OfLaterRelease
 
-_KEPT = Kept(Standing, without=frozenset({"revision"}))
+_KEPT = Kept(Standing, without=frozenset({"revision", "is_unread"}))
 _log = structlog.get_logger("inference.guard")
 
 
@@ -22,12 +22,14 @@ class PostgresStandings(StandingStore):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._unread: dict[str, int] = {}
+        """The revision, by uid, that was said to be unreadable last: once is enough."""
 
     async def all(self, uids: Sequence[str]) -> Mapping[str, Standing]:
         """See StandingStore."""
         async with self._database.transaction() as connection:
             rows = await connection.execute(table.select().where(table.c.uid.in_(uids)))
-            return {row.uid: _standing(row.uid, row.revision, row.standing) for row in rows}
+            return {row.uid: self._standing(row.uid, row.revision, row.standing) for row in rows}
 
     async def replace(self, standing: Standing) -> bool:
         """See StandingStore."""
@@ -46,19 +48,21 @@ class PostgresStandings(StandingStore):
             await connection.execute(table.update().where(*unchanged).values(values))
             return True
 
+    def _standing(self, uid: str, revision: int, kept: Mapping[str, Any]) -> Standing:
+        """What another release has kept in another form is left out: one deployment's past keeps no other from
+        serving."""
+        try:
+            return dataclasses.replace(_KEPT.load(kept), revision=revision)
+        except OfLaterRelease as error:
+            if self._unread.get(uid) != revision:
+                self._unread[uid] = revision
+                _log.warning("what is kept of a deployment's versions cannot be read", uid=uid, why=error.message)
+            return Standing(uid, revision=revision, is_unread=True)
+
 
 def _over(kept: Mapping[str, Any], standing: Standing) -> Mapping[str, Any]:
     """With what a later release has kept beside it; where that cannot be read at all, without."""
     try:
         return _KEPT.over(kept, standing)
-    except OfLaterRelease:  # it was read as nothing, see below
+    except OfLaterRelease:  # an operator has decided, see Standing.is_unread
         return _KEPT.dump(standing)
-
-
-def _standing(uid: str, revision: int, kept: Mapping[str, Any]) -> Standing:
-    """What another release has kept in another form is forgotten: one deployment's past keeps no other from serving."""
-    try:
-        return dataclasses.replace(_KEPT.load(kept), revision=revision)
-    except OfLaterRelease as error:
-        _log.warning("what is kept of a deployment's versions cannot be read", uid=uid, why=error.message)
-        return Standing(uid, revision=revision)

@@ -184,7 +184,7 @@ class Rollbacks:
             self._clock.now(),
             incident.name,
         )
-        if not await self._keep(dataclasses.replace(standing, set_aside=aside)):
+        if not await self._keep(dataclasses.replace(standing, set_aside=aside, is_unread=False)):
             return False  # another replica was first
         self._incidents.begin(incident)
         if loaded is not None and loaded.watch.incident is not None:
@@ -202,6 +202,8 @@ class Rollbacks:
 
     async def _served_well(self, deployment: Deployment, loaded: Loaded) -> None:
         standing = self._standing(deployment)
+        if standing.is_unread:
+            return  # what a replica of a later release has kept, perhaps that a version is set aside, is worth more
         version = GoodVersion.of(loaded.version)
         set_aside = standing.set_aside is not None and standing.set_aside.content == version.content
         if loaded.watch.breaker.failing_since is not None or set_aside or standing.good[:1] == (version,):

@@ -59,6 +59,9 @@ class Standing:
     """The last versions that served well, the newest first."""
     set_aside: SetAside | None = None
     revision: int = 0
+    is_unread: bool = False
+    """Whether something is kept that this release cannot read: it goes by nothing, and leaves that as it is until an
+    operator decides."""
 
     def with_good(self, version: GoodVersion) -> Self:
         """This one has served well now."""
@@ -74,7 +77,7 @@ class StandingStore(Protocol):
 
     async def replace(self, standing: Standing) -> bool:
         """Keep this as the next revision; False if another one than ``standing.revision`` is kept by now. What a later
-        release has added to it stays."""
+        release has added to it stays; of what is kept in a form that this release cannot read, nothing does."""
 
 
 class MemoryStandings(StandingStore):

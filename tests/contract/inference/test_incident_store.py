@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
+import structlog
 from sqlalchemy import select
 
 from chassis.db.engine import Database
@@ -209,8 +210,13 @@ async def test_what_another_release_kept_in_another_form_keeps_no_deployment_fro
         form = {"uid": odd, "good": [{"number": "1", "digest": "x"}], "set_aside": None}
         await connection.execute(deployment_standings.insert().values(uid=odd, revision=4, standing=form))
 
-    assert await kept.all([odd, usual]) == {odd: Standing(odd, revision=4), usual: Standing(usual, revision=1)}
-    assert await kept.replace(Standing(odd, revision=4)), "and it can be kept anew"
+    with structlog.testing.capture_logs() as said:
+        for _ in range(2):
+            unread = Standing(odd, revision=4, is_unread=True)
+            assert await kept.all([odd, usual]) == {odd: unread, usual: Standing(usual, revision=1)}
+    assert [each["uid"] for each in said] == [odd], "it is told once"
+    assert await kept.replace(unread), "and an operator's decision can be kept"
+    assert await kept.all([odd]) == {odd: Standing(odd, revision=5)}
     await database.close()
 
 

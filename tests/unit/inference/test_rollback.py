@@ -432,6 +432,27 @@ async def test_what_was_read_before_a_decision_does_not_undo_it(world: Guarded) 
     assert rollbacks.instead_of(deployment, chosen) is not None
 
 
+async def test_what_only_a_later_release_can_read_is_left_as_it_is_until_an_operator_decides(world: Guarded) -> None:
+    """Promise 17: it may say that a version is set aside, for the replicas of that release."""
+    world.add(3)
+    deployment = await world.deploy()
+    await world.deployments.update(NAME, "", options={"guard": GUARDING})
+    unread = Standing(deployment.uid, is_unread=True)
+    assert await world.standings.replace(unread)
+    await world.follow()
+    world.answer(5)
+    world.add(5)
+    await world.follow()
+    await world.go_round()
+    world.answer(5)
+    await world.go_round(200)
+    assert await world.standings.all([deployment.uid]) == {deployment.uid: dataclasses.replace(unread, revision=1)}
+
+    await world.rollbacks.roll_back(deployment, "1", "customers complain", "ada")
+    await world.follow()
+    assert await world.factor() == 3
+
+
 async def test_that_a_version_served_well_is_not_forgotten_while_it_cannot_be_kept(world: Guarded) -> None:
     world.add(3)
     await world.deploy()
