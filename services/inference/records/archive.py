@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chassis.blobs import Blobs
+from headwater.errors import DataLoss
 from headwater.names import InferenceRecordName
 from services.inference.records.columns import BODIES, FULL_SCHEMA, SCHEMA, condition, to_batch, to_records
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
@@ -18,6 +19,13 @@ from services.inference.records.store import FileKind, HotRecords, RecordFile, R
 
 BATCH_ROWS = 5_000
 _LAST = 2**63 - 1
+
+
+class RecordsMissing(DataLoss):
+    """A file has fewer records than it is listed with."""
+
+    reason = "RECORDS_MISSING"
+    text = "The file does not hold the records that it is listed with."
 
 
 class Archive(RecordStore):
@@ -87,7 +95,8 @@ class Archive(RecordStore):
             found = await self._hot.following(after, BATCH_ROWS, query, bodies=bodies)
             if isinstance(found, RecordFile):
                 if query is None or _may_have(found, query):
-                    async for batch in self._file_batches(found, condition(query, after, until), bodies=bodies):
+                    wanted = condition(query, after, until)
+                    async for batch in self._file_batches(found, wanted, after + 1, until, bodies=bodies):
                         yield batch
                 after = found.last_sequence
                 continue
@@ -98,18 +107,26 @@ class Archive(RecordStore):
             after = records[-1].sequence
 
     async def following(self, after: int) -> Sequence[Record]:
-        """The next records by number without bodies, some thousand at most; none where ``after`` is the newest's."""
+        """The next records by number without bodies, some thousand at most; none where ``after`` is the newest's.
+
+        Raises:
+            RecordsMissing
+        """
         found = await self._hot.following(after, BATCH_ROWS)
         if not isinstance(found, RecordFile):
             return found
-        async with contextlib.aclosing(self._file_batches(found, condition(None, after), bodies=False)) as batches:
-            return await asyncio.to_thread(to_records, await anext(batches))
+        wanted = condition(None, after)
+        async with contextlib.aclosing(self._file_batches(found, wanted, after + 1, bodies=False)) as batches:
+            if (batch := await anext(batches, None)) is None:
+                raise RecordsMissing(file=found.digest, after=after, last_sequence=found.last_sequence)
+            return await asyncio.to_thread(to_records, batch)
 
     async def _file_batches(
-        self, file: RecordFile, wanted: pc.Expression, *, bodies: bool
+        self, file: RecordFile, wanted: pc.Expression, first: int, last: int = _LAST, *, bodies: bool
     ) -> AsyncGenerator[pa.RecordBatch]:
+        """The rows that are wanted, all of which have numbers from ``first`` to ``last``."""
         path = await self._blobs.local_path(file.digest)
-        groups = _row_groups(path, wanted)
+        groups = _row_groups(path, wanted, first, last)
         while (table := await asyncio.to_thread(next, groups, None)) is not None:
             while table.num_rows:
                 count = fitting(_body_sizes(table)) if bodies else BATCH_ROWS

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
+import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
@@ -14,13 +15,16 @@ from hypothesis import strategies as st
 from chassis.blobs import MemoryBlobs
 from chassis.testing.clock import ManualClock
 from headwater.names import InferenceRecordName
-from services.inference.records.archive import Archive
-from services.inference.records.columns import to_records
+from services.inference.records import rotation
+from services.inference.records.archive import Archive, RecordsMissing
+from services.inference.records.columns import SCHEMA, to_records
 from services.inference.records.feedback.memory import MemoryFeedback
 from services.inference.records.feedback.model import Feedback, Said
 from services.inference.records.memory import MemoryRecords
 from services.inference.records.model import Record, RecordNotFound, RecordQuery
 from services.inference.records.rotation import Rotation, RotationOptions
+from services.inference.records.store import FileKind, RecordFile
+from services.inference.records.writing import RecordFileWriter
 from tests.unit.inference.records.dying import Dying, Killed, Life
 from tests.unit.inference.records.records import NOW, record
 
@@ -156,6 +160,50 @@ async def test_a_reader_sees_each_record_once_while_they_move(platform: Platform
             break
     assert [each.request_id for each in seen] == [each.request_id for each in platform.appended]
     assert [each.request_id for each in after] == [each.request_id for each in platform.appended[5:]]
+
+
+async def test_who_reads_on_reads_nothing_of_a_file_before_that(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else catching up from a file of a million records would read it two hundred times from its beginning."""
+    monkeypatch.setattr(rotation, "BATCH_ROWS", 3)  # of which there is a row group each
+    await platform.append(7)
+    await platform.rotation().rotate()
+    file = await platform.hot.following(0, 1)
+    assert isinstance(file, RecordFile)
+    path = await platform.blobs.local_path(file.digest)
+    with pq.ParquetFile(path) as parquet:
+        second = parquet.metadata.row_group(1).column(0)
+        end = second.dictionary_page_offset or second.data_page_offset
+    path.chmod(0o600)
+    with path.open("r+b") as content:
+        content.seek(4)  # behind the magic number
+        content.write(bytes(end - 4))
+
+    last = await platform.archive.last_sequence()
+    after = last - 4
+    scanned = [each async for batch in platform.archive.scan(None, after, last) for each in to_records(batch)]
+    followed = [*await platform.archive.following(after), *await platform.archive.following(after + 3)]
+    expected = [each.request_id for each in platform.appended[3:]]
+    assert [each.request_id for each in scanned] == [each.request_id for each in followed] == expected
+    with pytest.raises(OSError, match=r"Couldn't deserialize|page header|thrift|corrupt"):
+        await platform.archive.following(0)
+
+
+async def test_a_file_without_the_records_that_it_is_listed_with_says_so(platform: Platform) -> None:
+    await platform.append(7)
+    records = await platform.hot.following(0, 7)
+    assert not isinstance(records, RecordFile)
+    writer = RecordFileWriter(FileKind.RECORDS, SCHEMA, platform.blobs)
+    writer.add(records[:5])
+    listed = dataclasses.replace(writer.seal(), last_sequence=records[-1].sequence, row_count=7)
+    await platform.hot.announce([listed])
+    await writer.publish()
+    await platform.hot.replace([listed])
+
+    assert [each.sequence for each in await platform.archive.following(0)] == [each.sequence for each in records[:5]]
+    with pytest.raises(RecordsMissing, match=f"does not hold .*{listed.digest}"):
+        await platform.archive.following(records[4].sequence)
 
 
 async def test_killed_at_any_step_nothing_is_lost_and_nothing_doubled() -> None:
