@@ -1,5 +1,6 @@
 """When ``torch.compile`` is not measured, and what a candidate says then; what it makes is measured where jobs run."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ import pytest
 import torch
 import torch._inductor.config as inductor
 from torch import nn
+from torch._dynamo.exc import Unsupported
+from torch._inductor.exc import CppCompileError, InductorError
 
 from services.inference.conversions.model import Plan, Tuning
 from services.inference.conversions.working import compiling
@@ -79,23 +82,74 @@ def test_a_compiler_that_does_not_start_is_told_apart(
 def test_what_takes_too_long_is_given_up_whatever_its_end_is_made_into() -> None:
 
     def waiting() -> None:
-        with compiling._within(0.05):
-            time.sleep(10)
+        time.sleep(10)
 
     def failing_to_kill() -> None:
-        with compiling._within(0.05):
-            try:
-                time.sleep(10)
-            except BaseException as error:
-                raise PermissionError("not to be killed") from error
+        try:
+            time.sleep(10)
+        except BaseException as error:
+            raise PermissionError("not to be killed") from error
 
     for wait in (waiting, failing_to_kill):
         begun = time.monotonic()
         with pytest.raises(Exception, match=r"^NO_COMPILER: it has not compiled within 0.05 s"):
-            wait()
+            compiling._within(0.05, wait)
         assert time.monotonic() - begun < 5
-    with pytest.raises(ValueError, match="its own"), compiling._within(5):
-        raise ValueError("its own")
+    with pytest.raises(ZeroDivisionError):
+        compiling._within(5, lambda: 1 // 0)
+
+
+def test_an_alarm_after_the_end_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer runs until it is off: what it says then would leave as nothing that anybody catches."""
+    alarms = 0
+    setitimer = signal.setitimer
+
+    def rung_before_it_is_off(which: int, seconds: float) -> None:
+        nonlocal alarms
+        if not seconds:
+            alarms += 1
+            signal.raise_signal(signal.SIGALRM)
+        setitimer(which, seconds)
+
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(signal, "setitimer", rung_before_it_is_off)
+    assert compiling._within(5, lambda: "made") == "made"
+    with pytest.raises(ZeroDivisionError):
+        compiling._within(5, lambda: 1 // 0)
+    assert alarms == 2
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) == before
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            Unsupported("Attempted to call a skipped function\n  Explanation: /srv/x"),
+            "Attempted to call a skipped function",
+        ),
+        (Unsupported("reads '/srv/a b/c.py', -I/usr/include and /tmp"), "reads (path), -I(path) and (path)"),
+        (Unsupported("a\0b\ud800c and/or 1 / 2"), "a\ufffdb?c and/or 1 / 2"),
+        (InductorError(CppCompileError(["g++", "/srv/job/x.cpp"], "x"), None), "C++ compile error"),
+        (InductorError(PermissionError(13, "denied", "/srv/secret"), None), "PermissionError"),
+        (RuntimeError("/srv/secret\0"), "RuntimeError"),
+        (Unsupported(""), "Unsupported"),
+    ],
+)
+def test_users_see_pytorchs_words_and_the_log_has_the_whole(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: Exception, words: str
+) -> None:
+    def fail(*_: torch.Tensor) -> None:
+        raise error
+
+    prepared = bench(program(network()), "torch_export", scratch="/nowhere")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # whether there is a compiler or not
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
+    candidate, engine = compile_source(prepared, 1)
+    assert (candidate.refused, engine) == (f"CANNOT_COMPILE: {words}", None)
+    assert type(error).__name__ in (logged := capfd.readouterr().err)
+    assert "/srv" in logged or "/srv" not in str(error)
 
 
 def test_what_cannot_be_chosen_drops_nothing_that_can() -> None:
