@@ -83,7 +83,7 @@ PLACES: Mapping[str, Place] = {
 @dataclasses.dataclass(frozen=True)
 class Item:
     """Something to be found. A parameter is a text, and a number too where it can be read as one; a label that is None
-    has no name."""
+    or empty has no name."""
 
     name: str
     size: int
@@ -104,7 +104,7 @@ def number_of(text: str) -> float | None:
 def lookup(item: Item, field: Field) -> Value | tuple[Value, ...] | None:
     """The value of a field, or its values."""
     if field.name == "labels.name":
-        return tuple(label for label in item.labels if label is not None)
+        return tuple(label for label in item.labels if label)
     if not field.key:
         value: Value | None = getattr(item, field.name)
         return value
