@@ -26,7 +26,7 @@ help: ## print every command
 demo: .local ## run the platform's main job on real data, on a stack that it starts; under 3 minutes
 	@$(VENV)/python -m deploy.demo
 
-test: .dev .triton ## run every test with a real PostgreSQL, Valkey, Ray all services and a Triton server; some 25 minutes on two cores
+test: .dev .triton ## run every test with a real PostgreSQL, Valkey, Ray, Triton and all services; some 25 minutes on two cores
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 up: .local ## start what is not running of PostgreSQL, Valkey and the six services

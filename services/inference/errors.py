@@ -1,6 +1,29 @@
 """What a request for a prediction can meet."""
 
-from headwater.errors import DeadlineExceeded, InvalidArgument, NotFound, ResourceExhausted, Unavailable, Unimplemented
+import copy
+
+from headwater.errors import (
+    DeadlineExceeded,
+    HeadwaterError,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
+
+
+def own_error(error: Exception) -> Exception:
+    """The error for one of several who get it: whoever adds to it what is theirs alone, as an id, tells no other. The
+    very one if it is of a class that cannot be copied."""
+    try:
+        own = copy.copy(error).with_traceback(error.__traceback__)
+    except Exception:
+        return error
+    if isinstance(own, HeadwaterError):
+        own.metadata = dict(own.metadata)
+    own.__cause__ = error.__cause__  # which no copy has
+    return own
 
 
 class ModelNotFound(NotFound):

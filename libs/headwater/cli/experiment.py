@@ -5,8 +5,8 @@ from typing import Annotated
 import cyclopts
 
 from headwater import experiments, references
-from headwater.cli.model.words import Several, as_json
-from headwater.cli.render import facts, table, when
+from headwater.cli.model.words import Several
+from headwater.cli.render import as_json, facts, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.names import DEFAULT_PROJECT

@@ -5,8 +5,7 @@ from typing import Annotated
 import cyclopts
 
 from headwater import incidents, references
-from headwater.cli.model.words import as_json
-from headwater.cli.render import facts, output, table, when
+from headwater.cli.render import as_json, facts, output, table, when
 from headwater.client import Connection
 from headwater.inference.v1 import incidents_pb2
 from headwater.names import DEFAULT_PROJECT

@@ -6,8 +6,8 @@ import cyclopts
 
 from headwater import projects, references
 from headwater.artifact.v1 import artifact_pb2
-from headwater.cli.model.words import Several, as_json, pairs
-from headwater.cli.render import facts, table, when
+from headwater.cli.model.words import Several, pairs
+from headwater.cli.render import as_json, facts, table, when
 from headwater.client import Connection
 from headwater.registry.v1 import projects_pb2
 

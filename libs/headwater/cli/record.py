@@ -11,8 +11,7 @@ import cyclopts
 import pyarrow.parquet
 
 from headwater import inference_log, inference_records, model_pointers, references
-from headwater.cli.model.words import as_json
-from headwater.cli.render import errors, facts, output, table, when
+from headwater.cli.render import as_json, errors, facts, output, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument, NotFound
 from headwater.inference.v1 import deployments_pb2, recording_pb2

@@ -4,6 +4,8 @@ import datetime
 import sys
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +24,11 @@ from rich.table import Table
 # What another program reads is not folded to a screen's width: a name stays in one piece.
 output = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 4096)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def as_json(message: Message) -> None:
+    """Print a message as JSON with the names of the proto."""
+    output.print(MessageToJson(message, preserving_proto_field_name=True), markup=False)
 
 
 def progress(unit: str) -> Progress:

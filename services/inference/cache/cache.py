@@ -12,7 +12,6 @@
 
 import asyncio
 import collections
-import copy
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +19,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from headwater.errors import HeadwaterError
 from services.inference.cache.options import Caching
-from services.inference.errors import OutOfTime, QueueFull, QueueTimedOut
+from services.inference.errors import OutOfTime, QueueFull, QueueTimedOut, own_error
 from services.inference.tensors.model import Tensor, size_bytes
 
 _OVERHEAD_BYTES = 1024  # of an entry beside its elements: key, arrays, tensors
@@ -143,7 +141,7 @@ class ResponseCache:
     def _tell_all(self, digest: bytes, outcome: Kept | Exception) -> None:
         waiting = [told for told in self._computing[digest] if not told.done()]
         # All made before anybody is told: nobody is left waiting if one cannot be.
-        outcomes = [outcome if isinstance(outcome, Kept) else _own_error(outcome) for _ in waiting]
+        outcomes = [outcome if isinstance(outcome, Kept) else own_error(outcome) for _ in waiting]
         del self._computing[digest]
         for told, own in zip(waiting, outcomes, strict=True):
             told.set_result(own)
@@ -187,19 +185,6 @@ class ResponseCache:
 
     def _forget(self, digest: bytes) -> None:
         self.size_bytes -= self._entries.pop(digest).size_bytes
-
-
-def _own_error(error: Exception) -> Exception:
-    """The same for another one, to whose error the id of a request of its own is added; the very one if it is of a
-    class that cannot be copied."""
-    try:
-        own = copy.copy(error)
-    except Exception:
-        return error
-    if isinstance(own, HeadwaterError):
-        own.metadata = dict(own.metadata)
-    own.__cause__ = error.__cause__  # which no copy has
-    return own
 
 
 def _own(kept: Kept) -> Kept:

@@ -2,10 +2,8 @@
 
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 
 from chassis.db.engine import Database
@@ -14,7 +12,6 @@ from chassis.ids import new_id
 from headwater.names import DeploymentName, ModelName, ModelVersionName
 from services.inference.batching.options import Batching
 from services.inference.deployments.errors import DeploymentNotFound, ServedNameTaken
-from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.model import Deployment, Use
 from services.inference.deployments.options import Options
 from services.inference.deployments.postgres import PostgresDeployments
@@ -25,16 +22,6 @@ from services.inference.tables import deployments
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 LATER = NOW + datetime.timedelta(days=1)
-
-
-@pytest_asyncio.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeploymentStore]:
-    if request.param == "memory":
-        yield MemoryDeployments()
-        return
-    database = Database(request.getfixturevalue("postgres_url"), "inference", 4)
-    yield PostgresDeployments(database)
-    await database.close()
 
 
 def deployment(name: str = "digits", project: str = "p") -> Deployment:

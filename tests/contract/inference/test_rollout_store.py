@@ -2,16 +2,13 @@
 
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 
 from chassis.db.engine import Database
 from chassis.ids import new_id
 from headwater.names import DeploymentName, RolloutName
-from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
 from services.inference.kept import OfLaterRelease
@@ -21,16 +18,6 @@ from services.inference.traffic.rollouts.store import Active
 from services.inference.traffic.rollouts.tables import rollouts
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=datetime.UTC)
-
-
-@pytest_asyncio.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeploymentStore]:
-    if request.param == "memory":
-        yield MemoryDeployments()
-        return
-    database = Database(request.getfixturevalue("postgres_url"), "inference", 4)
-    yield PostgresDeployments(database)
-    await database.close()
 
 
 def rollout(deployment_uid: str = "", name: str = "digits") -> Rollout:

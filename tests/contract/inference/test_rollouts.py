@@ -1,10 +1,9 @@
 """Rollouts in both stores: what comes between their steps, and what a later release has made of one of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
@@ -14,7 +13,6 @@ from chassis.ids import new_id
 from headwater.errors import Aborted
 from headwater.names import DeploymentName, ModelName
 from services.inference.deployments.deployments import Deployments, Origin
-from services.inference.deployments.memory import MemoryDeployments
 from services.inference.deployments.options import Options
 from services.inference.deployments.postgres import PostgresDeployments
 from services.inference.deployments.store import DeploymentStore
@@ -29,16 +27,6 @@ from tests.unit.inference.test_serving import MODEL, World
 FIRST, SECOND = (Selector(SelectorKind.VERSION, number) for number in "12")
 PLAN = Plan("", (Step(50, 0, 60),), Objectives())
 TESTER = Origin("tester")
-
-
-@pytest_asyncio.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeploymentStore]:
-    if request.param == "memory":
-        yield MemoryDeployments()
-        return
-    database = Database(request.getfixturevalue("postgres_url"), "inference", 4)
-    yield PostgresDeployments(database)
-    await database.close()
 
 
 @pytest.fixture

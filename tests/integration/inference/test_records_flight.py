@@ -73,12 +73,20 @@ async def test_a_stock_client_reads_what_was_answered_a_moment_ago_and_what_is_i
     assert "request_body" not in table.schema.names
 
 
-async def test_records_are_read_by_deployment_version_result_and_time(running: Recorded) -> None:
+async def ask_two_and_fail_once(
+    running: Recorded,
+) -> tuple[datetime.datetime, InferenceRecordName, InferenceRecordName]:
+    """Begin now: one answer of ``digits``, one of ``copy``, and a question that does not fit."""
     await running.serve("copy", identity())
     begun = datetime.datetime.now(datetime.UTC)
     one, other = await running.ask("digits", [[1, 2, 3, 4]]), await running.ask("copy", [[1, 2, 3, 4]])
     with pytest.raises(Exception, match="shape"):
         await running.ask("digits", [[1, 2]])
+    return begun, one, other
+
+
+async def test_records_are_read_by_deployment_version_result_and_time(running: Recorded) -> None:
+    begun, one, other = await ask_two_and_fail_once(running)
 
     for _ in range(2):  # from the database, then from files
         assert ids(await read(running, deployment=DIGITS, result_code="OK")) == [one.record]
@@ -182,11 +190,7 @@ async def test_a_deployment_that_there_never_was_is_told_from_one_that_was_asked
 
 
 async def test_records_are_listed_by_version_result_and_time(running: Recorded) -> None:
-    await running.serve("copy", identity())
-    begun = datetime.datetime.now(datetime.UTC)
-    one, other = await running.ask("digits", [[1, 2, 3, 4]]), await running.ask("copy", [[1, 2, 3, 4]])
-    with pytest.raises(Exception, match="shape"):
-        await running.ask("digits", [[1, 2]])
+    begun, one, other = await ask_two_and_fail_once(running)
 
     for _ in range(2):  # from the database, then from files
         both = await listed(running)

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import cyclopts
 
-from headwater.cli.model.words import as_json
-from headwater.cli.render import output
+from headwater.cli.render import as_json, output
 from headwater.inference.v1 import deployments_pb2
 
 app = cyclopts.App(name="deployment", help="What is served, and by which version.")

@@ -4,8 +4,7 @@ import cyclopts
 
 from headwater import references, rollouts
 from headwater.cli.deployment.app import AsJson, app
-from headwater.cli.model.words import as_json
-from headwater.cli.render import facts, table, when
+from headwater.cli.render import as_json, facts, table, when
 from headwater.client import Connection
 from headwater.errors import InvalidArgument
 from headwater.inference.v1.rollouts_pb2 import Rollout, RolloutEvent, RolloutStep

@@ -6,8 +6,7 @@ from rich.markup import escape
 
 from headwater import deployment_options, deployments, model_pointers, models, references, traffic
 from headwater.cli.deployment.app import AsJson, app, state_of
-from headwater.cli.model.words import as_json
-from headwater.cli.render import errors, facts, table, warn
+from headwater.cli.render import as_json, errors, facts, table, warn
 from headwater.client import Connection
 from headwater.errors import DeadlineExceeded
 from headwater.inference.v1 import deployments_pb2

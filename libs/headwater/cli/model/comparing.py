@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 
 from headwater import model_comparisons
-from headwater.cli.model import words
+from headwater.cli import render
 from headwater.cli.model.app import app
 from headwater.cli.render import output, table, warn
 from headwater.client import Connection
@@ -40,7 +40,7 @@ def compare(
     with Connection.discover() as connection:
         found = model_comparisons.compare(connection, versions, project=project)
     if as_json:
-        words.as_json(found)
+        render.as_json(found)
         return
     rows = [_row(row) for row in found.comparisons if every or row.differs]
     if rows:

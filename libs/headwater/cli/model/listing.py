@@ -5,6 +5,7 @@ from typing import Annotated
 import cyclopts
 
 from headwater import model_collections, model_versions, references
+from headwater.cli import render
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import table, when
@@ -42,7 +43,7 @@ def list_(
         models = model_collections.list_(connection, name, where=where, order_by=order_by, show_inactive=show_inactive)
         found = list(models)
     if as_json:
-        words.as_json(models_pb2.ListModelsResponse(models=found))
+        render.as_json(models_pb2.ListModelsResponse(models=found))
         return
     rows = [
         (

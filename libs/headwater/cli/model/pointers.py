@@ -8,6 +8,7 @@ import cyclopts
 from google.protobuf.json_format import MessageToDict
 
 from headwater import model_pointers, references
+from headwater.cli import render
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import facts, output, table, when
@@ -40,7 +41,7 @@ def resolve(reference: str, *, at: str = "", as_json: AsJson = False, project: s
     with Connection.discover() as connection:
         found = model_pointers.resolve(connection, reference, at=_time(at), project=project, full=as_json)
     if as_json:
-        words.as_json(found)
+        render.as_json(found)
         return
     facts(
         version=found.name,

@@ -7,6 +7,7 @@ from google.protobuf import json_format, struct_pb2
 
 from headwater import model_pointers, model_versions
 from headwater.artifact.v1 import artifact_pb2
+from headwater.cli import render
 from headwater.cli.model import words
 from headwater.cli.model.app import app
 from headwater.cli.render import facts, output, table, warn
@@ -32,7 +33,7 @@ def show(version: str, *, as_json: AsJson = False, project: str = DEFAULT_PROJEC
     with Connection.discover() as connection:
         found = model_versions.get(connection, model_pointers.named(connection, version, project=project))
     if as_json:
-        words.as_json(found)
+        render.as_json(found)
     else:
         show_version(found)
 

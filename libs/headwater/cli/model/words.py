@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import cyclopts
-from google.protobuf.json_format import MessageToJson
-from google.protobuf.message import Message
 
 from headwater.artifact.v1 import artifact_pb2
-from headwater.cli.render import output
 from headwater.errors import InvalidArgument
 from headwater.registry.v1 import models_pb2
 
@@ -41,11 +38,6 @@ def tensor(value: artifact_pb2.TensorSpec) -> str:
 def shape(value: artifact_pb2.TensorSpec) -> str:
     """``-1, 4``."""
     return ", ".join(map(str, value.shape))
-
-
-def as_json(message: Message) -> None:
-    """Print a message as JSON with the names of the proto."""
-    output.print(MessageToJson(message, preserving_proto_field_name=True), markup=False)
 
 
 def model_state(model: models_pb2.Model) -> str:

@@ -6,8 +6,8 @@ import cyclopts
 
 from headwater import references, runs
 from headwater.artifact.v1 import artifact_pb2
-from headwater.cli.model.words import Several, as_json
-from headwater.cli.render import table, when
+from headwater.cli.model.words import Several
+from headwater.cli.render import as_json, table, when
 from headwater.cli.run.app import app
 from headwater.client import Connection
 from headwater.names import DEFAULT_PROJECT

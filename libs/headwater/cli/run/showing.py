@@ -9,8 +9,7 @@ from google.protobuf import json_format, struct_pb2
 
 from headwater import runs
 from headwater.artifact.v1 import artifact_pb2
-from headwater.cli.model.words import as_json
-from headwater.cli.render import facts, output, table, when
+from headwater.cli.render import as_json, facts, output, table, when
 from headwater.cli.run.app import app
 from headwater.client import Connection
 from headwater.errors import NotFound
